@@ -1,0 +1,101 @@
+//! Element types: what safetensors stores ([`Dtype`]) and what GGUF stores ([`GgmlType`]).
+
+/// Element type of a safetensors tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Dtype {
+    Bool,
+    U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    U64,
+    I64,
+    F8E4M3,
+    F8E5M2,
+    F16,
+    BF16,
+    F32,
+    F64,
+}
+
+impl Dtype {
+    /// Every dtype with the name safetensors headers use for it.
+    const NAMES: [(Self, &'static str); 15] = [
+        (Self::Bool, "BOOL"),
+        (Self::U8, "U8"),
+        (Self::I8, "I8"),
+        (Self::U16, "U16"),
+        (Self::I16, "I16"),
+        (Self::U32, "U32"),
+        (Self::I32, "I32"),
+        (Self::U64, "U64"),
+        (Self::I64, "I64"),
+        (Self::F8E4M3, "F8_E4M3"),
+        (Self::F8E5M2, "F8_E5M2"),
+        (Self::F16, "F16"),
+        (Self::BF16, "BF16"),
+        (Self::F32, "F32"),
+        (Self::F64, "F64"),
+    ];
+
+    /// The dtype a safetensors header calls `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, n)| *n == name).map(|(d, _)| *d)
+    }
+
+    /// The name safetensors headers use.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(d, _)| *d == self).map_or("?", |(_, n)| n)
+    }
+
+    /// Bytes per element.
+    pub fn size(self) -> u64 {
+        match self {
+            Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 | Self::F8E5M2 => 1,
+            Self::U16 | Self::I16 | Self::F16 | Self::BF16 => 2,
+            Self::U32 | Self::I32 | Self::F32 => 4,
+            Self::U64 | Self::I64 | Self::F64 => 8,
+        }
+    }
+}
+
+/// Tensor type of a GGUF file; the discriminants are ggml's (`enum ggml_type` in ggml.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+#[repr(u32)]
+pub enum GgmlType {
+    F32 = 0,
+    F16 = 1,
+    BF16 = 30,
+}
+
+impl GgmlType {
+    /// Bytes of a tensor of `elements` elements.
+    pub fn bytes(self, elements: u64) -> u64 {
+        match self {
+            Self::F32 => elements * 4,
+            Self::F16 | Self::BF16 => elements * 2,
+        }
+    }
+
+    /// The name llama.cpp prints.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+        }
+    }
+
+    /// The source dtype with the same bits, if there is one.
+    pub fn same_bits(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::BF16 => Dtype::BF16,
+        }
+    }
+}

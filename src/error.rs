@@ -1,0 +1,71 @@
+//! The library's error: one kind per way a conversion can fail, each with its exit code.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something could not be done. The message names the file, what was expected,
+/// what was found and, where there is one, the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused. `action` reads like "cannot read".
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as the start of a sentence: "cannot read".
+        action: &'static str,
+        /// The file it was tried on.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The command was given arguments it cannot act on.
+    #[error("{0}")]
+    Usage(String),
+    /// The model is well-formed, but nothing here can convert it (yet).
+    #[error("{0}")]
+    Unsupported(String),
+    /// The checkpoint contradicts itself, its format, or common sense.
+    #[error("{}: {problem}", path.display())]
+    Invalid {
+        /// The file (or directory) at fault.
+        path: PathBuf,
+        /// What was expected and what was found.
+        problem: String,
+    },
+    /// `--reflink always` was asked for where blocks cannot be shared.
+    #[error("{0}")]
+    CannotShare(String),
+    /// Ctrl-C or a termination signal.
+    #[error("interrupted")]
+    Interrupted,
+    /// A promise this program makes to itself was broken.
+    #[error("internal error: {0} (this is a bug in ggraft)")]
+    Internal(String),
+}
+
+impl Error {
+    /// An [`Error::Io`] for `path`; `action` reads like "cannot read".
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
+        Self::Io { action, path: path.as_ref().to_owned(), source }
+    }
+
+    /// An [`Error::Invalid`] for `path`.
+    pub fn invalid(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
+        Self::Invalid { path: path.as_ref().to_owned(), problem: problem.into() }
+    }
+
+    /// The process's exit code for this error; documented in `ggraft --help`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Io { .. } | Self::Internal(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unsupported(_) => 3,
+            Self::Invalid { .. } => 4,
+            Self::CannotShare(_) => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The GGUF container: typed key-values, tensor infos, header bytes, and reading them back.
+//!
+//! Knows nothing of checkpoints, architectures or how a file gets its bytes.
+
+mod value;
+
+pub use value::{KeyValues, Value};
+
+/// Alignment of tensor data when `general.alignment` is absent, in bytes.
+pub const DEFAULT_ALIGNMENT: u64 = 32;

@@ -1,0 +1,105 @@
+//! Metadata of a GGUF file: an ordered map from key to typed value.
+
+use indexmap::IndexMap;
+
+/// A metadata value. Strings are byte strings: token texts need not be UTF-8.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Value {
+    U8(u8),
+    I8(i8),
+    U16(u16),
+    I16(i16),
+    U32(u32),
+    I32(i32),
+    F32(f32),
+    Bool(bool),
+    String(Vec<u8>),
+    U64(u64),
+    I64(i64),
+    F64(f64),
+    Strings(Vec<Vec<u8>>),
+    I32s(Vec<i32>),
+    U32s(Vec<u32>),
+    F32s(Vec<f32>),
+    Bools(Vec<bool>),
+}
+
+/// Metadata in the order it will be written. Setting a key again keeps its place, as a Python
+/// dict does; the reference depends on that.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeyValues {
+    entries: IndexMap<String, Value>,
+}
+
+impl KeyValues {
+    /// No keys.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets `key`, keeping its place if it was there.
+    pub fn set(&mut self, key: impl Into<String>, value: Value) {
+        self.entries.insert(key.into(), value);
+    }
+
+    /// Sets a `u32` key.
+    pub fn u32(&mut self, key: impl Into<String>, value: u32) {
+        self.set(key, Value::U32(value));
+    }
+
+    /// Sets a `f32` key.
+    pub fn f32(&mut self, key: impl Into<String>, value: f32) {
+        self.set(key, Value::F32(value));
+    }
+
+    /// Sets a boolean key.
+    pub fn bool(&mut self, key: impl Into<String>, value: bool) {
+        self.set(key, Value::Bool(value));
+    }
+
+    /// Sets a string key, unless the string is empty: the reference's writer leaves empty strings out.
+    pub fn string(&mut self, key: impl Into<String>, value: impl AsRef<[u8]>) {
+        if !value.as_ref().is_empty() {
+            self.set(key, Value::String(value.as_ref().to_vec()));
+        }
+    }
+
+    /// Sets an array of strings, unless it is empty: the reference's writer leaves empty arrays out.
+    pub fn strings<S: Into<Vec<u8>>>(&mut self, key: impl Into<String>, values: impl IntoIterator<Item = S>) {
+        let values: Vec<Vec<u8>> = values.into_iter().map(Into::into).collect();
+        if !values.is_empty() {
+            self.set(key, Value::Strings(values));
+        }
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.entries.get(key)
+    }
+
+    /// Removes `key`; the others keep their order.
+    pub fn remove(&mut self, key: &str) {
+        self.entries.shift_remove(key);
+    }
+
+    /// Number of keys.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.entries.iter().map(|(k, v)| (k.as_str(), v))
+    }
+
+    /// Appends all of `other`, replacing keys that are there already in place.
+    pub fn extend(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+    }
+}

@@ -1,0 +1,14 @@
+//! Converts Hugging Face checkpoints to GGUF without copying the bytes that do not change.
+//!
+//! Stages, each one plain data type away from the next: [`checkpoint`] (what is where), `arch`
+//! (what the GGUF must contain), `plan` (which byte of which file goes where), `write` (clone,
+//! copy, convert). `docs/architecture.md` draws the picture.
+
+#![forbid(unsafe_code)]
+
+pub mod checkpoint;
+pub mod dtype;
+pub mod error;
+pub mod gguf;
+
+pub use error::{Error, Result};

@@ -1,0 +1,3 @@
+//! The `ggraft` command: everything it does is in the library.
+
+fn main() {}
