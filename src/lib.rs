@@ -10,5 +10,6 @@ pub mod checkpoint;
 pub mod dtype;
 pub mod error;
 pub mod gguf;
+pub mod tensor;
 
 pub use error::{Error, Result};
