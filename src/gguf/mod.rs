@@ -2,8 +2,10 @@
 //!
 //! Knows nothing of checkpoints, architectures or how a file gets its bytes.
 
+mod header;
 mod value;
 
+pub use header::{TensorInfo, encode};
 pub use value::{KeyValues, Value};
 
 /// Alignment of tensor data when `general.alignment` is absent, in bytes.

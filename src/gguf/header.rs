@@ -1,0 +1,104 @@
+//! Encodes everything in a GGUF file that comes before the tensor data (format version 3).
+
+use super::value::{KeyValues, Value};
+use crate::dtype::GgmlType;
+
+/// What a header says about one tensor, apart from its offset.
+#[derive(Clone, Debug)]
+pub struct TensorInfo {
+    /// Name, as llama.cpp looks it up.
+    pub name: String,
+    /// Dimensions, outermost first; written reversed.
+    pub shape: Vec<u64>,
+    /// Element type.
+    pub ggml_type: GgmlType,
+}
+
+impl TensorInfo {
+    /// Bytes of data, without padding.
+    pub fn bytes(&self) -> u64 {
+        self.ggml_type.bytes(self.shape.iter().product())
+    }
+}
+
+/// Magic, counts, key-values and tensor infos: the file up to, but without, the padding before the
+/// data section. Offsets are those readers insist on: each the sum of the padded sizes before it.
+pub fn encode(metadata: &KeyValues, tensors: &[TensorInfo], alignment: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend(b"GGUF");
+    out.extend(3u32.to_le_bytes());
+    out.extend((tensors.len() as u64).to_le_bytes());
+    out.extend((metadata.len() as u64).to_le_bytes());
+    for (key, value) in metadata.iter() {
+        put_string(&mut out, key.as_bytes());
+        put_value(&mut out, value);
+    }
+    let mut offset = 0u64;
+    for tensor in tensors {
+        put_string(&mut out, tensor.name.as_bytes());
+        out.extend((tensor.shape.len() as u32).to_le_bytes());
+        for dim in tensor.shape.iter().rev() {
+            out.extend(dim.to_le_bytes());
+        }
+        out.extend((tensor.ggml_type as u32).to_le_bytes());
+        out.extend(offset.to_le_bytes());
+        offset += tensor.bytes().next_multiple_of(alignment);
+    }
+    out
+}
+
+fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend((bytes.len() as u64).to_le_bytes());
+    out.extend(bytes);
+}
+
+/// A value with its type tag; the numbers are `gguf_metadata_value_type` of the format's description.
+fn put_value(out: &mut Vec<u8>, value: &Value) {
+    const ARRAY: u32 = 9;
+    let scalar = |out: &mut Vec<u8>, tag: u32, bytes: &[u8]| {
+        out.extend(tag.to_le_bytes());
+        out.extend(bytes);
+    };
+    let array = |out: &mut Vec<u8>, item: u32, len: usize| {
+        out.extend(ARRAY.to_le_bytes());
+        out.extend(item.to_le_bytes());
+        out.extend((len as u64).to_le_bytes());
+    };
+    match value {
+        Value::U8(v) => scalar(out, 0, &v.to_le_bytes()),
+        Value::I8(v) => scalar(out, 1, &v.to_le_bytes()),
+        Value::U16(v) => scalar(out, 2, &v.to_le_bytes()),
+        Value::I16(v) => scalar(out, 3, &v.to_le_bytes()),
+        Value::U32(v) => scalar(out, 4, &v.to_le_bytes()),
+        Value::I32(v) => scalar(out, 5, &v.to_le_bytes()),
+        Value::F32(v) => scalar(out, 6, &v.to_le_bytes()),
+        Value::Bool(v) => scalar(out, 7, &[u8::from(*v)]),
+        Value::String(v) => {
+            out.extend(8u32.to_le_bytes());
+            put_string(out, v);
+        }
+        Value::U64(v) => scalar(out, 10, &v.to_le_bytes()),
+        Value::I64(v) => scalar(out, 11, &v.to_le_bytes()),
+        Value::F64(v) => scalar(out, 12, &v.to_le_bytes()),
+        Value::U32s(v) => {
+            array(out, 4, v.len());
+            v.iter().for_each(|v| out.extend(v.to_le_bytes()));
+        }
+        Value::I32s(v) => {
+            array(out, 5, v.len());
+            v.iter().for_each(|v| out.extend(v.to_le_bytes()));
+        }
+        Value::F32s(v) => {
+            array(out, 6, v.len());
+            v.iter().for_each(|v| out.extend(v.to_le_bytes()));
+        }
+        Value::Bools(v) => {
+            array(out, 7, v.len());
+            out.extend(v.iter().map(|v| u8::from(*v)));
+        }
+        Value::Strings(v) => {
+            array(out, 8, v.len());
+            v.iter().for_each(|v| put_string(out, v));
+        }
+    }
+}
