@@ -11,6 +11,7 @@ pub mod convert;
 pub mod dtype;
 pub mod error;
 pub mod gguf;
+pub mod plan;
 pub mod tensor;
 
 pub use error::{Error, Result};

@@ -6,3 +6,16 @@
 mod expr;
 
 pub use expr::{Dim, Leaf, Piece, TensorExpr};
+
+use crate::dtype::GgmlType;
+
+/// One tensor of the output: its name, what it is made of, and the type it is stored in.
+#[derive(Clone, Debug)]
+pub struct OutputTensor {
+    /// Name, as llama.cpp looks it up.
+    pub name: String,
+    /// Where its elements come from.
+    pub expr: TensorExpr,
+    /// Element type in the output.
+    pub ggml_type: GgmlType,
+}

@@ -1,0 +1,222 @@
+//! Decides, before a byte is written, which byte of which file goes where.
+//!
+//! A [`Plan`] is plain data: it can be printed, serialized and [checked](Plan::check). Nothing here
+//! opens a file; what the file system can do arrives as [`Sharing`], how an action is carried out
+//! is `write`'s business.
+
+mod check;
+mod layout;
+mod lower;
+mod reason;
+mod split;
+mod steps;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use reason::Reason;
+pub use split::SplitRules;
+
+use crate::checkpoint::Checkpoint;
+use crate::dtype::{Dtype, GgmlType};
+use crate::error::Result;
+use crate::gguf::{DEFAULT_ALIGNMENT, KeyValues, TensorInfo, Value};
+use crate::tensor::{Dim, OutputTensor};
+
+/// What to plan.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where the source bytes lie.
+    pub checkpoint: &'a Checkpoint,
+    /// Every key-value of the (first) output file, except those about splits and padding.
+    pub metadata: &'a KeyValues,
+    /// Tensors in the reference's order.
+    pub tensors: &'a [OutputTensor],
+    /// Output path; split files derive theirs from it.
+    pub path: &'a Path,
+    /// When to start another file.
+    pub splits: SplitRules,
+    /// What can be shared.
+    pub sharing: &'a Sharing,
+}
+
+/// What can be shared between the checkpoint and the destination.
+#[derive(Clone, Debug)]
+pub struct Sharing {
+    /// Unit in bytes that source offset, destination offset and length of a clone must be multiples of.
+    pub block: u64,
+    /// Shared runs shorter than this many bytes are copied instead, to bound fragmentation.
+    pub min_extent: u64,
+    /// For each file of the checkpoint: why its blocks cannot be shared, if they cannot.
+    pub refusals: Vec<Option<String>>,
+}
+
+impl Sharing {
+    /// Shared runs of 64 KiB and more beat copying by far; at 8 KiB it is a draw.
+    pub const DEFAULT_MIN_EXTENT: u64 = 64 << 10;
+
+    /// Nothing can be shared, for the same reason everywhere.
+    pub fn none(checkpoint: &Checkpoint, why: impl Into<String>) -> Self {
+        let refusals = vec![Some(why.into()); checkpoint.files.len()];
+        Self { block: 4096, min_extent: Self::DEFAULT_MIN_EXTENT, refusals }
+    }
+}
+
+/// Everything that will be written.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Source files that the actions refer to by index.
+    pub sources: Vec<PathBuf>,
+    /// Block size the plan was made for, in bytes.
+    pub block: u64,
+    /// Output files, in split order.
+    pub outputs: Vec<Output>,
+}
+
+/// One output file.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Final path.
+    pub path: PathBuf,
+    /// Length in bytes.
+    pub len: u64,
+    /// Where tensor data starts, in bytes; a multiple of the alignment.
+    pub data_start: u64,
+    /// Tensors with their places, in file order.
+    pub tensors: Vec<Placed>,
+    /// What fills the file: sorted by `start`, without gaps or overlaps.
+    pub steps: Vec<Step>,
+}
+
+/// A tensor's place in an output file.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Name, shape and type as the header has them.
+    pub info: TensorInfo,
+    /// First byte, from the start of the file.
+    pub offset: u64,
+}
+
+/// One range of an output file and how it gets its bytes.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// First byte, from the start of the file.
+    pub start: u64,
+    /// Length in bytes; never 0.
+    pub len: u64,
+    /// How to fill it.
+    pub action: Action,
+    /// For tensor bytes that are not cloned: why not.
+    pub reason: Option<Reason>,
+}
+
+/// How a range of an output file gets its bytes.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Share whole blocks of source `file` from byte `offset` on.
+    Clone {
+        /// Index into [`Plan::sources`].
+        file: usize,
+        /// First byte in the source, a multiple of the block size.
+        offset: u64,
+    },
+    /// Bytes as they are, in the order of `walk`, from its element `first` on.
+    Copy {
+        /// What to read.
+        walk: Arc<Walk>,
+        /// First element of the walk that belongs to this step.
+        first: u64,
+    },
+    /// Elements of `walk`, from `first` on, converted to `to`.
+    Convert {
+        /// What to read.
+        walk: Arc<Walk>,
+        /// First element of the walk that belongs to this step.
+        first: u64,
+        /// Target type.
+        to: GgmlType,
+    },
+    /// Bytes known now: headers and generated tensors.
+    Bytes(Arc<[u8]>),
+    /// Zeros: padding between tensors.
+    Zero,
+}
+
+impl Step {
+    /// First byte after the range.
+    pub fn end(&self) -> u64 {
+        self.start + self.len
+    }
+}
+
+/// A strided walk over elements of one source file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Walk {
+    /// Index into [`Plan::sources`].
+    pub file: usize,
+    /// Byte offset of the first element in the file.
+    pub offset: u64,
+    /// Element type in the file.
+    pub dtype: Dtype,
+    /// Nested loops, outermost first, strides in elements; merged (see [`crate::tensor::Piece`]).
+    pub dims: Vec<Dim>,
+}
+
+impl Walk {
+    /// Number of elements the walk yields.
+    pub fn elements(&self) -> u64 {
+        self.dims.iter().map(|d| d.len).product()
+    }
+
+    /// Whether it is one run of bytes.
+    pub fn is_contiguous(&self) -> bool {
+        matches!(self.dims.as_slice(), [] | [Dim { stride: 1, .. }])
+    }
+}
+
+impl Plan {
+    /// Lays out the output files and decides how each byte range gets its bytes.
+    ///
+    /// If nothing can be shared, tensors are ordered and padded as the reference does it.
+    ///
+    /// # Errors
+    /// If a tensor cannot be lowered (unsupported source type, absurd size).
+    pub fn new(request: &Request) -> Result<Self> {
+        let mut tensors = Vec::with_capacity(request.tensors.len());
+        for tensor in request.tensors {
+            tensors.push(lower::lower(tensor, request.checkpoint)?);
+        }
+        let groups = split::groups(&tensors, &request.splits);
+        let count = groups.len();
+        let mut plan = Self {
+            sources: request.checkpoint.files.iter().map(|f| f.path.clone()).collect(),
+            block: request.sharing.block,
+            outputs: Vec::with_capacity(count),
+        };
+        let mut files = Vec::with_capacity(count);
+        for (no, group) in groups.into_iter().enumerate() {
+            let mut metadata = if no == 0 { request.metadata.clone() } else { KeyValues::new() };
+            if count > 1 {
+                metadata.set("split.no", Value::U16(no as u16));
+                metadata.set("split.count", Value::U16(count as u16));
+                metadata.set("split.tensors.count", Value::I32(request.tensors.len() as i32));
+            }
+            let layout = layout::choose(&tensors[group.clone()], request.sharing);
+            files.push((split::path(request.path, no, count), metadata, group, layout));
+        }
+        // A file that shares nothing is the reference's to the byte, NaNs included; one that shares
+        // some of its blocks keeps all bytes that it need not change.
+        let exact = files.iter().all(|(.., layout)| layout.start_phase.is_none());
+        for (path, metadata, group, layout) in files {
+            let tensors = &tensors[group];
+            plan.outputs.push(steps::output(path, metadata, tensors, &layout, request.sharing, exact));
+        }
+        plan.check()?;
+        Ok(plan)
+    }
+}
+
+/// Pads `bytes` to the alignment that readers expect between tensors.
+fn padded(bytes: u64) -> u64 {
+    bytes.next_multiple_of(DEFAULT_ALIGNMENT)
+}
