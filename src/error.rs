@@ -35,6 +35,15 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
+    /// A model directory without any file that holds tensors.
+    #[error(
+        "{}: no weights here: expected model.safetensors, model-00001-of-0000N.safetensors or an index of them",
+        dir.display()
+    )]
+    NoWeights {
+        /// The model directory.
+        dir: PathBuf,
+    },
     /// `--reflink always` was asked for where blocks cannot be shared.
     #[error("{0}")]
     CannotShare(String),
@@ -63,7 +72,7 @@ impl Error {
             Self::Io { .. } | Self::Internal(_) => 1,
             Self::Usage(_) => 2,
             Self::Unsupported(_) => 3,
-            Self::Invalid { .. } => 4,
+            Self::Invalid { .. } | Self::NoWeights { .. } => 4,
             Self::CannotShare(_) => 5,
             Self::Interrupted => 130,
         }

@@ -20,7 +20,7 @@ pub use split::SplitRules;
 use crate::checkpoint::Checkpoint;
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::Result;
-use crate::gguf::{DEFAULT_ALIGNMENT, KeyValues, TensorInfo, Value};
+use crate::gguf::{self, DEFAULT_ALIGNMENT, KeyValues, TensorInfo, Value};
 use crate::tensor::{Dim, OutputTensor};
 
 /// What to plan.
@@ -69,6 +69,8 @@ pub struct Plan {
     pub sources: Vec<PathBuf>,
     /// Block size the plan was made for, in bytes.
     pub block: u64,
+    /// Why (some) source files cannot be shared, if that is so.
+    pub refusal: Option<String>,
     /// Output files, in split order.
     pub outputs: Vec<Output>,
 }
@@ -175,6 +177,20 @@ impl Walk {
 }
 
 impl Plan {
+    /// Bytes of all outputs together.
+    pub fn bytes(&self) -> u64 {
+        self.outputs.iter().map(|o| o.len).sum()
+    }
+
+    /// A single file that holds nothing but metadata, without the padding that tensor data needs.
+    pub fn metadata_only(path: &Path, metadata: &KeyValues) -> Self {
+        let header = gguf::encode(metadata, &[], DEFAULT_ALIGNMENT);
+        let len = header.len() as u64;
+        let steps = vec![Step { start: 0, len, action: Action::Bytes(header.into()), reason: None }];
+        let output = Output { path: path.to_owned(), len, data_start: len, tensors: Vec::new(), steps };
+        Self { sources: Vec::new(), block: 4096, refusal: None, outputs: vec![output] }
+    }
+
     /// Lays out the output files and decides how each byte range gets its bytes.
     ///
     /// If nothing can be shared, tensors are ordered and padded as the reference does it.
@@ -191,6 +207,7 @@ impl Plan {
         let mut plan = Self {
             sources: request.checkpoint.files.iter().map(|f| f.path.clone()).collect(),
             block: request.sharing.block,
+            refusal: request.sharing.refusals.iter().flatten().next().cloned(),
             outputs: Vec::with_capacity(count),
         };
         let mut files = Vec::with_capacity(count);

@@ -1,0 +1,159 @@
+//! Reads the elements of a walk in output order, in bounded memory.
+
+use std::fs::File;
+use std::io;
+
+use ggraft_platform::read_exact_at;
+
+use crate::plan::Walk;
+use crate::tensor::Dim;
+
+/// Elements per chunk that [`chunk`] aims for: 4 MiB of F32.
+const CHUNK_ELEMENTS: u64 = 1 << 20;
+
+/// How many elements of `walk` to handle at a time: about a million, and a multiple of the
+/// largest block of loops that fits, because such a block tends to lie compact in the source.
+pub fn chunk(walk: &Walk) -> u64 {
+    let mut block = 1;
+    for dim in walk.dims.iter().rev() {
+        if block * dim.len > CHUNK_ELEMENTS {
+            break;
+        }
+        block *= dim.len;
+    }
+    CHUNK_ELEMENTS / block * block
+}
+
+/// Reads `count` elements of `walk` from element `first` on into `out` (resized to fit), in output order.
+/// `scratch` is a buffer to reuse between calls.
+///
+/// # Errors
+/// What the operating system says; `UnexpectedEof` if the file has become shorter.
+pub fn gather(
+    file: &File,
+    walk: &Walk,
+    first: u64,
+    count: u64,
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+) -> io::Result<()> {
+    let size = walk.dtype.size();
+    out.resize((count * size) as usize, 0);
+    if walk.is_contiguous() {
+        return read_exact_at(file, out, walk.offset + first * size);
+    }
+    let runs = || Runs::new(&walk.dims, first, count);
+    let (low, high) = runs().fold((u64::MAX, 0), |(low, high), (at, len)| (low.min(at), high.max(at + len)));
+    // Where the elements lie close together, one read of the whole window beats one per run.
+    if high - low <= 2 * count {
+        scratch.resize(((high - low) * size) as usize, 0);
+        read_exact_at(file, scratch, walk.offset + low * size)?;
+        let mut rest = out.as_mut_slice();
+        for (at, len) in runs() {
+            let (run, tail) = rest.split_at_mut((len * size) as usize);
+            let from = ((at - low) * size) as usize;
+            run.copy_from_slice(&scratch[from..from + run.len()]);
+            rest = tail;
+        }
+    } else {
+        let mut rest = out.as_mut_slice();
+        for (at, len) in runs() {
+            let (run, tail) = rest.split_at_mut((len * size) as usize);
+            read_exact_at(file, run, walk.offset + at * size)?;
+            rest = tail;
+        }
+    }
+    Ok(())
+}
+
+/// Runs of neighbouring elements, as (first element in the source, length), of a part of a walk.
+struct Runs<'a> {
+    outer: &'a [Dim],
+    run: u64,
+    next: u64,
+    end: u64,
+}
+
+impl<'a> Runs<'a> {
+    fn new(dims: &'a [Dim], first: u64, count: u64) -> Self {
+        let (outer, run) = match dims.split_last() {
+            Some((Dim { len, stride: 1 }, outer)) => (outer, *len),
+            _ => (dims, 1),
+        };
+        Self { outer, run, next: first, end: first + count }
+    }
+}
+
+impl Iterator for Runs<'_> {
+    type Item = (u64, u64);
+
+    fn next(&mut self) -> Option<(u64, u64)> {
+        if self.next >= self.end {
+            return None;
+        }
+        let (mut index, within) = (self.next / self.run, self.next % self.run);
+        let mut at = within;
+        for dim in self.outer.iter().rev() {
+            at += index % dim.len * dim.stride;
+            index /= dim.len;
+        }
+        let len = (self.run - within).min(self.end - self.next);
+        self.next += len;
+        Some((at, len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::dtype::Dtype;
+
+    /// Every split of the walk into chunks gives the elements that following its loops gives.
+    #[test]
+    fn gathers_any_part_of_any_walk() {
+        let mut file = tempfile::tempfile().unwrap();
+        let elements: Vec<u16> = (0..400).collect();
+        let bytes: Vec<u8> = elements.iter().flat_map(|e| e.to_le_bytes()).collect();
+        file.write_all(b"odd").unwrap();
+        file.write_all(&bytes).unwrap();
+        let dims =
+            |list: &[(u64, u64)]| list.iter().map(|&(len, stride)| Dim { len, stride }).collect::<Vec<_>>();
+        let walks = [
+            dims(&[(400, 1)]),
+            dims(&[(2, 48), (3, 8), (2, 24), (8, 1)]),
+            dims(&[(20, 1), (20, 20)]),
+            dims(&[(3, 130), (10, 13), (5, 1)]),
+            dims(&[]),
+        ];
+        for dims in walks {
+            let walk = Walk { file: 0, offset: 3, dtype: Dtype::BF16, dims };
+            let mut expected = vec![0u64];
+            for dim in &walk.dims {
+                expected =
+                    expected.iter().flat_map(|o| (0..dim.len).map(move |i| o + i * dim.stride)).collect();
+            }
+            let expected: Vec<u8> = expected.iter().flat_map(|e| (*e as u16).to_le_bytes()).collect();
+            for step in [1, 7, 48, 400] {
+                let (mut got, mut out, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+                let mut first = 0;
+                while first < walk.elements() {
+                    let count = step.min(walk.elements() - first);
+                    gather(&file, &walk, first, count, &mut out, &mut scratch).unwrap();
+                    got.extend_from_slice(&out);
+                    first += count;
+                }
+                assert_eq!(got, expected, "{:?} in steps of {step}", walk.dims);
+            }
+        }
+    }
+
+    #[test]
+    fn a_shorter_file_is_an_error() {
+        let file = tempfile::tempfile().unwrap();
+        let walk = Walk { file: 0, offset: 0, dtype: Dtype::F32, dims: vec![Dim { len: 4, stride: 1 }] };
+        let error = gather(&file, &walk, 0, 4, &mut Vec::new(), &mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

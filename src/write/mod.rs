@@ -1,0 +1,206 @@
+//! Carries out a plan: clones, copies, converts, publishes.
+//!
+//! Knows nothing of architectures, or of why the plan is what it is.
+
+mod gather;
+mod report;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use ggraft_platform::{AtomicFile, CloneError, clone_range, interrupt, shared_bytes, write_all_at};
+
+pub use report::{Bytes, Measured, Report, Shortfall, Written};
+
+use crate::convert::convert;
+use crate::error::{Error, Result};
+use crate::plan::{Action, Output, Plan, Step, Walk};
+
+/// Zeros are written from a block this long.
+const ZEROS: [u8; 4096] = [0; 4096];
+
+/// Writes every output of `plan`, tells `progress` of finished bytes as they come, and puts the
+/// files in place only when all of them are complete. With `must_share`, a clone that the file system
+/// refuses is an error instead of a copy.
+///
+/// # Errors
+/// Whatever goes wrong leaves no output behind: [`Error::Io`] for the operating system,
+/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`].
+pub fn write(plan: &Plan, must_share: bool, progress: &mut dyn FnMut(u64)) -> Result<Report> {
+    let sources = plan
+        .sources
+        .iter()
+        .map(|path| File::open(path).map_err(|e| Error::io("cannot open", path, e)))
+        .collect::<Result<Vec<_>>>()?;
+    let mut report = Report::of(plan);
+    let mut files = Vec::with_capacity(plan.outputs.len());
+    for output in &plan.outputs {
+        let cannot = |e| Error::io("cannot write", &output.path, e);
+        let file = AtomicFile::create(&output.path).map_err(cannot)?;
+        file.file().set_len(output.len).map_err(cannot)?;
+        let mut writer = Writer {
+            plan,
+            output,
+            sources: &sources,
+            file: file.file(),
+            report: &mut report,
+            must_share,
+            progress,
+            buffers: Buffers::default(),
+        };
+        output.steps.iter().try_for_each(|step| writer.step(step))?;
+        files.push(file);
+    }
+    for (file, output) in files.iter().zip(&plan.outputs) {
+        file.file().sync_all().map_err(|e| Error::io("cannot write", &output.path, e))?;
+        let usage =
+            shared_bytes(file.file()).map_err(|e| Error::io("cannot map the extents of", &output.path, e))?;
+        report.measure(usage.map(|u| (u.shared, u.unique)));
+    }
+    if interrupt::interrupted() {
+        return Err(Error::Interrupted);
+    }
+    let paths: Vec<&Path> = plan.outputs.iter().map(|o| o.path.as_path()).collect();
+    AtomicFile::publish_all(files).map_err(|e| Error::io("cannot publish", paths[0], e))?;
+    Ok(report)
+}
+
+#[derive(Default)]
+struct Buffers {
+    read: Vec<u8>,
+    scratch: Vec<u8>,
+    converted: Vec<u8>,
+}
+
+/// Fills one output file.
+struct Writer<'a> {
+    plan: &'a Plan,
+    output: &'a Output,
+    sources: &'a [File],
+    file: &'a File,
+    report: &'a mut Report,
+    must_share: bool,
+    progress: &'a mut dyn FnMut(u64),
+    buffers: Buffers,
+}
+
+impl Writer<'_> {
+    fn step(&mut self, step: &Step) -> Result<()> {
+        if interrupt::interrupted() {
+            return Err(Error::Interrupted);
+        }
+        match &step.action {
+            Action::Clone { file, offset } => self.clone(step, *file, *offset),
+            Action::Copy { walk, first } => {
+                self.stream(step, walk, *first, walk.dtype.size(), |_, read, _| read)
+            }
+            Action::Convert { walk, first, to } => {
+                let (from, to) = (walk.dtype, *to);
+                self.stream(step, walk, *first, to.bytes(1), move |count, read, converted| {
+                    converted.resize((count * to.bytes(1)) as usize, 0);
+                    convert(from, to, read, converted);
+                    converted
+                })
+            }
+            Action::Bytes(bytes) => self.put(bytes, step.start),
+            Action::Zero => {
+                let mut at = step.start;
+                while at < step.end() {
+                    let len = (step.end() - at).min(ZEROS.len() as u64);
+                    self.put(&ZEROS[..len as usize], at)?;
+                    at += len;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Shares blocks; where the file system refuses this range after all, copies it.
+    fn clone(&mut self, step: &Step, file: usize, offset: u64) -> Result<()> {
+        match clone_range(&self.sources[file], offset, step.len, self.file, step.start) {
+            Ok(()) => {
+                (self.progress)(step.len);
+                Ok(())
+            }
+            Err(CloneError::CopyInstead(reason)) if self.must_share => Err(Error::CannotShare(format!(
+                "--reflink always: {}: {reason}",
+                self.source(file).display()
+            ))),
+            Err(CloneError::CopyInstead(reason)) => {
+                tracing::debug!(
+                    "cannot share {} bytes of {}: {reason}",
+                    step.len,
+                    self.source(file).display()
+                );
+                self.report.cloned_by_copying(step.len, reason.to_string());
+                self.copy(step, file, offset)
+            }
+            Err(CloneError::Io(e)) => Err(Error::io("cannot clone blocks of", self.source(file), e)),
+        }
+    }
+
+    fn copy(&mut self, step: &Step, file: usize, offset: u64) -> Result<()> {
+        const LEN: u64 = 4 << 20;
+        let mut done = 0;
+        while done < step.len {
+            let len = (step.len - done).min(LEN);
+            let mut buffer = std::mem::take(&mut self.buffers.read);
+            buffer.resize(len as usize, 0);
+            ggraft_platform::read_exact_at(&self.sources[file], &mut buffer, offset + done)
+                .map_err(|e| self.unreadable(file, e))?;
+            self.put(&buffer, step.start + done)?;
+            self.buffers.read = buffer;
+            done += len;
+        }
+        Ok(())
+    }
+
+    /// Reads `step`'s part of a walk chunk by chunk, lets `change` turn each into output bytes, and
+    /// writes those; an element is `size` bytes long in the output.
+    fn stream(
+        &mut self,
+        step: &Step,
+        walk: &Walk,
+        first: u64,
+        size: u64,
+        change: impl for<'b> Fn(u64, &'b mut Vec<u8>, &'b mut Vec<u8>) -> &'b mut Vec<u8>,
+    ) -> Result<()> {
+        let (total, chunk) = (step.len / size, gather::chunk(walk));
+        let mut buffers = std::mem::take(&mut self.buffers);
+        let mut done = 0;
+        while done < total {
+            let count = chunk.min(total - done);
+            let Buffers { read, scratch, converted } = &mut buffers;
+            gather::gather(&self.sources[walk.file], walk, first + done, count, read, scratch)
+                .map_err(|e| self.unreadable(walk.file, e))?;
+            let bytes = change(count, read, converted);
+            self.put(bytes, step.start + done * size)?;
+            done += count;
+        }
+        self.buffers = buffers;
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8], at: u64) -> Result<()> {
+        if interrupt::interrupted() {
+            return Err(Error::Interrupted);
+        }
+        write_all_at(self.file, bytes, at).map_err(|e| Error::io("cannot write", &self.output.path, e))?;
+        (self.progress)(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn source(&self, file: usize) -> &PathBuf {
+        &self.plan.sources[file]
+    }
+
+    fn unreadable(&self, file: usize, error: std::io::Error) -> Error {
+        match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => Error::invalid(
+                self.source(file),
+                "became shorter while it was being read; is it still downloading?",
+            ),
+            _ => Error::io("cannot read", self.source(file), error),
+        }
+    }
+}

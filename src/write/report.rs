@@ -1,0 +1,165 @@
+//! What a conversion did, in bytes, and why what was not shared was not.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::plan::{Action, Output, Plan, Reason};
+
+/// The outcome of a conversion. What was planned, except `measured`, which is the extent map's word.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The files, in split order.
+    pub outputs: Vec<Written>,
+    /// Bytes by origin.
+    pub bytes: Bytes,
+    /// What the extent maps of all outputs say; none if a file system has none.
+    pub measured: Option<Measured>,
+    /// Bytes of tensors that were not shared, by reason, largest first.
+    pub reasons: Vec<Shortfall>,
+}
+
+/// A finished file.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Bytes of all outputs by what happened to them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bytes {
+    /// All of them.
+    pub total: u64,
+    /// Shared with the checkpoint.
+    pub cloned: u64,
+    /// Written with unchanged values.
+    pub copied: u64,
+    /// Written in another type, or generated.
+    pub converted: u64,
+    /// Headers: key-values (tokenizer included) and tensor infos.
+    pub header: u64,
+    /// Zeros between tensors.
+    pub padding: u64,
+}
+
+/// Bytes on disk according to the extent map.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// In extents that other files refer to as well.
+    pub shared: u64,
+    /// In extents of the output alone.
+    pub unique: u64,
+}
+
+/// Tensor bytes that were not shared for one reason.
+#[derive(Clone, Debug)]
+pub struct Shortfall {
+    /// Stable identifier, see [`Reason::id`].
+    pub reason: &'static str,
+    /// The reason in words.
+    pub explanation: String,
+    /// How many bytes of the outputs.
+    pub bytes: u64,
+    /// How many tensors they belong to.
+    pub tensors: u64,
+}
+
+impl Report {
+    /// What `plan` will do.
+    pub fn of(plan: &Plan) -> Self {
+        let mut report = Self::default();
+        let mut reasons: BTreeMap<Reason, (u64, u64)> = BTreeMap::new();
+        for output in &plan.outputs {
+            report.outputs.push(Written { path: output.path.clone(), bytes: output.len });
+            report.bytes.add(output);
+            let mut seen = HashSet::new();
+            for step in &output.steps {
+                let Some(reason) = step.reason else { continue };
+                let tensor = output.tensors.partition_point(|t| t.offset <= step.start);
+                let entry = reasons.entry(reason).or_default();
+                entry.0 += step.len;
+                entry.1 += u64::from(seen.insert((reason, tensor)));
+            }
+        }
+        report.measured = Some(Measured::default());
+        report.reasons = reasons
+            .into_iter()
+            .map(|(reason, (bytes, tensors))| Shortfall {
+                reason: reason.id(),
+                explanation: plan
+                    .refusal
+                    .clone()
+                    .filter(|_| reason == Reason::CannotShare)
+                    .unwrap_or_else(|| reason.explain().into()),
+                bytes,
+                tensors,
+            })
+            .collect();
+        report.sort();
+        report
+    }
+
+    /// Adds what the extent map of one finished output says: bytes shared and not; none if there is no map.
+    pub(super) fn measure(&mut self, usage: Option<(u64, u64)>) {
+        self.measured = self.measured.zip(usage).map(|(sum, (shared, unique))| Measured {
+            shared: sum.shared + shared,
+            unique: sum.unique + unique,
+        });
+    }
+
+    /// A planned clone of `len` bytes was refused and became a copy.
+    pub(super) fn cloned_by_copying(&mut self, len: u64, why: String) {
+        self.bytes.cloned -= len;
+        self.bytes.copied += len;
+        match self.reasons.iter_mut().find(|s| s.reason == "refused") {
+            Some(shortfall) => shortfall.bytes += len,
+            None => {
+                self.reasons.push(Shortfall { reason: "refused", explanation: why, bytes: len, tensors: 0 })
+            }
+        }
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.reasons.sort_by_key(|s| std::cmp::Reverse(s.bytes));
+    }
+
+    /// The report for machines; its keys are a promise.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "outputs": self.outputs.iter()
+                .map(|o| json!({"path": o.path.to_string_lossy(), "bytes": o.bytes})).collect::<Vec<_>>(),
+            "bytes": {
+                "total": self.bytes.total, "cloned": self.bytes.cloned, "copied": self.bytes.copied,
+                "converted": self.bytes.converted, "header": self.bytes.header, "padding": self.bytes.padding,
+            },
+            "measured": {
+                "shared": self.measured.map(|m| m.shared), "unique": self.measured.map(|m| m.unique),
+            },
+            "reasons": self.reasons.iter().map(|s| json!({
+                "reason": s.reason, "explanation": s.explanation, "bytes": s.bytes, "tensors": s.tensors,
+            })).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Bytes {
+    fn add(&mut self, output: &Output) {
+        self.total += output.len;
+        for step in &output.steps {
+            let sum = match &step.action {
+                Action::Clone { .. } => &mut self.cloned,
+                Action::Copy { .. } => &mut self.copied,
+                Action::Convert { walk, to, .. } if walk.dtype == to.same_bits() => &mut self.copied,
+                Action::Bytes(_) if step.start == 0 => &mut self.header,
+                Action::Convert { .. } | Action::Bytes(_) => &mut self.converted,
+                Action::Zero => &mut self.padding,
+            };
+            *sum += step.len;
+        }
+    }
+}
