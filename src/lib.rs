@@ -13,5 +13,6 @@ pub mod error;
 pub mod gguf;
 pub mod plan;
 pub mod tensor;
+pub mod vocab;
 
 pub use error::{Error, Result};
