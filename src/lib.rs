@@ -13,6 +13,7 @@ pub mod error;
 pub mod gguf;
 pub mod plan;
 pub mod tensor;
+pub mod vocab;
 pub mod write;
 
 pub use error::{Error, Result};

@@ -1,0 +1,200 @@
+//! The `tokenizer.model` route: a SentencePiece model and the tokens added to it, as texts,
+//! scores and types by token id.
+//!
+//! Knows nothing of `tokenizer.json`, of special-token roles, or of how the lists are written.
+
+mod charsmap;
+mod model;
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// The largest `tokenizer.model` read, in bytes: a piece of two bytes takes forty in memory.
+/// Gemma's, of 256k pieces, has 4 MB.
+const MODEL_CAP: u64 = 32 << 20;
+/// The largest JSON file read here, in bytes. Gemma 3's `tokenizer_config.json` has 1.2 MB.
+const JSON_CAP: u64 = 64 << 20;
+/// The largest vocabulary, in tokens.
+const VOCAB_CAP: u64 = 1 << 24;
+
+/// Token types of a GGUF (`llama_token_type`), which are SentencePiece's piece types.
+mod kind {
+    pub const NORMAL: i32 = 1;
+    pub const UNKNOWN: i32 = 2;
+    pub const CONTROL: i32 = 3;
+    pub const USER_DEFINED: i32 = 4;
+    pub const UNUSED: i32 = 5;
+    pub const BYTE: i32 = 6;
+}
+
+/// A vocabulary: text, score and type of each token, by id. The lists are equally long.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pieces {
+    /// Texts.
+    pub tokens: Vec<Vec<u8>>,
+    /// Log probabilities or merge ranks; -1000 for added tokens, -10000 for padding.
+    pub scores: Vec<f32>,
+    /// Token types as a GGUF numbers them.
+    pub types: Vec<i32>,
+}
+
+/// Reads `tokenizer.model`, `added_tokens.json` and `tokenizer_config.json` of the model directory
+/// `dir`. `None` if there is no `tokenizer.model`.
+///
+/// The result has `vocab_size` tokens, as many as the embedding has rows: missing ones are
+/// `[PAD…]`, ids beyond are left out. Absent or 0, it is the number of pieces.
+///
+/// # Errors
+/// [`Error::Invalid`] for a model the SentencePiece library would refuse and for added tokens
+/// that are malformed, [`Error::Io`] for files that cannot be read.
+pub fn load(dir: &Path, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
+    let path = dir.join("tokenizer.model");
+    let Some(bytes) = read_if_file(&path, MODEL_CAP)? else { return Ok(None) };
+    let model = model::parse(&path, &bytes)?;
+
+    let len = vocab_size.filter(|&n| n != 0).unwrap_or(model.len() as u64);
+    if len > VOCAB_CAP {
+        return Err(Error::invalid(
+            dir.join("config.json"),
+            format!("vocab_size is {len}, more than the {VOCAB_CAP} tokens a vocabulary may have"),
+        ));
+    }
+    let mut pieces = Pieces::padding(len);
+    if model.len() > pieces.tokens.len() {
+        tracing::warn!("{}: has {} pieces, only the first {len} are used", path.display(), model.len());
+    }
+    for (id, piece) in model.into_iter().take(pieces.tokens.len()).enumerate() {
+        let kind = match piece.kind() {
+            // llama.cpp finds user-defined pieces as it finds normal ones.
+            kind::USER_DEFINED => kind::NORMAL,
+            kind => kind,
+        };
+        pieces.set(id, piece.text.into_bytes(), piece.score, kind);
+    }
+    add_from_added_tokens(&mut pieces, &dir.join("added_tokens.json"))?;
+    add_from_tokenizer_config(&mut pieces, &dir.join("tokenizer_config.json"))?;
+    Ok(Some(pieces))
+}
+
+/// Whether a token that is not marked special is one by the look of it: some models mark added
+/// control tokens as ordinary text (command-r, deepseek-coder, gemma).
+pub fn looks_special(token: &str) -> bool {
+    let within = |start, end| token.starts_with(start) && token.ends_with(end);
+    matches!(token, "<pad>" | "<mask>" | "<2mass>" | "[@BOS@]")
+        || within("<|", "|>")
+        || within("<\u{ff5c}", "\u{ff5c}>")
+        || within("<unused", ">")
+}
+
+impl Pieces {
+    fn padding(len: u64) -> Self {
+        let tokens: Vec<_> = (0..len).map(|id| format!("[PAD{id}]").into_bytes()).collect();
+        Self { scores: vec![-10000.0; tokens.len()], types: vec![kind::UNUSED; tokens.len()], tokens }
+    }
+
+    fn set(&mut self, id: usize, token: Vec<u8>, score: f32, kind: i32) {
+        self.tokens[id] = token;
+        self.scores[id] = score;
+        self.types[id] = kind;
+    }
+
+    /// Sets an added token, unless its id lies outside of the vocabulary.
+    fn set_added(&mut self, path: &Path, id: u64, token: String, kind: i32) {
+        match usize::try_from(id) {
+            Ok(id) if id < self.tokens.len() => self.set(id, token.into_bytes(), -1000.0, kind),
+            _ => tracing::warn!(
+                "{}: token {id} is ignored: the vocabulary has {} tokens",
+                path.display(),
+                self.tokens.len()
+            ),
+        }
+    }
+}
+
+/// `{"text": id, …}`: every one is user-defined.
+fn add_from_added_tokens(pieces: &mut Pieces, path: &Path) -> Result<()> {
+    let Some(added) = read_object(path)? else { return Ok(()) };
+    for (token, id) in added {
+        let id = id.as_u64().ok_or_else(|| {
+            let (token, found) = (excerpt(&token), excerpt(&id.to_string()));
+            Error::invalid(
+                path,
+                format!("id of token {token}: expected a whole number from 0, found {found}"),
+            )
+        })?;
+        pieces.set_added(path, id, token, kind::USER_DEFINED);
+    }
+    Ok(())
+}
+
+/// `"added_tokens_decoder": {"id": {"content": text, "special": bool, …}, …}`.
+fn add_from_tokenizer_config(pieces: &mut Pieces, path: &Path) -> Result<()> {
+    let Some(mut config) = read_object(path)? else { return Ok(()) };
+    let decoder = match config.remove("added_tokens_decoder") {
+        None => return Ok(()),
+        Some(Value::Object(decoder)) => decoder,
+        Some(_) => return Err(Error::invalid(path, "added_tokens_decoder: expected an object")),
+    };
+    for (key, token) in &decoder {
+        let at = |problem: &str| {
+            Error::invalid(path, format!("added_tokens_decoder, key {}: {problem}", excerpt(key)))
+        };
+        let id = key.trim().parse().map_err(|_| at("expected a token id, a whole number from 0"))?;
+        let content = token.get("content").and_then(Value::as_str);
+        let content = content.ok_or_else(|| at("expected an object with a string \"content\""))?;
+        let special = match token.get("special") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(special)) => *special,
+            Some(_) => return Err(at("expected \"special\" to be true or false")),
+        };
+        if special || looks_special(content) {
+            pieces.set_added(path, id, content.to_owned(), kind::CONTROL);
+        } else {
+            // llama.cpp expects user-defined tokens as they stand in the text.
+            pieces.set_added(path, id, content.replace('\u{2581}', " "), kind::USER_DEFINED);
+        }
+    }
+    Ok(())
+}
+
+/// The first characters of a text from the input, quoted, so that no message outgrows a terminal.
+fn excerpt(text: &str) -> String {
+    format!("{:?}", text.chars().take(60).collect::<String>())
+}
+
+fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
+    let Some(bytes) = read_if_file(path, JSON_CAP)? else { return Ok(None) };
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(object)) => Ok(Some(object)),
+        Ok(_) => Err(Error::invalid(path, "expected a JSON object")),
+        Err(error) => Err(Error::invalid(path, format!("not valid JSON: {error}"))),
+    }
+}
+
+/// The bytes of `path`, or `None` if it is no regular file (after following links).
+fn read_if_file(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Error::io("cannot read", path, error)),
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(cap + 1).read_to_end(&mut bytes))
+        .map_err(|error| Error::io("cannot read", path, error))?;
+    if bytes.len() as u64 > cap {
+        return Err(Error::invalid(path, format!("larger than {} MiB, which no tokenizer is", cap >> 20)));
+    }
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests;
