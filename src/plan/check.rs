@@ -2,7 +2,6 @@
 
 use super::{Action, Output, Plan};
 use crate::error::{Error, Result};
-use crate::gguf::DEFAULT_ALIGNMENT;
 
 impl Plan {
     /// Checks what readers and the writer rely on: every byte of every output is covered exactly
@@ -51,13 +50,13 @@ fn check_output(output: &Output, block: u64, sources: usize) -> Result<(), Strin
     }
     let mut expected = output.data_start;
     for tensor in &output.tensors {
-        if tensor.offset != expected || !expected.is_multiple_of(DEFAULT_ALIGNMENT) {
+        if tensor.offset != expected || !expected.is_multiple_of(output.alignment) {
             return Err(format!(
                 "tensor {} at {}, readers expect it at {expected}",
                 tensor.info.name, tensor.offset
             ));
         }
-        expected += tensor.info.bytes().next_multiple_of(DEFAULT_ALIGNMENT);
+        expected += tensor.info.bytes().next_multiple_of(output.alignment);
     }
     if expected != output.len {
         return Err(format!("tensors end at {expected}, the file at {}", output.len));

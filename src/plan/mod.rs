@@ -5,23 +5,27 @@
 //! is `write`'s business.
 
 mod check;
+mod files;
 mod layout;
 mod lower;
 mod reason;
+mod share;
 mod split;
 mod steps;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use reason::Reason;
 pub use split::SplitRules;
+pub use walk::{Run, Walk};
 
 use crate::checkpoint::Checkpoint;
-use crate::dtype::{Dtype, GgmlType};
+use crate::dtype::GgmlType;
 use crate::error::Result;
 use crate::gguf::{self, DEFAULT_ALIGNMENT, KeyValues, TensorInfo, Value};
-use crate::tensor::{Dim, OutputTensor};
+use crate::tensor::OutputTensor;
 
 /// What to plan.
 #[derive(Debug)]
@@ -34,10 +38,34 @@ pub struct Request<'a> {
     pub tensors: &'a [OutputTensor],
     /// Output path; split files derive theirs from it.
     pub path: &'a Path,
-    /// When to start another file.
+    /// How many files, and what decides where one ends.
+    pub layout: Layout,
+    /// Alignment of the files that [`Layout::Split`] adds.
+    pub alignment: Alignment,
+    /// When to start another file, with [`Layout::Single`].
     pub splits: SplitRules,
     /// What can be shared.
     pub sharing: &'a Sharing,
+}
+
+/// How output files come about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// One file (or those that [`SplitRules`] ask for), arranged as well as possible.
+    #[default]
+    Single,
+    /// As many files as sharing needs.
+    Split,
+}
+
+/// What grid tensors lie on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alignment {
+    /// 32 bytes, as every reader expects.
+    #[default]
+    Strict,
+    /// 8 bytes, where safetensors data lies. llama.cpp loads such files only without memory-mapping.
+    Relaxed,
 }
 
 /// What can be shared between the checkpoint and the destination.
@@ -84,6 +112,8 @@ pub struct Output {
     pub len: u64,
     /// Where tensor data starts, in bytes; a multiple of the alignment.
     pub data_start: u64,
+    /// What tensors are padded to, in bytes.
+    pub alignment: u64,
     /// Tensors with their places, in file order.
     pub tensors: Vec<Placed>,
     /// What fills the file: sorted by `start`, without gaps or overlaps.
@@ -151,31 +181,6 @@ impl Step {
     }
 }
 
-/// A strided walk over elements of one source file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Walk {
-    /// Index into [`Plan::sources`].
-    pub file: usize,
-    /// Byte offset of the first element in the file.
-    pub offset: u64,
-    /// Element type in the file.
-    pub dtype: Dtype,
-    /// Nested loops, outermost first, strides in elements; merged (see [`crate::tensor::Piece`]).
-    pub dims: Vec<Dim>,
-}
-
-impl Walk {
-    /// Number of elements the walk yields.
-    pub fn elements(&self) -> u64 {
-        self.dims.iter().map(|d| d.len).product()
-    }
-
-    /// Whether it is one run of bytes.
-    pub fn is_contiguous(&self) -> bool {
-        matches!(self.dims.as_slice(), [] | [Dim { stride: 1, .. }])
-    }
-}
-
 impl Plan {
     /// Bytes of all outputs together.
     pub fn bytes(&self) -> u64 {
@@ -187,7 +192,14 @@ impl Plan {
         let header = gguf::encode(metadata, &[], DEFAULT_ALIGNMENT);
         let len = header.len() as u64;
         let steps = vec![Step { start: 0, len, action: Action::Bytes(header.into()), reason: None }];
-        let output = Output { path: path.to_owned(), len, data_start: len, tensors: Vec::new(), steps };
+        let output = Output {
+            path: path.to_owned(),
+            len,
+            data_start: len,
+            alignment: DEFAULT_ALIGNMENT,
+            tensors: Vec::new(),
+            steps,
+        };
         Self { sources: Vec::new(), block: 4096, refusal: None, outputs: vec![output] }
     }
 
@@ -202,38 +214,32 @@ impl Plan {
         for tensor in request.tensors {
             tensors.push(lower::lower(tensor, request.checkpoint)?);
         }
-        let groups = split::groups(&tensors, &request.splits);
-        let count = groups.len();
+        let drafts =
+            files::drafts(&tensors, request.sharing, request.layout, request.alignment, &request.splits);
+        let count = drafts.len();
         let mut plan = Self {
             sources: request.checkpoint.files.iter().map(|f| f.path.clone()).collect(),
             block: request.sharing.block,
             refusal: request.sharing.refusals.iter().flatten().next().cloned(),
             outputs: Vec::with_capacity(count),
         };
-        let mut files = Vec::with_capacity(count);
-        for (no, group) in groups.into_iter().enumerate() {
+        // A plan that shares nothing is the reference's to the byte, NaNs included; one that shares
+        // some of its blocks keeps all bytes that it need not change.
+        let exact = drafts.iter().all(|draft| draft.start_phase.is_none());
+        for (no, draft) in drafts.iter().enumerate() {
             let mut metadata = if no == 0 { request.metadata.clone() } else { KeyValues::new() };
+            if draft.alignment != DEFAULT_ALIGNMENT {
+                metadata.u32("general.alignment", draft.alignment as u32);
+            }
             if count > 1 {
                 metadata.set("split.no", Value::U16(no as u16));
                 metadata.set("split.count", Value::U16(count as u16));
                 metadata.set("split.tensors.count", Value::I32(request.tensors.len() as i32));
             }
-            let layout = layout::choose(&tensors[group.clone()], request.sharing);
-            files.push((split::path(request.path, no, count), metadata, group, layout));
-        }
-        // A file that shares nothing is the reference's to the byte, NaNs included; one that shares
-        // some of its blocks keeps all bytes that it need not change.
-        let exact = files.iter().all(|(.., layout)| layout.start_phase.is_none());
-        for (path, metadata, group, layout) in files {
-            let tensors = &tensors[group];
-            plan.outputs.push(steps::output(path, metadata, tensors, &layout, request.sharing, exact));
+            let path = split::path(request.path, no, count);
+            plan.outputs.push(steps::output(path, metadata, &tensors, draft, request.sharing, exact));
         }
         plan.check()?;
         Ok(plan)
     }
-}
-
-/// Pads `bytes` to the alignment that readers expect between tensors.
-fn padded(bytes: u64) -> u64 {
-    bytes.next_multiple_of(DEFAULT_ALIGNMENT)
 }

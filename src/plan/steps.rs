@@ -1,23 +1,16 @@
-//! Turns a layout into steps: header, clones of aligned interiors, copies, conversions, padding.
+//! Turns a draft into steps: header, clones of whole blocks, copies, conversions, padding.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use super::layout::Layout;
-use super::lower::{Lowered, Origin};
-use super::{Action, Output, Placed, Reason, Sharing, Step, Walk, padded};
-use crate::gguf::{self, DEFAULT_ALIGNMENT, KeyValues, TensorInfo, Value};
+use super::files::Draft;
+use super::lower::{Lowered, Origin, Part};
+use super::share::{Extent, extents};
+use super::{Action, Output, Placed, Reason, Sharing, Step, Walk};
+use crate::dtype::GgmlType;
+use crate::gguf::{self, KeyValues, TensorInfo, Value};
 
 /// Key whose only purpose is its length: it moves the data section to the wanted phase.
 const PADDING_KEY: &str = "ggraft.padding";
-
-/// A run of bytes that has the same phase in source and destination.
-struct Run {
-    dst: u64,
-    file: usize,
-    src: u64,
-    len: u64,
-}
 
 /// Lays out one file. With `exact`, bytes that are copied still pass through the reference's
 /// conversion (BF16 NaNs are made quiet).
@@ -25,14 +18,15 @@ pub fn output(
     path: PathBuf,
     mut metadata: KeyValues,
     tensors: &[Lowered],
-    layout: &Layout,
+    draft: &Draft,
     sharing: &Sharing,
     exact: bool,
 ) -> Output {
-    let infos: Vec<TensorInfo> = layout.order.iter().map(|&i| tensors[i].info.clone()).collect();
-    let header = header(&mut metadata, &infos, layout.start_phase, sharing.block);
-    // The reference pads the data section only where there is one.
-    let data_start = padded(header.len() as u64);
+    let alignment = draft.alignment;
+    let padded = |bytes: u64| bytes.next_multiple_of(alignment);
+    let infos: Vec<TensorInfo> = draft.tensors.iter().map(|&i| tensors[i].info.clone()).collect();
+    let header = header(&mut metadata, &infos, draft, sharing.block);
+    let (header_len, data_start) = (header.len() as u64, padded(header.len() as u64));
 
     let mut placed = Vec::with_capacity(infos.len());
     let mut at = data_start;
@@ -41,37 +35,42 @@ pub fn output(
         placed.push(Placed { info, offset: at });
         at += padded(bytes);
     }
-    let len = at;
 
-    let in_order = || layout.order.iter().map(|&i| &tensors[i]).zip(&placed);
-    let clones = clones(in_order(), sharing);
+    let in_order = || draft.tensors.iter().map(|&i| &tensors[i]).zip(&placed);
+    let clones =
+        clones(in_order().flat_map(|(tensor, place)| extents(tensor, place.offset, sharing)), sharing);
     let mut steps = Vec::with_capacity(2 * placed.len() + clones.len() + 2);
-    let header_len = header.len() as u64;
     steps.push(Step { start: 0, len: header_len, action: Action::Bytes(header.into()), reason: None });
     zero(&mut steps, header_len, data_start);
     for clone in &clones {
         let action = Action::Clone { file: clone.file, offset: clone.src };
         steps.push(Step { start: clone.dst, len: clone.len, action, reason: None });
     }
+    let filler = Filler { clones: &clones, sharing, alignment, exact };
     for (tensor, place) in in_order() {
-        fill(&mut steps, tensor, place.offset, &clones, sharing, exact);
-        zero(&mut steps, place.offset + tensor.bytes, place.offset + padded(tensor.bytes));
+        let mut dst = place.offset;
+        for part in &tensor.parts {
+            filler.fill(&mut steps, part, dst, tensor.info.ggml_type);
+            dst += part.bytes;
+        }
+        zero(&mut steps, dst, place.offset + padded(tensor.bytes));
     }
     steps.sort_by_key(|s| s.start);
-    Output { path, len, data_start, tensors: placed, steps }
+    Output { path, len: at, data_start, alignment, tensors: placed, steps }
 }
 
-/// The encoded header, with a padding key if that is what it takes to end at `phase`.
-fn header(metadata: &mut KeyValues, infos: &[TensorInfo], phase: Option<u64>, block: u64) -> Vec<u8> {
-    let plain = gguf::encode(metadata, infos, DEFAULT_ALIGNMENT);
-    let Some(phase) = phase.filter(|p| padded(plain.len() as u64) % block != *p) else {
+/// The encoded header, with a padding key if that is what it takes to end at the wanted phase.
+fn header(metadata: &mut KeyValues, infos: &[TensorInfo], draft: &Draft, block: u64) -> Vec<u8> {
+    let plain = gguf::encode(metadata, infos, draft.alignment);
+    let start = (plain.len() as u64).next_multiple_of(draft.alignment);
+    let Some(phase) = draft.start_phase.filter(|phase| start % block != *phase) else {
         return plain;
     };
     metadata.set(PADDING_KEY, Value::String(Vec::new()));
-    let base = gguf::encode(metadata, infos, DEFAULT_ALIGNMENT).len() as u64;
+    let base = gguf::encode(metadata, infos, draft.alignment).len() as u64;
     let missing = (phase + block - base % block) % block;
     metadata.set(PADDING_KEY, Value::String(vec![b' '; missing as usize]));
-    gguf::encode(metadata, infos, DEFAULT_ALIGNMENT)
+    gguf::encode(metadata, infos, draft.alignment)
 }
 
 fn zero(steps: &mut Vec<Step>, start: u64, end: u64) {
@@ -80,109 +79,85 @@ fn zero(steps: &mut Vec<Step>, start: u64, end: u64) {
     }
 }
 
-/// Aligned interiors worth cloning, in file order. Runs that continue each other in source and
+/// The whole blocks worth cloning, in file order. Extents that continue each other in source and
 /// destination are joined first, so that a block on the border of two tensors can be shared too.
-fn clones<'a>(tensors: impl Iterator<Item = (&'a Lowered, &'a Placed)>, sharing: &Sharing) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (tensor, place) in tensors {
-        let mut dst = place.offset;
-        for part in &tensor.parts {
-            if let Origin::Move(walk) = &part.origin
-                && congruent(walk, dst, sharing)
+fn clones(extents: impl Iterator<Item = Extent>, sharing: &Sharing) -> Vec<Extent> {
+    let mut joined: Vec<Extent> = Vec::new();
+    for extent in extents.filter(|e| e.is_congruent(sharing.block)) {
+        match joined.last_mut() {
+            Some(last)
+                if last.file == extent.file
+                    && last.end() == extent.dst
+                    && last.src + last.len == extent.src =>
             {
-                match runs.last_mut() {
-                    Some(run)
-                        if run.file == walk.file
-                            && run.dst + run.len == dst
-                            && run.src + run.len == walk.offset =>
-                    {
-                        run.len += part.bytes;
-                    }
-                    _ => runs.push(Run { dst, file: walk.file, src: walk.offset, len: part.bytes }),
-                }
+                last.len += extent.len;
             }
-            dst += part.bytes;
+            _ => joined.push(extent),
         }
     }
-    let block = sharing.block;
-    runs.retain_mut(|run| {
-        let start = run.dst.next_multiple_of(block);
-        let end = (run.dst + run.len) / block * block;
-        run.src += start - run.dst;
-        run.dst = start;
-        run.len = end.saturating_sub(start);
-        run.len >= sharing.min_extent.max(block)
-    });
-    runs
+    let interiors = joined.iter().filter_map(|e| e.interior(sharing.block));
+    interiors.filter(|e| e.len >= sharing.min_extent).collect()
 }
 
-fn congruent(walk: &Walk, dst: u64, sharing: &Sharing) -> bool {
-    walk.is_contiguous()
-        && walk.offset % sharing.block == dst % sharing.block
-        && sharing.refusals.get(walk.file).is_some_and(Option::is_none)
+/// Adds steps for what no clone covers.
+struct Filler<'a> {
+    /// Sorted and disjoint.
+    clones: &'a [Extent],
+    sharing: &'a Sharing,
+    alignment: u64,
+    exact: bool,
 }
 
-/// Adds steps for everything of `tensor` that no clone covers.
-fn fill(steps: &mut Vec<Step>, tensor: &Lowered, start: u64, clones: &[Run], sharing: &Sharing, exact: bool) {
-    let ggml_type = tensor.info.ggml_type;
-    let mut dst = start;
-    for part in &tensor.parts {
-        let end = dst + part.bytes;
-        let mut push = |start: u64, end: u64, action: Action, reason: Reason| {
-            steps.push(Step { start, len: end - start, action, reason: Some(reason) });
-        };
-        match &part.origin {
-            Origin::Bytes(bytes) => push(dst, end, Action::Bytes(bytes.clone()), Reason::Generated),
+impl Filler<'_> {
+    /// Adds steps for `part`, which starts at byte `start` of the output.
+    fn fill(&self, steps: &mut Vec<Step>, part: &Part, start: u64, to: GgmlType) {
+        let whole = |action, reason| Step { start, len: part.bytes, action, reason: Some(reason) };
+        let walk = match &part.origin {
+            Origin::Bytes(bytes) => {
+                return steps.push(whole(Action::Bytes(bytes.clone()), Reason::Generated));
+            }
             Origin::Convert(walk) => {
-                push(
-                    dst,
-                    end,
-                    Action::Convert { walk: walk.clone(), first: 0, to: ggml_type },
-                    Reason::Converted,
-                );
+                let action = Action::Convert { walk: walk.clone(), first: 0, to };
+                return steps.push(whole(action, Reason::Converted));
             }
-            Origin::Move(walk) => {
-                let covered = overlapping(clones, dst, end);
-                let reason = why_not(walk, dst, !covered.is_empty(), sharing);
-                let mut at = dst;
-                for (from, to) in covered.iter().map(|c| (c.dst, c.dst + c.len)).chain([(end, end)]) {
-                    let to = to.min(end);
-                    if from > at {
-                        let first = (at - dst) / walk.dtype.size();
-                        let walk: Arc<Walk> = walk.clone();
-                        let action = match exact {
-                            true => Action::Convert { walk, first, to: ggml_type },
-                            false => Action::Copy { walk, first },
-                        };
-                        push(at, from, action, reason);
-                    }
-                    at = at.max(to);
-                }
+            Origin::Move(walk) => walk,
+        };
+        let end = start + part.bytes;
+        let covering = self.overlapping(start, end);
+        let reason = self.why_not(walk, start, !covering.is_empty());
+        let mut at = start;
+        for (from, next) in covering.iter().map(|c| (c.dst, c.end())).chain([(end, end)]) {
+            if from > at {
+                let (walk, first) = (walk.clone(), (at - start) / walk.dtype.size());
+                let action = match self.exact {
+                    true => Action::Convert { walk, first, to },
+                    false => Action::Copy { walk, first },
+                };
+                steps.push(Step { start: at, len: from - at, action, reason: Some(reason) });
             }
+            at = at.max(next);
         }
-        dst = end;
     }
-}
 
-/// The clones (sorted, disjoint) that overlap `start..end`.
-fn overlapping(clones: &[Run], start: u64, end: u64) -> &[Run] {
-    let from = clones.partition_point(|c| c.dst + c.len <= start);
-    let to = clones.partition_point(|c| c.dst < end);
-    &clones[from..to.max(from)]
-}
+    fn overlapping(&self, start: u64, end: u64) -> &[Extent] {
+        let from = self.clones.partition_point(|c| c.end() <= start);
+        let to = self.clones.partition_point(|c| c.dst < end);
+        &self.clones[from..to.max(from)]
+    }
 
-fn why_not(walk: &Walk, dst: u64, partly_shared: bool, sharing: &Sharing) -> Reason {
-    if sharing.refusals.get(walk.file).is_none_or(Option::is_some) {
-        Reason::CannotShare
-    } else if !walk.is_contiguous() {
-        Reason::Rearranged
-    } else if partly_shared {
-        Reason::Edge
-    } else if walk.offset % sharing.block == dst % sharing.block {
-        Reason::TooShort
-    } else if !walk.offset.is_multiple_of(DEFAULT_ALIGNMENT) {
-        Reason::OffGrid
-    } else {
-        Reason::OffPhase
+    fn why_not(&self, walk: &Walk, dst: u64, partly_shared: bool) -> Reason {
+        if !self.sharing.allows(walk.file) {
+            Reason::CannotShare
+        } else if partly_shared {
+            Reason::Edge
+        } else if !walk.is_contiguous() {
+            Reason::Rearranged
+        } else if walk.offset % self.sharing.block == dst % self.sharing.block {
+            Reason::TooShort
+        } else if !walk.offset.is_multiple_of(self.alignment) {
+            Reason::OffGrid
+        } else {
+            Reason::OffPhase
+        }
     }
 }

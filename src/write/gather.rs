@@ -5,8 +5,7 @@ use std::io;
 
 use ggraft_platform::read_exact_at;
 
-use crate::plan::Walk;
-use crate::tensor::Dim;
+use crate::plan::{Run, Walk};
 
 /// Elements per chunk that [`chunk`] aims for: 4 MiB of F32.
 const CHUNK_ELEMENTS: u64 = 1 << 20;
@@ -42,14 +41,15 @@ pub fn gather(
     if walk.is_contiguous() {
         return read_exact_at(file, out, walk.offset + first * size);
     }
-    let runs = || Runs::new(&walk.dims, first, count);
-    let (low, high) = runs().fold((u64::MAX, 0), |(low, high), (at, len)| (low.min(at), high.max(at + len)));
+    let runs = || walk.runs(first, count);
+    let (low, high) =
+        runs().fold((u64::MAX, 0), |(low, high), run| (low.min(run.at), high.max(run.at + run.len)));
     // Where the elements lie close together, one read of the whole window beats one per run.
     if high - low <= 2 * count {
         scratch.resize(((high - low) * size) as usize, 0);
         read_exact_at(file, scratch, walk.offset + low * size)?;
         let mut rest = out.as_mut_slice();
-        for (at, len) in runs() {
+        for Run { at, len } in runs() {
             let (run, tail) = rest.split_at_mut((len * size) as usize);
             let from = ((at - low) * size) as usize;
             run.copy_from_slice(&scratch[from..from + run.len()]);
@@ -57,7 +57,7 @@ pub fn gather(
         }
     } else {
         let mut rest = out.as_mut_slice();
-        for (at, len) in runs() {
+        for Run { at, len } in runs() {
             let (run, tail) = rest.split_at_mut((len * size) as usize);
             read_exact_at(file, run, walk.offset + at * size)?;
             rest = tail;
@@ -66,49 +66,13 @@ pub fn gather(
     Ok(())
 }
 
-/// Runs of neighbouring elements, as (first element in the source, length), of a part of a walk.
-struct Runs<'a> {
-    outer: &'a [Dim],
-    run: u64,
-    next: u64,
-    end: u64,
-}
-
-impl<'a> Runs<'a> {
-    fn new(dims: &'a [Dim], first: u64, count: u64) -> Self {
-        let (outer, run) = match dims.split_last() {
-            Some((Dim { len, stride: 1 }, outer)) => (outer, *len),
-            _ => (dims, 1),
-        };
-        Self { outer, run, next: first, end: first + count }
-    }
-}
-
-impl Iterator for Runs<'_> {
-    type Item = (u64, u64);
-
-    fn next(&mut self) -> Option<(u64, u64)> {
-        if self.next >= self.end {
-            return None;
-        }
-        let (mut index, within) = (self.next / self.run, self.next % self.run);
-        let mut at = within;
-        for dim in self.outer.iter().rev() {
-            at += index % dim.len * dim.stride;
-            index /= dim.len;
-        }
-        let len = (self.run - within).min(self.end - self.next);
-        self.next += len;
-        Some((at, len))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
     use super::*;
     use crate::dtype::Dtype;
+    use crate::tensor::Dim;
 
     /// Every split of the walk into chunks gives the elements that following its loops gives.
     #[test]

@@ -1,0 +1,97 @@
+//! Which tensors go into which output file, and in which order.
+
+use std::collections::BTreeMap;
+
+use super::layout::{Item, best_path};
+use super::lower::Lowered;
+use super::share::item;
+use super::{Alignment, Layout, Sharing, SplitRules, split};
+use crate::gguf::DEFAULT_ALIGNMENT;
+
+/// Alignment of tensor data in relaxed files, in bytes: the grid that safetensors data lies on.
+const RELAXED_ALIGNMENT: u64 = 8;
+
+/// A file of its own costs a header and a name; below this many shared bytes it is not worth it.
+const WORTH_A_FILE: u64 = 1 << 20;
+
+/// `split.count` is a 16-bit number, and nobody wants more.
+const MOST_FILES: usize = 1000;
+
+/// Contents of one output file.
+#[derive(Debug)]
+pub struct Draft {
+    /// Indices of tensors in file order.
+    pub tensors: Vec<usize>,
+    /// Phase its data section should start at, in bytes; none if nothing in it is shared.
+    pub start_phase: Option<u64>,
+    /// Alignment of its tensors, in bytes.
+    pub alignment: u64,
+}
+
+/// Distributes `tensors` (in the reference's order) over files.
+pub fn drafts(
+    tensors: &[Lowered],
+    sharing: &Sharing,
+    layout: Layout,
+    alignment: Alignment,
+    rules: &SplitRules,
+) -> Vec<Draft> {
+    if layout == Layout::Split {
+        return by_phase(tensors, sharing, alignment);
+    }
+    let by_rule = |group: std::ops::Range<usize>| {
+        let items: Vec<Item> =
+            tensors[group.clone()].iter().map(|t| item(t, sharing, DEFAULT_ALIGNMENT).0).collect();
+        let (tensors, start_phase) = match best_path(&items, sharing.block) {
+            Some(path) => {
+                let start = path.start;
+                (path.complete(items.len()).order.into_iter().map(|i| group.start + i).collect(), Some(start))
+            }
+            None => (group.collect(), None),
+        };
+        Draft { tensors, start_phase, alignment: DEFAULT_ALIGNMENT }
+    };
+    split::groups(tensors, rules).into_iter().map(by_rule).collect()
+}
+
+/// One file for the metadata and everything that is written anyway, then as many per source file as
+/// it takes to give each tensor a place where it can be shared.
+fn by_phase(tensors: &[Lowered], sharing: &Sharing, alignment: Alignment) -> Vec<Draft> {
+    let alignment = match alignment {
+        Alignment::Strict => DEFAULT_ALIGNMENT,
+        Alignment::Relaxed => RELAXED_ALIGNMENT,
+    };
+    let mut homes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut shims = Vec::new();
+    let mut items = Vec::with_capacity(tensors.len());
+    for (i, tensor) in tensors.iter().enumerate() {
+        let (item, home) = item(tensor, sharing, alignment);
+        items.push(item);
+        match home {
+            Some(file) => homes.entry(file).or_default().push(i),
+            None if item.advance != 0 => shims.push(i),
+            None => {}
+        }
+    }
+    let mut files = Vec::new();
+    let mut placed = vec![false; tensors.len()];
+    for mut home in homes.into_values() {
+        while files.len() < MOST_FILES {
+            // Shims are at hand in every file until one has used them.
+            let mut pool: Vec<usize> = home.iter().chain(&shims).copied().filter(|&i| !placed[i]).collect();
+            pool.sort_unstable();
+            let pool_items: Vec<Item> = pool.iter().map(|&i| items[i]).collect();
+            let Some(path) = best_path(&pool_items, sharing.block).filter(|p| p.gain >= WORTH_A_FILE) else {
+                break;
+            };
+            let order = path.shared_prefix(&pool_items, sharing.block);
+            let tensors: Vec<usize> = order.iter().map(|&i| pool[i]).collect();
+            tensors.iter().for_each(|&i| placed[i] = true);
+            home.retain(|&i| !placed[i]);
+            files.push(Draft { tensors, start_phase: Some(path.start), alignment });
+        }
+    }
+    let rest = (0..tensors.len()).filter(|&i| !placed[i]).collect();
+    files.insert(0, Draft { tensors: rest, start_phase: None, alignment: DEFAULT_ALIGNMENT });
+    files
+}

@@ -1,0 +1,71 @@
+//! A strided walk over a source file, and the runs of bytes it consists of.
+
+use crate::dtype::Dtype;
+use crate::tensor::Dim;
+
+/// A strided walk over elements of one source file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Walk {
+    /// Index into [`Plan::sources`](super::Plan::sources).
+    pub file: usize,
+    /// Byte offset of the first element in the file.
+    pub offset: u64,
+    /// Element type in the file.
+    pub dtype: Dtype,
+    /// Nested loops, outermost first, strides in elements; merged (see [`crate::tensor::Piece`]).
+    pub dims: Vec<Dim>,
+}
+
+/// A run of neighbouring elements of a [`Walk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// First element, counted from the walk's `offset`.
+    pub at: u64,
+    /// Number of elements.
+    pub len: u64,
+}
+
+impl Walk {
+    /// Number of elements the walk yields.
+    pub fn elements(&self) -> u64 {
+        self.dims.iter().map(|d| d.len).product()
+    }
+
+    /// Whether it is one run of bytes.
+    pub fn is_contiguous(&self) -> bool {
+        matches!(self.dims.as_slice(), [] | [Dim { stride: 1, .. }])
+    }
+
+    /// Length in bytes of the runs it consists of; all have the same.
+    pub fn run_bytes(&self) -> u64 {
+        self.split_dims().1 * self.dtype.size()
+    }
+
+    /// The runs that make up `count` elements from element `first` of the walk on, in order.
+    pub fn runs(&self, first: u64, count: u64) -> impl Iterator<Item = Run> + '_ {
+        let (outer, run) = self.split_dims();
+        let (mut next, end) = (first, first + count);
+        std::iter::from_fn(move || {
+            if next >= end {
+                return None;
+            }
+            let (mut index, within) = (next / run, next % run);
+            let mut at = within;
+            for dim in outer.iter().rev() {
+                at += index % dim.len * dim.stride;
+                index /= dim.len;
+            }
+            let len = (run - within).min(end - next);
+            next += len;
+            Some(Run { at, len })
+        })
+    }
+
+    /// The outer loops and the length in elements of the innermost runs.
+    fn split_dims(&self) -> (&[Dim], u64) {
+        match self.dims.split_last() {
+            Some((Dim { len, stride: 1 }, outer)) => (outer, *len),
+            _ => (&self.dims, 1),
+        }
+    }
+}
