@@ -1,13 +1,13 @@
 //! Checkpoints as they are found in the wild, and where their tensors are.
 
-mod common;
+mod handmade;
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use common::{index, put, safetensors};
 use ggraft::checkpoint::Checkpoint;
 use ggraft::dtype::Dtype;
+use handmade::{index, put, safetensors};
 
 const INDEX: &str = "model.safetensors.index.json";
 

@@ -1,7 +1,7 @@
 //! Checkpoints that lie: each must be refused with the right exit code and a message that names the
 //! problem, without panic, hang or large allocation.
 
-mod common;
+mod handmade;
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -10,8 +10,8 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{index, put, safetensors};
 use ggraft::checkpoint::Checkpoint;
+use handmade::{index, put, safetensors};
 use proptest::prelude::*;
 
 const UNSUPPORTED: u8 = 3;
