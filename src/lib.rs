@@ -11,6 +11,8 @@ pub mod convert;
 pub mod dtype;
 pub mod error;
 pub mod gguf;
+mod input;
+pub mod inspect;
 pub mod plan;
 pub mod tensor;
 pub mod vocab;

@@ -15,3 +15,6 @@ pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{ExtentUsage, shared_bytes};
 pub use fs::FileSystem;
 pub use io::{read_exact_at, write_all_at};
+mod map;
+
+pub use map::map_prefix;

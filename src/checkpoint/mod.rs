@@ -2,9 +2,20 @@
 //!
 //! Knows nothing of GGUF or architectures. Everything here is validated before anything trusts it.
 
-use std::path::PathBuf;
+mod files;
+mod header;
+mod index;
+mod safetensors;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
 
 use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::input::{listed, quoted};
+use index::Index;
+pub(crate) use safetensors::{SafetensorsFile, read as read_file};
 
 /// A model directory, indexed: every tensor with its dtype, shape, file and byte range.
 #[derive(Clone, Debug, Default)]
@@ -43,4 +54,95 @@ pub struct SourceTensor {
     pub offset: u64,
     /// Length in bytes: product of `shape` × size of `dtype`.
     pub len: u64,
+}
+
+impl Checkpoint {
+    /// Indexes the model directory `dir`: reads and checks every header, no tensor data.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if anything contradicts anything else, [`Error::Unsupported`] for formats and
+    /// dtypes that are known and not supported, [`Error::Io`].
+    pub fn open(dir: &Path) -> Result<Self> {
+        Self::open_with(dir, |_| ())
+    }
+
+    /// [`Checkpoint::open`], showing every file's header to `seen` in the order of [`Checkpoint::files`].
+    pub(crate) fn open_with(dir: &Path, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
+        let parts = files::parts(dir)?;
+        let mut checkpoint = Self { dir: dir.to_owned(), ..Self::default() };
+        for path in parts.paths {
+            let file = safetensors::read(&path)?;
+            seen(&file);
+            checkpoint.add(path, file);
+        }
+        let places = checkpoint.places()?;
+        if let Some((path, index)) = &parts.index {
+            check_index(path, index, &places)?;
+        }
+        Ok(checkpoint)
+    }
+
+    fn add(&mut self, path: PathBuf, file: SafetensorsFile) {
+        let number = self.files.len();
+        self.tensors.extend(file.tensors.into_iter().map(|t| SourceTensor {
+            name: t.name,
+            dtype: t.dtype,
+            shape: t.shape,
+            file: number,
+            offset: file.data_start + t.begin,
+            len: t.end - t.begin,
+        }));
+        self.files.push(SourceFile { path, len: file.len, data_start: file.data_start });
+    }
+
+    /// Every tensor's file by the tensor's name, which no two may share.
+    fn places(&self) -> Result<HashMap<&str, usize>> {
+        let mut places = HashMap::with_capacity(self.tensors.len());
+        for t in &self.tensors {
+            match places.entry(t.name.as_str()) {
+                Entry::Vacant(place) => drop(place.insert(t.file)),
+                Entry::Occupied(place) => {
+                    let [first, second] = [*place.get(), t.file].map(|file| self.files[file].path.display());
+                    return Err(Error::invalid(
+                        &self.dir,
+                        format!("tensor {} is in {first} and again in {second}", quoted(&t.name)),
+                    ));
+                }
+            }
+        }
+        Ok(places)
+    }
+}
+
+/// The index and the files must name the same tensors. Where a file holds a tensor that the index
+/// places in another, the file is right; the reference does not look.
+fn check_index(path: &Path, index: &Index, places: &HashMap<&str, usize>) -> Result<()> {
+    let (present, missing): (Vec<_>, Vec<_>) =
+        index.tensors.iter().partition(|(name, _)| places.contains_key(name.as_str()));
+    if !missing.is_empty() {
+        let (count, names) = (missing.len(), listed(missing.iter().map(|(name, _)| name.as_str())));
+        let mut files: Vec<_> = missing.iter().map(|(_, file)| index.files[*file].as_str()).collect();
+        files.dedup();
+        let files = listed(files);
+        return Err(Error::invalid(
+            path,
+            format!("{count} tensors it names are missing: {names}; expected them in {files}"),
+        ));
+    }
+    if present.len() != places.len() {
+        let known = |name: &str| index.tensors.binary_search_by(|(n, _)| n.as_str().cmp(name)).is_ok();
+        let mut extra: Vec<&str> = places.keys().copied().filter(|name| !known(name)).collect();
+        extra.sort_unstable();
+        let (count, names) = (extra.len(), listed(extra));
+        return Err(Error::invalid(
+            path,
+            format!("the files hold {count} tensors it does not name: {names}"),
+        ));
+    }
+    for (name, file) in present {
+        if places.get(name.as_str()) != Some(file) {
+            tracing::debug!(tensor = name, file = index.files[*file], "not in the file the index says");
+        }
+    }
+    Ok(())
 }

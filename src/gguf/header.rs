@@ -54,15 +54,9 @@ fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// A value with its type tag; the numbers are `gguf_metadata_value_type` of the format's description.
 fn put_value(out: &mut Vec<u8>, value: &Value) {
-    const ARRAY: u32 = 9;
     let scalar = |out: &mut Vec<u8>, tag: u32, bytes: &[u8]| {
         out.extend(tag.to_le_bytes());
         out.extend(bytes);
-    };
-    let array = |out: &mut Vec<u8>, item: u32, len: usize| {
-        out.extend(ARRAY.to_le_bytes());
-        out.extend(item.to_le_bytes());
-        out.extend((len as u64).to_le_bytes());
     };
     match value {
         Value::U8(v) => scalar(out, 0, &v.to_le_bytes()),
@@ -80,25 +74,32 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
         Value::U64(v) => scalar(out, 10, &v.to_le_bytes()),
         Value::I64(v) => scalar(out, 11, &v.to_le_bytes()),
         Value::F64(v) => scalar(out, 12, &v.to_le_bytes()),
-        Value::U32s(v) => {
-            array(out, 4, v.len());
-            v.iter().for_each(|v| out.extend(v.to_le_bytes()));
-        }
-        Value::I32s(v) => {
-            array(out, 5, v.len());
-            v.iter().for_each(|v| out.extend(v.to_le_bytes()));
-        }
-        Value::F32s(v) => {
-            array(out, 6, v.len());
-            v.iter().for_each(|v| out.extend(v.to_le_bytes()));
-        }
-        Value::Bools(v) => {
-            array(out, 7, v.len());
-            out.extend(v.iter().map(|v| u8::from(*v)));
-        }
+        Value::U8s(v) => array(out, 0, v, |v| v.to_le_bytes()),
+        Value::I8s(v) => array(out, 1, v, |v| v.to_le_bytes()),
+        Value::U16s(v) => array(out, 2, v, |v| v.to_le_bytes()),
+        Value::I16s(v) => array(out, 3, v, |v| v.to_le_bytes()),
+        Value::U32s(v) => array(out, 4, v, |v| v.to_le_bytes()),
+        Value::I32s(v) => array(out, 5, v, |v| v.to_le_bytes()),
+        Value::F32s(v) => array(out, 6, v, |v| v.to_le_bytes()),
+        Value::Bools(v) => array(out, 7, v, |v| [u8::from(*v)]),
         Value::Strings(v) => {
-            array(out, 8, v.len());
+            array_start(out, 8, v.len());
             v.iter().for_each(|v| put_string(out, v));
         }
+        Value::U64s(v) => array(out, 10, v, |v| v.to_le_bytes()),
+        Value::I64s(v) => array(out, 11, v, |v| v.to_le_bytes()),
+        Value::F64s(v) => array(out, 12, v, |v| v.to_le_bytes()),
     }
+}
+
+fn array_start(out: &mut Vec<u8>, item: u32, len: usize) {
+    const ARRAY: u32 = 9;
+    out.extend(ARRAY.to_le_bytes());
+    out.extend(item.to_le_bytes());
+    out.extend((len as u64).to_le_bytes());
+}
+
+fn array<T, const N: usize>(out: &mut Vec<u8>, item: u32, values: &[T], bytes: fn(&T) -> [u8; N]) {
+    array_start(out, item, values.len());
+    values.iter().for_each(|v| out.extend(bytes(v)));
 }

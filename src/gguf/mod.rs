@@ -3,9 +3,13 @@
 //! Knows nothing of checkpoints, architectures or how a file gets its bytes.
 
 mod header;
+mod read;
+mod types;
 mod value;
 
 pub use header::{TensorInfo, encode};
+pub use read::{Gguf, StoredTensor, read};
+pub use types::TypeInfo;
 pub use value::{KeyValues, Value};
 
 /// Alignment of tensor data when `general.alignment` is absent, in bytes.

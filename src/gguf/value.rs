@@ -23,6 +23,13 @@ pub enum Value {
     U32s(Vec<u32>),
     F32s(Vec<f32>),
     Bools(Vec<bool>),
+    U8s(Vec<u8>),
+    I8s(Vec<i8>),
+    U16s(Vec<u16>),
+    I16s(Vec<i16>),
+    U64s(Vec<u64>),
+    I64s(Vec<i64>),
+    F64s(Vec<f64>),
 }
 
 /// Metadata in the order it will be written. Setting a key again keeps its place, as a Python

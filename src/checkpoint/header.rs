@@ -1,0 +1,254 @@
+//! The JSON of a safetensors header, read in one pass without building a tree.
+//!
+//! Checks what JSON can say (types, duplicates, names); knows nothing of files or whether the byte
+//! ranges make sense. Every text is copied before it is checked, because the bytes may belong to a
+//! mapped file that somebody is writing to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::dtype::Dtype;
+use crate::input::quoted;
+
+/// Longest tensor name, in bytes. Real ones stay under 200.
+const NAME_MAX: usize = 64 * 1024;
+
+/// Most dimensions of a tensor; PyTorch's own limit is 64.
+const RANK_MAX: usize = 64;
+
+/// Dtypes of the safetensors format that nothing here can read.
+const UNSUPPORTED_DTYPES: [&str; 7] =
+    ["F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"];
+
+/// A header as it is written, tensors in the order of the text.
+#[derive(Debug, Default)]
+pub struct Header {
+    /// The `__metadata__` object.
+    pub metadata: BTreeMap<String, String>,
+    pub tensors: Vec<Entry>,
+    /// The first tensor whose dtype is real but not supported, and that dtype.
+    pub unsupported: Option<(String, &'static str)>,
+}
+
+/// One tensor of a header. `begin..end` are bytes from the start of the data.
+#[derive(Debug)]
+pub struct Entry {
+    pub name: String,
+    pub dtype: Dtype,
+    pub shape: Vec<u64>,
+    pub begin: u64,
+    pub end: u64,
+}
+
+impl Header {
+    /// Parses the JSON of a header; spaces around it are legal.
+    pub fn parse(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(json)
+    }
+}
+
+/// A JSON string, copied and only then checked to be UTF-8.
+pub struct Text(pub String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Copy;
+        impl Visitor<'_> for Copy {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
+                String::from_utf8(bytes.to_vec()).map(Text).map_err(|_| E::custom("a string is not Unicode"))
+            }
+        }
+        deserializer.deserialize_bytes(Copy)
+    }
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Tensors;
+        impl<'de> Visitor<'de> for Tensors {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object from tensor name to tensor")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let mut header = Header::default();
+                let mut has_metadata = false;
+                while let Some(Text(name)) = map.next_key()? {
+                    if name == "__metadata__" {
+                        if std::mem::replace(&mut has_metadata, true) {
+                            return Err(A::Error::custom("__metadata__ appears twice"));
+                        }
+                        let metadata = map.next_value::<Option<Metadata>>();
+                        let metadata =
+                            metadata.map_err(|e| A::Error::custom(format!("__metadata__: {e}")))?;
+                        header.metadata = metadata.map(|Metadata(m)| m).unwrap_or_default();
+                        continue;
+                    }
+                    check_name(&name).map_err(A::Error::custom)?;
+                    let fields = map.next_value_seed(Fields);
+                    let fields =
+                        fields.map_err(|e| A::Error::custom(format!("tensor {}: {e}", quoted(&name))))?;
+                    match fields.dtype {
+                        DtypeField::Known(dtype) => {
+                            let FieldValues { shape, begin, end, .. } = fields;
+                            header.tensors.push(Entry { name, dtype, shape, begin, end });
+                        }
+                        DtypeField::Unsupported(dtype) => {
+                            header.unsupported.get_or_insert((name, dtype));
+                        }
+                    }
+                }
+                Ok(header)
+            }
+        }
+        deserializer.deserialize_map(Tensors)
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        Err("a tensor has an empty name".to_owned())
+    } else if name.len() > NAME_MAX {
+        let len = name.len();
+        Err(format!("tensor {} has a name of {len} bytes, expected at most {NAME_MAX}", quoted(name)))
+    } else if name.contains('\0') {
+        Err(format!("tensor {} has a NUL in its name", quoted(name)))
+    } else {
+        Ok(())
+    }
+}
+
+/// `__metadata__`: strings only, no key twice.
+struct Metadata(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Strings;
+        impl<'de> Visitor<'de> for Strings {
+            type Value = Metadata;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object from string to string")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+                let mut metadata = BTreeMap::new();
+                while let Some((Text(key), Text(value))) = map.next_entry()? {
+                    if metadata.contains_key(&key) {
+                        return Err(A::Error::custom(format!("key {} appears twice", quoted(&key))));
+                    }
+                    metadata.insert(key, value);
+                }
+                Ok(Metadata(metadata))
+            }
+        }
+        deserializer.deserialize_map(Strings)
+    }
+}
+
+enum DtypeField {
+    Known(Dtype),
+    Unsupported(&'static str),
+}
+
+impl<'de> Deserialize<'de> for DtypeField {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(name) = Text::deserialize(deserializer)?;
+        if let Some(dtype) = Dtype::from_name(&name) {
+            return Ok(Self::Known(dtype));
+        }
+        match UNSUPPORTED_DTYPES.into_iter().find(|n| *n == name) {
+            Some(name) => Ok(Self::Unsupported(name)),
+            None => Err(D::Error::custom(format!("unknown dtype {}", quoted(&name)))),
+        }
+    }
+}
+
+/// A short list of sizes; longer ones are refused before they are stored.
+struct Sizes(Vec<u64>);
+
+impl<'de> Deserialize<'de> for Sizes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Sizes;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an array of non-negative integers")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Sizes, A::Error> {
+                let mut sizes = Vec::new();
+                while let Some(size) = seq.next_element()? {
+                    if sizes.len() == RANK_MAX {
+                        return Err(A::Error::custom(format!("more than {RANK_MAX} dimensions")));
+                    }
+                    sizes.push(size);
+                }
+                Ok(Sizes(sizes))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// Reads the object that describes one tensor. Written out because a derived one would also take
+/// an array in place of the object.
+struct Fields;
+
+struct FieldValues {
+    dtype: DtypeField,
+    shape: Vec<u64>,
+    begin: u64,
+    end: u64,
+}
+
+impl<'de> DeserializeSeed<'de> for Fields {
+    type Value = FieldValues;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<FieldValues, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = FieldValues;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object with dtype, shape and data_offsets")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValues, A::Error> {
+        fn set<T, E: serde::de::Error>(slot: &mut Option<T>, value: T, name: &'static str) -> Result<(), E> {
+            if slot.replace(value).is_some() { Err(E::duplicate_field(name)) } else { Ok(()) }
+        }
+        let (mut dtype, mut shape, mut offsets) = (None, None, None);
+        while let Some(Text(key)) = map.next_key()? {
+            match key.as_str() {
+                "dtype" => set(&mut dtype, map.next_value()?, "dtype")?,
+                "shape" => set(&mut shape, map.next_value::<Sizes>()?, "shape")?,
+                "data_offsets" => set(&mut offsets, map.next_value::<Sizes>()?, "data_offsets")?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        let dtype = dtype.ok_or_else(|| A::Error::missing_field("dtype"))?;
+        let Sizes(shape) = shape.ok_or_else(|| A::Error::missing_field("shape"))?;
+        let Sizes(offsets) = offsets.ok_or_else(|| A::Error::missing_field("data_offsets"))?;
+        let [begin, end] = offsets[..] else {
+            let found = offsets.len();
+            return Err(A::Error::custom(format!("data_offsets holds {found} numbers, expected 2")));
+        };
+        Ok(FieldValues { dtype, shape, begin, end })
+    }
+}

@@ -1,0 +1,136 @@
+//! One safetensors file: its length, its header, and whether the ranges in it tile the data.
+//!
+//! The format is eight bytes of header length (little-endian), that much JSON, and the tensors
+//! without a gap. Only the header is looked at.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use ggraft_platform::map_prefix;
+
+use super::header::{Entry, Header};
+use crate::error::{Error, Result};
+use crate::input::{bounded, open_regular, quoted};
+
+/// Longest header, in bytes; the `safetensors` library has the same limit.
+pub const HEADER_MAX: u64 = 100_000_000;
+
+/// A file whose header was read and found to fit the file.
+#[derive(Debug)]
+pub struct SafetensorsFile {
+    /// Length of the file in bytes.
+    pub len: u64,
+    /// Where tensor data starts, in bytes from the start of the file.
+    pub data_start: u64,
+    /// The `__metadata__` object of the header.
+    pub metadata: BTreeMap<String, String>,
+    /// Tensors by name; their ranges lie inside the file, apart from each other.
+    pub tensors: Vec<Entry>,
+}
+
+/// Reads and checks the header of `path`.
+pub fn read(path: &Path) -> Result<SafetensorsFile> {
+    let mut file = open_regular(path)?;
+    let len = file.metadata().map_err(|e| Error::io("cannot read the size of", path, e))?.len();
+    if len < 8 {
+        return Err(Error::invalid(path, format!("expected a safetensors file, found only {len} bytes")));
+    }
+    let mut start = [0; 8];
+    file.read_exact(&mut start).map_err(|e| Error::io("cannot read", path, e))?;
+    if start == *b"version " {
+        let problem = "this looks like a Git LFS pointer, not the file itself; run `git lfs pull`";
+        return Err(Error::invalid(path, problem));
+    }
+    let header_len = u64::from_le_bytes(start);
+    if header_len > HEADER_MAX {
+        return Err(Error::invalid(
+            path,
+            format!(
+                "header length is {header_len} bytes, expected at most {HEADER_MAX}; is this a safetensors file?"
+            ),
+        ));
+    }
+    let data_start = 8 + header_len;
+    if data_start > len {
+        return Err(Error::invalid(
+            path,
+            format!(
+                "header ends at byte {data_start}, but the file has {len} bytes; the download may be incomplete"
+            ),
+        ));
+    }
+    let map = map_prefix(&file, data_start).map_err(|e| Error::io("cannot map", path, e))?;
+    let json = map.get(8..).unwrap_or_default();
+    if let Err(error) = std::str::from_utf8(json) {
+        let at = 8 + error.valid_up_to();
+        return Err(Error::invalid(path, format!("the header is not UTF-8 at byte {at}")));
+    }
+    let header = Header::parse(json).map_err(|error| {
+        Error::invalid(path, format!("not a valid safetensors header: {}", bounded(&error.to_string())))
+    })?;
+    if let Some((name, dtype)) = header.unsupported {
+        return Err(Error::Unsupported(format!(
+            "{}: tensor {} has dtype {dtype}, which is not supported",
+            path.display(),
+            quoted(&name)
+        )));
+    }
+    let mut tensors = header.tensors;
+    check_ranges(&mut tensors, len - data_start).map_err(|problem| Error::invalid(path, problem))?;
+    check_names(&mut tensors).map_err(|problem| Error::invalid(path, problem))?;
+    Ok(SafetensorsFile { len, data_start, metadata: header.metadata, tensors })
+}
+
+/// Every range as long as its shape says, and all together exactly `data_len` bytes: no overlap,
+/// no hole, nothing behind the last. Sorts by range.
+fn check_ranges(tensors: &mut [Entry], data_len: u64) -> Result<(), String> {
+    tensors.sort_unstable_by_key(|t| (t.begin, t.end));
+    let mut expected = 0;
+    for t in tensors.iter() {
+        let name = quoted(&t.name);
+        let elements = t.shape.iter().try_fold(1u64, |n, dim| n.checked_mul(*dim));
+        let bytes = elements.and_then(|n| n.checked_mul(t.dtype.size())).ok_or_else(|| {
+            format!("tensor {name}: shape {:?} has more bytes than a file can hold", t.shape)
+        })?;
+        let (begin, end) = (t.begin, t.end);
+        if end < begin {
+            return Err(format!("tensor {name}: data range {begin}..{end} ends before it begins"));
+        }
+        if end - begin != bytes {
+            return Err(format!(
+                "tensor {name}: shape {:?} of {} needs {bytes} bytes, but its range {begin}..{end} has {}",
+                t.shape,
+                t.dtype.name(),
+                end - begin
+            ));
+        }
+        if end > data_len {
+            return Err(format!(
+                "tensor {name}: data range {begin}..{end} ends behind the data, which has {data_len} bytes; \
+                 the download may be incomplete"
+            ));
+        }
+        if begin != expected {
+            let how = if begin < expected { "overlaps the tensor before it" } else { "leaves a hole" };
+            return Err(format!(
+                "tensor {name}: data range {begin}..{end} {how}, expected it to begin at {expected}"
+            ));
+        }
+        expected = end;
+    }
+    if expected != data_len {
+        let found = data_len - expected;
+        return Err(format!("{found} bytes follow the last tensor, expected the file to end there"));
+    }
+    Ok(())
+}
+
+/// No name twice. Sorts by name, bytewise.
+fn check_names(tensors: &mut [Entry]) -> Result<(), String> {
+    tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    match tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        Some(pair) => Err(format!("tensor {} appears twice in the header", quoted(&pair[0].name))),
+        None => Ok(()),
+    }
+}

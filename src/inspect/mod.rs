@@ -1,0 +1,229 @@
+//! `ggraft inspect`: what a GGUF file or a checkpoint holds and where, as a table or as JSON.
+//!
+//! Only headers are read. Nothing here knows conversion.
+
+mod json;
+mod text;
+
+use std::io::Read;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::{self, Checkpoint};
+use crate::error::{Error, Result};
+use crate::gguf::{self, Gguf, KeyValues, TypeInfo, Value};
+use crate::input::{listed, open_regular};
+
+/// The block size that phases count in when nobody says otherwise: that of most file systems.
+const USUAL_BLOCK: NonZeroU64 = NonZeroU64::new(4096).unwrap();
+
+/// What was found. [`Inspection::write_text`] and [`Inspection::to_json`] show it.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Container format of all files.
+    pub format: Format,
+    /// Block size in bytes that phases are relative to; 4096 unless set.
+    pub block: NonZeroU64,
+    /// All files that belong together, in order.
+    pub files: Vec<InspectedFile>,
+    /// Key-values of all files; where two files share a key, the first file's value.
+    pub metadata: KeyValues,
+    /// Tensors by file; in a GGUF file in its order, in a safetensors file by name.
+    pub tensors: Vec<InspectedTensor>,
+}
+
+/// Container formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Format {
+    Gguf,
+    Safetensors,
+}
+
+impl Format {
+    /// Name as it is shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gguf => "gguf",
+            Self::Safetensors => "safetensors",
+        }
+    }
+}
+
+/// One file.
+#[derive(Clone, Debug)]
+pub struct InspectedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Where tensor data starts, in bytes from the start of the file.
+    pub data_start: u64,
+    /// Alignment of tensor data in bytes; `None` for safetensors, which has none.
+    pub alignment: Option<u64>,
+}
+
+/// One tensor.
+#[derive(Clone, Debug)]
+pub struct InspectedTensor {
+    /// Name.
+    pub name: String,
+    /// Type in the format's spelling.
+    pub kind: String,
+    /// Dimensions, outermost first in both formats.
+    pub shape: Vec<u64>,
+    /// Index into [`Inspection::files`].
+    pub file: usize,
+    /// First byte, from the start of the file.
+    pub offset: u64,
+    /// Length in bytes without padding; `None` for GGUF types that are not known.
+    pub bytes: Option<u64>,
+}
+
+/// Reads the headers of `path`: a model directory, a safetensors file, or a GGUF file. Any file of a
+/// split GGUF stands for the whole set.
+///
+/// # Errors
+/// Those of [`Checkpoint::open`] and [`gguf::read`]; [`Error::Invalid`] for an incomplete set.
+pub fn inspect(path: &Path) -> Result<Inspection> {
+    if path.is_dir() {
+        return checkpoint_dir(path);
+    }
+    let mut start = Vec::new();
+    open_regular(path)?.take(4).read_to_end(&mut start).map_err(|e| Error::io("cannot read", path, e))?;
+    if start == b"GGUF" || path.extension().is_some_and(|extension| extension == "gguf") {
+        gguf_set(path)
+    } else {
+        safetensors_file(path)
+    }
+}
+
+fn empty(format: Format) -> Inspection {
+    let (files, tensors) = (Vec::new(), Vec::new());
+    Inspection { format, block: USUAL_BLOCK, files, metadata: KeyValues::new(), tensors }
+}
+
+/// Adds what an earlier file has not said already.
+fn merge(metadata: &mut KeyValues, key: &str, value: Value) {
+    if metadata.get(key).is_none() {
+        metadata.set(key, value);
+    }
+}
+
+fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
+    let mut found = empty(Format::Safetensors);
+    let checkpoint = Checkpoint::open_with(dir, |file| {
+        for (key, value) in &file.metadata {
+            merge(&mut found.metadata, key, Value::String(value.clone().into_bytes()));
+        }
+    })?;
+    found.files = (checkpoint.files.into_iter())
+        .map(|f| InspectedFile { path: f.path, bytes: f.len, data_start: f.data_start, alignment: None })
+        .collect();
+    found.tensors = (checkpoint.tensors.into_iter())
+        .map(|t| InspectedTensor {
+            name: t.name,
+            kind: t.dtype.name().to_owned(),
+            shape: t.shape,
+            file: t.file,
+            offset: t.offset,
+            bytes: Some(t.len),
+        })
+        .collect();
+    Ok(found)
+}
+
+fn safetensors_file(path: &Path) -> Result<Inspection> {
+    let mut found = empty(Format::Safetensors);
+    let file = checkpoint::read_file(path)?;
+    for (key, value) in file.metadata {
+        found.metadata.set(key, Value::String(value.into_bytes()));
+    }
+    let (bytes, data_start) = (file.len, file.data_start);
+    found.files.push(InspectedFile { path: path.to_owned(), bytes, data_start, alignment: None });
+    found.tensors = (file.tensors.into_iter())
+        .map(|t| InspectedTensor {
+            name: t.name,
+            kind: t.dtype.name().to_owned(),
+            shape: t.shape,
+            file: 0,
+            offset: data_start + t.begin,
+            bytes: Some(t.end - t.begin),
+        })
+        .collect();
+    Ok(found)
+}
+
+fn gguf_set(path: &Path) -> Result<Inspection> {
+    let mut found = empty(Format::Gguf);
+    for (path, gguf) in read_set(path)? {
+        let file = found.files.len();
+        for (key, value) in gguf.metadata.iter() {
+            merge(&mut found.metadata, key, value.clone());
+        }
+        found.tensors.extend(gguf.tensors.into_iter().map(|t| {
+            InspectedTensor {
+                name: t.name,
+                kind: TypeInfo::of(t.type_id)
+                    .map_or_else(|| format!("type {}", t.type_id), |info| info.name.to_owned()),
+                shape: t.shape,
+                file,
+                offset: t.offset,
+                bytes: t.len,
+            }
+        }));
+        let alignment = Some(gguf.alignment);
+        found.files.push(InspectedFile { path, bytes: gguf.len, data_start: gguf.data_start, alignment });
+    }
+    Ok(found)
+}
+
+/// The file at `path`, or all files of the set it belongs to. A file of a set that was renamed stands
+/// for itself, as its siblings cannot be found.
+fn read_set(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
+    let given = gguf::read(path)?;
+    let Some((name, Some(Value::U16(count)))) = split_name(path).zip(Some(given.metadata.get("split.count")))
+    else {
+        return Ok(vec![(path.to_owned(), given)]);
+    };
+    if name.count != *count {
+        let SplitName { count: in_name, .. } = name;
+        return Err(Error::invalid(path, format!("split.count is {count}, but the name says {in_name}")));
+    }
+    let names: Vec<String> =
+        (1..=*count).map(|no| format!("{}-{no:05}-of-{count:05}.gguf", name.prefix)).collect();
+    let missing: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !path.with_file_name(name).exists()).collect();
+    if !missing.is_empty() {
+        let problem = format!("{} of {count} splits are missing: {}", missing.len(), listed(missing));
+        return Err(Error::invalid(path, problem));
+    }
+    let mut files = Vec::new();
+    for (no, name) in (0..*count).zip(&names) {
+        let path = path.with_file_name(name);
+        let file = gguf::read(&path)?;
+        for (key, expected) in [("split.no", no), ("split.count", *count)] {
+            let found = file.metadata.get(key);
+            if found != Some(&Value::U16(expected)) {
+                let found = found.map_or("nothing".to_owned(), |value| format!("{value:?}"));
+                return Err(Error::invalid(&path, format!("{key} is {found}, expected {expected} as u16")));
+            }
+        }
+        files.push((path, file));
+    }
+    Ok(files)
+}
+
+/// A file name as `gguf-split` makes them: `PREFIX-00001-of-00003.gguf`.
+struct SplitName<'a> {
+    prefix: &'a str,
+    count: u16,
+}
+
+fn split_name(path: &Path) -> Option<SplitName<'_>> {
+    let number = |text: &str| text.parse().ok().filter(|_| text.len() == 5 && !text.starts_with('+'));
+    let (rest, count) = path.file_name()?.to_str()?.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+    let (prefix, no) = rest.rsplit_once('-')?;
+    let (count, no): (u16, u16) = (number(count)?, number(no)?);
+    (1..=count).contains(&no).then_some(SplitName { prefix, count })
+}

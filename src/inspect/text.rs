@@ -1,0 +1,175 @@
+//! An inspection as tables for people and grep: one line per thing, headings in capitals, no colours.
+//!
+//! Names and values come from strangers and go to a terminal: whatever does not print is escaped.
+
+use std::fmt::Debug;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::Inspection;
+use crate::gguf::Value;
+
+/// Widest column, in characters; longer cells stick out, so that one absurd name does not pad all rows.
+const COLUMN_MAX: usize = 120;
+
+/// Longest value shown, in characters.
+const VALUE_MAX: usize = 60;
+
+impl Inspection {
+    /// Writes a summary and tables of files, key-values and tensors. Long values are cut.
+    pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let names = self.file_names();
+        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        writeln!(
+            out,
+            "{}: {}, {}, {}",
+            self.format.name(),
+            count(self.files.len(), "file"),
+            count(self.metadata.len(), "key-value"),
+            count(self.tensors.len(), "tensor"),
+        )?;
+
+        writeln!(out)?;
+        let rows = self.files.iter().zip(&names).map(|(f, name)| {
+            let alignment = f.alignment.map_or_else(|| "-".to_owned(), |n| n.to_string());
+            [f.bytes.to_string(), f.data_start.to_string(), alignment, name.clone()]
+        });
+        table(out, [">BYTES", ">DATA START", ">ALIGNMENT", "<FILE"], rows.collect())?;
+
+        if !self.metadata.is_empty() {
+            writeln!(out)?;
+            let rows = self.metadata.iter().map(|(key, value)| {
+                let (kind, value) = value_text(value);
+                [printable(key), kind, value]
+            });
+            table(out, ["<KEY", "<TYPE", "<VALUE"], rows.collect())?;
+        }
+
+        if !self.tensors.is_empty() {
+            writeln!(out)?;
+            let rows = self.tensors.iter().map(|t| {
+                let dims: Vec<String> = t.shape.iter().map(u64::to_string).collect();
+                [
+                    printable(&t.name),
+                    t.kind.replace(' ', "-"),
+                    format!("[{}]", dims.join(",")),
+                    t.offset.to_string(),
+                    t.bytes.map_or_else(|| "?".to_owned(), |n| n.to_string()),
+                    (t.offset % self.block).to_string(),
+                    names.get(t.file).cloned().unwrap_or_default(),
+                ]
+            });
+            let header = ["<TENSOR", "<TYPE", "<SHAPE", ">OFFSET", ">BYTES", ">PHASE", "<FILE"];
+            table(out, header, rows.collect())?;
+        }
+        Ok(())
+    }
+
+    /// The files' names as short as they can be: without the directory they share.
+    fn file_names(&self) -> Vec<String> {
+        let mut shared = self.files.first().and_then(|f| f.path.parent()).unwrap_or(Path::new(""));
+        while !self.files.iter().all(|f| f.path.starts_with(shared)) {
+            shared = shared.parent().unwrap_or(Path::new(""));
+        }
+        let name = |path: &Path| printable(&path.strip_prefix(shared).unwrap_or(path).to_string_lossy());
+        self.files.iter().map(|f| name(&f.path)).collect()
+    }
+}
+
+/// Writes rows under a header whose entries start with `<` or `>`, the way the column is aligned.
+/// The last column is not padded.
+fn table<const N: usize>(out: &mut impl Write, header: [&str; N], rows: Vec<[String; N]>) -> io::Result<()> {
+    let right = header.map(|h| h.starts_with('>'));
+    let header = header.map(|h| h.trim_start_matches(['<', '>']).to_owned());
+    let mut widths = [0; N];
+    for row in std::iter::once(&header).chain(&rows) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width).min(COLUMN_MAX);
+        }
+    }
+    for row in std::iter::once(&header).chain(&rows) {
+        for (i, ((cell, width), right)) in row.iter().zip(widths).zip(right).enumerate() {
+            match (i + 1 == N, right) {
+                (true, _) => writeln!(out, "{cell}")?,
+                (false, true) => write!(out, "{cell:>width$}  ")?,
+                (false, false) => write!(out, "{cell:<width$}  ")?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Type and value of a key.
+fn value_text(value: &Value) -> (String, String) {
+    let (kind, text) = match value {
+        Value::U8(v) => ("u8", v.to_string()),
+        Value::I8(v) => ("i8", v.to_string()),
+        Value::U16(v) => ("u16", v.to_string()),
+        Value::I16(v) => ("i16", v.to_string()),
+        Value::U32(v) => ("u32", v.to_string()),
+        Value::I32(v) => ("i32", v.to_string()),
+        Value::U64(v) => ("u64", v.to_string()),
+        Value::I64(v) => ("i64", v.to_string()),
+        Value::F32(v) => ("f32", format!("{v:?}")),
+        Value::F64(v) => ("f64", format!("{v:?}")),
+        Value::Bool(v) => ("bool", v.to_string()),
+        Value::String(v) => ("string", string_text(v)),
+        Value::U8s(v) => ("[u8]", numbers(v)),
+        Value::I8s(v) => ("[i8]", numbers(v)),
+        Value::U16s(v) => ("[u16]", numbers(v)),
+        Value::I16s(v) => ("[i16]", numbers(v)),
+        Value::U32s(v) => ("[u32]", numbers(v)),
+        Value::I32s(v) => ("[i32]", numbers(v)),
+        Value::U64s(v) => ("[u64]", numbers(v)),
+        Value::I64s(v) => ("[i64]", numbers(v)),
+        Value::F32s(v) => ("[f32]", numbers(v)),
+        Value::F64s(v) => ("[f64]", numbers(v)),
+        Value::Bools(v) => ("[bool]", numbers(v)),
+        Value::Strings(v) => ("[string]", list(v, |v| format!("\"{}\"", string_text(v)))),
+    };
+    (kind.to_owned(), text)
+}
+
+fn numbers<T: Debug>(values: &[T]) -> String {
+    list(values, |v| format!("{v:?}"))
+}
+
+/// How many items there are, and the first of them.
+fn list<T>(values: &[T], show: impl Fn(&T) -> String) -> String {
+    let mut text = format!("{}:", values.len());
+    for (i, value) in values.iter().enumerate() {
+        let item = show(value);
+        if text.chars().count() + item.chars().count() > VALUE_MAX {
+            text.push_str(" …");
+            break;
+        }
+        text.push_str(if i == 0 { " " } else { ", " });
+        text.push_str(&item);
+    }
+    text
+}
+
+/// The start of a string, and how long it is if that is not all.
+fn string_text(bytes: &[u8]) -> String {
+    // A character takes at most four bytes, so this is enough to find where to cut.
+    let start = bytes.get(..VALUE_MAX * 4 + 4).unwrap_or(bytes);
+    let text = String::from_utf8_lossy(start);
+    match text.char_indices().nth(VALUE_MAX) {
+        Some((end, _)) => {
+            format!("{}… ({} bytes)", printable(text.get(..end).unwrap_or_default()), bytes.len())
+        }
+        None => printable(&text),
+    }
+}
+
+/// `text` on one line, with escapes in place of what a terminal would act on or not show.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' => out.push(c),
+            _ => out.extend(c.escape_debug()),
+        }
+    }
+    out
+}

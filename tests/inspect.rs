@@ -1,0 +1,164 @@
+//! What `inspect` shows of GGUF files, split sets and checkpoints.
+
+mod handmade;
+
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use ggraft::inspect::{Inspection, inspect};
+use handmade::{Bytes, put, safetensors};
+use serde_json::json;
+
+fn text(inspection: &Inspection) -> String {
+    let mut out = Vec::new();
+    inspection.write_text(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// Split `no` of `count` with one tensor of 32 bytes.
+fn split(no: u16, count: u16) -> Bytes {
+    let n = Bytes::start(3, 1, 3).key("split.no", 2, &no.to_le_bytes());
+    let n = n.key("split.count", 2, &count.to_le_bytes()).key("only", 4, &[no as u8, 0, 0, 0]);
+    n.tensor(&format!("t{no}"), &[8], 0, 0).data(32, 32)
+}
+
+#[test]
+fn a_gguf_file_as_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.gguf");
+    let file = Bytes::start(3, 2, 7)
+        .key("small", 6, &1e-6f32.to_le_bytes())
+        .key("nan", 6, &f32::NAN.to_le_bytes())
+        .key("big", 10, &[255; 8])
+        .string("text")
+        .u32(8)
+        .string("a\nb")
+        .array("bytes", 8, 1, &[1, 0, 0, 0, 0, 0, 0, 0, 0xff])
+        .array("floats", 6, 2, &[0, 0, 0, 0, 0, 0, 0x80, 0x3f])
+        .key("general.alignment", 4, &[64, 0, 0, 0])
+        .tensor("q", &[64, 3], 8, 0)
+        .tensor("?", &[5], 77, 256)
+        .data(64, 256);
+    put(dir.path(), "x.gguf", &file.0);
+    let mut inspection = inspect(&path).unwrap();
+    inspection.block = NonZeroU64::new(100).unwrap();
+    let (bytes, path) = (file.0.len(), path.to_str().unwrap());
+    let start = bytes - 256;
+    assert_eq!(start % 64, 0);
+    let expected = json!({
+        "format": "gguf",
+        "block": 100,
+        "files": [{"path": path, "bytes": bytes, "data_start": start, "alignment": 64}],
+        "metadata": {
+            "small": 1e-6, "nan": "NaN", "big": u64::MAX, "text": "a\nb", "bytes": ["\u{fffd}"],
+            "floats": [0.0, 1.0], "general.alignment": 64,
+        },
+        "tensors": [
+            {"name": "q", "type": "Q8_0", "shape": [3, 64], "file": path, "offset": start, "bytes": 204,
+                "phase": start % 100},
+            {"name": "?", "type": "type 77", "shape": [5], "file": path, "offset": start + 256, "bytes": null,
+                "phase": (start + 256) % 100},
+        ],
+    });
+    assert_eq!(inspection.to_json(), expected);
+}
+
+#[test]
+fn a_checkpoint_as_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let header =
+        r#"{"__metadata__":{"format":"pt"},"w":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]}}"#;
+    put(dir.path(), "model-a.safetensors", safetensors(header, 12));
+    put(
+        dir.path(),
+        "model-b.safetensors",
+        safetensors(r#"{"scalar":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}"#, 8),
+    );
+    let expected = "\
+safetensors: 2 files, 1 key-value, 2 tensors
+
+BYTES  DATA START  ALIGNMENT  FILE
+  109          97          -  model-a.safetensors
+   74          66          -  model-b.safetensors
+
+KEY     TYPE    VALUE
+format  string  pt
+
+TENSOR  TYPE  SHAPE  OFFSET  BYTES  PHASE  FILE
+w       BF16  [2,3]      97     12     97  model-a.safetensors
+scalar  F64   []         66      8     66  model-b.safetensors
+";
+    assert_eq!(text(&inspect(dir.path()).unwrap()), expected);
+    let one = inspect(&dir.path().join("model-b.safetensors")).unwrap();
+    assert!(text(&one).starts_with("safetensors: 1 file, 0 key-values, 1 tensor\n"));
+}
+
+#[test]
+fn long_and_hostile_values_stay_on_one_short_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let header =
+        format!(r#"{{"__metadata__":{{"long":"{}","esc\u001b[2J":"a\nb\u202ec"}}}}"#, "é".repeat(500));
+    put(dir.path(), "model.safetensors", safetensors(header, 0));
+    put(dir.path(), "x.gguf", Bytes::start(3, 0, 1).array("many", 0, 1000, &[7; 1000]).0);
+    let shown = text(&inspect(dir.path()).unwrap());
+    assert!(shown.contains(&format!("{}… (1000 bytes)\n", "é".repeat(60))), "{shown}");
+    assert!(shown.contains(r"esc\u{1b}[2J  string  a\nb\u{202e}c"), "{shown}");
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
+    let shown = text(&inspect(&dir.path().join("x.gguf")).unwrap());
+    let line = shown.lines().find(|line| line.starts_with("many")).unwrap();
+    assert!(line.contains("[u8]") && line.contains("1000: 7, 7, ") && line.ends_with('…'), "{line}");
+    assert!(line.chars().count() < 90);
+}
+
+#[test]
+fn any_file_of_a_split_set_shows_all() {
+    let dir = tempfile::tempdir().unwrap();
+    for no in 0..3u16 {
+        put(dir.path(), &format!("m-{:05}-of-00003.gguf", no + 1), split(no, 3).0);
+    }
+    for no in 1..=3 {
+        let found = inspect(&dir.path().join(format!("m-{no:05}-of-00003.gguf"))).unwrap();
+        let tensors: Vec<_> = found.tensors.iter().map(|t| (t.name.as_str(), t.file)).collect();
+        assert_eq!(tensors, [("t0", 0), ("t1", 1), ("t2", 2)]);
+        assert_eq!(found.files.len(), 3);
+        assert_eq!(found.to_json()["metadata"]["only"], 0);
+    }
+}
+
+#[test]
+fn broken_split_sets_are_refused() {
+    let fails = |build: &dyn Fn(&Path), open: &str, says: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        build(dir.path());
+        let error = inspect(&dir.path().join(open)).unwrap_err();
+        assert_eq!(error.exit_code(), 4, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    };
+    let first = "m-00001-of-00002.gguf";
+    fails(&|d| put(d, first, split(0, 2).0), first, "1 of 2 splits are missing: \"m-00002-of-00002.gguf\"");
+    fails(&|d| put(d, first, split(0, 3).0), first, "split.count is 3, but the name says 2");
+    let swapped = |d: &Path| {
+        put(d, first, split(1, 2).0);
+        put(d, "m-00002-of-00002.gguf", split(0, 2).0);
+    };
+    fails(&swapped, first, "split.no is U16(1), expected 0");
+}
+
+#[test]
+fn a_split_that_was_renamed_stands_for_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "renamed.gguf", split(1, 2).0);
+    assert_eq!(inspect(&dir.path().join("renamed.gguf")).unwrap().files.len(), 1);
+}
+
+#[test]
+fn what_is_neither_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "notes.txt", "notes on the model");
+    put(dir.path(), "x.gguf", "notes on the model");
+    for (file, says) in [("notes.txt", "is this a safetensors file?"), ("x.gguf", "expected a GGUF file")] {
+        let error = inspect(&dir.path().join(file)).unwrap_err();
+        assert_eq!(error.exit_code(), 4);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
