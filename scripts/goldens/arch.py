@@ -302,7 +302,6 @@ case("qwen2 per layer rope", qwen2(use_sliding_window=True, sliding_window=64, m
     "full_attention": {"rope_theta": 1e6, "rope_type": "default"}, "sliding_attention": {"rope_theta": 1e4}}), model(bias="qkv"))
 case("qwen2 head_dim", qwen2(head_dim=32), model(head_dim=32, bias="qkv"))
 case("qwen2 tied", qwen2(tie_word_embeddings=True), model(bias="qkv", tied=True), "f16")
-case("qwen2 0 heads", qwen2(num_attention_heads=0), model(bias="qkv"))
 case("qwen2 base model", llama("Qwen2Model", "qwen2"), model(prefix="", tied=True, bias="qkv"))
 case("qwen2 base model, prefixed", llama("Qwen2Model", "qwen2"), model(tied=True, bias="qkv"))
 case("kormo", llama("KORMoForCausalLM", "kormo"), model())

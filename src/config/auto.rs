@@ -70,7 +70,7 @@ fn construct(class: &Class, path: &Path, json: &Object) -> Result<Object, String
     config.insert("_name_or_path".into(), dir.into());
     config.insert("architectures".into(), Value::Null);
     for (name, value) in extra {
-        let dropped = ["name_or_path", "_commit_hash", "torch_dtype"].contains(&name.as_str());
+        let dropped = ["name_or_path", "_commit_hash", "torch_dtype", "num_labels"].contains(&name.as_str());
         if READ_ONLY.contains(&name.as_str()) {
             return Err(format!("{name} cannot be set"));
         }
@@ -79,6 +79,7 @@ fn construct(class: &Class, path: &Path, json: &Object) -> Result<Object, String
         }
     }
     config.insert("model_type".into(), class.model_type.into());
+    rename_layer_types(&mut config);
     validate(class, &config)?;
     Ok(config)
 }
@@ -212,11 +213,7 @@ fn validate_layer_types(config: &Object) -> Result<(), String> {
             None | Some(Value::Null) => return Ok(()),
             Some(_) => return Err(format!("{key} is not a list")),
         };
-        let legacy = key == "layer_types";
-        let known = |v: &Value| {
-            let kind = v.as_str().map(|kind| if legacy { renamed(kind) } else { kind });
-            kind.is_some_and(|kind| allowed.contains(&kind))
-        };
+        let known = |v: &Value| v.as_str().is_some_and(|kind| allowed.contains(&kind));
         if !layers.iter().all(known) {
             return Err(format!("{key} names a kind of layer that does not exist"));
         }
@@ -228,9 +225,16 @@ fn validate_layer_types(config: &Object) -> Result<(), String> {
     Ok(())
 }
 
-/// The present name of a kind of attention layer.
-fn renamed(kind: &str) -> &str {
-    LEGACY_LAYER_TYPES.iter().find(|(old, _)| *old == kind).map_or(kind, |(_, new)| new)
+/// Brings old names of layer types up to date.
+fn rename_layer_types(config: &mut Object) {
+    let Some(Value::Array(kinds)) = config.get_mut("layer_types") else {
+        return;
+    };
+    for kind in kinds {
+        if let Some((_, new)) = LEGACY_LAYER_TYPES.iter().find(|(old, _)| *kind == *old) {
+            *kind = (*new).into();
+        }
+    }
 }
 
 /// Python's `//`.
