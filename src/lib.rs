@@ -1,12 +1,14 @@
 //! Converts Hugging Face checkpoints to GGUF without copying the bytes that do not change.
 //!
-//! Stages, each one plain data type away from the next: [`checkpoint`] (what is where), `arch`
+//! Stages, each one plain data type away from the next: [`checkpoint`] (what is where), [`arch`]
 //! (what the GGUF must contain), `plan` (which byte of which file goes where), `write` (clone,
 //! copy, convert). `docs/architecture.md` draws the picture.
 
 #![forbid(unsafe_code)]
 
+pub mod arch;
 pub mod checkpoint;
+pub mod config;
 pub mod convert;
 pub mod dtype;
 pub mod error;

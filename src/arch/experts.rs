@@ -1,0 +1,83 @@
+//! Mixture-of-experts weights: checkpoints hold one matrix per expert, GGUF one stack per layer.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+use crate::error::Result;
+use crate::tensor::TensorExpr;
+
+use super::builder::{Builder, Tensor};
+
+/// How a family names its experts; `{bid}` is the block, `{xid}` the expert, `{matrix}` the matrix.
+pub(super) struct ExpertNames {
+    /// One expert's matrix in the checkpoint.
+    pub one: &'static str,
+    /// The checkpoint name a stack of all experts' matrices would have.
+    pub stack: &'static str,
+    /// The matrices, in the order in which their stacks are written.
+    pub matrices: [&'static str; 3],
+}
+
+/// Experts' matrices seen so far, by block, until a block has all of them.
+#[derive(Default)]
+pub(super) struct Experts {
+    waiting: BTreeMap<u64, IndexMap<String, TensorExpr>>,
+}
+
+impl Experts {
+    /// What is missing, if a block is still waiting.
+    pub(super) fn leftover(&self) -> Option<String> {
+        let (block, waiting) = self.waiting.iter().find(|(_, waiting)| !waiting.is_empty())?;
+        let (name, _) = waiting.first()?;
+        let count = waiting.len();
+        Some(format!(
+            "experts of block {block} are incomplete: {count} tensors are left over, among them {name}"
+        ))
+    }
+}
+
+/// Takes one matrix of one expert. When it completes a block's `count` experts, adds their stacks.
+///
+/// # Errors
+/// If an expert is missing among as many tensors as there should be, or shapes differ.
+pub(super) fn add_expert(
+    builder: &mut Builder,
+    tensor: Tensor,
+    count: u32,
+    names: &ExpertNames,
+) -> Result<()> {
+    let Some(block) = tensor.block else {
+        return Err(builder.invalid(format!("{}: an expert outside of any block", tensor.name)));
+    };
+    if count == 0 {
+        return Err(builder.invalid(format!("{}: an expert in a model of 0 experts", tensor.name)));
+    }
+    let waiting = builder.experts.waiting.entry(block).or_default();
+    waiting.insert(tensor.name, tensor.expr);
+    if (waiting.len() as u64) < u64::from(count) * names.matrices.len() as u64 {
+        return Ok(());
+    }
+    let mut waiting = std::mem::take(waiting);
+    for matrix in names.matrices {
+        let filled =
+            |template: &str| template.replace("{bid}", &block.to_string()).replace("{matrix}", matrix);
+        let one = filled(names.one);
+        let mut experts: Vec<TensorExpr> = Vec::new();
+        for expert in 0..count {
+            let name = one.replace("{xid}", &expert.to_string());
+            let Some(expr) = waiting.swap_remove(&name) else {
+                return Err(builder.invalid(format!("{name} is missing (there are {count} experts)")));
+            };
+            if let Some(first) = experts.first().filter(|first| first.shape() != expr.shape()) {
+                let (expected, found) = (first.shape(), expr.shape());
+                return Err(builder.invalid(format!("{name}: expected shape {expected:?}, found {found:?}")));
+            }
+            experts.push(expr);
+        }
+        let expr = TensorExpr::stack(experts)?;
+        builder.add(Tensor { name: filled(names.stack), block: Some(block), expr })?;
+    }
+    builder.experts.waiting.insert(block, waiting);
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Key-values that all text models share (`TextModel.set_gguf_parameters` of the reference).
+
+use crate::config::{Config, Counts};
+use crate::error::{Error, Result};
+use crate::gguf::Value;
+
+use super::{Input, Keys};
+
+/// What llama.cpp can load (`LLAMA_MAX_LAYERS`).
+const MOST_BLOCKS: u32 = 512;
+
+/// Number of blocks of the model.
+///
+/// # Errors
+/// If there is none, or llama.cpp has no room for so many.
+pub(super) fn block_count(config: &Config) -> Result<u32> {
+    let blocks = config.require_u32(&["n_layers", "num_hidden_layers", "n_layer", "num_layers"])?;
+    if blocks > MOST_BLOCKS {
+        return Err(
+            config.invalid(format!("num_hidden_layers: expected at most {MOST_BLOCKS}, found {blocks}"))
+        );
+    }
+    Ok(blocks)
+}
+
+/// Adds the keys all text models have.
+///
+/// # Errors
+/// If a value in the config has the wrong type or makes no sense.
+pub(super) fn common(input: &Input, keys: &mut Keys) -> Result<()> {
+    let config = input.config;
+    keys.set("block_count", Value::U32(input.blocks));
+    let context = [
+        "max_position_embeddings",
+        "n_ctx",
+        "n_positions",
+        "max_length",
+        "max_sequence_length",
+        "model_max_length",
+    ];
+    keys.u32("context_length", config.u32(&context)?);
+    keys.u32("embedding_length", config.u32(&["hidden_size", "n_embd", "dim"])?);
+    let feed_forward = [
+        "prefix_dense_intermediate_size",
+        "dense_intermediate_size",
+        "intermediate_size",
+        "n_inner",
+        "hidden_dim",
+    ];
+    counts(keys, "feed_forward_length", config.u32_or_list(&feed_forward)?);
+    let heads = config.u32_or_list(&["num_attention_heads", "n_head", "n_heads"])?;
+    if heads == Some(Counts::One(0)) {
+        return Err(config.invalid("num_attention_heads: expected at least 1, found 0"));
+    }
+    counts(keys, "attention.head_count", heads);
+    counts(keys, "attention.head_count_kv", config.u32_or_list(&["num_key_value_heads", "n_kv_heads"])?);
+    if config.map().get("is_causal") == Some(&serde_json::Value::Bool(false)) {
+        keys.set("attention.causal", Value::Bool(false));
+    }
+    rope(input, keys)?;
+    keys.f32("attention.layer_norm_rms_epsilon", config.f32(&["rms_norm_eps", "norm_eps"])?);
+    let epsilon = config.f32(&["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"])?;
+    keys.f32("attention.layer_norm_epsilon", epsilon);
+    experts(config, keys)?;
+    let head_dim = config.u32(&["head_dim"])?;
+    keys.u32("attention.key_length", head_dim);
+    keys.u32("attention.value_length", head_dim);
+    keys.values.u32("general.file_type", input.ftype as u32);
+    Ok(())
+}
+
+/// Sets `ARCH.key` if there is a value; the reference's writer leaves empty lists out.
+pub(super) fn counts(keys: &mut Keys, key: &str, value: Option<Counts>) {
+    match value {
+        Some(Counts::One(value)) => keys.set(key, Value::U32(value)),
+        Some(Counts::Each(values)) if !values.is_empty() => keys.set(key, Value::I32s(values)),
+        Some(Counts::Each(_)) | None => {}
+    }
+}
+
+fn rope(input: &Input, keys: &mut Keys) -> Result<()> {
+    let rope = &input.rope;
+    let full = full_attention(rope)?;
+    let kind = full.str(&["rope_type"])?;
+    let scaled = matches!(kind, Some("linear" | "yarn")) && full.get(&["factor"]).is_some();
+    match kind {
+        Some(kind @ ("linear" | "yarn")) if scaled => {
+            keys.set("rope.scaling.type", Value::String(kind.into()));
+            keys.f32("rope.scaling.factor", full.f32(&["factor"])?);
+            if kind == "yarn" {
+                let original = full.require_u32(&["original_max_position_embeddings"])?;
+                keys.u32("rope.scaling.original_context_length", Some(original));
+                keys.f32("rope.scaling.yarn_ext_factor", full.f32(&["extrapolation_factor"])?);
+                keys.f32("rope.scaling.yarn_attn_factor", full.f32(&["attention_factor", "attn_factor"])?);
+                keys.f32("rope.scaling.yarn_beta_fast", full.f32(&["beta_fast"])?);
+                keys.f32("rope.scaling.yarn_beta_slow", full.f32(&["beta_slow"])?);
+            }
+        }
+        Some("su" | "longrope") => keys.set("rope.scaling.type", Value::String("longrope".into())),
+        Some("default" | "dynamic") | None => {}
+        Some(kind) if kind.eq_ignore_ascii_case("llama3") => {}
+        Some(kind) => tracing::warn!("unknown rope type \"{kind}\" is ignored"),
+    }
+    if let Some(sections) = rope.map().get("mrope_section") {
+        keys.set("rope.dimension_sections", Value::I32s(mrope_sections(sections, rope)?));
+    }
+    keys.f32("rope.freq_base", full.f32(&["rope_theta"])?);
+    keys.f32("rope.freq_base_swa", rope.section("sliding_attention")?.f32(&["rope_theta"])?);
+    Ok(())
+}
+
+/// The settings of layers with full attention, where settings differ between kinds of layers.
+///
+/// # Errors
+/// If they are not an object.
+pub(super) fn full_attention(rope: &Config) -> Result<Config> {
+    if rope.map().contains_key("full_attention") { rope.section("full_attention") } else { Ok(rope.clone()) }
+}
+
+/// The first four of `mrope_section`, filled up with zeros.
+fn mrope_sections(value: &serde_json::Value, rope: &Config) -> Result<Vec<i32>> {
+    let number = |v: &serde_json::Value| i32::try_from(v.as_i64()?).ok();
+    let sections = value.as_array().and_then(|items| items.iter().map(number).collect::<Option<Vec<_>>>());
+    let Some(mut sections) = sections else {
+        return Err(rope.invalid("rope_parameters.mrope_section: expected a list of integers"));
+    };
+    sections.resize(4, 0);
+    Ok(sections)
+}
+
+fn experts(config: &Config, keys: &mut Keys) -> Result<()> {
+    keys.u32("expert_count", config.u32(&["num_local_experts", "num_experts", "n_routed_experts"])?);
+    let used = ["num_experts_per_tok", "num_experts_per_token", "top_k_experts"];
+    counts(keys, "expert_used_count", config.u32_or_list(&used)?);
+    keys.u32("expert_group_count", config.u32(&["n_group"])?);
+    keys.u32("expert_group_used_count", config.u32(&["topk_group"])?);
+    let gating = [
+        "score_function",
+        "scoring_func",
+        "score_func",
+        "moe_router_activation",
+        "moe_router_activation_func",
+        "expert_selection_fn",
+    ];
+    if let Some(function) = config.str(&gating)? {
+        // `ExpertGatingFuncType` of gguf-py.
+        let number = match function {
+            "softmax" => 1,
+            "sigmoid" => 2,
+            "sqrtsoftplus" => 4,
+            other => return Err(Error::Unsupported(format!("unknown expert gating function \"{other}\""))),
+        };
+        keys.u32("expert_gating_func", Some(number));
+    }
+    Ok(())
+}

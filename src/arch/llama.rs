@@ -1,0 +1,99 @@
+//! Llama, Mistral and Mixtral (`LlamaModel` of the reference).
+
+use crate::error::{Error, Result};
+use crate::tensor::TensorExpr;
+
+use super::builder::{Builder, Tensor};
+use super::experts::{ExpertNames, add_expert};
+use super::{Family, Input, Keys, VocabRoute, keys, names, rope};
+
+pub(super) const LLAMA: Family = Family {
+    names: &[
+        "IQuestCoderForCausalLM",
+        "LLaMAForCausalLM",
+        "LlamaForCausalLM",
+        "LlamaModel",
+        "MistralForCausalLM",
+        "MixtralForCausalLM",
+    ],
+    arch: "llama",
+    vocab: VocabRoute::Llama,
+    tensors: names::LLAMA,
+    check,
+    keys: key_values,
+    rename: |name| name.replace("text_model.", ""),
+    generate: rope::llama3_factors,
+    convert,
+};
+
+/// Mixtral's experts.
+const EXPERTS: ExpertNames = ExpertNames {
+    one: "model.layers.{bid}.block_sparse_moe.experts.{xid}.{matrix}.weight",
+    stack: "layers.{bid}.feed_forward.experts.{matrix}.weight",
+    matrices: ["w1", "w2", "w3"],
+};
+
+const HEADS: [&str; 2] = ["n_heads", "num_attention_heads"];
+const KV_HEADS: [&str; 2] = ["n_kv_heads", "num_key_value_heads"];
+
+fn check(input: &Input) -> Result<()> {
+    let config = input.config;
+    let has = |key: &str| config.map().contains_key(key);
+    let draft = has("draft_vocab_size") && config.u32(&["num_hidden_layers"])? == Some(1);
+    if draft || has("transformer_layer_config") {
+        return Err(Error::Unsupported("EAGLE-3 draft models are not supported yet".into()));
+    }
+    if config.origin_architecture() == Some("GlmasrModel") {
+        return Err(Error::Unsupported("architecture GlmasrModel is not supported yet".into()));
+    }
+    if !KV_HEADS.iter().any(|key| has(key)) {
+        return Err(config.invalid("num_key_value_heads is missing"));
+    }
+    Ok(())
+}
+
+fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
+    keys::common(input, keys)?;
+    keys.u32("vocab_size", Some(input.config.require_u32(&["vocab_size"])?));
+    keys.u32("rope.dimension_count", Some(rope::dimension_count(input)?));
+    Ok(())
+}
+
+fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+    if input.architecture == "LlamaModel" {
+        tensor.name.insert_str(0, "model.");
+    }
+    let is = |matrix: &str| {
+        ["weight", "bias"].iter().any(|kind| tensor.name.ends_with(&format!("{matrix}.{kind}")))
+    };
+    let (query, key) = (is("q_proj"), is("k_proj"));
+    if query || key {
+        let heads = input.config.require_u32(&HEADS)?;
+        let kv_heads = input.config.u32(&KV_HEADS)?.unwrap_or(heads);
+        let heads = if query { heads } else { kv_heads };
+        tensor.expr = interleave_rotary(&tensor.name, tensor.expr, heads).map_err(|p| builder.invalid(p))?;
+    }
+    if tensor.name.contains("block_sparse_moe.experts") {
+        let count = input.config.require_u32(&["num_local_experts"])?;
+        return add_expert(builder, tensor, count, &EXPERTS);
+    }
+    builder.add(tensor)
+}
+
+/// Hugging Face rotates the first half of each head against the second, llama.cpp neighbour against
+/// neighbour: rows `half` apart move together. The error is what is wrong with the shape.
+fn interleave_rotary(name: &str, expr: TensorExpr, heads: u32) -> Result<TensorExpr, String> {
+    let shape = expr.shape().to_vec();
+    let heads = u64::from(heads);
+    let split = shape.split_first().and_then(|(rows, columns)| {
+        let half = rows.checked_div(heads)? / 2;
+        (half > 0 && half * 2 * heads == *rows).then(|| [&[heads, 2, half], columns].concat())
+    });
+    let Some(split) = split else {
+        return Err(format!(
+            "{name}: expected an even number of rows for each of {heads} heads, found shape {shape:?}"
+        ));
+    };
+    let permuted = expr.reshape(&split).and_then(|e| e.swap_axes(1, 2)).and_then(|e| e.reshape(&shape));
+    permuted.map_err(|e| format!("{name}: {e}"))
+}

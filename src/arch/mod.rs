@@ -1,0 +1,222 @@
+//! What a GGUF must contain: for each architecture, the key-values and the output tensors, each a lazy
+//! [`TensorExpr`]. Knows nothing of file offsets, buffers or reflinks.
+//!
+//! A family of architectures is one file and one line in [`FAMILIES`]: a [`Family`] names the Hugging
+//! Face classes it serves, the GGUF tensors it has, and two functions. What families share lies in
+//! `keys`, `experts`, `rope`, `tensors` and `pooling`.
+
+mod builder;
+mod experts;
+mod keys;
+mod llama;
+mod names;
+mod pooling;
+mod qwen;
+mod rope;
+mod spelling;
+mod tensors;
+
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::dtype::GgmlType;
+use crate::error::{Error, Result};
+use crate::gguf::{KeyValues, Value};
+use crate::tensor::TensorExpr;
+
+use builder::{Builder, Tensor};
+
+/// Every family. Order matters to nobody.
+static FAMILIES: &[Family] = &[llama::LLAMA, qwen::QWEN2, qwen::QWEN2_MOE, qwen::QWEN3, qwen::QWEN3_MOE];
+
+/// Architectures that are converted alike.
+pub struct Family {
+    /// Names of the Hugging Face classes, as `architectures` in `config.json` gives them.
+    pub names: &'static [&'static str],
+    /// The GGUF architecture, `general.architecture`.
+    pub arch: &'static str,
+    /// How the vocabulary is read.
+    pub vocab: VocabRoute,
+    /// The GGUF tensors the architecture has, without `.weight`.
+    tensors: &'static [&'static str],
+    /// Refuses variants that need more than is done here.
+    check: fn(&Input) -> Result<()>,
+    /// Adds the key-values, in order.
+    keys: fn(&Input, &mut Keys) -> Result<()>,
+    /// Renames a tensor where its name depends on the family, before anything else looks at it.
+    rename: fn(&str) -> String,
+    /// Adds tensors that no checkpoint holds; they come first.
+    generate: fn(&Input, &mut Builder) -> Result<()>,
+    /// Turns one tensor of the checkpoint into tensors of the GGUF.
+    convert: fn(&Input, &mut Builder, Tensor) -> Result<()>,
+}
+
+/// Which of the reference's ways to read a vocabulary a family takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VocabRoute {
+    /// `SentencePiece`, else Llama's `tokenizer.json`, else byte-level BPE; with Llama's special cases.
+    Llama,
+    /// `SentencePiece`, else byte-level BPE.
+    Qwen2,
+    /// Byte-level BPE.
+    Gpt2,
+}
+
+/// The element type asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum OutType {
+    F32,
+    F16,
+    Bf16,
+    /// That of the first matrix that is bf16 or f16; f16 if there is none.
+    Auto,
+}
+
+/// The predominant element type of a file; the discriminants are llama.cpp's (`enum llama_ftype`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+#[repr(u32)]
+pub enum FileType {
+    F32 = 0,
+    F16 = 1,
+    Bf16 = 32,
+}
+
+impl FileType {
+    /// The name the reference puts in file names.
+    pub fn name(self) -> &'static str {
+        self.ggml_type().name()
+    }
+
+    fn ggml_type(self) -> GgmlType {
+        match self {
+            Self::F32 => GgmlType::F32,
+            Self::F16 => GgmlType::F16,
+            Self::Bf16 => GgmlType::BF16,
+        }
+    }
+}
+
+/// What a GGUF must contain.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// `general.architecture`.
+    pub arch: &'static str,
+    /// The hyperparameters, `general.file_type` among them, in the reference's order.
+    pub hparams: KeyValues,
+    /// The tensors, in the reference's order.
+    pub tensors: Vec<ModelTensor>,
+    /// The predominant element type.
+    pub ftype: FileType,
+}
+
+/// A tensor of a GGUF.
+#[derive(Clone, Debug)]
+pub struct ModelTensor {
+    /// Its name; unique in the model.
+    pub name: String,
+    /// Where its elements come from.
+    pub expr: TensorExpr,
+    /// Its element type.
+    pub ggml_type: GgmlType,
+}
+
+/// What a family's functions may look at.
+struct Input<'a> {
+    family: &'static Family,
+    /// The Hugging Face class, one of `family.names`.
+    architecture: &'a str,
+    checkpoint: &'a Checkpoint,
+    config: &'a Config,
+    /// The rope settings in `config`.
+    rope: Config,
+    blocks: u32,
+    ftype: FileType,
+}
+
+/// Key-values under the architecture's prefix.
+struct Keys {
+    arch: &'static str,
+    values: KeyValues,
+}
+
+impl Keys {
+    /// Sets `ARCH.key`.
+    fn set(&mut self, key: &str, value: Value) {
+        self.values.set(format!("{}.{key}", self.arch), value);
+    }
+
+    /// Sets `ARCH.key` if there is a value.
+    fn u32(&mut self, key: &str, value: Option<u32>) {
+        if let Some(value) = value {
+            self.set(key, Value::U32(value));
+        }
+    }
+
+    /// Sets `ARCH.key` if there is a value.
+    fn f32(&mut self, key: &str, value: Option<f32>) {
+        if let Some(value) = value {
+            self.set(key, Value::F32(value));
+        }
+    }
+}
+
+impl Family {
+    /// Describes the GGUF for a model of this family.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for variants that are not handled, [`Error::Invalid`] where the config is
+    /// absurd or does not fit the tensors.
+    pub fn build(&'static self, checkpoint: &Checkpoint, config: &Config, out: OutType) -> Result<Model> {
+        config.require_known_class()?;
+        tensors::refuse_quantized(checkpoint, config)?;
+        let renamed = tensors::index(checkpoint, self.rename);
+        let input = Input {
+            family: self,
+            architecture: config.architecture()?,
+            checkpoint,
+            config,
+            rope: config.rope()?,
+            blocks: keys::block_count(config)?,
+            ftype: tensors::file_type(out, checkpoint, &renamed),
+        };
+        (self.check)(&input)?;
+        let mut builder = Builder::new(&input);
+        (self.generate)(&input, &mut builder)?;
+        for (name, index) in renamed {
+            if let Some(tensor) = tensors::load(checkpoint, name, index)? {
+                (self.convert)(&input, &mut builder, tensor)?;
+            }
+        }
+        let tensors = builder.finish()?;
+        let mut keys = Keys { arch: self.arch, values: KeyValues::new() };
+        (self.keys)(&input, &mut keys)?;
+        Ok(Model { arch: self.arch, hparams: keys.values, tensors, ftype: input.ftype })
+    }
+}
+
+/// The family that converts `architecture`.
+///
+/// # Errors
+/// [`Error::Unsupported`] if there is none, with the nearest name there is.
+pub fn lookup(architecture: &str) -> Result<&'static Family> {
+    if let Some(family) = FAMILIES.iter().find(|f| f.names.contains(&architecture)) {
+        return Ok(family);
+    }
+    let hint = "--print-supported-models lists what is";
+    if names::REFERENCE_ARCHITECTURES.contains(&architecture) {
+        return Err(Error::Unsupported(format!(
+            "architecture {architecture} is not supported yet, though llama.cpp's converter knows it; {hint}"
+        )));
+    }
+    let near = supported().map(|(name, _)| (strsim::damerau_levenshtein(name, architecture), name)).min();
+    let near = near.filter(|(distance, _)| *distance <= 4);
+    let near = near.map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"));
+    let shown: String = architecture.chars().take(80).collect();
+    Err(Error::Unsupported(format!("architecture \"{shown}\" is not supported{near} ({hint})")))
+}
+
+/// The Hugging Face names that can be converted, each with its GGUF architecture.
+pub fn supported() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FAMILIES.iter().flat_map(|f| f.names.iter().map(|name| (*name, f.arch)))
+}

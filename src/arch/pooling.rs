@@ -1,0 +1,64 @@
+//! How an embedding model turns its outputs into one vector: read from the files that
+//! sentence-transformers puts beside the weights.
+
+use std::path::{Component, Path};
+
+use serde_json::Value;
+
+use crate::config::{read_json, truthy};
+use crate::error::{Error, Result};
+
+use super::{Input, Keys};
+
+/// `PoolingType` of gguf-py.
+const MEAN: u32 = 1;
+const CLS: u32 = 2;
+const LAST: u32 = 3;
+
+/// Adds `pooling_type` if the model directory says what it is (`_try_set_pooling_type` of the reference).
+///
+/// # Errors
+/// If `modules.json` points nowhere, or at a kind of pooling that GGUF does not know.
+pub(super) fn pooling_type(input: &Input, keys: &mut Keys) -> Result<()> {
+    let dir = &input.checkpoint.dir;
+    let modules = dir.join("modules.json");
+    if !modules.is_file() {
+        return Ok(());
+    }
+    let list = read_json(&modules)?;
+    let Some(list) = list.as_array() else {
+        return Err(Error::invalid(&modules, "expected a list of modules"));
+    };
+    let is_pooling = |module: &&Value| {
+        module.get("type").and_then(Value::as_str).is_some_and(|class| class.ends_with("Pooling"))
+    };
+    let Some(module) = list.iter().find(is_pooling) else {
+        return Ok(());
+    };
+    let path = module.get("path").and_then(Value::as_str).map(Path::new);
+    let inside =
+        |path: &&Path| path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    let Some(path) = path.filter(inside) else {
+        return Err(Error::invalid(
+            &modules,
+            "the pooling module's path must lie inside the model directory",
+        ));
+    };
+    let path = dir.join(path).join("config.json");
+    let pooling = read_json(&path)?;
+    let set = |key: &str| pooling.get(key).is_some_and(truthy);
+    let kind = match pooling.get("pooling_mode").and_then(Value::as_str) {
+        _ if set("pooling_mode_mean_tokens") => MEAN,
+        _ if set("pooling_mode_cls_token") => CLS,
+        _ if set("pooling_mode_lasttoken") => LAST,
+        Some("mean") => MEAN,
+        Some("cls") => CLS,
+        Some("lasttoken") => LAST,
+        _ => {
+            let problem = "only mean, cls and last-token pooling can be converted";
+            return Err(Error::Unsupported(format!("{}: {problem}", path.display())));
+        }
+    };
+    keys.u32("pooling_type", Some(kind));
+    Ok(())
+}

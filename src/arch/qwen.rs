@@ -1,0 +1,152 @@
+//! Qwen 2, Qwen 3 and their mixtures of experts (`Qwen2Model`, `Qwen2MoeModel`, `Qwen3Model`,
+//! `Qwen3MoeModel` of the reference).
+
+use std::io::Read;
+
+use crate::error::{Error, Result};
+use crate::tensor::TensorExpr;
+
+use super::builder::{Builder, Tensor};
+use super::experts::{ExpertNames, add_expert};
+use super::pooling::pooling_type;
+use super::{Family, Input, Keys, VocabRoute, keys, names};
+
+pub(super) const QWEN2: Family = Family {
+    names: &["KORMoForCausalLM", "Qwen2ForCausalLM", "Qwen2Model"],
+    arch: "qwen2",
+    vocab: VocabRoute::Qwen2,
+    tensors: names::QWEN2,
+    check: |_| Ok(()),
+    keys: dense_keys,
+    rename: str::to_owned,
+    generate: |_, _| Ok(()),
+    convert: dense,
+};
+
+pub(super) const QWEN3: Family = Family {
+    names: &["Qwen3ForCausalLM", "Qwen3Model"],
+    arch: "qwen3",
+    tensors: names::QWEN3,
+    check: check_qwen3,
+    ..QWEN2
+};
+
+pub(super) const QWEN2_MOE: Family = Family {
+    names: &["Qwen2MoeForCausalLM"],
+    arch: "qwen2moe",
+    vocab: VocabRoute::Gpt2,
+    tensors: names::QWEN2MOE,
+    keys: expert_keys,
+    convert: experts,
+    ..QWEN2
+};
+
+pub(super) const QWEN3_MOE: Family = Family {
+    names: &["Qwen3MoeForCausalLM"],
+    arch: "qwen3moe",
+    tensors: names::QWEN3MOE,
+    check: check_intern,
+    ..QWEN2_MOE
+};
+
+const EXPERTS: ExpertNames = ExpertNames {
+    one: "model.layers.{bid}.mlp.experts.{xid}.{matrix}.weight",
+    stack: "model.layers.{bid}.mlp.experts.{matrix}.weight",
+    matrices: ["down_proj", "gate_proj", "up_proj"],
+};
+
+fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+    keys::common(input, keys)?;
+    pooling_type(input, keys)
+}
+
+fn expert_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+    keys::common(input, keys)?;
+    let length = input.config.u32_or_list(&["moe_intermediate_size"])?;
+    keys::counts(keys, "expert_feed_forward_length", length);
+    let shared = input.config.u32(&["shared_expert_intermediate_size"])?;
+    keys.u32("expert_shared_feed_forward_length", shared);
+    Ok(())
+}
+
+fn dense(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+    if input.architecture == "Qwen2Model" {
+        tensor.name.insert_str(0, "model.");
+    }
+    builder.add(tensor)
+}
+
+fn experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+    let base = tensor.name.strip_suffix(".weight").unwrap_or(&tensor.name);
+    if base.ends_with("mlp.experts.down_proj") {
+        tensor.name = format!("{base}.weight");
+        return builder.add(tensor);
+    }
+    if let Some(experts) = base.strip_suffix(".gate_up_proj").filter(|base| base.ends_with("mlp.experts")) {
+        let Some((gate, up)) = halves(&tensor.expr)? else {
+            let shape = tensor.expr.shape();
+            return Err(builder
+                .invalid(format!("{base}: expected experts × 2 rows × columns, found shape {shape:?}")));
+        };
+        let block = tensor.block;
+        builder.add(Tensor { name: format!("{experts}.gate_proj.weight"), block, expr: gate })?;
+        return builder.add(Tensor { name: format!("{experts}.up_proj.weight"), block, expr: up });
+    }
+    if tensor.name.contains("experts") {
+        let count = input.config.require_u32(&["num_local_experts", "num_experts"])?;
+        return add_expert(builder, tensor, count, &EXPERTS);
+    }
+    builder.add(tensor)
+}
+
+/// Splits each expert's rows in the middle; none if that is not possible.
+fn halves(expr: &TensorExpr) -> Result<Option<(TensorExpr, TensorExpr)>> {
+    let &[_, rows, _] = expr.shape() else {
+        return Ok(None);
+    };
+    if rows == 0 || rows % 2 != 0 {
+        return Ok(None);
+    }
+    let part = |from, to| expr.clone().swap_axes(0, 1)?.rows(from, to)?.swap_axes(0, 1);
+    Ok(Some((part(0, rows / 2)?, part(rows / 2, rows)?)))
+}
+
+fn check_intern(input: &Input) -> Result<()> {
+    if input.config.origin_architecture() == Some("InternS1ForConditionalGeneration") {
+        return Err(Error::Unsupported(
+            "architecture InternS1ForConditionalGeneration is not supported yet".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn check_qwen3(input: &Input) -> Result<()> {
+    check_intern(input)?;
+    if is_reranker(input)? {
+        return Err(Error::Unsupported("Qwen3 rerankers are not supported yet".into()));
+    }
+    Ok(())
+}
+
+/// Whether the model's name, class or card says that it ranks documents.
+fn is_reranker(input: &Input) -> Result<bool> {
+    let (dir, config) = (&input.checkpoint.dir, input.config);
+    let origin = config.origin_architecture().unwrap_or_default();
+    let text = |key: &str| config.map().get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let hints = [&name, text("_name_or_path"), text("model_type"), origin];
+    let hinted = |card: &str, marker: &str| {
+        ["qwen3-reranker", "qwen3-vl-reranker"].iter().any(|model| card.contains(&format!("{marker}{model}")))
+    };
+    let mut card = Vec::new();
+    let path = dir.join("README.md");
+    if path.exists() {
+        const LARGEST_CARD: u64 = 1 << 24;
+        let file = std::fs::File::open(&path).map_err(|e| Error::io("cannot read", &path, e))?;
+        file.take(LARGEST_CARD).read_to_end(&mut card).map_err(|e| Error::io("cannot read", &path, e))?;
+    }
+    let card = String::from_utf8_lossy(&card).to_lowercase();
+    Ok(hinted(&card, "# ")
+        || hints.iter().any(|hint| hinted(&hint.to_lowercase(), ""))
+        || origin.to_lowercase().contains("sequenceclassification"))
+}

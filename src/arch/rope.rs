@@ -1,0 +1,93 @@
+//! Llama 3's rope scaling, which GGUF stores as one divisor per frequency.
+
+use std::f64::consts::TAU;
+
+use crate::error::Result;
+use crate::tensor::TensorExpr;
+
+use super::builder::Builder;
+use super::{Input, keys};
+
+/// More than any head has; a larger number is a mistake or an attack.
+const LARGEST_HEAD: u32 = 1 << 16;
+
+/// Adds `rope_freqs` if the model scales rope as Llama 3 does.
+///
+/// # Errors
+/// If settings are missing that have no default, or have the wrong type.
+pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()> {
+    let rope = keys::full_attention(&input.rope)?;
+    if rope.map().get("rope_type").is_some_and(serde_json::Value::is_null) {
+        return Err(input.config.invalid("rope_parameters.rope_type: expected a string, found null"));
+    }
+    if !rope.str(&["rope_type"])?.is_some_and(|kind| kind.eq_ignore_ascii_case("llama3")) {
+        return Ok(());
+    }
+    let get = |key: &str, default: f64| {
+        if !rope.map().contains_key(key) {
+            return Ok(default);
+        }
+        let problem = || rope.invalid(format!("rope_parameters.{key}: expected a positive number"));
+        rope.f64(&[key])?.filter(|n| *n > 0.0).ok_or_else(problem)
+    };
+    let dim = dimension_count(input)?;
+    if !(1..=LARGEST_HEAD).contains(&dim) {
+        return Err(input.config.invalid(format!("head_dim: expected 1 to {LARGEST_HEAD}, found {dim}")));
+    }
+    let scaling = Llama3 {
+        base: get("rope_theta", 10_000.0)?,
+        factor: get("factor", 8.0)?,
+        low: get("low_freq_factor", 1.0)?,
+        high: get("high_freq_factor", 4.0)?,
+        context: get("original_max_position_embeddings", 8192.0)?,
+    };
+    let factors = (0..dim.div_ceil(2)).map(|i| scaling.factor(i, dim)).collect();
+    builder.add_as("rope_freqs.weight".to_owned(), None, TensorExpr::values(factors))
+}
+
+/// Dimensions that are rotated: `head_dim`, else the model's width divided by its heads.
+///
+/// # Errors
+/// If neither is there, or there are 0 heads.
+pub(super) fn dimension_count(input: &Input) -> Result<u32> {
+    let config = input.config;
+    if let Some(dim) = config.u32(&["head_dim"])? {
+        return Ok(dim);
+    }
+    let width = config.require_u32(&["hidden_size"])?;
+    let heads = config.require_u32(&["num_attention_heads"])?;
+    width
+        .checked_div(heads)
+        .ok_or_else(|| config.invalid("num_attention_heads: expected at least 1, found 0"))
+}
+
+struct Llama3 {
+    base: f64,
+    factor: f64,
+    low: f64,
+    high: f64,
+    context: f64,
+}
+
+impl Llama3 {
+    /// The divisor of frequency `i` of a head of `dim` dimensions.
+    ///
+    /// The reference mixes torch tensors, whose every step rounds to 32 bits, and Python floats, which do
+    /// not round until they meet a tensor. `x / tensor` is the tensor's rounded reciprocal times `x`.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    fn factor(&self, i: u32, dim: u32) -> f32 {
+        let exponent = (2 * i) as f32 / dim as f32;
+        let power = f64::from(self.base as f32).powf(f64::from(exponent)) as f32;
+        let frequency = power.recip();
+        let wavelength = frequency.recip() * TAU as f32;
+        if wavelength < (self.context / self.high) as f32 {
+            1.0
+        } else if wavelength > (self.context / self.low) as f32 {
+            self.factor as f32
+        } else {
+            let smooth =
+                (wavelength.recip() * self.context as f32 - self.low as f32) / (self.high - self.low) as f32;
+            ((1.0 - smooth) / self.factor as f32 + smooth).recip()
+        }
+    }
+}

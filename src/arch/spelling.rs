@@ -1,0 +1,53 @@
+//! From the names checkpoints use to the names of GGUF tensors (`TensorNameMap` of gguf-py).
+
+use std::collections::HashMap;
+
+use super::names::SPELLINGS;
+use super::tensors::is_decimal;
+
+/// What stands for the block number in patterns.
+const BLOCK: &str = "{bid}";
+
+/// The spellings of one architecture's tensors.
+pub(super) struct Spelling {
+    /// From a name, its block number replaced by [`BLOCK`], to the GGUF name.
+    patterns: HashMap<&'static str, &'static str>,
+    blocks: u32,
+}
+
+impl Spelling {
+    /// The spellings of `tensors` in a model of `blocks` blocks.
+    pub(super) fn new(tensors: &[&str], blocks: u32) -> Self {
+        let mut patterns = HashMap::new();
+        for (gguf, names) in SPELLINGS.iter().filter(|(gguf, _)| tensors.contains(gguf)) {
+            patterns.extend([gguf].into_iter().chain(*names).map(|name| (*name, *gguf)));
+        }
+        Self { patterns, blocks }
+    }
+
+    /// The GGUF name of the tensor a checkpoint calls `name`.
+    pub(super) fn resolve(&self, name: &str) -> Option<String> {
+        let stem = |suffix: &'static str| Some((name.strip_suffix(suffix)?, suffix));
+        let stems = [Some((name, "")), stem(".weight"), stem(".bias")];
+        stems.into_iter().flatten().find_map(|(stem, suffix)| Some(self.exact(stem)? + suffix))
+    }
+
+    fn exact(&self, name: &str) -> Option<String> {
+        let parts: Vec<&str> = name.split('.').collect();
+        let in_block =
+            parts.iter().enumerate().filter(|(_, part)| self.is_block(part)).find_map(|(at, block)| {
+                let mut pattern = parts.clone();
+                *pattern.get_mut(at)? = BLOCK;
+                Some(self.patterns.get(pattern.join(".").as_str())?.replace(BLOCK, block))
+            });
+        in_block.or_else(|| {
+            self.patterns.get(name).filter(|_| !name.contains(BLOCK)).map(|gguf| (*gguf).to_owned())
+        })
+    }
+
+    /// Whether part of a name is a block number as the checkpoint would write it.
+    fn is_block(&self, part: &str) -> bool {
+        let canonical = is_decimal(part) && (part == "0" || !part.starts_with('0'));
+        canonical && part.parse::<u32>().is_ok_and(|block| block < self.blocks)
+    }
+}

@@ -1,0 +1,179 @@
+//! From the checkpoint's tensors to those a family converts: which are left out, what they are called,
+//! and which element type each gets (`ModelBase` and `TextModel` of the reference).
+
+use indexmap::IndexMap;
+
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::dtype::{Dtype, GgmlType};
+use crate::error::{Error, Result};
+use crate::tensor::TensorExpr;
+
+use super::builder::Tensor;
+use super::{FileType, OutType};
+
+/// Tensors of vision, audio and speech parts: names that start with, or contain, one of these.
+const OTHER_PARTS_START: [&str; 10] = [
+    "mlp",
+    "vit.",
+    "vpm.",
+    "siglip2.",
+    "conformer.",
+    "merger.",
+    "resampler.",
+    "sound_encoder.",
+    "sound_projection.",
+    "speech_embeddings.",
+];
+const OTHER_PARTS: [&str; 17] = [
+    "visual.",
+    "vision.",
+    "audio.",
+    "talker.",
+    "vision_",
+    "audio_",
+    "token2wav.",
+    "code2wav.",
+    "projector.",
+    "pre_mm_projector_norm",
+    "image_newline",
+    "view_seperator",
+    "patch_embed",
+    "patch_embedding",
+    "patch_merger.",
+    "patch_merge_mlp.",
+    "model.connector.",
+];
+
+/// Buffers old checkpoints saved along with the weights.
+const BUFFERS: [&str; 3] = [".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq"];
+
+/// Weights that stay F32 whatever type is asked for.
+const ALWAYS_F32: [&str; 22] = [
+    "blk.{bid}.ffn_gate_inp",
+    "blk.{bid}.ffn_gate_inp_shexp",
+    "position_embd",
+    "token_types",
+    "blk.{bid}.ssm_conv1d",
+    "blk.{bid}.shortconv.conv",
+    "blk.{bid}.time_mix_first",
+    "blk.{bid}.time_mix_w1",
+    "blk.{bid}.time_mix_w2",
+    "blk.{bid}.time_mix_decay_w1",
+    "blk.{bid}.time_mix_decay_w2",
+    "blk.{bid}.time_mix_lerp_fused",
+    "posnet.{bid}.norm1",
+    "posnet.{bid}.norm2",
+    "v.position_embd",
+    "a.position_embd",
+    "blk.{bid}.altup_correct_coef",
+    "blk.{bid}.altup_predict_coef",
+    "blk.{bid}.ssm_conv1d_q",
+    "blk.{bid}.ssm_conv1d_k",
+    "blk.{bid}.ssm_conv1d_v",
+    "blk.{bid}.indexer.proj",
+];
+
+/// The tensors of the text model in order, under the names families know, with their indices in
+/// `checkpoint`. Where two get one name, the second takes the first's place.
+pub(super) fn index(checkpoint: &Checkpoint, rename: fn(&str) -> String) -> IndexMap<String, usize> {
+    let named = checkpoint.tensors.iter().enumerate().filter_map(|(index, tensor)| {
+        let name = rename(&tensor.name);
+        let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
+            || OTHER_PARTS.iter().any(|part| name.contains(part));
+        (!other).then(|| (general_name(&name), index))
+    });
+    named.collect()
+}
+
+fn general_name(name: &str) -> String {
+    let name = match name.strip_suffix("e_score_correction_bias") {
+        Some(_) => name.replace("e_score_correction_bias", "e_score_correction.bias"),
+        None => name.to_owned(),
+    };
+    name.replace("language_model.", "")
+}
+
+/// Tensor `index` of the checkpoint, unless it is one of the [`BUFFERS`].
+///
+/// # Errors
+/// If its element type cannot be converted.
+pub(super) fn load(checkpoint: &Checkpoint, name: String, index: usize) -> Result<Option<Tensor>> {
+    let Some(source) = checkpoint.tensors.get(index) else {
+        return Err(Error::Internal(format!("no tensor {index}")));
+    };
+    if matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64) {
+        return Err(Error::Unsupported(format!(
+            "tensor {}: elements of type {} cannot be converted",
+            source.name,
+            source.dtype.name()
+        )));
+    }
+    if BUFFERS.iter().any(|suffix| name.ends_with(suffix)) {
+        return Ok(None);
+    }
+    let block = name.split('.').find(|part| is_decimal(part)).and_then(|part| part.parse().ok());
+    let expr = TensorExpr::source(index, &source.shape);
+    Ok(Some(Tensor { name, block, expr }))
+}
+
+/// Whether a part of a name is a number.
+pub(super) fn is_decimal(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The predominant element type: the one asked for, or guessed from the first matrix that has one.
+pub(super) fn file_type(out: OutType, checkpoint: &Checkpoint, names: &IndexMap<String, usize>) -> FileType {
+    let sources = || names.values().filter_map(|index| checkpoint.tensors.get(*index));
+    match out {
+        OutType::F32 => FileType::F32,
+        OutType::F16 => FileType::F16,
+        OutType::Bf16 => FileType::Bf16,
+        OutType::Auto => sources()
+            .filter(|tensor| tensor.shape.len() >= 2)
+            .find_map(|tensor| match tensor.dtype {
+                Dtype::BF16 => Some(FileType::Bf16),
+                Dtype::F16 => Some(FileType::F16),
+                _ => None,
+            })
+            .unwrap_or(FileType::F16),
+    }
+}
+
+/// The element type of output tensor `name` of block `block`.
+pub(super) fn ggml_type(name: &str, block: Option<u64>, rank: usize, ftype: FileType) -> GgmlType {
+    let pattern = |pattern: &&str| match (pattern.split_once("{bid}"), block) {
+        (Some((head, tail)), Some(block)) => name == format!("{head}{block}{tail}.weight"),
+        (None, None) => name.strip_suffix(".weight") == Some(pattern),
+        _ => false,
+    };
+    let weight = [".weight", ".lora_a", ".lora_b"].iter().any(|suffix| name.ends_with(suffix));
+    if rank <= 1 || name.ends_with("_norm.weight") || !weight || ALWAYS_F32.iter().any(pattern) {
+        GgmlType::F32
+    } else {
+        ftype.ggml_type()
+    }
+}
+
+/// Refuses checkpoints whose weights are quantized: they hold no plain tensors to convert.
+///
+/// # Errors
+/// [`Error::Unsupported`] naming the method.
+pub(super) fn refuse_quantized(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
+    if let Some((key, _)) = config.get(&["quantization_config"]) {
+        let section = config.section("quantization_config")?;
+        let quantized = [["quant_method"], ["quant_algo"], ["quantized_layers"]];
+        if let Some((_, method)) = quantized.iter().find_map(|key| section.get(key)) {
+            return Err(Error::Unsupported(format!(
+                "{}: the weights are quantized ({key}: {method}); convert the original checkpoint instead",
+                checkpoint.dir.join("config.json").display()
+            )));
+        }
+    }
+    let modelopt = checkpoint.dir.join("hf_quant_config.json");
+    if modelopt.is_file() {
+        let problem = "the weights are quantized; convert the original checkpoint instead";
+        return Err(Error::Unsupported(format!("{}: {problem}", modelopt.display())));
+    }
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! `config.json` as the reference sees it.
+//!
+//! The reference does not read the file itself: it asks transformers' `AutoConfig`, which fills in
+//! defaults, renames keys and rewrites rope settings, and falls back to the bare JSON where that fails.
+//! [`auto`] repeats it. Knows nothing of GGUF or tensors.
+
+mod auto;
+mod classes;
+mod rope;
+
+pub(crate) use rope::truthy;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+
+/// Hyperparameters, with getters that check what they return.
+#[derive(Clone, Debug)]
+pub struct Config {
+    path: PathBuf,
+    /// Prefix of key names in messages, for a section inside the file.
+    within: &'static str,
+    map: Map<String, Value>,
+    /// What the reference would call the model; checked when asked for.
+    architecture: Option<Value>,
+    origin: Option<Value>,
+    /// A `model_type` that transformers has a class for and this program does not.
+    unknown_class: Option<String>,
+}
+
+/// Sections that hold the text model's settings under another name than `text_config`.
+const TEXT_CONFIG_NAMES: [&str; 4] = ["llm_config", "lm_config", "language_config", "lfm"];
+
+/// Architectures that win over the one named in `text_config`.
+const WHOLE_MODEL_ARCHITECTURES: [&str; 5] = [
+    "StepVLForConditionalGeneration",
+    "Sarashina2VisionForCausalLM",
+    "Exaone4_5_ForConditionalGeneration",
+    "Step3p7ForConditionalGeneration",
+    "KimiK3ForConditionalGeneration",
+];
+
+impl Config {
+    /// Reads `config.json` in `dir`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not a JSON object.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join("config.json");
+        match read_json(&path)? {
+            Value::Object(map) => Self::from_json(path, map),
+            other => Err(Error::invalid(&path, format!("expected a JSON object, found {}", shown(&other)))),
+        }
+    }
+
+    /// Interprets the JSON object read from `path`.
+    ///
+    /// # Errors
+    /// If sections that must be objects are something else.
+    pub fn from_json(path: PathBuf, json: Map<String, Value>) -> Result<Self> {
+        let (mut map, unknown_class) = match auto::from_pretrained(&path, &json) {
+            auto::Outcome::Class(map) => (map, None),
+            auto::Outcome::Unknown(model_type) => (json, Some(model_type)),
+            auto::Outcome::Refused(reason) => {
+                tracing::warn!("{}: {reason}; missing keys get no default values", path.display());
+                (json, None)
+            }
+        };
+        for name in TEXT_CONFIG_NAMES {
+            if let Some(section) = map.get(name).cloned() {
+                map.insert("text_config".into(), section);
+            }
+        }
+        if let Some(section) = map.get("thinker_config").and_then(|t| t.get("text_config")).cloned() {
+            map.insert("text_config".into(), section);
+        }
+        let origin = map.get("architectures").and_then(|a| a.get(0)).cloned();
+        let architecture = architecture(&map);
+        match map.get("text_config").cloned() {
+            None => {}
+            Some(Value::Object(section)) => map.extend(section),
+            Some(other) => {
+                let problem = format!("text_config: expected an object, found {}", shown(&other));
+                return Err(Error::invalid(path, problem));
+            }
+        }
+        Ok(Self { path, within: "", map, architecture, origin, unknown_class })
+    }
+
+    /// The architecture to convert as: the text model's own if it names one, else the model's.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn architecture(&self) -> Result<&str> {
+        match &self.architecture {
+            Some(Value::String(name)) => Ok(name),
+            other => {
+                let found = other.as_ref().map_or_else(|| "nothing".to_owned(), shown);
+                Err(self.invalid(format!("architectures: expected a list of class names, found {found}")))
+            }
+        }
+    }
+
+    /// The first entry of the model's own `architectures`, which for a wrapped text model differs
+    /// from [`Config::architecture`].
+    pub fn origin_architecture(&self) -> Option<&str> {
+        self.origin.as_ref().and_then(Value::as_str)
+    }
+
+    /// Every key and value.
+    pub fn map(&self) -> &Map<String, Value> {
+        &self.map
+    }
+
+    /// Fails if the defaults of this `model_type` are not known here, so that missing keys would be
+    /// taken for absent ones.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] naming the model type.
+    pub fn require_known_class(&self) -> Result<()> {
+        self.unknown_class.as_ref().map_or(Ok(()), |model_type| {
+            Err(Error::Unsupported(format!(
+                "{}: model_type \"{model_type}\" is not supported yet",
+                self.path.display()
+            )))
+        })
+    }
+
+    /// An error about this file.
+    pub fn invalid(&self, problem: impl Into<String>) -> Error {
+        Error::invalid(&self.path, problem)
+    }
+
+    /// The first of `keys` that is there, unless its value is null. A null hides later keys.
+    pub fn get<'k>(&self, keys: &[&'k str]) -> Option<(&'k str, &Value)> {
+        let (key, value) = keys.iter().find_map(|key| Some((*key, self.map.get(*key)?)))?;
+        (!value.is_null()).then_some((key, value))
+    }
+
+    /// An unsigned 32-bit integer under the first of `keys` that is there.
+    ///
+    /// # Errors
+    /// If the value is no integer or out of range. Booleans are integers, as in Python.
+    pub fn u32(&self, keys: &[&str]) -> Result<Option<u32>> {
+        self.get(keys)
+            .map(|(key, value)| as_u32(value).ok_or_else(|| self.mismatch(key, U32, value)))
+            .transpose()
+    }
+
+    /// [`Config::u32`] of a key that must be there.
+    ///
+    /// # Errors
+    /// Also if it is missing or null.
+    pub fn require_u32(&self, keys: &[&str]) -> Result<u32> {
+        self.u32(keys)?.ok_or_else(|| self.missing(keys, U32))
+    }
+
+    /// One unsigned 32-bit integer, or a list of signed ones.
+    ///
+    /// # Errors
+    /// If the value is neither.
+    pub fn u32_or_list(&self, keys: &[&str]) -> Result<Option<Counts>> {
+        let Some((key, value)) = self.get(keys) else {
+            return Ok(None);
+        };
+        let counts = match value {
+            Value::Array(items) => items.iter().map(as_i32).collect::<Option<Vec<_>>>().map(Counts::Each),
+            _ => as_u32(value).map(Counts::One),
+        };
+        counts
+            .map(Some)
+            .ok_or_else(|| self.mismatch(key, "an unsigned 32-bit integer or a list of integers", value))
+    }
+
+    /// A number under the first of `keys` that is there.
+    ///
+    /// # Errors
+    /// If the value is not a number.
+    pub fn f64(&self, keys: &[&str]) -> Result<Option<f64>> {
+        let number = |value: &Value| value.as_bool().map(|b| f64::from(u8::from(b))).or(value.as_f64());
+        self.get(keys)
+            .map(|(key, value)| number(value).ok_or_else(|| self.mismatch(key, "a number", value)))
+            .transpose()
+    }
+
+    /// A number under the first of `keys` that is there, rounded to 32 bits.
+    ///
+    /// # Errors
+    /// If the value is not a number, or too large.
+    pub fn f32(&self, keys: &[&str]) -> Result<Option<f32>> {
+        let Some(number) = self.f64(keys)? else {
+            return Ok(None);
+        };
+        #[allow(clippy::cast_possible_truncation)]
+        let rounded = number as f32;
+        if rounded.is_finite() {
+            return Ok(Some(rounded));
+        }
+        Err(self.invalid(format!("{}{}: {number} does not fit 32-bit floats", self.within, keys.join("/"))))
+    }
+
+    /// A string under the first of `keys` that is there.
+    ///
+    /// # Errors
+    /// If the value is not a string.
+    pub fn str(&self, keys: &[&str]) -> Result<Option<&str>> {
+        self.get(keys)
+            .map(|(key, value)| value.as_str().ok_or_else(|| self.mismatch(key, "a string", value)))
+            .transpose()
+    }
+
+    /// A boolean under the first of `keys` that is there.
+    ///
+    /// # Errors
+    /// If the value is not a boolean.
+    pub fn bool(&self, keys: &[&str]) -> Result<Option<bool>> {
+        self.get(keys)
+            .map(|(key, value)| value.as_bool().ok_or_else(|| self.mismatch(key, "a boolean", value)))
+            .transpose()
+    }
+
+    /// The object under `key`, or an empty one where the key is missing.
+    ///
+    /// # Errors
+    /// If the value is not an object.
+    pub fn section(&self, key: &'static str) -> Result<Self> {
+        match self.map.get(key) {
+            None => Ok(self.with(key, Map::new())),
+            Some(Value::Object(map)) => Ok(self.with(key, map.clone())),
+            Some(other) => Err(self.mismatch(key, "an object", other)),
+        }
+    }
+
+    /// Rope settings, with settings kept elsewhere in the file mirrored into them as the reference does.
+    ///
+    /// # Errors
+    /// If they are not an object.
+    pub fn rope(&self) -> Result<Self> {
+        let section = rope::mirrored(&self.map)
+            .map_err(|found| self.mismatch("rope_parameters/rope_scaling", "an object", found))?;
+        Ok(self.with("rope_parameters.", section))
+    }
+
+    fn with(&self, within: &'static str, map: Map<String, Value>) -> Self {
+        let (path, origin) = (self.path.clone(), None);
+        Self { path, within, map, architecture: None, origin, unknown_class: None }
+    }
+
+    fn mismatch(&self, key: &str, expected: &str, found: &Value) -> Error {
+        self.invalid(format!("{}{key}: expected {expected}, found {}", self.within, shown(found)))
+    }
+
+    fn missing(&self, keys: &[&str], expected: &str) -> Error {
+        self.invalid(format!("{}{}: expected {expected}, found nothing", self.within, keys.join("/")))
+    }
+}
+
+/// A setting that is the same for all layers, or given for each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Counts {
+    /// For all layers.
+    One(u32),
+    /// Layer by layer.
+    Each(Vec<i32>),
+}
+
+/// Reads a small JSON file.
+///
+/// # Errors
+/// If it cannot be read, is not JSON, or is too large for what it should hold.
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
+    const LARGEST: u64 = 1 << 26;
+    let read = |path: &Path| {
+        let mut text = Vec::new();
+        File::open(path)?.take(LARGEST + 1).read_to_end(&mut text).map(|_| text)
+    };
+    let text = read(path).map_err(|e| Error::io("cannot read", path, e))?;
+    if text.len() as u64 > LARGEST {
+        return Err(Error::invalid(path, format!("expected at most {LARGEST} bytes")));
+    }
+    serde_json::from_slice(&text).map_err(|e| Error::invalid(path, format!("expected JSON: {e}")))
+}
+
+const U32: &str = "an unsigned 32-bit integer";
+
+fn as_u32(value: &Value) -> Option<u32> {
+    value.as_bool().map(u32::from).or_else(|| u32::try_from(value.as_u64()?).ok())
+}
+
+fn as_i32(value: &Value) -> Option<i32> {
+    i32::try_from(value.as_i64()?).ok()
+}
+
+/// A value for use in a message: short, and on one line.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// What the reference takes for the model's class: `text_config` first, then the model itself.
+fn architecture(map: &Map<String, Value>) -> Option<Value> {
+    let first = |value: Option<&Value>| value.and_then(|a| a.get(0)).cloned();
+    let own = first(map.get("architectures")).or_else(|| {
+        let layer = map.get("ssm_cfg")?.get("layer").map_or(Some("Mamba"), Value::as_str)?;
+        Some(format!("{layer}ForCausalLM").into())
+    });
+    if own.as_ref().and_then(Value::as_str).is_some_and(|a| WHOLE_MODEL_ARCHITECTURES.contains(&a)) {
+        return own;
+    }
+    match map.get("text_config").and_then(|t| t.get("architectures")) {
+        None | Some(Value::Null) => own,
+        text => first(text),
+    }
+}
