@@ -1,0 +1,135 @@
+//! The files a tokenizer consists of, read once and with limits.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::input;
+
+/// `tokenizer.json` of the largest vocabularies has 33 MB.
+const LARGEST: u64 = 256 << 20;
+
+/// The JSON files that describe a tokenizer, as far as they are there.
+#[derive(Debug)]
+pub struct TokenizerFiles {
+    /// The model directory.
+    pub dir: PathBuf,
+    /// `tokenizer.json`.
+    pub tokenizer: Option<Value>,
+    /// Whether the word "ByteLevel" occurs in it, which decides the tokenizer's class.
+    pub mentions_byte_level: bool,
+    /// `tokenizer_config.json`.
+    pub config: Option<Map<String, Value>>,
+    /// `config.json` as it stands in the file.
+    pub model_config: Option<Map<String, Value>>,
+}
+
+impl TokenizerFiles {
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is too large, or is not a JSON object.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let (mut tokenizer, mut mentions_byte_level) = (None, false);
+        let path = dir.join("tokenizer.json");
+        if path.is_file() {
+            let bytes = input::read_limited(&path, LARGEST)?;
+            let name: &[u8] = b"\"ByteLevel\"";
+            mentions_byte_level = bytes.windows(name.len()).any(|w| w == name);
+            tokenizer = Some(Value::Object(parse(&path, &bytes)?));
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            tokenizer,
+            mentions_byte_level,
+            config: object(&dir.join("tokenizer_config.json"))?,
+            model_config: object(&dir.join("config.json"))?,
+        })
+    }
+}
+
+/// The JSON object in `path`, if there is such a file.
+///
+/// # Errors
+/// If it cannot be read, is too large, or is something else.
+pub fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
+    match path.is_file() {
+        true => parse(path, &input::read_limited(path, LARGEST)?).map(Some),
+        false => Ok(None),
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
+    serde_json::from_slice(bytes).map_err(|e| Error::invalid(path, format!("expected a JSON object: {e}")))
+}
+
+fn text(path: &Path) -> Result<String> {
+    let bytes = input::read_limited(path, LARGEST)?;
+    let text = String::from_utf8(bytes).map_err(|e| Error::invalid(path, format!("expected UTF-8: {e}")))?;
+    // As Python reads text files.
+    Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
+}
+
+/// The chat template: from `tokenizer_config.json`, or else from files of its own.
+///
+/// # Errors
+/// If one of those cannot be read.
+pub fn chat_template(dir: &Path, config: &Map<String, Value>) -> Result<Option<Value>> {
+    let own = config.get("chat_template").cloned();
+    let template = match own {
+        Some(own) => Some(own),
+        None => template_files(dir)?,
+    };
+    Ok(template.filter(|t| match t {
+        Value::String(_) | Value::Array(_) => true,
+        Value::Null => false,
+        _ => {
+            tracing::warn!("chat_template is neither a string nor a list, ignored");
+            false
+        }
+    }))
+}
+
+fn template_files(dir: &Path) -> Result<Option<Value>> {
+    let (jinja, json) = (dir.join("chat_template.jinja"), dir.join("chat_template.json"));
+    if jinja.is_file() {
+        let default = text(&jinja)?;
+        let mut more: Vec<PathBuf> = fs::read_dir(dir.join("additional_chat_templates"))
+            .map(|entries| entries.flatten().map(|e| e.path()).collect())
+            .unwrap_or_default();
+        more.retain(|path| path.extension().is_some_and(|e| e == "jinja"));
+        // The reference takes them as the directory lists them.
+        more.sort();
+        if more.is_empty() {
+            return Ok(Some(default.into()));
+        }
+        let named = |name: &str, template: String| serde_json::json!({"name": name, "template": template});
+        let mut list = vec![named("default", default)];
+        for path in more {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            list.push(named(&name, text(&path)?));
+        }
+        return Ok(Some(list.into()));
+    }
+    Ok(object(&json)?.and_then(|mut json| json.remove("chat_template")))
+}
+
+/// Merges from `merges.txt`, one "left right" per line, if there is such a file.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn merges_txt(dir: &Path) -> Result<Vec<String>> {
+    let path = dir.join("merges.txt");
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let text = text(&path)?;
+    let skip = usize::from(text.lines().next().is_some_and(|first| first.trim().starts_with('#')));
+    let pair = |line: &str| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [left, right] => Some(format!("{left} {right}")),
+        _ => None,
+    };
+    Ok(text.lines().skip(skip).filter_map(pair).collect())
+}

@@ -1,0 +1,73 @@
+//! The route of SentencePiece vocabularies that come as `tokenizer.json`: BPE with byte fallback.
+
+use serde_json::{Map, Value};
+
+use super::TokenType;
+use super::files::TokenizerFiles;
+use super::hf::HfTokenizer;
+use super::special::{KINDS, SpecialVocab};
+use crate::error::{Error, Result};
+use crate::gguf::{KeyValues, Value as Kv};
+
+/// The score every token gets: `tokenizer.json` has none.
+const SCORE: f32 = -1000.0;
+
+/// Whether `tokenizer.json` holds such a vocabulary.
+pub fn applies(files: &TokenizerFiles) -> bool {
+    let Some(tokenizer) = &files.tokenizer else { return false };
+    let model = tokenizer.get("model");
+    let flag = |key: &str| model.and_then(|m| m.get(key)).and_then(Value::as_bool).unwrap_or(false);
+    let kind =
+        |part: Option<&Value>| part.and_then(|p| p.get("type")).and_then(Value::as_str).map(str::to_owned);
+    kind(model).as_deref() == Some("BPE")
+        && flag("byte_fallback")
+        && kind(tokenizer.get("decoder")).as_deref() == Some("Sequence")
+}
+
+/// Writes the vocabulary.
+///
+/// # Errors
+/// If it is invalid: ids must run from 0 without gaps.
+pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+    let path = files.dir.join("tokenizer.json");
+    let tokenizer = HfTokenizer::new(files, config)?;
+    let (base, vocab) = (tokenizer.base_size(), tokenizer.vocab());
+    let mut tokens: Vec<Option<String>> = vec![None; base];
+    for (text, id) in &vocab {
+        if let Some(slot) = tokens.get_mut(*id as usize)
+            && let Some(other) = slot.replace(text.clone())
+        {
+            return Err(Error::invalid(&path, format!("two tokens have id {id}: {other:?} and {text:?}")));
+        }
+    }
+    let special_id = |id: u32| tokenizer.special().iter().any(|text| vocab.get(text) == Some(&id));
+    let (mut texts, mut types) = (Vec::with_capacity(vocab.len()), Vec::with_capacity(vocab.len()));
+    for (id, text) in tokens.into_iter().enumerate() {
+        let text =
+            text.ok_or_else(|| Error::invalid(&path, format!("no token has id {id}, expected 0 to {base}")))?;
+        types.push(match is_byte(&text) {
+            true => TokenType::Byte,
+            false if special_id(id as u32) => TokenType::Control,
+            false => TokenType::Normal,
+        } as i32);
+        texts.push(text);
+    }
+    for token in tokenizer.added().range(base as u32..).map(|(_, token)| token) {
+        let special = tokenizer.special().contains(&token.content);
+        types.push(if special { TokenType::Control } else { TokenType::UserDefined } as i32);
+        texts.push(token.content.clone());
+    }
+    kv.string("tokenizer.ggml.model", "llama");
+    kv.string("tokenizer.ggml.pre", "default");
+    let len = texts.len();
+    kv.strings("tokenizer.ggml.tokens", texts);
+    kv.set("tokenizer.ggml.scores", Kv::F32s(vec![SCORE; len]));
+    kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
+    SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)
+}
+
+/// `<0xFF>` and its like.
+fn is_byte(text: &str) -> bool {
+    let digits = text.strip_prefix("<0x").and_then(|t| t.strip_suffix('>'));
+    digits.is_some_and(|d| d.len() == 2 && d.bytes().all(|b| b.is_ascii_hexdigit()))
+}
