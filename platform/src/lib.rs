@@ -7,6 +7,7 @@ mod clone;
 mod extents;
 mod fs;
 mod io;
+mod map;
 
 pub mod interrupt;
 
@@ -15,6 +16,4 @@ pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{ExtentUsage, shared_bytes};
 pub use fs::FileSystem;
 pub use io::{read_exact_at, write_all_at};
-mod map;
-
 pub use map::map_prefix;

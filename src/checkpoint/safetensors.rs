@@ -88,40 +88,42 @@ fn check_ranges(tensors: &mut [Entry], data_len: u64) -> Result<(), String> {
     tensors.sort_unstable_by_key(|t| (t.begin, t.end));
     let mut expected = 0;
     for t in tensors.iter() {
-        let name = quoted(&t.name);
-        let elements = t.shape.iter().try_fold(1u64, |n, dim| n.checked_mul(*dim));
-        let bytes = elements.and_then(|n| n.checked_mul(t.dtype.size())).ok_or_else(|| {
-            format!("tensor {name}: shape {:?} has more bytes than a file can hold", t.shape)
-        })?;
-        let (begin, end) = (t.begin, t.end);
-        if end < begin {
-            return Err(format!("tensor {name}: data range {begin}..{end} ends before it begins"));
-        }
-        if end - begin != bytes {
-            return Err(format!(
-                "tensor {name}: shape {:?} of {} needs {bytes} bytes, but its range {begin}..{end} has {}",
-                t.shape,
-                t.dtype.name(),
-                end - begin
-            ));
-        }
-        if end > data_len {
-            return Err(format!(
-                "tensor {name}: data range {begin}..{end} ends behind the data, which has {data_len} bytes; \
-                 the download may be incomplete"
-            ));
-        }
-        if begin != expected {
-            let how = if begin < expected { "overlaps the tensor before it" } else { "leaves a hole" };
-            return Err(format!(
-                "tensor {name}: data range {begin}..{end} {how}, expected it to begin at {expected}"
-            ));
-        }
-        expected = end;
+        check_range(t, expected, data_len)
+            .map_err(|problem| format!("tensor {}: {problem}", quoted(&t.name)))?;
+        expected = t.end;
     }
     if expected != data_len {
         let found = data_len - expected;
         return Err(format!("{found} bytes follow the last tensor, expected the file to end there"));
+    }
+    Ok(())
+}
+
+/// One tensor, whose range must begin at `expected`.
+fn check_range(t: &Entry, expected: u64, data_len: u64) -> Result<(), String> {
+    let (shape, begin, end) = (&t.shape, t.begin, t.end);
+    let elements = shape.iter().try_fold(1u64, |n, dim| n.checked_mul(*dim));
+    let bytes = elements
+        .and_then(|n| n.checked_mul(t.dtype.size()))
+        .ok_or_else(|| format!("shape {shape:?} has more bytes than a file can hold"))?;
+    let Some(found) = end.checked_sub(begin) else {
+        return Err(format!("data range {begin}..{end} ends before it begins"));
+    };
+    if found != bytes {
+        let dtype = t.dtype.name();
+        return Err(format!(
+            "shape {shape:?} of {dtype} needs {bytes} bytes, but its range {begin}..{end} has {found}"
+        ));
+    }
+    if end > data_len {
+        return Err(format!(
+            "data range {begin}..{end} ends behind the data, which has {data_len} bytes; \
+             the download may be incomplete"
+        ));
+    }
+    if begin != expected {
+        let how = if begin < expected { "overlaps the tensor before it" } else { "leaves a hole" };
+        return Err(format!("data range {begin}..{end} {how}, expected it to begin at {expected}"));
     }
     Ok(())
 }
