@@ -64,8 +64,9 @@ pub(super) fn front_matter(card: &str) -> Result<Map, String> {
     if lines.next() != Some("---") {
         return Ok(Map::default());
     }
-    let mut text = lines.take_while(|line| *line != "---").collect::<Vec<_>>().join("\n");
-    text.push('\n');
+    // An empty line in place of the first keeps line numbers in messages those of the file.
+    let lines = std::iter::once("").chain(lines.take_while(|line| *line != "---"));
+    let text = lines.flat_map(|line| [line, "\n"]).collect::<String>();
     // Norwegian is not a truth value. And cards are indented with tabs, which YAML forbids.
     let text = text.replace("- no\n", "- \"no\"\n").replace('\t', "  ");
     match yaml::parse(&text)? {

@@ -32,8 +32,10 @@ pub use size_label::ParameterCount;
 use json::JsonError;
 use object::{Map, Object};
 
-/// Longest file that is read here, in bytes. Model cards with all their results stay below 2 MiB.
-const MAX_FILE: u64 = 16 << 20;
+/// Longest model card, in bytes; some have pictures in them.
+const MAX_CARD: u64 = 16 << 20;
+/// Longest JSON file, in bytes. They are a few kilobytes, and a value takes up to 40 times its text.
+const MAX_JSON: u64 = 4 << 20;
 
 /// What metadata is made from.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +102,7 @@ impl Metadata {
         };
 
         let path = metadata.path(Source::Card);
-        if let Some(text) = read_text(&path)? {
+        if let Some(text) = read_text(&path, MAX_CARD)? {
             let problem =
                 |problem| Error::invalid(&path, format!("the front matter is not valid YAML: {problem}"));
             let front_matter = card::front_matter(&text).map_err(problem)?;
@@ -109,11 +111,10 @@ impl Metadata {
         if let Some(config) = metadata.read_map(Source::Config)? {
             metadata.apply_config(&config, total_params)?;
         }
-        let dir_name = dir_name(inputs.dir);
-        match dir_name.to_str() {
-            Some(name) => metadata.apply_id(name, total_params, Source::Directory),
-            None => return Err(Error::invalid(inputs.dir, "the directory's name is not UTF-8; rename it")),
-        }
+        let dir_name = dir_name(inputs.dir)
+            .to_str()
+            .ok_or_else(|| Error::invalid(inputs.dir, "the directory's name is not UTF-8; rename it"))?;
+        metadata.apply_id(dir_name, total_params, Source::Directory);
         if let Some(generation) = metadata.read_map(Source::GenerationConfig)? {
             for (key, names) in SAMPLING {
                 if let Some(value) = names.iter().find_map(|name| generation.entries.get(*name)) {
@@ -133,11 +134,7 @@ impl Metadata {
         if let Some(name) = inputs.model_name {
             metadata.set("general.name", name.into(), Source::Directory);
         }
-        metadata.set_default(
-            "general.name",
-            dir_name.to_string_lossy().into_owned().into(),
-            Source::Directory,
-        );
+        metadata.set_default("general.name", dir_name.into(), Source::Directory);
         if total_params > 0 {
             let label = size_label::size_label(&inputs.params);
             metadata.set_default("general.size_label", label.into(), Source::Directory);
@@ -219,7 +216,7 @@ impl Metadata {
             return Ok(None);
         }
         let path = self.path(source);
-        let Some(text) = read_text(&path)? else {
+        let Some(text) = read_text(&path, MAX_JSON)? else {
             if source == Source::Override {
                 tracing::warn!("{}: no such file: no metadata is overridden", path.display());
             }
@@ -253,22 +250,45 @@ fn dir_name(dir: &Path) -> &OsStr {
     }
 }
 
-/// The text of a file; `None` if there is none at `path`.
-fn read_text(path: &Path) -> Result<Option<String>> {
+/// The text of a file of at most `max_len` bytes; `None` if there is none at `path`.
+fn read_text(path: &Path, max_len: u64) -> Result<Option<String>> {
     if !path.is_file() {
         return Ok(None);
     }
     let error = |e| Error::io("cannot read", path, e);
     let mut bytes = Vec::new();
-    File::open(path).and_then(|f| f.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(error)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::invalid(path, format!("expected at most {MAX_FILE} bytes; shorten it")));
+    File::open(path).and_then(|f| f.take(max_len + 1).read_to_end(&mut bytes)).map_err(error)?;
+    if bytes.len() as u64 > max_len {
+        return Err(Error::invalid(path, format!("expected at most {max_len} bytes; shorten it")));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),
         Err(e) => {
             let at = e.utf8_error().valid_up_to();
             Err(Error::invalid(path, format!("expected UTF-8 text, found something else at byte {at}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Results of Python's `pathlib.Path(path).name`.
+    #[test]
+    fn directory_names_are_pythons() {
+        for (path, name) in [
+            ("a", "a"),
+            ("a/", "a"),
+            ("a/.", "a"),
+            ("a/..", ".."),
+            ("..", ".."),
+            (".", ""),
+            ("/", ""),
+            ("", ""),
+            ("./a//", "a"),
+        ] {
+            assert_eq!(dir_name(Path::new(path)), name, "{path}");
         }
     }
 }

@@ -17,8 +17,10 @@ use super::yaml_scalar::{Scalar, resolve, with_tag};
 
 /// Nesting beyond this is an error. PyYAML stops at a few hundred.
 const MAX_DEPTH: usize = 128;
-/// Values that aliases may repeat in all, so that a few lines cannot grow to gigabytes.
-const MAX_ALIASED: usize = 200_000;
+/// Values that anchors may keep and aliases repeat in all, so that a few lines cannot grow to gigabytes.
+const MAX_COPIED: usize = 200_000;
+/// Longest document, in bytes. Evaluation results make some front matters a few hundred kilobytes long.
+const MAX_LEN: usize = 4 << 20;
 
 const SEQUENCE: &str = "tag:yaml.org,2002:seq";
 const MAPPING: &str = "tag:yaml.org,2002:map";
@@ -32,6 +34,9 @@ const FOREIGN: [(&str, &str); 3] = [
 /// Parses a stream of at most one document; an empty one is null. The error says what is wrong, and where
 /// if that is known.
 pub(super) fn parse(text: &str) -> Result<Object, String> {
+    if text.len() > MAX_LEN {
+        return Err(format!("it is longer than {MAX_LEN} bytes"));
+    }
     if let Some(c) = text.chars().find(|c| !is_printable(*c)) {
         return Err(format!("the character U+{:04X} is not allowed", u32::from(c)));
     }
@@ -98,7 +103,7 @@ fn parse_printable(text: &str) -> Result<Object, String> {
     let mut input = text.as_bytes();
     let mut parser = Parser::new();
     parser.set_input_string(&mut input);
-    let mut composer = Composer { parser, anchors: HashMap::new(), aliased: 0 };
+    let mut composer = Composer { parser, anchors: HashMap::new(), copied: 0 };
     let mut document = None;
     loop {
         match composer.next()?.data {
@@ -120,8 +125,8 @@ struct Composer<'a> {
     parser: Parser<&'a mut &'a [u8]>,
     /// `None` while the anchored value is still being read.
     anchors: HashMap<String, Option<Scalar>>,
-    /// Values repeated by aliases so far.
-    aliased: usize,
+    /// Values copied for anchors and aliases so far.
+    copied: usize,
 }
 
 impl Composer<'_> {
@@ -215,25 +220,32 @@ impl Composer<'_> {
 
     fn close(&mut self, anchor: Option<String>, value: Scalar) -> Result<Scalar, String> {
         if let Some(anchor) = anchor {
-            self.anchors.insert(anchor, Some(value.clone()));
+            let copy = self.copy(&value)?;
+            self.anchors.insert(anchor, Some(copy));
         }
         Ok(value)
     }
 
     fn alias(&mut self, anchor: &str, line: u64) -> Result<Scalar, String> {
-        match self.anchors.get(anchor) {
+        match self.anchors.remove(anchor) {
             None => Err(format!("the alias '*{anchor}' at line {line} has no anchor")),
             Some(None) => Err(format!("the alias '*{anchor}' at line {line} is inside of its own anchor")),
             Some(Some(value)) => {
-                if let Scalar::Value(value) = value {
-                    self.aliased = self.aliased.saturating_add(size(value));
-                }
-                if self.aliased > MAX_ALIASED {
-                    return Err(format!("aliases repeat more than {MAX_ALIASED} values"));
-                }
-                Ok(value.clone())
+                let copy = self.copy(&value)?;
+                self.anchors.insert(anchor.to_owned(), Some(value));
+                Ok(copy)
             }
         }
+    }
+
+    fn copy(&mut self, value: &Scalar) -> Result<Scalar, String> {
+        if let Scalar::Value(value) = value {
+            self.copied = self.copied.saturating_add(size(value));
+        }
+        if self.copied > MAX_COPIED {
+            return Err(format!("anchors and aliases copy more than {MAX_COPIED} values"));
+        }
+        Ok(value.clone())
     }
 }
 
@@ -319,9 +331,13 @@ mod tests {
             let aliases = vec![format!("*a{}", i - 1); 10].join(", ");
             bomb += &format!("a{i}: &a{i} [{aliases}]\n");
         }
+        let anchored = (0..100).map(|i| format!("&b{i} [")).collect::<String>();
+        let anchors = format!("a: {anchored}{}{}\n", "x, ".repeat(10_000), "]".repeat(100));
         let deep_flow = "a: ".to_owned() + &"[".repeat(100_000) + "\n";
         let deep_block = (0..2000).map(|i| " ".repeat(i) + "a:\n").collect::<String>();
-        for text in [&bomb, &deep_flow, &deep_block, "a: &a [*a]\n", "a: *b\n", "a: &x 1\nb: &x 2\n"] {
+        for text in
+            [&bomb, &anchors, &deep_flow, &deep_block, "a: &a [*a]\n", "a: *b\n", "a: &x 1\nb: &x 2\n"]
+        {
             assert!(parse(text).is_err());
         }
         for text in ["a: \u{7}\n", "a: <<\n", "a: =\n", "[a]: b\n", "a: !b c\n", "a: b\n---\nc: d\n"] {
