@@ -15,6 +15,7 @@ pub mod error;
 pub mod gguf;
 mod input;
 pub mod inspect;
+pub mod metadata;
 pub mod plan;
 pub mod tensor;
 pub mod vocab;
