@@ -174,6 +174,58 @@ fn what_is_not_supported_is_named() {
     assert!(error.contains("LamaForCausalLM") && error.contains("LlamaForCausalLM"), "{error}");
 }
 
+/// Whatever a stranger writes where, the answer is a model or an error.
+#[test]
+fn no_value_anywhere_causes_a_panic() {
+    let (lists, cases) = golden();
+    let hostile = [
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(1e308),
+        json!("x"),
+        json!([]),
+        json!([[]]),
+        json!({}),
+        json!({"full_attention": [], "rope_type": "llama3", "architectures": {}}),
+    ];
+    for name in [
+        "llama",
+        "mixtral",
+        "qwen2",
+        "qwen3_moe",
+        "llama rope yarn all",
+        "llama rope llama3",
+        "no model_type, lists",
+    ] {
+        let base = cases.iter().find(|case| case["name"] == name).unwrap();
+        let keys = base["config"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .chain(base["result"]["hparams"].as_object().unwrap().keys());
+        for key in keys {
+            for value in &hostile {
+                let mut case = base.clone();
+                case["config"][key] = value.clone();
+                let rope = base["config"]["rope_scaling"].as_object();
+                let exits = rope.into_iter().flatten().map(|(inner, _)| {
+                    let mut case = base.clone();
+                    case["config"]["rope_scaling"][inner] = value.clone();
+                    build(&case, &lists)
+                });
+                for result in exits.chain([build(&case, &lists)]) {
+                    let code = result.map_or_else(|e| e.exit_code(), |_| 0);
+                    assert!(matches!(code, 0 | 3 | 4), "{name}: {key} = {value} ends with {code}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn absurd_configs_are_refused() {
     let (lists, cases) = golden();
@@ -203,8 +255,11 @@ fn absurd_configs_are_refused() {
         case["config"][key] = value.clone();
         let error = build(&case, &lists).expect_err(key);
         assert_eq!(error.exit_code(), 4, "{key} = {value}: {error}");
-        assert!(error.to_string().contains("model"), "{error}");
+        assert!(error.to_string().starts_with("model"), "{error}");
     }
+    let mut qwen = cases.iter().find(|case| case["name"] == "qwen2").unwrap().clone();
+    qwen["config"]["num_attention_heads"] = json!(0);
+    assert_eq!(build(&qwen, &lists).expect_err("0 heads").exit_code(), 4);
     let empty = Config::from_json("config.json".into(), Map::new()).unwrap();
     assert_eq!(empty.architecture().unwrap_err().exit_code(), 4);
 }
