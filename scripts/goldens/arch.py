@@ -406,20 +406,18 @@ def tensors(writer, data):
     return out
 
 
-def convert(directory, case):
-    """The reference's `main`, without vocabulary, metadata and the file."""
+def convert(directory, case, out):
+    """The reference's `main`, without vocabulary, metadata and the file; fills `out`."""
     hparams = ModelBase.load_hparams(directory, False)
     seen = {k: v for k, v in hparams.items() if k not in NOISE and (k not in case["config"] or case["config"][k] != v)}
     removed = sorted(k for k in case["config"] if k not in hparams and k not in NOISE)
-    out = {"hparams": json.loads(json.dumps(seen)), "removed": removed}
+    out.update(hparams=json.loads(json.dumps(seen)), removed=removed)
     model_class = get_model_class(get_model_architecture(hparams, ModelType.TEXT))
     instance = model_class(directory, FTYPES[case["outtype"]], directory / "out.gguf")
     instance.gguf_writer.kv_data[0].clear()
     instance.prepare_tensors()
     instance.set_gguf_parameters()
-    out["tensors"] = tensors(instance.gguf_writer, case["data"])
-    out["key_values"] = key_values(instance.gguf_writer)
-    return out
+    out.update(key_values=key_values(instance.gguf_writer), tensors=tensors(instance.gguf_writer, case["data"]))
 
 
 def run(case):
@@ -431,10 +429,12 @@ def run(case):
             (directory / name).parent.mkdir(exist_ok=True)
             (directory / name).write_text(json.dumps(content))
         write_safetensors(directory / "model.safetensors", case["tensors"])
+        out = {}
         try:
-            return convert(directory, case)
+            convert(directory, case, out)
         except Exception as error:
-            return {"error": f"{type(error).__name__}: {str(error)[:120].replace(temporary, '')}"}
+            out["error"] = f"{type(error).__name__}: {str(error)[:120].replace(temporary, '')}"
+        return out
 
 
 assert len({c["name"] for c in CASES}) == len(CASES), "names repeat"
