@@ -12,11 +12,16 @@ use ggraft::tensor::Leaf;
 use ggraft::{Error, Result};
 use serde_json::{Map, Value, json};
 
+/// Values that cases share, and refer to by number; and the cases.
 fn golden() -> (Vec<Value>, Vec<Value>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/arch.json");
     let Value::Object(mut file) = serde_json::from_slice(&fs::read(path).unwrap()).unwrap() else { panic!() };
     let mut take = |key: &str| file.remove(key).unwrap().as_array().unwrap().clone();
-    (take("lists"), take("cases"))
+    (take("shared"), take("cases"))
+}
+
+fn resolve<'a>(place: &Value, shared: &'a [Value]) -> &'a Value {
+    place.as_u64().map_or(&Value::Null, |place| &shared[place as usize])
 }
 
 fn checkpoint(dir: &Path, tensors: &Value) -> Checkpoint {
@@ -50,9 +55,9 @@ fn config(case: &Value, dir: &Path) -> Result<Config> {
     Config::from_json(dir.join("config.json"), case["config"].as_object().unwrap().clone())
 }
 
-fn build(case: &Value, lists: &[Value]) -> Result<Model> {
+fn build(case: &Value, shared: &[Value]) -> Result<Model> {
     let (_temporary, dir) = directory(case);
-    let checkpoint = checkpoint(&dir, &lists[case["tensors"].as_u64().unwrap() as usize]);
+    let checkpoint = checkpoint(&dir, resolve(&case["tensors"], shared));
     let outtype = match case["outtype"].as_str().unwrap() {
         "f32" => OutType::F32,
         "f16" => OutType::F16,
@@ -95,8 +100,8 @@ fn elements(tensor: &ModelTensor, sources: &Value) -> Vec<u64> {
     out
 }
 
-fn tensors(model: &Model, case: &Value, lists: &[Value]) -> Value {
-    let sources = &lists[case["tensors"].as_u64().unwrap() as usize];
+fn tensors(model: &Model, case: &Value, shared: &[Value]) -> Value {
+    let sources = resolve(&case["tensors"], shared);
     let shown = model.tensors.iter().map(|tensor| {
         let mut row = vec![json!(tensor.name), json!(tensor.ggml_type.name()), json!(tensor.expr.shape())];
         if let [piece] = tensor.expr.pieces()
@@ -119,16 +124,16 @@ fn is_future(case: &Value) -> bool {
 
 #[test]
 fn models_are_described_as_the_reference_describes_them() {
-    let (lists, cases) = golden();
+    let (shared, cases) = golden();
     let mut converted = 0;
     for case in cases.iter().filter(|case| !is_future(case)) {
         let (name, expected) = (&case["name"], &case["result"]);
-        match build(case, &lists) {
+        match build(case, &shared) {
             Ok(model) => {
                 assert!(expected["error"].is_null(), "{name} should fail: {}", expected["error"]);
-                assert_eq!(key_values(&model), expected["key_values"], "{name}");
-                let wanted = &lists[expected["tensors"].as_u64().unwrap() as usize];
-                assert_eq!(&tensors(&model, case, &lists), wanted, "{name}");
+                assert_eq!(&key_values(&model), resolve(&expected["key_values"], &shared), "{name}");
+                let wanted = resolve(&expected["tensors"], &shared);
+                assert_eq!(&tensors(&model, case, &shared), wanted, "{name}");
                 converted += 1;
             }
             Err(error) => {
@@ -142,12 +147,14 @@ fn models_are_described_as_the_reference_describes_them() {
 
 #[test]
 fn configs_are_read_as_transformers_reads_them() {
-    let (_, cases) = golden();
+    let (shared, cases) = golden();
     let mut compared = 0;
     for case in &cases {
         let (name, expected) = (&case["name"], &case["result"]);
         let wrapped = ["text_config", "llm_config"].iter().any(|key| case["config"].get(key).is_some());
-        let Some(hparams) = expected["hparams"].as_object().filter(|_| !wrapped) else { continue };
+        let Some(hparams) = resolve(&expected["hparams"], &shared).as_object().filter(|_| !wrapped) else {
+            continue;
+        };
         let config = config(case, Path::new("model")).unwrap();
         for (key, value) in hparams {
             assert_eq!(config.map().get(key), Some(value), "{name}: {key}");
@@ -162,10 +169,10 @@ fn configs_are_read_as_transformers_reads_them() {
 
 #[test]
 fn what_is_not_supported_is_named() {
-    let (lists, cases) = golden();
+    let (shared, cases) = golden();
     let mut seen = 0;
     for case in cases.iter().filter(|case| is_future(case)) {
-        let error = build(case, &lists).expect_err(case["name"].as_str().unwrap());
+        let error = build(case, &shared).expect_err(case["name"].as_str().unwrap());
         assert!(matches!(error, Error::Unsupported(_)), "{}: {error}", case["name"]);
         seen += 1;
     }
@@ -174,9 +181,50 @@ fn what_is_not_supported_is_named() {
     assert!(error.contains("LamaForCausalLM") && error.contains("LlamaForCausalLM"), "{error}");
 }
 
+/// Whatever a stranger writes where, the answer is a model or an error.
+#[test]
+fn no_value_anywhere_causes_a_panic() {
+    let (shared, cases) = golden();
+    let hostile = [
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(1e308),
+        json!("x"),
+        json!([]),
+        json!([[]]),
+        json!({}),
+        json!({"full_attention": [], "rope_type": "llama3", "architectures": {}}),
+    ];
+    let ends_well = |case: &Value, what: &str| {
+        let code = build(case, &shared).map_or_else(|e| e.exit_code(), |_| 0);
+        assert!(matches!(code, 0 | 3 | 4), "{what} ends with {code}");
+    };
+    for name in ["llama rope llama3", "llama rope yarn all", "mixtral", "qwen2", "qwen3_moe", "no model_type"]
+    {
+        let base = cases.iter().find(|case| case["name"] == name).unwrap();
+        let defaults = resolve(&base["result"]["hparams"], &shared).as_object().unwrap();
+        for value in &hostile {
+            for key in base["config"].as_object().unwrap().keys().chain(defaults.keys()) {
+                let mut case = base.clone();
+                case["config"][key] = value.clone();
+                ends_well(&case, &format!("{name}: {key} = {value}"));
+            }
+            for key in base["config"]["rope_scaling"].as_object().into_iter().flat_map(Map::keys) {
+                let mut case = base.clone();
+                case["config"]["rope_scaling"][key] = value.clone();
+                ends_well(&case, &format!("{name}: rope_scaling.{key} = {value}"));
+            }
+        }
+    }
+}
+
 #[test]
 fn absurd_configs_are_refused() {
-    let (lists, cases) = golden();
+    let (shared, cases) = golden();
     let base = cases.iter().find(|case| case["name"] == "llama").unwrap();
     for (key, value) in [
         ("num_hidden_layers", json!(1_000_000_000)),
@@ -201,10 +249,13 @@ fn absurd_configs_are_refused() {
     ] {
         let mut case = base.clone();
         case["config"][key] = value.clone();
-        let error = build(&case, &lists).expect_err(key);
+        let error = build(&case, &shared).expect_err(key);
         assert_eq!(error.exit_code(), 4, "{key} = {value}: {error}");
-        assert!(error.to_string().contains("model"), "{error}");
+        assert!(error.to_string().starts_with("model"), "{error}");
     }
+    let mut qwen = cases.iter().find(|case| case["name"] == "qwen2").unwrap().clone();
+    qwen["config"]["num_attention_heads"] = json!(0);
+    assert_eq!(build(&qwen, &shared).expect_err("0 heads").exit_code(), 4);
     let empty = Config::from_json("config.json".into(), Map::new()).unwrap();
     assert_eq!(empty.architecture().unwrap_err().exit_code(), 4);
 }

@@ -9,6 +9,7 @@ usage: arch.py LLAMA_CPP_DIR      (needs torch and transformers; writes tests/go
 
 import json
 import logging
+import os
 import struct
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from pathlib import Path
 LLAMA_CPP = Path(sys.argv[1])
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(LLAMA_CPP), str(LLAMA_CPP / "gguf-py")]
+
+os.environ["ATEN_CPU_CAPABILITY"] = "avx2"  # torch's powers differ in the last bit between instruction sets
 
 import gguf  # noqa: E402
 import numpy as np  # noqa: E402
@@ -277,6 +280,16 @@ case("llama rope_parameters and rope_scaling", llama(rope_parameters={"rope_type
                                                      rope_scaling={"type": "linear", "factor": 2.0}), model())
 case("llama odd head_dim", llama(hidden_size=68, head_dim=17), model(hidden=68, head_dim=16))
 
+WIDE = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 0.001, "high_freq_factor": 10000.0,
+        "original_max_position_embeddings": 8192}  # every frequency lies between the two
+for dim in (32, 64, 80, 96, 100, 128, 256):
+    for theta in (10000.0, 150000, 5e5, 1e6):
+        case(f"rope factors {dim} {theta}", llama(head_dim=dim, rope_theta=theta, rope_scaling=WIDE), [])
+for name, dim, theta, factor in (("Llama 3.1", 128, 500000.0, 8.0), ("Llama 3.2", 64, 500000.0, 32), ("odd", 33, 777, 3.3)):
+    case(f"rope factors {name}", llama(head_dim=dim, rope_theta=theta, rope_scaling={
+        "rope_type": "llama3", "factor": factor, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192}, max_position_embeddings=131072), [])
+
 # --- Mixtral, Qwen ---------------------------------------------------------------------------------------------------
 mixtral = dict(num_local_experts=3, num_experts_per_tok=2)
 case("mixtral", llama("MixtralForCausalLM", "mixtral", **mixtral), model(experts=mixtral_experts(3)))
@@ -393,20 +406,18 @@ def tensors(writer, data):
     return out
 
 
-def convert(directory, case):
-    """The reference's `main`, without vocabulary, metadata and the file."""
+def convert(directory, case, out):
+    """The reference's `main`, without vocabulary, metadata and the file; fills `out`."""
     hparams = ModelBase.load_hparams(directory, False)
     seen = {k: v for k, v in hparams.items() if k not in NOISE and (k not in case["config"] or case["config"][k] != v)}
     removed = sorted(k for k in case["config"] if k not in hparams and k not in NOISE)
-    out = {"hparams": json.loads(json.dumps(seen)), "removed": removed}
+    out.update(hparams=json.loads(json.dumps(seen)), removed=removed)
     model_class = get_model_class(get_model_architecture(hparams, ModelType.TEXT))
     instance = model_class(directory, FTYPES[case["outtype"]], directory / "out.gguf")
     instance.gguf_writer.kv_data[0].clear()
     instance.prepare_tensors()
     instance.set_gguf_parameters()
-    out["tensors"] = tensors(instance.gguf_writer, case["data"])
-    out["key_values"] = key_values(instance.gguf_writer)
-    return out
+    out.update(key_values=key_values(instance.gguf_writer), tensors=tensors(instance.gguf_writer, case["data"]))
 
 
 def run(case):
@@ -418,30 +429,33 @@ def run(case):
             (directory / name).parent.mkdir(exist_ok=True)
             (directory / name).write_text(json.dumps(content))
         write_safetensors(directory / "model.safetensors", case["tensors"])
+        out = {}
         try:
-            return convert(directory, case)
+            convert(directory, case, out)
         except Exception as error:
-            return {"error": f"{type(error).__name__}: {str(error)[:120].replace(temporary, '')}"}
+            out["error"] = f"{type(error).__name__}: {str(error)[:120].replace(temporary, '')}"
+        return out
 
 
 assert len({c["name"] for c in CASES}) == len(CASES), "names repeat"
 with torch.inference_mode():
     results = [{**case, "result": run(case)} for case in CASES]
 
-# Many cases share their tensors: each list is written once, and referred to by its place.
-lists = {}
+# Cases have much in common: what they share is written once, and referred to by its place.
+shared = {}
 
 
-def place(tensors):
-    return lists.setdefault(json.dumps(tensors, separators=(",", ":")), len(lists))
+def place(value):
+    return shared.setdefault(json.dumps(value, separators=(",", ":")), len(shared))
 
 
 for result in results:
     for holder in (result, result["result"]):
-        if "tensors" in holder:
-            holder["tensors"] = place(holder["tensors"])
+        for key in ("tensors", "hparams", "key_values"):
+            if key in holder:
+                holder[key] = place(holder[key])
 lines = [json.dumps(result, separators=(",", ":")) for result in results]
 (ROOT / "tests/golden").mkdir(parents=True, exist_ok=True)
 (ROOT / "tests/golden/arch.json").write_text(
-    '{"lists":[\n' + ",\n".join(lists) + '\n],"cases":[\n' + ",\n".join(lines) + "\n]}\n")
+    '{"shared":[\n' + ",\n".join(shared) + '\n],"cases":[\n' + ",\n".join(lines) + "\n]}\n")
 print(len(CASES), "cases")

@@ -11,6 +11,7 @@ mod keys;
 mod llama;
 mod names;
 mod pooling;
+mod powf;
 mod qwen;
 mod rope;
 mod spelling;

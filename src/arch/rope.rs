@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::tensor::TensorExpr;
 
 use super::builder::Builder;
+use super::powf::{BASES, powf};
 use super::{Input, keys};
 
 /// More than any head has; a larger number is a mistake or an attack.
@@ -27,8 +28,9 @@ pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()>
         if !rope.map().contains_key(key) {
             return Ok(default);
         }
-        let problem = || rope.invalid(format!("rope_parameters.{key}: expected a positive number"));
-        rope.f64(&[key])?.filter(|n| *n > 0.0).ok_or_else(problem)
+        let problem =
+            || rope.invalid(format!("rope_parameters.{key}: expected a positive number that is not absurd"));
+        rope.f64(&[key])?.filter(|n| BASES.contains(n)).ok_or_else(problem)
     };
     let dim = dimension_count(input)?;
     if !(1..=LARGEST_HEAD).contains(&dim) {
@@ -41,7 +43,7 @@ pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()>
         high: get("high_freq_factor", 4.0)?,
         context: get("original_max_position_embeddings", 8192.0)?,
     };
-    let factors = (0..dim.div_ceil(2)).map(|i| scaling.factor(i, dim)).collect();
+    let factors = scaling.factors(dim);
     builder.add_as("rope_freqs.weight".to_owned(), None, TensorExpr::values(factors))
 }
 
@@ -70,16 +72,22 @@ struct Llama3 {
 }
 
 impl Llama3 {
-    /// The divisor of frequency `i` of a head of `dim` dimensions.
+    /// The divisors for a head of `dim` dimensions.
     ///
     /// The reference mixes torch tensors, whose every step rounds to 32 bits, and Python floats, which do
     /// not round until they meet a tensor. `x / tensor` is the tensor's rounded reciprocal times `x`.
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-    fn factor(&self, i: u32, dim: u32) -> f32 {
-        let exponent = (2 * i) as f32 / dim as f32;
-        let power = f64::from(self.base as f32).powf(f64::from(exponent)) as f32;
-        let frequency = power.recip();
-        let wavelength = frequency.recip() * TAU as f32;
+    fn factors(&self, dim: u32) -> Vec<f32> {
+        let exponents: Vec<f32> = (0..dim).step_by(2).map(|i| i as f32 / dim as f32).collect();
+        let wavelengths = powf(self.base as f32, &exponents).into_iter().map(|power| {
+            let frequency = power.recip();
+            frequency.recip() * TAU as f32
+        });
+        wavelengths.map(|wavelength| self.factor(wavelength)).collect()
+    }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn factor(&self, wavelength: f32) -> f32 {
         if wavelength < (self.context / self.high) as f32 {
             1.0
         } else if wavelength > (self.context / self.low) as f32 {

@@ -8,6 +8,9 @@ use super::tensors::is_decimal;
 /// What stands for the block number in patterns.
 const BLOCK: &str = "{bid}";
 
+/// No spelling has so many parts between dots. A bound keeps hostile names cheap.
+const MOST_PARTS: usize = 16;
+
 /// The spellings of one architecture's tensors.
 pub(super) struct Spelling {
     /// From a name, its block number replaced by [`BLOCK`], to the GGUF name.
@@ -33,7 +36,7 @@ impl Spelling {
     }
 
     fn exact(&self, name: &str) -> Option<String> {
-        let parts: Vec<&str> = name.split('.').collect();
+        let parts: Vec<&str> = name.splitn(MOST_PARTS, '.').collect();
         let in_block =
             parts.iter().enumerate().filter(|(_, part)| self.is_block(part)).find_map(|(at, block)| {
                 let mut pattern = parts.clone();

@@ -49,8 +49,8 @@ pub(super) fn from_pretrained(path: &Path, json: &Object) -> Outcome {
 
 /// `Class(**json)` followed by `to_dict()`.
 fn construct(class: &Class, path: &Path, json: &Object) -> Result<Object, String> {
-    if json.get("auto_map").is_some_and(Value::is_null) {
-        return Err("auto_map is null".into());
+    if json.get("auto_map").is_some_and(|map| map.is_null() || map.is_boolean() || map.is_number()) {
+        return Err("auto_map is not an object".into());
     }
     let mut extra = json.clone();
     let mut config = Object::new();
@@ -238,7 +238,7 @@ fn rename_layer_types(config: &mut Object) {
 }
 
 /// Python's `//`.
-pub(super) fn floor_div(a: i64, b: i64) -> Option<i64> {
+fn floor_div(a: i64, b: i64) -> Option<i64> {
     let quotient = a.checked_div(b)?;
     Some(if a % b != 0 && (a < 0) != (b < 0) { quotient - 1 } else { quotient })
 }
