@@ -22,7 +22,7 @@ pub struct ModelDir {
     pub config: Option<Map<String, Value>>,
     /// A directory under `tests/tokenizers` whose files are copied.
     pub tokenizer: Option<String>,
-    /// Further files: text as a string or a list of lines, JSON as an object.
+    /// Further files: text as a string or a list of lines, anything else as JSON.
     #[serde(default)]
     pub files: BTreeMap<String, Value>,
     /// The tensors.
@@ -60,7 +60,7 @@ pub struct Weights {
     /// Tensors on top, by name and shape.
     #[serde(default)]
     pub extra: Vec<(String, Vec<usize>)>,
-    /// Tensors left out, by part of their name.
+    /// Tensors left out (of those that are not extra), by part of their name.
     #[serde(default)]
     pub omit: Vec<String>,
     /// Tensors in the index that no file holds.
@@ -134,16 +134,23 @@ impl ModelDir {
         if let Some(name) = &self.tokenizer {
             for entry in fs::read_dir(tokenizers.join(name))? {
                 let entry = entry?;
-                fs::copy(entry.path(), dir.join(entry.file_name()))?;
+                // What the tokenizer's own test expects, and no part of a model.
+                if entry.file_name() != "expected.json" {
+                    fs::copy(entry.path(), dir.join(entry.file_name()))?;
+                }
             }
         }
         for (name, content) in &self.files {
             let text = match content {
                 Value::String(text) => text.clone(),
-                Value::Array(lines) => lines.iter().filter_map(Value::as_str).map(|l| format!("{l}\n")).collect(),
+                Value::Array(lines) if lines.iter().all(Value::is_string) => {
+                    lines.iter().filter_map(Value::as_str).map(|l| format!("{l}\n")).collect()
+                }
                 json => serde_json::to_string_pretty(json)?,
             };
-            fs::write(dir.join(name), text)?;
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&dir))?;
+            fs::write(path, text)?;
         }
         self.weights.write(&dir, self.config.as_ref().unwrap_or(&Map::new()))
     }
@@ -173,7 +180,8 @@ impl Weights {
 
     /// The tensors in the order a model is written down, which is how shards are cut.
     fn tensors(&self, config: &Map<String, Value>) -> Vec<Tensor> {
-        let dim = |key: &str| config.get(key).or(self.dims.get(key)).and_then(Value::as_u64).map(|n| n as usize);
+        let dim =
+            |key: &str| config.get(key).or(self.dims.get(key)).and_then(Value::as_u64).map(|n| n as usize);
         let need = |key: &str| dim(key).unwrap_or_else(|| panic!("`{key}` is needed to make the tensors"));
         let hidden = need("hidden_size");
         let heads = need("num_attention_heads");
@@ -241,8 +249,8 @@ impl Weights {
         if self.lm_head.unwrap_or(!tied) {
             named.push(("lm_head.weight".into(), vec![vocab, hidden]));
         }
-        named.extend(self.extra.iter().cloned());
         named.retain(|(name, _)| !self.omit.iter().any(|part| name.contains(part)));
+        named.extend(self.extra.iter().cloned());
         named.into_iter().map(|(name, shape)| Tensor { dtype: self.dtype_of(&name), name, shape }).collect()
     }
 

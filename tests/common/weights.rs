@@ -29,7 +29,9 @@ impl Dtype {
 /// Little-endian bytes of `elements` values; they depend on the seed and the tensor's name alone.
 pub fn bytes(seed: u64, name: &str, dtype: Dtype, elements: usize) -> Vec<u8> {
     // FNV-1a, so that tensors of one checkpoint differ.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     let mut state = seed ^ hash;
     let mut random = || split_mix(&mut state);
     match dtype {
@@ -108,7 +110,7 @@ fn bf16_bits(r: u64) -> u16 {
         0..4 => SPECIAL[usize::from(bits) % SPECIAL.len()],
         4..12 => finite(bits.into(), 0x7f80, 1 << 14) as u16,
         12..28 => bits & 0x807f | (99 + (r >> 32) as u16 % 16) << 7, // subnormal in F16
-        _ => bits & 0x807f | (113 + (bits >> 7 & 0xf)) << 7, // 2^-14 to 8
+        _ => bits & 0x807f | (113 + (bits >> 7 & 0xf)) << 7,         // 2^-14 to 8
     }
 }
 
@@ -123,8 +125,8 @@ fn f16_bits(r: u64) -> u16 {
     let bits = r as u16;
     match r >> 56 {
         0..4 => SPECIAL[usize::from(bits) % SPECIAL.len()],
-        4..12 => bits & 0x83ff, // subnormal
-        12..28 => bits & 0xbfff, // below 2
+        4..12 => bits & 0x83ff,                              // subnormal
+        12..28 => bits & 0xbfff,                             // below 2
         _ => bits & 0x83ff | (1 + (bits >> 10 & 0xf)) << 10, // 2^-14 to 4
     }
 }

@@ -14,6 +14,7 @@ pub struct Case {
     /// Names the case in messages and in `expected.json`.
     pub id: String,
     /// Which test runs it.
+    #[allow(dead_code, reason = "the checkpoint writer has no use for it")]
     pub group: String,
     pub model: ModelDir,
     /// Flags, separated by spaces. `@out` stands for an empty directory, `@dir` for the model's.

@@ -12,6 +12,8 @@ fn main() {
     let out = std::env::args_os().nth(1).expect("usage: golden_checkpoints OUT");
     for case in case::load() {
         let parent = Path::new(&out).join(&case.id);
-        case.model.write(&parent, &case::tests_dir().join("tokenizers")).unwrap_or_else(|e| panic!("{}: {e}", case.id));
+        case.model
+            .write(&parent, &case::tests_dir().join("tokenizers"))
+            .unwrap_or_else(|e| panic!("{}: {e}", case.id));
     }
 }
