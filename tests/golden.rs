@@ -184,7 +184,7 @@ fn difference(data: &[u8], expected: &File) -> Option<String> {
         .or_else(|| first_difference(&found.tensors, &expected.tensors))
         .or_else(|| {
             let lengths = format!("{} bytes, expected {}", data.len(), expected.bytes);
-            Some(format!("same keys and tensors, but other bytes between them or the digests stop too early ({lengths})"))
+            Some(format!("keys and tensors agree, the bytes between or after them do not ({lengths})"))
         })
 }
 
