@@ -296,12 +296,16 @@ def trim(name, source, texts, low_ids, chat_template):
         for word, _ in full.pre_tokenizer.pre_tokenize_str(text):
             keep |= merge_steps(word, ranks, model["vocab"], model.get("ignore_merges", False))
     model["vocab"] = {token: id for token, id in model["vocab"].items() if token in keep}
+    # `tokenizers` numbers added tokens from the vocabulary's length on, unless the vocabulary has them.
+    # Here that length is not where the ids end, so they would take ids of other tokens.
+    model["vocab"] |= {token["content"]: token["id"] for token in data["added_tokens"]}
     model["merges"] = [
         written
         for written, (a, b) in zip(model["merges"], merges)
         if a in model["vocab"] and b in model["vocab"] and a + b in model["vocab"]
     ]
     trimmed = Tokenizer.from_str(json.dumps(data))
+    assert all(full.token_to_id(token) == id for token, id in trimmed.get_vocab().items()), name
     for text in texts:
         assert trimmed.encode(text).ids == full.encode(text).ids, (name, text)
 
