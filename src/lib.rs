@@ -8,7 +8,9 @@
 
 pub mod arch;
 pub mod checkpoint;
+pub mod cli;
 pub mod config;
+pub mod conversion;
 pub mod convert;
 pub mod dtype;
 pub mod error;

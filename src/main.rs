@@ -1,3 +1,7 @@
 //! The `ggraft` command: everything it does is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ggraft::cli::main()
+}

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ggraft::arch::{self, Model, ModelTensor, OutType};
+use ggraft::arch::{self, Model, OutType};
 use ggraft::checkpoint::{Checkpoint, SourceTensor};
 use ggraft::config::Config;
 use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::gguf::Value as Kv;
-use ggraft::tensor::Leaf;
+use ggraft::tensor::{Leaf, OutputTensor};
 use ggraft::{Error, Result};
 use serde_json::{Map, Value, json};
 
@@ -81,7 +81,7 @@ fn key_values(model: &Model) -> Value {
 }
 
 /// The numbers of a tensor's elements, counted through the whole checkpoint.
-fn elements(tensor: &ModelTensor, sources: &Value) -> Vec<u64> {
+fn elements(tensor: &OutputTensor, sources: &Value) -> Vec<u64> {
     let sizes = sources
         .as_array()
         .unwrap()

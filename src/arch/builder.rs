@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::tensor::TensorExpr;
+use crate::tensor::{OutputTensor, TensorExpr};
 
 use super::experts::Experts;
 use super::spelling::Spelling;
 use super::tensors::ggml_type;
-use super::{FileType, Input, ModelTensor};
+use super::{FileType, Input};
 
 /// A tensor on its way from the checkpoint to the GGUF.
 pub(super) struct Tensor {
@@ -28,7 +28,7 @@ pub(super) struct Builder {
     spelling: Spelling,
     ftype: FileType,
     arch: &'static str,
-    tensors: Vec<ModelTensor>,
+    tensors: Vec<OutputTensor>,
     names: HashSet<String>,
     pub experts: Experts,
 }
@@ -71,7 +71,7 @@ impl Builder {
             return Err(self.invalid(format!("two tensors would both become {name}")));
         }
         let ggml_type = ggml_type(&name, block, expr.shape().len(), self.ftype);
-        self.tensors.push(ModelTensor { name, expr, ggml_type });
+        self.tensors.push(OutputTensor { name, expr, ggml_type });
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Builder {
     ///
     /// # Errors
     /// If a layer's experts are incomplete.
-    pub(super) fn finish(self) -> Result<Vec<ModelTensor>> {
+    pub(super) fn finish(self) -> Result<Vec<OutputTensor>> {
         if let Some(left) = self.experts.leftover() {
             return Err(self.invalid(left));
         }

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
-use crate::tensor::TensorExpr;
+use crate::tensor::OutputTensor;
 
 use builder::{Builder, Tensor};
 
@@ -106,20 +106,9 @@ pub struct Model {
     /// The hyperparameters, `general.file_type` among them, in the reference's order.
     pub hparams: KeyValues,
     /// The tensors, in the reference's order.
-    pub tensors: Vec<ModelTensor>,
+    pub tensors: Vec<OutputTensor>,
     /// The predominant element type.
     pub ftype: FileType,
-}
-
-/// A tensor of a GGUF.
-#[derive(Clone, Debug)]
-pub struct ModelTensor {
-    /// Its name; unique in the model.
-    pub name: String,
-    /// Where its elements come from.
-    pub expr: TensorExpr,
-    /// Its element type.
-    pub ggml_type: GgmlType,
 }
 
 /// What a family's functions may look at.

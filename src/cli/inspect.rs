@@ -1,0 +1,38 @@
+//! `ggraft inspect`: shows a GGUF file with all its splits, or a checkpoint.
+
+use std::io::Write as _;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use ggraft_platform::FileSystem;
+
+use super::{start_logging, stdout_error};
+use crate::error::Result;
+use crate::inspect;
+
+/// Arguments of `ggraft inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A GGUF file (any one of a split set), a model directory or a .safetensors file
+    path: PathBuf,
+
+    /// Print JSON, with arrays in full
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `ggraft inspect`.
+pub fn run(args: &Args) -> Result<()> {
+    start_logging(false, false);
+    let mut inspection = inspect::inspect(&args.path)?;
+    // Phases are relative to the blocks of the file system at hand.
+    if let Some(block) = FileSystem::of(&args.path).ok().and_then(|fs| NonZeroU64::new(fs.block_size)) {
+        inspection.block = block;
+    }
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let written = match args.json {
+        true => writeln!(out, "{:#}", inspection.to_json()),
+        false => inspection.write_text(&mut out),
+    };
+    written.and_then(|()| out.flush()).map_err(stdout_error)
+}

@@ -1,0 +1,84 @@
+//! The command line: arguments in, library calls, words and exit codes out.
+
+mod convert;
+mod inspect;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// Convert Hugging Face checkpoints to GGUF, sharing blocks instead of copying them.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
+                  5 sharing demanded (--reflink always) but impossible; 130 interrupted."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Convert a model directory to GGUF.
+    Convert(Box<convert::Args>),
+    /// Show what a GGUF file or a checkpoint holds: key-values, tensors, offsets, phases.
+    Inspect(inspect::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are not errors to clap either; printing to a closed pipe is fine.
+            _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let result = match cli.command {
+        Command::Convert(args) => convert::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("ggraft: {e}");
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+/// Whoever read our output has seen enough, as in `ggraft inspect model | head`.
+fn is_broken_pipe(error: &Error) -> bool {
+    matches!(error, Error::Io { path, source, .. }
+        if path.as_os_str() == "standard output" && source.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// An [`Error::Io`] about standard output.
+fn stdout_error(source: std::io::Error) -> Error {
+    Error::io("cannot write to", "standard output", source)
+}
+
+/// Logs warnings, or everything with `verbose`, to standard error.
+fn start_logging(verbose: bool, quiet: bool) {
+    let level = match (verbose, quiet) {
+        (true, _) => tracing::Level::DEBUG,
+        (false, false) => tracing::Level::WARN,
+        (false, true) => tracing::Level::ERROR,
+    };
+    // A second call (in tests) finds logging set up already.
+    _ = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .try_init();
+}

@@ -1,0 +1,259 @@
+//! One conversion from start to finish: the stages in order, each handing plain data to the next.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use ggraft_platform as platform;
+
+use crate::arch::{self, OutType, VocabRoute};
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::gguf::KeyValues;
+use crate::metadata::{self, Metadata, ParameterCount};
+use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use crate::tensor::OutputTensor;
+use crate::vocab;
+use crate::write::{self, Report};
+
+/// What to convert, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The model directory.
+    pub model: PathBuf,
+    /// Output file, directory, or file name template; the model directory if absent.
+    pub outfile: Option<PathBuf>,
+    /// Type of the output's tensors.
+    pub outtype: OutType,
+    /// Only the tokenizer and the metadata.
+    pub vocab_only: bool,
+    /// Overrides `general.name`.
+    pub model_name: Option<String>,
+    /// JSON file that overrides `general.*`.
+    pub metadata: Option<PathBuf>,
+    /// How many files, and what decides where one ends.
+    pub layout: Layout,
+    /// Alignment of the files that [`Layout::Split`] adds.
+    pub alignment: Alignment,
+    /// When to start another file, with [`Layout::Single`].
+    pub splits: SplitRules,
+    /// Shared runs shorter than this many bytes are copied instead.
+    pub min_extent: u64,
+    /// Whether to share blocks.
+    pub reflink: Reflink,
+}
+
+/// Whether to share blocks with the checkpoint; the words are those of `cp --reflink`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reflink {
+    /// Where possible.
+    Auto,
+    /// Or fail.
+    Always,
+    /// The output is the reference's, byte for byte.
+    Never,
+}
+
+/// A conversion that is ready to be carried out.
+#[derive(Debug)]
+pub struct Conversion {
+    /// What will be written.
+    pub plan: Plan,
+    reflink: Reflink,
+}
+
+impl Conversion {
+    /// Reads everything but the weights and plans the output. Writes nothing.
+    ///
+    /// # Errors
+    /// See [`Error`]; most say what is wrong with the checkpoint.
+    pub fn prepare(options: &Options) -> Result<Self> {
+        let dir = &options.model;
+        if !dir.is_dir() {
+            return Err(Error::Usage(format!(
+                "{} is not a directory; name one that holds a model",
+                dir.display()
+            )));
+        }
+        let config = Config::load(dir)?;
+        let family = arch::lookup(config.architecture()?)?;
+        let checkpoint = match Checkpoint::open(dir) {
+            // A tokenizer can be exported from a directory without weights.
+            Err(Error::NoWeights { .. }) if options.vocab_only => {
+                Checkpoint { dir: dir.clone(), ..Checkpoint::default() }
+            }
+            other => other?,
+        };
+        let model = family.build(&checkpoint, &config, options.outtype)?;
+        let tensors: &[OutputTensor] = if options.vocab_only { &[] } else { &model.tensors };
+
+        let general = Metadata::load(&metadata::Inputs {
+            dir,
+            metadata_override: options.metadata.as_deref(),
+            model_name: options.model_name.as_deref(),
+            params: count_parameters(tensors),
+        })?;
+        let mut kv = KeyValues::new();
+        kv.string("general.architecture", model.arch);
+        kv.string("general.type", "model");
+        general.write(&mut kv)?;
+        kv.extend(model.hparams);
+        kv.u32("general.quantization_version", 2);
+        match family.vocab {
+            VocabRoute::Llama => vocab::add_llama(&mut kv, dir, config.map())?,
+            VocabRoute::Qwen2 => vocab::add_qwen2(&mut kv, dir, config.map())?,
+            VocabRoute::Gpt2 => vocab::add_gpt2(&mut kv, dir, config.map())?,
+        }
+
+        let path = output_path(options, &general, model.ftype.name())?;
+        check_output(&path, &checkpoint)?;
+        let plan = if options.vocab_only {
+            if options.splits.no_tensor_first_split {
+                return Err(Error::Usage(
+                    "a vocabulary cannot be split: drop --no-tensor-first-split".into(),
+                ));
+            }
+            Plan::metadata_only(&path, &kv)
+        } else {
+            let sharing = probe(&checkpoint, &path, options)?;
+            let request = Request {
+                checkpoint: &checkpoint,
+                metadata: &kv,
+                tensors,
+                path: &path,
+                layout: options.layout,
+                alignment: options.alignment,
+                splits: options.splits,
+                sharing: &sharing,
+            };
+            Plan::new(&request)?
+        };
+        let conversion = Self { plan, reflink: options.reflink };
+        if options.reflink == Reflink::Always
+            && !tensors.is_empty()
+            && conversion.expected().bytes.cloned == 0
+        {
+            return Err(Error::CannotShare(conversion.nothing_shared()));
+        }
+        Ok(conversion)
+    }
+
+    /// The report as planned; its `measured` figures mean nothing yet.
+    pub fn expected(&self) -> Report {
+        Report::of(&self.plan)
+    }
+
+    /// Carries the plan out, telling `progress` of bytes as they are done.
+    ///
+    /// # Errors
+    /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
+    pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
+        self.check_space()?;
+        write::write(&self.plan, self.reflink == Reflink::Always, progress)
+    }
+
+    /// Compares what must be written (shared bytes take no space) with what is free.
+    fn check_space(&self) -> Result<()> {
+        let Some(first) = self.plan.outputs.first() else { return Ok(()) };
+        let dir = parent(&first.path);
+        let bytes = self.expected().bytes;
+        let needed = bytes.total - bytes.cloned;
+        let free = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.free_bytes;
+        if needed > free {
+            let problem = format!("needs {needed} bytes, the file system has {free} free");
+            return Err(Error::io(
+                "too little space in",
+                dir,
+                io::Error::new(io::ErrorKind::StorageFull, problem),
+            ));
+        }
+        Ok(())
+    }
+
+    fn nothing_shared(&self) -> String {
+        let report = self.expected();
+        let why = report.reasons.first().map_or("there is nothing to share", |s| s.explanation.as_str());
+        format!("--reflink always: no block of the weights can be shared: {why}")
+    }
+}
+
+/// Parameters as the reference counts them for the size label: those of an expert tensor once per
+/// expert it is used for, i.e. divided by the number of experts.
+fn count_parameters(tensors: &[OutputTensor]) -> ParameterCount {
+    let mut count = ParameterCount::default();
+    let (mut experts, mut expert_tensors) = (0, 0);
+    for tensor in tensors {
+        let size = tensor.expr.elements();
+        count.total += size;
+        match tensor.expr.shape() {
+            [.., experts_here, rows, _] if tensor.name.contains("_exps.") => {
+                let here = if tensor.name.contains(".bias") { *rows } else { *experts_here };
+                count.expert += size.checked_div(here).unwrap_or_default();
+                experts += here;
+                expert_tensors += 1;
+            }
+            _ => count.shared += size,
+        }
+    }
+    count.expert_count = u64::checked_div(experts, expert_tensors).unwrap_or_default();
+    count
+}
+
+/// The directory a file goes to.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Where to write: a directory gets the default name, anything else is a template.
+fn output_path(options: &Options, general: &Metadata, output_type: &str) -> Result<PathBuf> {
+    let target = options.outfile.as_deref().unwrap_or(&options.model);
+    if target.is_dir() {
+        return Ok(target.join(general.default_file_name(output_type, options.vocab_only)?));
+    }
+    let name = target.file_name().and_then(|n| n.to_str());
+    let name =
+        name.ok_or_else(|| Error::Usage(format!("--outfile {}: not a file name", target.display())))?;
+    Ok(target.with_file_name(metadata::fill_file_name_template(name, output_type)?))
+}
+
+/// Refuses to write over the files it reads, under whatever name.
+fn check_output(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    let dir = parent(path);
+    if !dir.is_dir() {
+        return Err(Error::Usage(format!("--outfile: there is no directory {}", dir.display())));
+    }
+    let Ok(existing) = fs::metadata(path) else { return Ok(()) };
+    let is_it = |source: &Path| {
+        fs::metadata(source).is_ok_and(|m| (m.dev(), m.ino()) == (existing.dev(), existing.ino()))
+    };
+    if !existing.is_file() {
+        return Err(Error::Usage(format!("--outfile {}: exists and is not a regular file", path.display())));
+    }
+    if checkpoint.files.iter().any(|f| is_it(&f.path)) {
+        return Err(Error::Usage(format!("--outfile {}: is a file of the model itself", path.display())));
+    }
+    Ok(())
+}
+
+/// Finds out what can be shared by cloning a block of each source into an unnamed file beside the output.
+fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Sharing> {
+    if options.reflink == Reflink::Never {
+        return Ok(Sharing::none(checkpoint, "sharing is off (--no-reflink)"));
+    }
+    let dir = parent(path);
+    let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
+    let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
+    for (file, refusal) in checkpoint.files.iter().zip(&mut sharing.refusals) {
+        let source = fs::File::open(&file.path).map_err(|e| Error::io("cannot open", &file.path, e))?;
+        *refusal = match platform::can_clone(&source, dir) {
+            Ok(()) => None,
+            Err(why) if options.reflink == Reflink::Always => {
+                return Err(Error::CannotShare(format!("--reflink always: {}: {why}", file.path.display())));
+            }
+            Err(why) => Some(why.to_string()),
+        };
+    }
+    Ok(sharing)
+}
