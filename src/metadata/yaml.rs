@@ -2,7 +2,8 @@
 //!
 //! Parsing is `libyaml-safer`'s, a port of the C sibling of PyYAML: parsers of YAML 1.2 refuse documents
 //! that model cards contain. The two still differ in odd corners (`[a?]`, `{a:}`, unknown `%` directives,
-//! unpaired surrogates), where one refuses what the other reads. Here events become values; `yaml_scalar` decides what a plain scalar is.
+//! unpaired surrogates), where one refuses what the other reads. Here events become values; `yaml_scalar`
+//! decides what a plain scalar is.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
