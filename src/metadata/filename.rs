@@ -4,6 +4,7 @@ use super::Metadata;
 use super::object::Object;
 use super::python::strip;
 use crate::error::{Error, Result};
+use crate::input::quoted;
 
 impl Metadata {
     /// The name of the output file when only its directory is given: base name (or name), size, finetune,
@@ -30,7 +31,8 @@ impl Metadata {
         name.push_str(&if vocab_only { "vocab".to_owned() } else { output_type.to_uppercase() });
         name.push_str(".gguf");
         if name.contains(['/', '\0']) {
-            let problem = format!("gives the output the name {name:?}, which is not a file's; use --outfile");
+            let problem =
+                format!("gives the output the name {}, which is not a file's; use --outfile", quoted(&name));
             return Err(Error::invalid(&self.dir, problem));
         }
         Ok(name)

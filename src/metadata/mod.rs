@@ -9,11 +9,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::input::read_limited;
 
 mod card;
 mod filename;
@@ -255,12 +254,7 @@ fn read_text(path: &Path, max_len: u64) -> Result<Option<String>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let error = |e| Error::io("cannot read", path, e);
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|f| f.take(max_len + 1).read_to_end(&mut bytes)).map_err(error)?;
-    if bytes.len() as u64 > max_len {
-        return Err(Error::invalid(path, format!("expected at most {max_len} bytes; shorten it")));
-    }
+    let bytes = read_limited(path, max_len)?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),
         Err(e) => {

@@ -173,8 +173,9 @@ impl Metadata {
             }
             Some(_) => None,
         };
-        let expected = "a list of texts (or all truth values, 32-bit integers or numbers with a fraction)";
-        list.map(Some).ok_or_else(|| self.wrong(key, expected, value))
+        let expected = "a list of one type (texts, truth values, 32-bit integers or numbers with a fraction)";
+        list.map(Some)
+            .ok_or_else(|| self.wrong(key, expected, &Object::Foreign("a list of other or mixed ones")))
     }
 }
 

@@ -1,7 +1,9 @@
 //! YAML as PyYAML's `safe_load` reads it: YAML 1.1, where `no` is false and a list may close in column 0.
 //!
 //! Parsing is `libyaml-safer`'s, a port of the C sibling of PyYAML: parsers of YAML 1.2 refuse documents
-//! that model cards contain. Here events become values; `yaml_scalar` decides what a plain scalar is.
+//! that model cards contain. The two still differ in odd corners (`[a?]`, `{a:}`, unknown `%` directives,
+//! unpaired surrogates), where one refuses what the other reads. Here events become values; `yaml_scalar`
+//! decides what a plain scalar is.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,6 +16,7 @@ use regex::Regex;
 use super::object::{Map, Object};
 use super::python::pattern;
 use super::yaml_scalar::{Scalar, resolve, with_tag};
+use crate::input::quoted;
 
 /// Nesting beyond this is an error. PyYAML stops at a few hundred.
 const MAX_DEPTH: usize = 128;
@@ -212,7 +215,7 @@ impl Composer<'_> {
     fn open(&mut self, anchor: Option<&str>) -> Result<(), String> {
         match anchor {
             Some(anchor) if self.anchors.insert(anchor.to_owned(), None).is_some() => {
-                Err(format!("the anchor '&{anchor}' is there twice"))
+                Err(format!("the anchor {} is there twice", quoted(anchor)))
             }
             _ => Ok(()),
         }
@@ -228,8 +231,10 @@ impl Composer<'_> {
 
     fn alias(&mut self, anchor: &str, line: u64) -> Result<Scalar, String> {
         match self.anchors.remove(anchor) {
-            None => Err(format!("the alias '*{anchor}' at line {line} has no anchor")),
-            Some(None) => Err(format!("the alias '*{anchor}' at line {line} is inside of its own anchor")),
+            None => Err(format!("the alias {} at line {line} has no anchor", quoted(anchor))),
+            Some(None) => {
+                Err(format!("the alias {} at line {line} is inside of its own anchor", quoted(anchor)))
+            }
             Some(Some(value)) => {
                 let copy = self.copy(&value)?;
                 self.anchors.insert(anchor.to_owned(), Some(value));
@@ -265,7 +270,7 @@ fn tagged(value: Object, tag: Option<&str>, own: &str, line: u64) -> Result<Scal
         Some(tag) if tag == own => Ok(Scalar::Value(value)),
         Some(tag) => match FOREIGN.iter().find(|(name, _)| *name == tag) {
             Some((_, kind)) => Ok(Scalar::Value(Object::Foreign(kind))),
-            None => Err(format!("the tag '{tag}' at line {line} cannot be applied")),
+            None => Err(format!("the tag {} at line {line} cannot be applied", quoted(tag))),
         },
     }
 }

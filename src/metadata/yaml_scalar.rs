@@ -7,6 +7,7 @@ use regex::Regex;
 use super::json::MAX_INT_DIGITS;
 use super::object::Object;
 use super::python::pattern;
+use crate::input::quoted;
 
 /// A scalar, or one of the two that mean something only as a key.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +69,7 @@ pub(super) fn with_tag(tag: &str, text: String) -> Result<Scalar, String> {
         Some("binary") => Object::Foreign("binary data"),
         Some("merge") => return Ok(Scalar::Merge),
         Some("value") => return Ok(Scalar::Default),
-        _ => return Err(format!("the tag '{tag}' cannot be applied")),
+        _ => return Err(format!("the tag {} cannot be applied", quoted(tag))),
     }))
 }
 
@@ -76,7 +77,7 @@ fn bool_value(text: &str) -> Result<Object, String> {
     match text.to_lowercase().as_str() {
         "yes" | "true" | "on" => Ok(Object::Bool(true)),
         "no" | "false" | "off" => Ok(Object::Bool(false)),
-        _ => Err(format!("{text:?} is not a truth value")),
+        _ => Err(format!("{} is not a truth value", quoted(text))),
     }
 }
 
@@ -88,7 +89,7 @@ fn split_sign(text: &str) -> (bool, String) {
 }
 
 fn int_value(text: &str) -> Result<Object, String> {
-    let wrong = || format!("{text:?} is not an integer");
+    let wrong = || format!("{} is not an integer", quoted(text));
     let (negative, digits) = split_sign(text);
     let magnitude = if digits == "0" {
         Some(0)
@@ -130,7 +131,7 @@ fn float_value(text: &str) -> Result<Object, String> {
     if digits != ".inf" {
         let mut base = 1.0;
         for part in digits.split(':').rev() {
-            let part: f64 = part.parse().map_err(|_| format!("{text:?} is not a number"))?;
+            let part: f64 = part.parse().map_err(|_| format!("{} is not a number", quoted(text)))?;
             sum += part * base;
             base *= 60.0;
         }
@@ -140,7 +141,7 @@ fn float_value(text: &str) -> Result<Object, String> {
 
 /// Dates become nothing that metadata could hold, but they have to exist.
 fn date_value(text: &str) -> Result<Object, String> {
-    let wrong = || format!("{text:?} is not a date");
+    let wrong = || format!("{} is not a date", quoted(text));
     let number = |captures: &regex::Captures, i: usize| -> u32 {
         captures.get(i).and_then(|m| m.as_str().parse().ok()).unwrap_or(0)
     };
