@@ -10,13 +10,12 @@ mod rope;
 
 pub(crate) use rope::truthy;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::input;
 
 /// Hyperparameters, with getters that check what they return.
 #[derive(Clone, Debug)]
@@ -271,17 +270,13 @@ pub enum Counts {
 /// Reads a small JSON file.
 ///
 /// # Errors
-/// If it cannot be read, is not JSON, or is too large for what it should hold.
+/// If it is missing, cannot be read, is not JSON, or is too large for what it should hold.
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
     const LARGEST: u64 = 1 << 26;
-    let read = |path: &Path| {
-        let mut text = Vec::new();
-        File::open(path)?.take(LARGEST + 1).read_to_end(&mut text).map(|_| text)
-    };
-    let text = read(path).map_err(|e| Error::io("cannot read", path, e))?;
-    if text.len() as u64 > LARGEST {
-        return Err(Error::invalid(path, format!("expected at most {LARGEST} bytes")));
+    if !path.exists() {
+        return Err(Error::invalid(path, "no such file; is this the directory of a Hugging Face model?"));
     }
+    let text = input::read_limited(path, LARGEST)?;
     serde_json::from_slice(&text).map_err(|e| Error::invalid(path, format!("expected JSON: {e}")))
 }
 
