@@ -1,7 +1,7 @@
 //! What a GGUF must contain: for each architecture, the key-values and the output tensors, each a lazy
 //! [`TensorExpr`]. Knows nothing of file offsets, buffers or reflinks.
 //!
-//! A family of architectures is one file and one line in [`FAMILIES`]: a [`Family`] names the Hugging
+//! A family of architectures is one file and one line in `FAMILIES`: a [`Family`] names the Hugging
 //! Face classes it serves, the GGUF tensors it has, and two functions. What families share lies in
 //! `keys`, `experts`, `rope`, `tensors` and `pooling`.
 

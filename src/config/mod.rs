@@ -2,7 +2,7 @@
 //!
 //! The reference does not read the file itself: it asks transformers' `AutoConfig`, which fills in
 //! defaults, renames keys and rewrites rope settings, and falls back to the bare JSON where that fails.
-//! [`auto`] repeats it. Knows nothing of GGUF or tensors.
+//! `auto` repeats it. Knows nothing of GGUF or tensors.
 
 mod auto;
 mod classes;
@@ -48,9 +48,12 @@ impl Config {
     /// Reads `config.json` in `dir`.
     ///
     /// # Errors
-    /// If the file cannot be read, or is not a JSON object.
+    /// If the file is missing, cannot be read, or is not a JSON object.
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
+        if !path.exists() {
+            return Err(Error::invalid(dir, "expected a model directory, found no config.json in it"));
+        }
         match read_json(&path)? {
             Value::Object(map) => Self::from_json(path, map),
             other => Err(Error::invalid(&path, format!("expected a JSON object, found {}", shown(&other)))),
