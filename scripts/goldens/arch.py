@@ -334,6 +334,22 @@ case("qwen3 attention bias", qwen3(head_dim=16), model(qk_norm=True, bias="qkv")
 case("qwen3 base model", llama("Qwen3Model", "qwen3", head_dim=16), model(prefix="", tied=True, qk_norm=True))
 case("qwen3 pooling", llama("Qwen3Model", "qwen3", head_dim=16), model(prefix="", tied=True, qk_norm=True),
      files={"modules.json": modules, "1_Pooling/config.json": {"pooling_mode_lasttoken": True}})
+tokenizer = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+             "pre_tokenizer": None, "post_processor": None, "decoder": None,
+             "model": {"type": "BPE", "vocab": {"a": 0, "|": 1, "no": 2, "b": 3, "yes": 4}, "merges": []}}
+files = {"tokenizer.json": tokenizer, "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast"}}
+tiny = dict(layers=1, hidden=4, heads=2, kv=1, head_dim=2, ff=3, vocab=5, dtype="F32", qk_norm=True)
+small = dict(num_hidden_layers=1, hidden_size=4, head_dim=2)
+for tied in (False, True):
+    case(f"reranker tied={tied}", qwen3(**small, tie_word_embeddings=tied), model(tied=tied, **tiny), "f32", data=True,
+         files={**files, "README.md": "\n# Qwen3-Reranker-0.6B\n"})
+case("reranker only by former name", qwen3(**small, _name_or_path="Qwen/Qwen3-Reranker-4B"), model(**tiny), files=files)
+case("reranker by name, raw", qwen3(**small, drop=["model_type"], _name_or_path="Qwen/Qwen3-Reranker-4B"),
+     model(**tiny), "f16", files=files)
+case("reranker by class", llama("Qwen3ForCausalLM", "qwen3", **small, architectures=["Qwen3ForSequenceClassification"],
+                                text_config={"architectures": ["Qwen3ForCausalLM"]}), model(**tiny), files=files)
+case("reranker without tokenizer", qwen3(**small, drop=["model_type"], _name_or_path="Qwen3-Reranker"), model(**tiny))
+case("reranker of few tokens", qwen3(**small, drop=["model_type"], _name_or_path="Qwen3-Reranker"), model(**{**tiny, "vocab": 3}), files=files)
 moe = dict(num_experts=3, num_experts_per_tok=2, moe_intermediate_size=32, head_dim=16, norm_topk_prob=True)
 qwen3_moe = lambda **c: llama("Qwen3MoeForCausalLM", "qwen3_moe", **{**moe, **c})  # noqa: E731
 case("qwen3_moe", qwen3_moe(), model(qk_norm=True, experts=qwen_experts(3)))
@@ -417,8 +433,6 @@ for arch in ("GemmaForCausalLM", "VLlama3ForCausalLM", "VoxtralForConditionalGen
              "NoSuchModel"):
     case(f"unsupported {arch}", llama(arch), [])
 case("unsupported eagle3", llama(draft_vocab_size=8, num_hidden_layers=1), model(layers=1))
-case("unsupported reranker", llama("Qwen3ForCausalLM", "qwen3", head_dim=16, _name_or_path="Qwen/Qwen3-Reranker-0.6B"),
-     model(qk_norm=True))
 case("unsupported fp8", llama(quantization_config={"quant_method": "fp8"}), model())
 
 

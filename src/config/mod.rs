@@ -11,7 +11,7 @@ mod rope;
 pub(crate) use rope::truthy;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -51,9 +51,6 @@ impl Config {
     /// If the file is missing, cannot be read, or is not a JSON object.
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
-        if !path.exists() {
-            return Err(Error::invalid(dir, "expected a model directory, found no config.json in it"));
-        }
         match read_json(&path)? {
             Value::Object(map) => Self::from_json(path, map),
             other => Err(Error::invalid(&path, format!("expected a JSON object, found {}", shown(&other)))),
@@ -274,14 +271,17 @@ pub enum Counts {
 /// Reads a small JSON file.
 ///
 /// # Errors
-/// If it cannot be read, is not JSON, or is too large for what it should hold.
+/// If it is missing, cannot be read, is not JSON, or is too large for what it should hold.
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
     const LARGEST: u64 = 1 << 26;
     let read = |path: &Path| {
         let mut text = Vec::new();
         File::open(path)?.take(LARGEST + 1).read_to_end(&mut text).map(|_| text)
     };
-    let text = read(path).map_err(|e| Error::io("cannot read", path, e))?;
+    let text = read(path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => Error::invalid(path, "the file is missing"),
+        _ => Error::io("cannot read", path, e),
+    })?;
     if text.len() as u64 > LARGEST {
         return Err(Error::invalid(path, format!("expected at most {LARGEST} bytes")));
     }
