@@ -2,7 +2,7 @@
 //! [`TensorExpr`]. Knows nothing of file offsets, buffers or reflinks.
 //!
 //! A family of architectures is one file and one line in `FAMILIES`: a [`Family`] names the Hugging
-//! Face classes it serves, the GGUF tensors it has, and two functions. What families share lies in
+//! Face classes it serves, the GGUF tensors it has, and a few functions. What families share lies in
 //! `keys`, `experts`, `rope`, `tensors` and `pooling`.
 
 mod builder;
