@@ -74,6 +74,10 @@ fn key_values(model: &Model) -> Value {
         Kv::F32(n) => json!([key, "FLOAT32", n.to_bits()]),
         Kv::Bool(b) => json!([key, "BOOL", b]),
         Kv::String(s) => json!([key, "STRING", std::str::from_utf8(s).unwrap()]),
+        Kv::Strings(list) => {
+            let list: Vec<_> = list.iter().map(|s| std::str::from_utf8(s).unwrap()).collect();
+            json!([key, "ARRAY STRING", list])
+        }
         Kv::I32s(list) => json!([key, "ARRAY INT32", list]),
         other => panic!("{key}: unexpected {other:?}"),
     });

@@ -334,6 +334,22 @@ case("qwen3 attention bias", qwen3(head_dim=16), model(qk_norm=True, bias="qkv")
 case("qwen3 base model", llama("Qwen3Model", "qwen3", head_dim=16), model(prefix="", tied=True, qk_norm=True))
 case("qwen3 pooling", llama("Qwen3Model", "qwen3", head_dim=16), model(prefix="", tied=True, qk_norm=True),
      files={"modules.json": modules, "1_Pooling/config.json": {"pooling_mode_lasttoken": True}})
+tokenizer = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+             "pre_tokenizer": None, "post_processor": None, "decoder": None,
+             "model": {"type": "BPE", "vocab": {"a": 0, "|": 1, "no": 2, "b": 3, "yes": 4}, "merges": []}}
+files = {"tokenizer.json": tokenizer, "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast"}}
+tiny = dict(layers=1, hidden=4, heads=2, kv=1, head_dim=2, ff=3, vocab=5, dtype="F32", qk_norm=True)
+small = dict(num_hidden_layers=1, hidden_size=4, head_dim=2)
+for tied in (False, True):
+    case(f"reranker tied={tied}", qwen3(**small, tie_word_embeddings=tied), model(tied=tied, **tiny), "f32", data=True,
+         files={**files, "README.md": "\n# Qwen3-Reranker-0.6B\n"})
+case("reranker only by former name", qwen3(**small, _name_or_path="Qwen/Qwen3-Reranker-4B"), model(**tiny), files=files)
+case("reranker by name, raw", qwen3(**small, drop=["model_type"], _name_or_path="Qwen/Qwen3-Reranker-4B"),
+     model(**tiny), "f16", files=files)
+case("reranker by class", llama("Qwen3ForCausalLM", "qwen3", **small, architectures=["Qwen3ForSequenceClassification"],
+                                text_config={"architectures": ["Qwen3ForCausalLM"]}), model(**tiny), files=files)
+case("reranker without tokenizer", qwen3(**small, drop=["model_type"], _name_or_path="Qwen3-Reranker"), model(**tiny))
+case("reranker of few tokens", qwen3(**small, drop=["model_type"], _name_or_path="Qwen3-Reranker"), model(**{**tiny, "vocab": 3}), files=files)
 moe = dict(num_experts=3, num_experts_per_tok=2, moe_intermediate_size=32, head_dim=16, norm_topk_prob=True)
 qwen3_moe = lambda **c: llama("Qwen3MoeForCausalLM", "qwen3_moe", **{**moe, **c})  # noqa: E731
 case("qwen3_moe", qwen3_moe(), model(qk_norm=True, experts=qwen_experts(3)))
@@ -355,13 +371,68 @@ case("qwen3_moe missing expert", qwen3_moe(num_experts=4), model(qk_norm=True, e
 case("qwen2_moe", llama("Qwen2MoeForCausalLM", "qwen2_moe", num_experts=3, num_experts_per_tok=2, moe_intermediate_size=32,
                         shared_expert_intermediate_size=48), model(bias="qkv", experts=qwen_experts(3), shared=True))
 
+# --- published config.json files ------------------------------------------------------------------------------------
+PUBLISHED = {
+    "SmolLM2-135M-Instruct": {
+        "architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0, "bos_token_id": 1,
+        "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 576, "initializer_range": 0.041666666666666664,
+        "intermediate_size": 1536, "is_llama_config": True, "max_position_embeddings": 8192, "mlp_bias": False,
+        "model_type": "llama", "num_attention_heads": 9, "num_hidden_layers": 30, "num_key_value_heads": 3,
+        "pad_token_id": 2, "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_interleaved": False, "rope_scaling": None,
+        "rope_theta": 100000, "tie_word_embeddings": True, "torch_dtype": "bfloat16", "transformers_version": "4.42.3",
+        "transformers.js_config": {"kv_cache_dtype": {"q4f16": "float16", "fp16": "float16"}}, "use_cache": True,
+        "vocab_size": 49152},
+    "Llama-3.2-1B-Instruct": {
+        "architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0, "bos_token_id": 128000,
+        "eos_token_id": [128001, 128008, 128009], "head_dim": 64, "hidden_act": "silu", "hidden_size": 2048,
+        "initializer_range": 0.02, "intermediate_size": 8192, "max_position_embeddings": 131072, "mlp_bias": False,
+        "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 16, "num_key_value_heads": 8,
+        "pretraining_tp": 1, "rms_norm_eps": 1e-05,
+        "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+                         "original_max_position_embeddings": 8192, "rope_type": "llama3"},
+        "rope_theta": 500000.0, "tie_word_embeddings": True, "torch_dtype": "bfloat16",
+        "transformers_version": "4.45.0.dev0", "use_cache": True, "vocab_size": 128256},
+    "Mistral-7B-Instruct-v0.3": {
+        "architectures": ["MistralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
+        "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14336,
+        "max_position_embeddings": 32768, "model_type": "mistral", "num_attention_heads": 32, "num_hidden_layers": 32,
+        "num_key_value_heads": 8, "rms_norm_eps": 1e-05, "rope_theta": 1000000.0, "sliding_window": None,
+        "tie_word_embeddings": False, "torch_dtype": "bfloat16", "transformers_version": "4.42.0.dev0",
+        "use_cache": True, "vocab_size": 32768},
+    "Mixtral-8x7B-Instruct-v0.1": {
+        "architectures": ["MixtralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
+        "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14336,
+        "max_position_embeddings": 32768, "model_type": "mixtral", "num_attention_heads": 32,
+        "num_experts_per_tok": 2, "num_hidden_layers": 32, "num_key_value_heads": 8, "num_local_experts": 8,
+        "output_router_logits": False, "rms_norm_eps": 1e-05, "rope_theta": 1000000.0, "router_aux_loss_coef": 0.02,
+        "sliding_window": None, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+        "transformers_version": "4.36.0.dev0", "use_cache": True, "vocab_size": 32000},
+    "Qwen2.5-0.5B-Instruct": {
+        "architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643, "eos_token_id": 151645,
+        "hidden_act": "silu", "hidden_size": 896, "initializer_range": 0.02, "intermediate_size": 4864,
+        "max_position_embeddings": 32768, "max_window_layers": 21, "model_type": "qwen2", "num_attention_heads": 14,
+        "num_hidden_layers": 24, "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0,
+        "sliding_window": 32768, "tie_word_embeddings": True, "torch_dtype": "bfloat16",
+        "transformers_version": "4.43.1", "use_cache": True, "use_sliding_window": False, "vocab_size": 151936},
+    "Qwen3-30B-A3B": {
+        "architectures": ["Qwen3MoeForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
+        "bos_token_id": 151643, "decoder_sparse_step": 1, "eos_token_id": 151645, "head_dim": 128, "hidden_act": "silu",
+        "hidden_size": 2048, "initializer_range": 0.02, "intermediate_size": 6144, "max_position_embeddings": 40960,
+        "max_window_layers": 48, "mlp_only_layers": [], "model_type": "qwen3_moe", "moe_intermediate_size": 768,
+        "norm_topk_prob": True, "num_attention_heads": 32, "num_experts": 128, "num_experts_per_tok": 8,
+        "num_hidden_layers": 48, "num_key_value_heads": 4, "output_router_logits": False, "rms_norm_eps": 1e-06,
+        "rope_scaling": None, "rope_theta": 1000000.0, "router_aux_loss_coef": 0.001, "sliding_window": None,
+        "tie_word_embeddings": False, "torch_dtype": "bfloat16", "transformers_version": "4.51.0", "use_cache": True,
+        "use_sliding_window": False, "vocab_size": 151936},
+}
+for name, published in PUBLISHED.items():
+    case(name, published, [])
+
 # --- what is not supported yet ---------------------------------------------------------------------------------------
 for arch in ("GemmaForCausalLM", "VLlama3ForCausalLM", "VoxtralForConditionalGeneration", "LlamaForCausalLMEagle3",
              "NoSuchModel"):
     case(f"unsupported {arch}", llama(arch), [])
 case("unsupported eagle3", llama(draft_vocab_size=8, num_hidden_layers=1), model(layers=1))
-case("unsupported reranker", llama("Qwen3ForCausalLM", "qwen3", head_dim=16, _name_or_path="Qwen/Qwen3-Reranker-0.6B"),
-     model(qk_norm=True))
 case("unsupported fp8", llama(quantization_config={"quant_method": "fp8"}), model())
 
 

@@ -19,7 +19,7 @@ pub(super) const LLAMA: Family = Family {
     arch: "llama",
     vocab: VocabRoute::Llama,
     tensors: names::LLAMA,
-    check,
+    variant: refuse_variants,
     keys: key_values,
     rename: |name| name.replace("text_model.", ""),
     generate: rope::llama3_factors,
@@ -36,7 +36,7 @@ const EXPERTS: ExpertNames = ExpertNames {
 const HEADS: [&str; 2] = ["n_heads", "num_attention_heads"];
 const KV_HEADS: [&str; 2] = ["n_kv_heads", "num_key_value_heads"];
 
-fn check(input: &Input) -> Result<()> {
+fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> {
     let config = input.config;
     let has = |key: &str| config.map().contains_key(key);
     let draft = has("draft_vocab_size") && config.u32(&["num_hidden_layers"])? == Some(1);
@@ -49,7 +49,7 @@ fn check(input: &Input) -> Result<()> {
     if !KV_HEADS.iter().any(|key| has(key)) {
         return Err(config.invalid("num_key_value_heads is missing"));
     }
-    Ok(())
+    Ok(None)
 }
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {

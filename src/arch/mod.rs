@@ -1,8 +1,8 @@
 //! What a GGUF must contain: for each architecture, the key-values and the output tensors, each a lazy
-//! [`TensorExpr`]. Knows nothing of file offsets, buffers or reflinks.
+//! [`TensorExpr`](crate::tensor::TensorExpr). Knows nothing of file offsets, buffers or reflinks.
 //!
-//! A family of architectures is one file and one line in [`FAMILIES`]: a [`Family`] names the Hugging
-//! Face classes it serves, the GGUF tensors it has, and two functions. What families share lies in
+//! A family of architectures is one file and one line in `FAMILIES`: a [`Family`] names the Hugging
+//! Face classes it serves, the GGUF tensors it has, and a few functions. What families share lies in
 //! `keys`, `experts`, `rope`, `tensors` and `pooling`.
 
 mod builder;
@@ -13,6 +13,7 @@ mod names;
 mod pooling;
 mod powf;
 mod qwen;
+mod rerank;
 mod rope;
 mod spelling;
 mod tensors;
@@ -39,8 +40,9 @@ pub struct Family {
     pub vocab: VocabRoute,
     /// The GGUF tensors the architecture has, without `.weight`.
     tensors: &'static [&'static str],
-    /// Refuses variants that need more than is done here.
-    check: fn(&Input) -> Result<()>,
+    /// The family to use instead for a model that differs in more than its class's name tells. Refuses
+    /// variants that need more than is done here.
+    variant: fn(&Input) -> Result<Option<&'static Family>>,
     /// Adds the key-values, in order.
     keys: fn(&Input, &mut Keys) -> Result<()>,
     /// Renames a tensor where its name depends on the family, before anything else looks at it.
@@ -170,18 +172,18 @@ impl Family {
             blocks: keys::block_count(config)?,
             ftype: tensors::file_type(out, checkpoint, &renamed),
         };
-        (self.check)(&input)?;
+        let family = (self.variant)(&input)?.unwrap_or(self);
         let mut builder = Builder::new(&input);
-        (self.generate)(&input, &mut builder)?;
+        (family.generate)(&input, &mut builder)?;
         for (name, index) in renamed {
             if let Some(tensor) = tensors::load(checkpoint, name, index)? {
-                (self.convert)(&input, &mut builder, tensor)?;
+                (family.convert)(&input, &mut builder, tensor)?;
             }
         }
         let tensors = builder.finish()?;
-        let mut keys = Keys { arch: self.arch, values: KeyValues::new() };
-        (self.keys)(&input, &mut keys)?;
-        Ok(Model { arch: self.arch, hparams: keys.values, tensors, ftype: input.ftype })
+        let mut keys = Keys { arch: family.arch, values: KeyValues::new() };
+        (family.keys)(&input, &mut keys)?;
+        Ok(Model { arch: family.arch, hparams: keys.values, tensors, ftype: input.ftype })
     }
 }
 

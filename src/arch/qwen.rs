@@ -1,14 +1,13 @@
 //! Qwen 2, Qwen 3 and their mixtures of experts (`Qwen2Model`, `Qwen2MoeModel`, `Qwen3Model`,
 //! `Qwen3MoeModel` of the reference).
 
-use std::io::Read;
-
 use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
 
 use super::builder::{Builder, Tensor};
 use super::experts::{ExpertNames, add_expert};
 use super::pooling::pooling_type;
+use super::rerank::{QWEN3_RERANKER, is_reranker};
 use super::{Family, Input, Keys, VocabRoute, keys, names};
 
 pub(super) const QWEN2: Family = Family {
@@ -16,7 +15,7 @@ pub(super) const QWEN2: Family = Family {
     arch: "qwen2",
     vocab: VocabRoute::Qwen2,
     tensors: names::QWEN2,
-    check: |_| Ok(()),
+    variant: |_| Ok(None),
     keys: dense_keys,
     rename: str::to_owned,
     generate: |_, _| Ok(()),
@@ -27,7 +26,7 @@ pub(super) const QWEN3: Family = Family {
     names: &["Qwen3ForCausalLM", "Qwen3Model"],
     arch: "qwen3",
     tensors: names::QWEN3,
-    check: check_qwen3,
+    variant: qwen3_variant,
     ..QWEN2
 };
 
@@ -45,7 +44,7 @@ pub(super) const QWEN3_MOE: Family = Family {
     names: &["Qwen3MoeForCausalLM"],
     arch: "qwen3moe",
     tensors: names::QWEN3MOE,
-    check: check_intern,
+    variant: refuse_intern,
     ..QWEN2_MOE
 };
 
@@ -69,7 +68,7 @@ fn expert_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     Ok(())
 }
 
-fn dense(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+pub(super) fn dense(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     if input.architecture == "Qwen2Model" {
         tensor.name.insert_str(0, "model.");
     }
@@ -111,42 +110,16 @@ fn halves(expr: &TensorExpr) -> Result<Option<(TensorExpr, TensorExpr)>> {
     Ok(Some((part(0, rows / 2)?, part(rows / 2, rows)?)))
 }
 
-fn check_intern(input: &Input) -> Result<()> {
+fn refuse_intern(input: &Input) -> Result<Option<&'static Family>> {
     if input.config.origin_architecture() == Some("InternS1ForConditionalGeneration") {
         return Err(Error::Unsupported(
             "architecture InternS1ForConditionalGeneration is not supported yet".into(),
         ));
     }
-    Ok(())
+    Ok(None)
 }
 
-fn check_qwen3(input: &Input) -> Result<()> {
-    check_intern(input)?;
-    if is_reranker(input)? {
-        return Err(Error::Unsupported("Qwen3 rerankers are not supported yet".into()));
-    }
-    Ok(())
-}
-
-/// Whether the model's name, class or card says that it ranks documents.
-fn is_reranker(input: &Input) -> Result<bool> {
-    let (dir, config) = (&input.checkpoint.dir, input.config);
-    let origin = config.origin_architecture().unwrap_or_default();
-    let text = |key: &str| config.map().get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let hints = [&name, text("_name_or_path"), text("model_type"), origin];
-    let hinted = |card: &str, marker: &str| {
-        ["qwen3-reranker", "qwen3-vl-reranker"].iter().any(|model| card.contains(&format!("{marker}{model}")))
-    };
-    let mut card = Vec::new();
-    let path = dir.join("README.md");
-    if path.exists() {
-        const LARGEST_CARD: u64 = 1 << 24;
-        let file = std::fs::File::open(&path).map_err(|e| Error::io("cannot read", &path, e))?;
-        file.take(LARGEST_CARD).read_to_end(&mut card).map_err(|e| Error::io("cannot read", &path, e))?;
-    }
-    let card = String::from_utf8_lossy(&card).to_lowercase();
-    Ok(hinted(&card, "# ")
-        || hints.iter().any(|hint| hinted(&hint.to_lowercase(), ""))
-        || origin.to_lowercase().contains("sequenceclassification"))
+fn qwen3_variant(input: &Input) -> Result<Option<&'static Family>> {
+    refuse_intern(input)?;
+    Ok(is_reranker(input)?.then_some(&QWEN3_RERANKER))
 }

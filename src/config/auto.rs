@@ -66,8 +66,6 @@ fn construct(class: &Class, path: &Path, json: &Object) -> Result<Object, String
     check_common(&extra)?;
     rope::standardize(class, &mut config, &mut extra)?;
 
-    let dir = path.parent().unwrap_or(path).to_string_lossy().into_owned();
-    config.insert("_name_or_path".into(), dir.into());
     config.insert("architectures".into(), Value::Null);
     for (name, value) in extra {
         let dropped = ["name_or_path", "_commit_hash", "torch_dtype", "num_labels"].contains(&name.as_str());
@@ -78,6 +76,8 @@ fn construct(class: &Class, path: &Path, json: &Object) -> Result<Object, String
             config.insert(stored_as(class, &name).to_owned(), value);
         }
     }
+    let dir = path.parent().unwrap_or(path).to_string_lossy().into_owned();
+    config.insert("_name_or_path".into(), dir.into());
     config.insert("model_type".into(), class.model_type.into());
     rename_layer_types(&mut config);
     validate(class, &config)?;
