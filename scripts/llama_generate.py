@@ -31,8 +31,8 @@ def main() -> int:
     params.n_ctx = 256
     params.n_parallel = 1
     params.n_gpu_layers = 0
-    params.warmup = False
-    params.verbosity = 0
+    params.warmup = params.fit_params = False
+    params.verbosity = 1  # errors: why a file does not load
     params.cpuparams.n_threads = 2
     params.sampling.temp = 0.0
     try:
