@@ -79,7 +79,10 @@ fn tensors(report: &Value) -> BTreeMap<String, (Vec<u64>, u32, Vec<u8>)> {
 
 /// The file systems that can share, by the variable that names them.
 fn sharing() -> Vec<tempfile::TempDir> {
-    ["GGRAFT_TEST_XFS", "GGRAFT_TEST_XFS_1K", "GGRAFT_TEST_BTRFS"].iter().filter_map(|v| directory(v)).collect()
+    ["GGRAFT_TEST_XFS", "GGRAFT_TEST_XFS_1K", "GGRAFT_TEST_BTRFS"]
+        .iter()
+        .filter_map(|v| directory(v))
+        .collect()
 }
 
 #[test]
@@ -99,7 +102,10 @@ fn aligned_checkpoints_are_shared() {
         assert_eq!(copy["measured"]["shared"], 0, "--no-reflink shares nothing");
         assert!(tensors(&report) == tensors(&copy), "sharing changes no tensor");
         let unique = report["measured"]["unique"].as_u64().unwrap();
-        assert!(unique + shared >= report["bytes"]["total"].as_u64().unwrap(), "all blocks are accounted for");
+        assert!(
+            unique + shared >= report["bytes"]["total"].as_u64().unwrap(),
+            "all blocks are accounted for"
+        );
     }
 }
 
@@ -144,7 +150,10 @@ fn odd_offsets_are_copied_and_explained() {
         assert!(reasons.iter().any(|r| r["reason"] == "off-grid"), "{reasons:?}");
         let copy = convert(&model, &dir.join("copied.gguf"), &["--no-reflink"]);
         let read = |name: &str| fs::read(dir.join(name)).unwrap();
-        assert!(read("out.gguf") == read("copied.gguf"), "where nothing is shared the file is the reference's");
+        assert!(
+            read("out.gguf") == read("copied.gguf"),
+            "where nothing is shared the file is the reference's"
+        );
         assert!(tensors(&report) == tensors(&copy));
         let always = ggraft(&model, &dir.join("always.gguf"), &["--reflink", "always"]);
         assert_eq!(always.status.code(), Some(5));

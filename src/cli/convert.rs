@@ -11,7 +11,7 @@ use super::{report, start_logging, stdout_error};
 use crate::arch::{self, OutType};
 use crate::conversion::{Conversion, Options, Reflink};
 use crate::error::{Error, Result};
-use crate::plan::{Alignment, Layout, Sharing, SplitRules};
+use crate::plan::{Alignment, Layout, SplitRules};
 
 /// Arguments of `ggraft convert`.
 #[derive(Debug, clap::Args)]
@@ -79,6 +79,9 @@ pub struct Args {
     #[arg(long, conflicts_with = "reflink")]
     no_reflink: bool,
 
+    #[command(flatten)]
+    sharing: SharingArgs,
+
     /// Print a report for machines on standard output
     #[arg(long)]
     json: bool,
@@ -89,6 +92,56 @@ pub struct Args {
 
     #[command(flatten)]
     reference: ReferenceOnly,
+}
+
+/// How the output is laid out to share more.
+#[derive(Debug, clap::Args)]
+struct SharingArgs {
+    /// One file, or as many as sharing needs (llama.cpp loads them by the name of the first)
+    #[arg(long, value_name = "LAYOUT", value_enum, default_value_t = LayoutArg::Single,
+          conflicts_with_all = ["split_max_size", "split_max_tensors", "no_tensor_first_split"])]
+    layout: LayoutArg,
+
+    /// With --layout split: relaxed puts tensors on the 8-byte grid that checkpoints use, so that more can be shared.
+    /// Such files are meant for llama-quantize and llama-gguf-split --merge. llama.cpp itself loads them with
+    /// --load-mode none only; memory-mapped on the CPU it aborts
+    #[arg(long, value_name = "GRID", value_enum, default_value_t = AlignmentArg::Strict)]
+    alignment: AlignmentArg,
+
+    /// Copy runs shorter than this instead of sharing them, to bound fragmentation (K and M are powers of 1024)
+    #[arg(long, value_name = "SIZE", value_parser = parse_extent, default_value = "64K")]
+    min_extent: u64,
+}
+
+impl SharingArgs {
+    fn layout(&self) -> Result<Layout> {
+        match (self.layout, self.alignment) {
+            (LayoutArg::Single, AlignmentArg::Relaxed) => Err(Error::Usage(
+                "--alignment relaxed needs --layout split: a single file keeps the 32-byte grid".into(),
+            )),
+            (LayoutArg::Single, _) => Ok(Layout::Single),
+            (LayoutArg::Split, _) => Ok(Layout::Split),
+        }
+    }
+
+    fn alignment(&self) -> Alignment {
+        match self.alignment {
+            AlignmentArg::Strict => Alignment::Strict,
+            AlignmentArg::Relaxed => Alignment::Relaxed,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LayoutArg {
+    Single,
+    Split,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AlignmentArg {
+    Strict,
+    Relaxed,
 }
 
 /// Flags of the reference that do nothing here, or are not there yet. Hidden from the help, so
@@ -207,6 +260,17 @@ fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(|| "too large".into())
 }
 
+/// A size in bytes, optionally followed by K or M (powers of 1024, as file systems count).
+fn parse_extent(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
+        _ => (text, 1u64),
+    };
+    let number: u64 = digits.parse().map_err(|_| "expected a number, optionally followed by K or M")?;
+    number.checked_mul(unit).ok_or_else(|| "too large".into())
+}
+
 /// Runs `ggraft convert`.
 pub fn run(args: &Args) -> Result<()> {
     start_logging(args.verbose, args.quiet);
@@ -228,9 +292,9 @@ pub fn run(args: &Args) -> Result<()> {
             max_bytes: args.split_max_size,
             no_tensor_first_split: args.no_tensor_first_split,
         },
-        layout: Layout::Single,
-        alignment: Alignment::Strict,
-        min_extent: Sharing::DEFAULT_MIN_EXTENT,
+        layout: args.sharing.layout()?,
+        alignment: args.sharing.alignment(),
+        min_extent: args.sharing.min_extent,
         reflink: match args.reflink {
             _ if args.no_reflink => Reflink::Never,
             ReflinkArg::Auto => Reflink::Auto,
