@@ -9,4 +9,4 @@ cargo build --release --quiet
 
 run() { printf '\n$ %s\n' "$*"; "$@"; }
 run target/release/ggraft convert "$model" --outfile .work/smollm2.gguf
-run "$python" scripts/llama_generate.py .work/smollm2.gguf "The capital of France is" --n-predict 1 2>/dev/null
+run "$python" scripts/llama_generate.py .work/smollm2.gguf "The capital of France is" --n-predict 1

@@ -1,7 +1,8 @@
 //! What the real llama.cpp says with converted models.
 //!
 //! These need more than the Rust toolchain: `GGRAFT_TEST_PYTHON` names a Python that has the wheel `xllamacpp`
-//! (`scripts/venv.sh` prints one), `GGRAFT_TEST_SMOLLM2` a directory made by `scripts/make_smollm2.py`. Without
+//! (`scripts/venv.sh` prints one), `GGRAFT_TEST_SMOLLM2` a directory made by `scripts/make_smollm2.py`,
+//! `GGRAFT_TEST_XFS` and `_BTRFS` file systems (`scripts/with-test-filesystems.sh` makes them). Without
 //! them the tests say on stderr that they were skipped, and pass; with `GGRAFT_REQUIRE_LLAMA_CPP=1` they fail.
 
 use std::env;
@@ -31,9 +32,25 @@ fn tiny_llama_recites_its_rhymes() {
     let Some(python) = required("GGRAFT_TEST_PYTHON") else { return };
     let dir = tempfile::tempdir().unwrap();
     let gguf = dir.path().join("tiny-llama.gguf");
-    convert(&repository().join("tests/models/tiny-llama"), &gguf);
+    convert(&repository().join("tests/models/tiny-llama"), &gguf, &[]);
     for (opening, rest) in RHYMES {
         assert_eq!(llama_cpp_continues(&python, &gguf, opening, 64), rest);
+    }
+}
+
+#[test]
+fn so_it_does_in_other_types_and_several_files() {
+    let Some(python) = required("GGRAFT_TEST_PYTHON") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let first = "out-00001-of-00003.gguf";
+    for (flags, name) in [
+        (["--outtype", "f16"], "out.gguf"),
+        (["--outtype", "f32"], "out.gguf"),
+        (["--split-max-tensors", "7"], first),
+    ] {
+        convert(&repository().join("tests/models/tiny-llama"), &dir.path().join("out.gguf"), &flags);
+        let (opening, rest) = RHYMES[0];
+        assert_eq!(llama_cpp_continues(&python, &dir.path().join(name), opening, 64), rest, "{flags:?}");
     }
 }
 
@@ -43,9 +60,37 @@ fn smollm2_knows_the_capital_of_france() {
     let Some(model) = required("GGRAFT_TEST_SMOLLM2") else { return };
     let dir = tempfile::tempdir().unwrap();
     let gguf = dir.path().join("smollm2.gguf");
-    convert(Path::new(&model), &gguf);
+    convert(Path::new(&model), &gguf, &[]);
     let answer = llama_cpp_continues(&python, &gguf, "The capital of France is", 8);
     assert!(answer.contains(" Paris"), "{answer:?}");
+}
+
+/// The published file's data lies off the 32-byte grid; with a longer header blocks can be shared.
+#[test]
+fn smollm2_knows_it_from_shared_blocks_too() {
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS"] {
+        let Some(python) = required("GGRAFT_TEST_PYTHON") else { return };
+        let Some(model) = required("GGRAFT_TEST_SMOLLM2") else { return };
+        let Some(fs) = required(variable) else { return };
+        let dir = tempfile::tempdir_in(fs).unwrap();
+        for file in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+            std::fs::copy(Path::new(&model).join(file), dir.path().join(file)).unwrap();
+        }
+        let bytes = std::fs::read(Path::new(&model).join("model.safetensors")).unwrap();
+        let (len, rest) = bytes.split_first_chunk::<8>().unwrap();
+        let (header, data) = rest.split_at(usize::try_from(u64::from_le_bytes(*len)).unwrap());
+        let mut header = header.to_vec();
+        header.resize((8 + header.len()).next_multiple_of(32) - 8, b' ');
+        let aligned = [&(header.len() as u64).to_le_bytes()[..], &header, data].concat();
+        std::fs::write(dir.path().join("model.safetensors"), aligned).unwrap();
+
+        let gguf = dir.path().join("shared.gguf");
+        let report = convert(dir.path(), &gguf, &["--reflink", "always", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert!(report["measured"]["shared"].as_u64() > Some(100_000_000), "{report:#}");
+        let answer = llama_cpp_continues(&python, &gguf, "The capital of France is", 8);
+        assert!(answer.contains(" Paris"), "{variable}: {answer:?}");
+    }
 }
 
 #[test]
@@ -53,7 +98,7 @@ fn llama_cpp_refuses_a_truncated_file() {
     let Some(python) = required("GGRAFT_TEST_PYTHON") else { return };
     let dir = tempfile::tempdir().unwrap();
     let gguf = dir.path().join("truncated.gguf");
-    convert(&repository().join("tests/models/tiny-llama"), &gguf);
+    convert(&repository().join("tests/models/tiny-llama"), &gguf, &[]);
     let file = std::fs::OpenOptions::new().write(true).open(&gguf).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
     let output = generate(&python, &gguf, RHYMES[0].0, 1).output().unwrap();
@@ -77,10 +122,10 @@ fn required(name: &str) -> Option<OsString> {
     value
 }
 
-/// Runs `ggraft convert`.
-fn convert(model: &Path, gguf: &Path) {
+/// Runs `ggraft convert`; gives its stdout.
+fn convert(model: &Path, gguf: &Path, flags: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
-    run(command.arg("convert").arg(model).arg("--outfile").arg(gguf));
+    run(command.arg("convert").arg(model).arg("--outfile").arg(gguf).args(flags))
 }
 
 /// What llama.cpp says after `prompt`: at most `tokens` tokens, greedily, from a memory-mapped file.
