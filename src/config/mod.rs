@@ -2,7 +2,7 @@
 //!
 //! The reference does not read the file itself: it asks transformers' `AutoConfig`, which fills in
 //! defaults, renames keys and rewrites rope settings, and falls back to the bare JSON where that fails.
-//! [`auto`] repeats it. Knows nothing of GGUF or tensors.
+//! `auto` repeats it. Knows nothing of GGUF or tensors.
 
 mod auto;
 mod classes;
