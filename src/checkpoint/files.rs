@@ -57,7 +57,7 @@ pub fn parts(dir: &Path) -> Result<Parts> {
              convert the weights to safetensors first"
         )));
     }
-    Err(Error::invalid(dir, "expected a model directory with model*.safetensors, found no such file"))
+    Err(Error::NoWeights { dir: dir.to_owned() })
 }
 
 /// The files that the index names. Those that are missing are all told at once.
