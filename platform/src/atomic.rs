@@ -6,13 +6,11 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::linkat;
+use crate::sys;
 
 /// A file being written that will replace `path` when it is published. Dropping it instead leaves nothing.
 #[derive(Debug)]
@@ -27,15 +25,16 @@ impl AtomicFile {
     /// Creates an empty file in the directory of `path`, with the mode that any new file would get.
     ///
     /// # Errors
-    /// What the operating system says, for instance that the directory is not writable.
+    /// `InvalidInput` if what is at `path` is not a regular file (or a symbolic link to one, or to nothing);
+    /// what the operating system says, for instance that the directory is not writable.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let (file, temporary) = match open_unnamed(parent(path)) {
-            Ok(file) => (file, None),
-            Err(e) if has_no_unnamed_files(&e) => {
+        check_target(path)?;
+        let (file, temporary) = match sys::open_unnamed(parent(path))? {
+            Some(file) => (file, None),
+            None => {
                 let (file, name) = create_named(path)?;
                 (file, Some(name))
             }
-            Err(e) => return Err(e),
         };
         Ok(Self { file, path: path.to_owned(), temporary })
     }
@@ -49,34 +48,39 @@ impl AtomicFile {
     /// directories. A symbolic link that had the name is replaced itself, not what it points to.
     ///
     /// # Errors
-    /// What the operating system says. Files published before the failure are removed again.
+    /// What the operating system says. Files published before the failure are removed again; those that
+    /// they replaced are gone.
     pub fn publish_all(files: Vec<Self>) -> io::Result<()> {
         files.iter().try_for_each(|f| f.file.sync_all())?;
-        let mut published: Vec<PathBuf> = Vec::with_capacity(files.len());
-        for file in files {
-            let (path, result) = (file.path.clone(), file.publish());
-            if let Err(e) = result {
-                published.iter().for_each(|path| _ = fs::remove_file(path));
-                return Err(e);
-            }
-            published.push(path);
+        let paths: Vec<PathBuf> = files.iter().map(|f| f.path.clone()).collect();
+        let mut published = 0;
+        let result = files
+            .into_iter()
+            .try_for_each(|file| {
+                file.publish()?;
+                published += 1;
+                Ok(())
+            })
+            .and_then(|()| sync_directories(&paths));
+        if result.is_err() {
+            paths.iter().take(published).for_each(|path| _ = fs::remove_file(path));
         }
-        let mut dirs: Vec<&Path> = published.iter().map(|p| parent(p)).collect();
-        dirs.dedup();
-        dirs.into_iter().try_for_each(|dir| File::open(dir)?.sync_all())
+        result
     }
 
     fn publish(mut self) -> io::Result<()> {
+        // Once more: much can have happened since the file was created.
+        check_target(&self.path)?;
         let temporary = match self.temporary.clone() {
             Some(name) => name,
             None => {
-                // An unnamed file can be linked, but not over an existing name: link it beside, then rename.
-                let from = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                let name = with_temporary_name(&self.path, |name| {
-                    let follow = AtFlags::AT_SYMLINK_FOLLOW;
-                    linkat(AT_FDCWD, from.as_str(), AT_FDCWD, name, follow).map_err(io::Error::from)
-                })?
-                .1;
+                match sys::link_unnamed(&self.file, &self.path) {
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                    other => return other,
+                }
+                // Linking never replaces: link it beside, then rename.
+                let link = |name: &Path| sys::link_unnamed(&self.file, name);
+                let ((), name) = with_temporary_name(&self.path, link)?;
                 self.temporary = Some(name.clone());
                 name
             }
@@ -98,23 +102,35 @@ impl Drop for AtomicFile {
 
 /// An unnamed (or already unlinked) file in `dir`, for trying things out.
 pub(crate) fn unnamed_file(dir: &Path) -> io::Result<File> {
-    match open_unnamed(dir) {
-        Err(e) if has_no_unnamed_files(&e) => {
-            let (file, name) = create_named(&dir.join("probe"))?;
-            fs::remove_file(name)?;
-            Ok(file)
-        }
-        other => other,
+    if let Some(file) = sys::open_unnamed(dir)? {
+        return Ok(file);
     }
+    let (file, name) = create_named(&dir.join("probe"))?;
+    fs::remove_file(name)?;
+    Ok(file)
 }
 
-fn open_unnamed(dir: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).mode(0o666).custom_flags(libc::O_TMPFILE).open(dir)
+/// Refuses to replace a directory, or a device: root could, and would lose /dev/null.
+fn check_target(path: &Path) -> io::Result<()> {
+    let problem = match fs::metadata(path) {
+        _ if path.file_name().is_none() => "not the name of a file",
+        Ok(existing) if !existing.is_file() => "exists and is not a regular file",
+        _ => return Ok(()),
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
 }
 
-/// Old kernels take `O_TMPFILE` for an attempt to open the directory for writing.
-fn has_no_unnamed_files(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::ENOENT | libc::EINVAL))
+/// Makes the names in the directories of `paths` durable, where the system lets us.
+fn sync_directories(paths: &[PathBuf]) -> io::Result<()> {
+    let mut dirs: Vec<&Path> = paths.iter().map(|p| parent(p)).collect();
+    dirs.dedup();
+    dirs.into_iter().try_for_each(|dir| match File::open(dir).and_then(|dir| dir.sync_all()) {
+        // One that may be written but not read, or a file system that cannot sync directories. The
+        // files are complete and in place.
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS)) => Ok(()),
+        other => other,
+    })
 }
 
 fn create_named(path: &Path) -> io::Result<(File, PathBuf)> {

@@ -3,13 +3,10 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use nix::errno::Errno;
-
-use crate::FileSystem;
 use crate::atomic::unnamed_file;
+use crate::{FileSystem, sys};
 
 /// Why a range was not cloned.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +34,8 @@ pub enum Refusal {
     NotPermitted,
     /// The source is shorter than one block.
     TooSmall,
+    /// Trying it failed; what the operating system said.
+    Failed(String),
 }
 
 impl fmt::Display for Refusal {
@@ -53,17 +52,10 @@ impl fmt::Display for Refusal {
             Self::Busy => write!(f, "the source is in use as a program or swap file"),
             Self::NotPermitted => write!(f, "sharing blocks of the source is not permitted"),
             Self::TooSmall => write!(f, "the file is shorter than one block"),
+            Self::Failed(error) => write!(f, "trying to share a block failed: {error}"),
         }
     }
 }
-
-nix::ioctl_write_ptr!(
-    /// Wraps `FICLONERANGE` of linux/fs.h.
-    ficlonerange,
-    0x94,
-    13,
-    libc::file_clone_range
-);
 
 /// Makes `len` bytes of `dst` at `dst_offset` share the blocks of `src` at `src_offset`. All three must
 /// be multiples of the file system's block size, and `len` not 0.
@@ -81,53 +73,38 @@ pub fn clone_range(
     if len == 0 {
         return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
     }
-    let range = libc::file_clone_range {
-        src_fd: i64::from(src.as_raw_fd()),
-        src_offset,
-        src_length: len,
-        dest_offset: dst_offset,
-    };
     loop {
-        // SAFETY: both descriptors are open files, and `range` outlives the call, which only reads it.
-        let refusal = match unsafe { ficlonerange(dst.as_raw_fd(), &raw const range) } {
-            Ok(_) => return Ok(()),
-            Err(Errno::EINTR) => continue,
-            Err(Errno::EOPNOTSUPP | Errno::ENOTTY | Errno::ENOSYS) => {
+        let Err(error) = sys::clone_range(src, src_offset, len, dst, dst_offset) else { return Ok(()) };
+        let refusal = match error.raw_os_error() {
+            Some(libc::EINTR) => continue,
+            Some(libc::EOPNOTSUPP | libc::ENOTTY | libc::ENOSYS) => {
                 let name = FileSystem::of_file(dst).map_or_else(|_| "this file system".into(), |fs| fs.name);
                 Refusal::NotSupported(name)
             }
-            Err(Errno::EXDEV) => Refusal::CrossDevice,
-            Err(Errno::EINVAL) => Refusal::Mismatch,
-            Err(Errno::ETXTBSY) => Refusal::Busy,
-            Err(Errno::EPERM) => Refusal::NotPermitted,
-            Err(errno) => return Err(CloneError::Io(errno.into())),
+            Some(libc::EXDEV) => Refusal::CrossDevice,
+            Some(libc::EINVAL) => Refusal::Mismatch,
+            Some(libc::ETXTBSY) => Refusal::Busy,
+            Some(libc::EPERM) => Refusal::NotPermitted,
+            _ => return Err(CloneError::Io(error)),
         };
         return Err(CloneError::CopyInstead(refusal));
     }
 }
 
 /// Finds out whether blocks of `src` can be shared with files in directory `dir`, by sharing its
-/// first block with an unnamed file there.
+/// first block with an unnamed file there: device numbers do not tell (those of Btrfs subvolumes differ).
 ///
 /// # Errors
 /// Why not. A failure to even try counts as a refusal: copying will show what is wrong.
 pub fn can_clone(src: &File, dir: &Path) -> Result<(), Refusal> {
-    let unknown = |_| Refusal::NotPermitted;
-    let fs = FileSystem::of(dir).map_err(unknown)?;
-    if FileSystem::of_file(src).map_err(unknown)?.device != fs.device {
-        // Btrfs subvolumes have devices of their own, yet share blocks: only the attempt tells.
-        let same_kind = FileSystem::of_file(src).is_ok_and(|s| s.name == fs.name && fs.name == "btrfs");
-        if !same_kind {
-            return Err(Refusal::CrossDevice);
-        }
-    }
-    if src.metadata().map_err(unknown)?.len() < fs.block_size {
+    let failed = |e: io::Error| Refusal::Failed(e.to_string());
+    let block_size = FileSystem::of(dir).map_err(failed)?.block_size;
+    if src.metadata().map_err(failed)?.len() < block_size {
         return Err(Refusal::TooSmall);
     }
-    let probe = unnamed_file(dir).map_err(unknown)?;
-    match clone_range(src, 0, fs.block_size, &probe, 0) {
-        Ok(()) => Ok(()),
-        Err(CloneError::CopyInstead(refusal)) => Err(refusal),
-        Err(CloneError::Io(_)) => Err(Refusal::NotPermitted),
-    }
+    let probe = unnamed_file(dir).map_err(failed)?;
+    clone_range(src, 0, block_size, &probe, 0).map_err(|error| match error {
+        CloneError::CopyInstead(refusal) => refusal,
+        CloneError::Io(e) => failed(e),
+    })
 }

@@ -2,9 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 
-use nix::errno::Errno;
+use crate::sys;
 
 /// Bytes of a file by what the extent map says of them. Holes count as neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,39 +14,66 @@ pub struct ExtentUsage {
     pub unique: u64,
 }
 
-/// Extents fetched per call.
-const BATCH: usize = 256;
-
-/// `struct fiemap` of linux/fiemap.h, with room for a batch of extents.
-#[repr(C)]
-struct Fiemap {
-    start: u64,
-    length: u64,
-    flags: u32,
-    mapped_extents: u32,
-    extent_count: u32,
-    reserved: u32,
-    extents: [Extent; BATCH],
+/// A run of bytes of a file that lie together on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where in the file, in bytes.
+    pub logical: u64,
+    /// Where on the disk, in bytes; means nothing but equality to most file systems.
+    pub physical: u64,
+    /// Bytes.
+    pub len: u64,
+    /// `FIEMAP_EXTENT_*` of linux/fiemap.h.
+    pub flags: u32,
 }
 
-/// `struct fiemap_extent` of linux/fiemap.h.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Extent {
-    logical: u64,
-    physical: u64,
-    length: u64,
-    reserved64: [u64; 2],
-    flags: u32,
-    reserved: [u32; 3],
-}
-
-const FIEMAP_FLAG_SYNC: u32 = 1;
 const FIEMAP_EXTENT_LAST: u32 = 1;
 const FIEMAP_EXTENT_SHARED: u32 = 0x2000;
 
-/// `FS_IOC_FIEMAP`, declared by the size of the header alone.
-const FS_IOC_FIEMAP: libc::Ioctl = nix::request_code_readwrite!(b'f', 11, 32);
+impl Extent {
+    /// Whether another file, or another place in this one, refers to these blocks as well.
+    pub fn is_shared(&self) -> bool {
+        self.flags & FIEMAP_EXTENT_SHARED != 0
+    }
+
+    fn end(&self) -> u64 {
+        self.logical.saturating_add(self.len)
+    }
+
+    /// The part of the extent within the file's bytes `from..to`.
+    fn within(self, from: u64, to: u64) -> Self {
+        let logical = self.logical.max(from);
+        let len = self.end().min(to).saturating_sub(logical);
+        Self { logical, len, physical: self.physical.saturating_add(logical - self.logical), ..self }
+    }
+}
+
+/// Writes back what is dirty, then shows every extent of `file` up to its length to `each`, in
+/// order. Answers whether the file system has an extent map at all (tmpfs has none).
+///
+/// # Errors
+/// What the operating system says.
+pub fn for_each_extent(file: &File, mut each: impl FnMut(Extent)) -> io::Result<bool> {
+    let len = file.metadata()?.len();
+    let mut at = 0;
+    while at < len {
+        let batch = match sys::extents(file, at, len - at) {
+            Ok(batch) => batch,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => match e.raw_os_error() {
+                Some(libc::EOPNOTSUPP | libc::ENOTTY | libc::ENOSYS) => return Ok(false),
+                _ => return Err(e),
+            },
+        };
+        let Some(last) = batch.last().copied() else { break };
+        batch.into_iter().map(|e| e.within(at, len)).filter(|e| e.len > 0).for_each(&mut each);
+        if last.flags & FIEMAP_EXTENT_LAST != 0 || last.end() <= at {
+            break;
+        }
+        at = last.end();
+    }
+    Ok(true)
+}
 
 /// Writes back what is dirty, then counts shared and unique bytes of `file` up to its length; none where
 /// the file system has no extent map (tmpfs).
@@ -55,44 +81,10 @@ const FS_IOC_FIEMAP: libc::Ioctl = nix::request_code_readwrite!(b'f', 11, 32);
 /// # Errors
 /// What the operating system says.
 pub fn shared_bytes(file: &File) -> io::Result<Option<ExtentUsage>> {
-    let len = file.metadata()?.len();
     let mut usage = ExtentUsage::default();
-    let mut at = 0;
-    while at < len {
-        let mut map = Box::new(Fiemap {
-            start: at,
-            length: len - at,
-            flags: FIEMAP_FLAG_SYNC,
-            mapped_extents: 0,
-            extent_count: BATCH as u32,
-            reserved: 0,
-            extents: [Extent::default(); BATCH],
-        });
-        // SAFETY: the kernel fills at most `extent_count` entries of `extents`, all of which are there,
-        // and every bit pattern is a valid `Extent`.
-        let result = unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_FIEMAP, &raw mut *map) };
-        match Errno::result(result) {
-            Ok(_) => {}
-            Err(Errno::EOPNOTSUPP | Errno::ENOTTY | Errno::ENOSYS) => return Ok(None),
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno.into()),
-        }
-        let extents = &map.extents[..(map.mapped_extents as usize).min(BATCH)];
-        let Some(last) = extents.last() else { break };
-        for extent in extents {
-            let start = extent.logical.max(at);
-            let end = extent.logical.saturating_add(extent.length).min(len);
-            let bytes = end.saturating_sub(start);
-            match extent.flags & FIEMAP_EXTENT_SHARED {
-                0 => usage.unique += bytes,
-                _ => usage.shared += bytes,
-            }
-        }
-        let next = last.logical.saturating_add(last.length);
-        if last.flags & FIEMAP_EXTENT_LAST != 0 || next <= at {
-            break;
-        }
-        at = next;
-    }
-    Ok(Some(usage))
+    let known = for_each_extent(file, |extent| match extent.is_shared() {
+        true => usage.shared += extent.len,
+        false => usage.unique += extent.len,
+    })?;
+    Ok(known.then_some(usage))
 }

@@ -3,33 +3,41 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::sys::statfs::{self, fstatfs};
 use nix::sys::statvfs::fstatvfs;
 
+use crate::sys;
+
+/// Taken for the block size where the file system names none that can be one: a clone that is
+/// aligned wrongly is refused and becomes a copy.
+const USUAL_BLOCK: u64 = 4096;
+
+/// No block is larger than this many bytes.
+const LARGEST_BLOCK: u64 = 1 << 30;
+
 /// What ggraft needs to know about the file system that a file or directory is on.
+///
+/// There is no device number on purpose: subvolumes of one Btrfs differ in it and do share blocks,
+/// files of one overlay can differ too. Ask [`can_clone`](crate::can_clone).
 #[derive(Clone, Debug)]
 pub struct FileSystem {
-    /// Its kind: "xfs", "btrfs", … or the hexadecimal magic number of one without a name here.
+    /// Its kind, as the subject of a sentence: "xfs", "btrfs", … or "this file system" with the magic
+    /// number of one that has no name here.
     pub name: String,
-    /// Device number, as in `stat`.
-    pub device: u64,
-    /// Unit in bytes that clones must be aligned to. `statfs`'s `f_bsize` is the block size on XFS (which can be
-    /// 1 KiB or 64 KiB) and the sector size on Btrfs; `stat`'s `st_blksize` is only a hint for I/O.
+    /// Unit in bytes that clones must be aligned to; a power of two.
     pub block_size: u64,
     /// Bytes this user may still write.
     pub free_bytes: u64,
 }
 
 impl FileSystem {
-    /// Looks at the file system of `path`.
+    /// Looks at the file system of `path`, which need not be readable.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn of(path: &Path) -> io::Result<Self> {
-        Self::of_file(&File::open(path)?)
+        Self::of_file(&sys::open_to_look(path)?)
     }
 
     /// Looks at the file system of an open file or directory.
@@ -37,29 +45,18 @@ impl FileSystem {
     /// # Errors
     /// What the operating system says.
     pub fn of_file(file: &File) -> io::Result<Self> {
-        let stat = fstatfs(file.as_fd())?;
+        let (name, block_size) = sys::name_and_block_size(file)?;
         let space = fstatvfs(file.as_fd())?;
+        // Both numbers are 32 bits wide on some systems.
+        #[allow(clippy::useless_conversion)]
+        let (blocks, unit) = (u64::from(space.blocks_available()), u64::from(space.fragment_size()));
         Ok(Self {
-            name: name(stat.filesystem_type()),
-            device: file.metadata()?.dev(),
-            block_size: u64::try_from(stat.block_size()).unwrap_or(0).max(512),
-            free_bytes: space.blocks_available().saturating_mul(space.fragment_size()),
+            name,
+            // A FUSE file system says whatever its author liked.
+            block_size: Some(block_size)
+                .filter(|size| size.is_power_of_two() && *size <= LARGEST_BLOCK)
+                .unwrap_or(USUAL_BLOCK),
+            free_bytes: blocks.saturating_mul(unit),
         })
     }
-}
-
-/// The name of a file system's magic number (`man 2 statfs`).
-fn name(magic: statfs::FsType) -> String {
-    let known = match magic {
-        statfs::XFS_SUPER_MAGIC => "xfs",
-        statfs::BTRFS_SUPER_MAGIC => "btrfs",
-        statfs::EXT4_SUPER_MAGIC => "ext4",
-        statfs::TMPFS_MAGIC => "tmpfs",
-        statfs::OVERLAYFS_SUPER_MAGIC => "overlayfs",
-        statfs::NFS_SUPER_MAGIC => "nfs",
-        statfs::FUSE_SUPER_MAGIC => "fuse",
-        statfs::F2FS_SUPER_MAGIC => "f2fs",
-        _ => return format!("this file system ({:#x})", magic.0),
-    };
-    known.into()
 }

@@ -8,12 +8,17 @@ mod extents;
 mod fs;
 mod io;
 mod map;
+#[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "portable.rs")]
+mod sys;
 
 pub mod interrupt;
 
 pub use atomic::AtomicFile;
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
-pub use extents::{ExtentUsage, shared_bytes};
+pub use extents::{Extent, ExtentUsage, for_each_extent, shared_bytes};
 pub use fs::FileSystem;
-pub use io::{read_exact_at, write_all_at};
+pub use io::{
+    advise_sequential, copy_range, drop_cache, preallocate, read_exact_at, start_writeback, write_all_at,
+};
 pub use map::map_prefix;

@@ -1,31 +1,23 @@
-//! Clones, extent maps and atomic files on real file systems.
+//! Clones, extent maps and facts on real file systems (see common/mod.rs).
 //!
 //! Directories come from `GGRAFT_TEST_*` (see scripts/with-test-filesystems.sh). A test whose file system is not
 //! there says so and passes, or fails if `GGRAFT_REQUIRE_FS` is set.
 
+#![cfg(all(target_os = "linux", not(feature = "portable")))]
+
+mod common;
+
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use common::directory;
 use ggraft_platform::{
-    AtomicFile, CloneError, ExtentUsage, FileSystem, Refusal, can_clone, clone_range, shared_bytes,
-    write_all_at,
+    CloneError, Extent, ExtentUsage, FileSystem, Refusal, can_clone, clone_range, copy_range,
+    for_each_extent, preallocate, read_exact_at, shared_bytes, write_all_at,
 };
-
-/// A fresh directory on the file system that `variable` names.
-fn directory(variable: &str) -> Option<tempfile::TempDir> {
-    match std::env::var_os(variable) {
-        Some(dir) => Some(tempfile::tempdir_in(dir).unwrap()),
-        None => {
-            assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "{variable} is not set");
-            // Straight to the descriptor: the test harness captures what `eprintln!` prints.
-            _ = writeln!(std::io::stderr(), "SKIPPED: {variable} is not set");
-            None
-        }
-    }
-}
 
 fn file_of(dir: &Path, name: &str, len: usize) -> File {
     let path = dir.join(name);
@@ -34,6 +26,24 @@ fn file_of(dir: &Path, name: &str, len: usize) -> File {
     let file = File::options().read(true).write(true).open(path).unwrap();
     file.sync_all().unwrap();
     file
+}
+
+fn bytes_at(file: &File, offset: u64, len: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len as usize];
+    read_exact_at(file, &mut bytes, offset).unwrap();
+    bytes
+}
+
+fn extents(file: &File) -> Vec<Extent> {
+    let mut extents = Vec::new();
+    assert!(for_each_extent(file, |extent| extents.push(extent)).unwrap());
+    extents
+}
+
+/// Where byte `at` of a file is on the disk, and whether it is shared.
+fn place(extents: &[Extent], at: u64) -> Option<(u64, bool)> {
+    let extent = extents.iter().find(|e| (e.logical..e.logical + e.len).contains(&at))?;
+    Some((extent.physical + (at - extent.logical), extent.is_shared()))
 }
 
 #[test]
@@ -47,21 +57,44 @@ fn clones_share_blocks() {
         target.set_len(1 << 20).unwrap();
         assert_eq!(FileSystem::of(dir.path()).unwrap().block_size, block, "{variable}");
         assert_eq!(can_clone(&source, dir.path()), Ok(()), "{variable}");
+        // XFS frees the blocks of an unlinked file a moment later.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while shared_bytes(&source).unwrap().unwrap().shared > 0 {
+            assert!(Instant::now() < deadline, "{variable}: the probe is still there");
+            sleep(Duration::from_millis(20));
+        }
+
         clone_range(&source, 4 * block, 128 * block, &target, 8 * block).unwrap();
         let expected = ExtentUsage { shared: 128 * block, unique: 0 };
         assert_eq!(shared_bytes(&target).unwrap(), Some(expected), "{variable}");
+        let (from, to) = (extents(&source), extents(&target));
+        for n in [0, 1, 127] {
+            let (from, to) = (place(&from, (4 + n) * block), place(&to, (8 + n) * block));
+            assert!(from.is_some_and(|(_, shared)| shared), "{variable}: {from:?}");
+            assert_eq!(from, to, "{variable}: block {n} is the same on the disk");
+        }
+        assert_eq!(place(&to, 7 * block), None, "{variable}: a hole before");
+        assert_eq!(place(&to, 136 * block), None, "{variable}: a hole behind");
+        assert_eq!(bytes_at(&target, 8 * block, 128 * block), bytes_at(&source, 4 * block, 128 * block));
+
         write_all_at(&target, &[7; 100], 8 * block + 10).unwrap();
         let expected = ExtentUsage { shared: 127 * block, unique: block };
         assert_eq!(shared_bytes(&target).unwrap(), Some(expected), "{variable}: writing unshares one block");
     }
 }
 
+/// The block is the finest unit that works: half of it is refused.
 #[test]
 fn misaligned_clones_ask_for_a_copy() {
-    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS"] {
+    for (variable, block) in
+        [("GGRAFT_TEST_XFS", 4096), ("GGRAFT_TEST_XFS_1K", 1024), ("GGRAFT_TEST_BTRFS", 4096)]
+    {
         let Some(dir) = directory(variable) else { continue };
         let (source, target) = (file_of(dir.path(), "source", 65536), file_of(dir.path(), "target", 65536));
-        for (from, len, to) in [(1, 4096, 0), (0, 4096, 32), (0, 100, 0)] {
+        clone_range(&source, block, block, &target, 3 * block).unwrap();
+        for (from, len, to) in
+            [(1, block, 0), (0, block, 32), (0, 100, 0), (block / 2, block, 0), (0, block, block / 2)]
+        {
             let result = clone_range(&source, from, len, &target, to);
             assert!(
                 matches!(result, Err(CloneError::CopyInstead(Refusal::Mismatch))),
@@ -71,6 +104,11 @@ fn misaligned_clones_ask_for_a_copy() {
         assert!(
             matches!(clone_range(&source, 0, 0, &target, 0), Err(CloneError::Io(_))),
             "length 0 means all"
+        );
+        let read_only = File::open(dir.path().join("target")).unwrap();
+        assert!(
+            matches!(clone_range(&source, 0, block, &read_only, 0), Err(CloneError::Io(_))),
+            "a mistake of the caller is not a reason to copy"
         );
     }
 }
@@ -84,17 +122,40 @@ fn refusals_say_why() {
         let source = file_of(dir.path(), "source", 65536);
         assert_eq!(can_clone(&source, dir.path()), Err(Refusal::NotSupported(name.into())));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the probe leaves nothing behind");
+        let target = file_of(dir.path(), "target", 65536);
+        let result = clone_range(&source, 0, 4096, &target, 0);
+        assert!(matches!(result, Err(CloneError::CopyInstead(Refusal::NotSupported(_)))), "{result:?}");
     }
-    let (Some(xfs), Some(btrfs)) = (directory("GGRAFT_TEST_XFS"), directory("GGRAFT_TEST_BTRFS")) else {
+    let (Some(xfs), Some(btrfs), Some(tmpfs)) =
+        (directory("GGRAFT_TEST_XFS"), directory("GGRAFT_TEST_BTRFS"), directory("GGRAFT_TEST_TMPFS"))
+    else {
         return;
     };
     let source = file_of(xfs.path(), "source", 65536);
     assert_eq!(can_clone(&source, btrfs.path()), Err(Refusal::CrossDevice));
+    assert_eq!(can_clone(&source, tmpfs.path()), Err(Refusal::CrossDevice));
     let target = file_of(btrfs.path(), "target", 65536);
     let result = clone_range(&source, 0, 4096, &target, 0);
     assert!(matches!(result, Err(CloneError::CopyInstead(Refusal::CrossDevice))), "{result:?}");
     let tiny = file_of(xfs.path(), "tiny", 100);
     assert_eq!(can_clone(&tiny, xfs.path()), Err(Refusal::TooSmall));
+    let nowhere = can_clone(&source, &xfs.path().join("nowhere"));
+    assert!(matches!(nowhere, Err(Refusal::Failed(_))), "{nowhere:?}");
+}
+
+#[test]
+fn subvolumes_share_with_each_other() {
+    let Some(dir) = directory("GGRAFT_TEST_BTRFS") else { return };
+    let volume = dir.path().join("volume");
+    let btrfs = |what: &str| {
+        let status =
+            Command::new("btrfs").args(["--quiet", "subvolume", what]).arg(&volume).status().unwrap();
+        assert!(status.success());
+    };
+    btrfs("create");
+    let source = file_of(dir.path(), "source", 65536);
+    assert_eq!(can_clone(&source, &volume), Ok(()));
+    btrfs("delete");
 }
 
 #[test]
@@ -114,62 +175,95 @@ fn tmpfs_has_no_extent_map() {
     assert_eq!(shared_bytes(&file_of(dir.path(), "file", 4096)).unwrap(), None);
 }
 
-/// Every kind of file system there is, and wherever temporary files go.
-fn everywhere() -> Vec<tempfile::TempDir> {
-    let variables = ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS", "GGRAFT_TEST_EXT4", "GGRAFT_TEST_TMPFS"];
-    variables.iter().filter_map(|v| directory(v)).chain([tempfile::tempdir().unwrap()]).collect()
-}
-
-fn names(dir: &Path) -> Vec<PathBuf> {
-    let mut names: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into()).collect();
-    names.sort();
-    names
-}
-
+/// More extents than one call returns, and a length that is not a multiple of the block.
 #[test]
-fn atomic_files_appear_complete_or_not_at_all() {
-    for dir in everywhere() {
-        let dir = dir.path();
-        let path = dir.join("out.gguf");
-        let file = AtomicFile::create(&path).unwrap();
-        write_all_at(file.file(), b"half", 0).unwrap();
-        assert!(!path.exists());
-        drop(file);
-        assert!(names(dir).is_empty());
-
-        fs::write(&path, "old").unwrap();
-        let file = AtomicFile::create(&path).unwrap();
-        write_all_at(file.file(), b"new", 0).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        AtomicFile::publish_all(vec![file]).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(names(dir), [Path::new("out.gguf")]);
-
-        File::create(dir.join("plain")).unwrap();
-        let mode = |name: &str| fs::metadata(dir.join(name)).unwrap().permissions().mode();
-        assert_eq!(mode("out.gguf"), mode("plain"), "the mode is that of any new file");
+fn extent_maps_of_any_length_add_up() {
+    const BLOCK: u64 = 4096;
+    const COUNT: u64 = 700;
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS"] {
+        let Some(dir) = directory(variable) else { continue };
+        let (source, target) = (file_of(dir.path(), "source", 65536), file_of(dir.path(), "target", 0));
+        let len = 2 * COUNT * BLOCK - 96;
+        target.set_len(len).unwrap();
+        // Every other block, and always the same one, so that no two extents merge.
+        for n in 0..COUNT {
+            clone_range(&source, 0, BLOCK, &target, 2 * n * BLOCK).unwrap();
+        }
+        write_all_at(&target, &[1; 4000], len - 4000).unwrap();
+        let extents = extents(&target);
+        assert_eq!(extents.len() as u64, COUNT + 1, "{variable}");
+        assert!(extents.is_sorted_by_key(|e| e.logical), "{variable}");
+        assert_eq!(extents.last().map(|e| e.logical + e.len), Some(len), "{variable}: not past the end");
+        let expected = ExtentUsage { shared: COUNT * BLOCK, unique: 4000 };
+        assert_eq!(shared_bytes(&target).unwrap(), Some(expected), "{variable}");
     }
 }
 
 #[test]
-fn a_set_that_cannot_be_published_whole_is_not_published() {
-    for dir in everywhere() {
-        let dir = dir.path();
-        fs::create_dir_all(dir.join("b/not-empty")).unwrap();
-        let files = ["a", "b"].map(|name| AtomicFile::create(&dir.join(name)).unwrap());
-        assert!(AtomicFile::publish_all(files.into()).is_err(), "b is a directory");
-        assert_eq!(names(dir), [Path::new("b")]);
+fn aligned_copies_share_silently() {
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS"] {
+        let Some(dir) = directory(variable) else { continue };
+        let source = file_of(dir.path(), "source", 1 << 20);
+        for (offset, shared) in [(0, 65536), (32, 0)] {
+            let target = file_of(dir.path(), "target", 0);
+            copy_range(&source, offset, 65536, &target, 0, &mut [0; 4096]).unwrap();
+            assert_eq!(bytes_at(&target, 0, 65536), bytes_at(&source, offset, 65536), "{variable}");
+            assert_eq!(shared_bytes(&target).unwrap().unwrap().shared, shared, "{variable}: from {offset}");
+        }
     }
 }
 
 #[test]
-fn a_symbolic_link_is_replaced_not_followed() {
-    for dir in everywhere() {
-        let dir = dir.path();
-        fs::write(dir.join("precious"), "keep").unwrap();
-        std::os::unix::fs::symlink("precious", dir.join("out")).unwrap();
-        AtomicFile::publish_all(vec![AtomicFile::create(&dir.join("out")).unwrap()]).unwrap();
-        assert_eq!(fs::read(dir.join("precious")).unwrap(), b"keep");
-        assert_eq!(fs::symlink_metadata(dir.join("out")).unwrap().size(), 0);
+fn copies_cross_file_systems() {
+    let (Some(xfs), Some(tmpfs)) = (directory("GGRAFT_TEST_XFS"), directory("GGRAFT_TEST_TMPFS")) else {
+        return;
+    };
+    let source = file_of(xfs.path(), "source", 1 << 20);
+    let target = file_of(tmpfs.path(), "target", 0);
+    copy_range(&source, 5, 500_000, &target, 77, &mut [0; 4096]).unwrap();
+    assert_eq!(bytes_at(&target, 77, 500_000), bytes_at(&source, 5, 500_000));
+}
+
+#[test]
+fn reserved_space_is_taken_at_once() {
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS", "GGRAFT_TEST_EXT4", "GGRAFT_TEST_TMPFS"] {
+        use std::os::unix::fs::MetadataExt;
+        let Some(dir) = directory(variable) else { continue };
+        let file = file_of(dir.path(), "file", 0);
+        file.set_len(8 << 20).unwrap();
+        preallocate(&file, 1 << 20, 2 << 20).unwrap();
+        file.sync_all().unwrap();
+        let metadata = file.metadata().unwrap();
+        assert_eq!(metadata.len(), 8 << 20, "{variable}");
+        assert!((2 << 20..3 << 20).contains(&(metadata.blocks() * 512)), "{variable}: {}", metadata.blocks());
+        assert_eq!(bytes_at(&file, 1 << 20, 4096), [0; 4096], "{variable}");
+        let error = preallocate(&file, 0, 1 << 50).unwrap_err();
+        let too_much = [std::io::ErrorKind::StorageFull, std::io::ErrorKind::FileTooLarge];
+        assert!(too_much.contains(&error.kind()), "{variable}: {error}");
     }
+}
+
+/// `df` is the witness.
+#[test]
+fn facts_are_those_of_df() {
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS", "GGRAFT_TEST_EXT4", "GGRAFT_TEST_TMPFS"] {
+        let Some(dir) = directory(variable) else { continue };
+        let output =
+            Command::new("df").args(["-B1", "--output=fstype,avail"]).arg(dir.path()).output().unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let mut words = output.lines().nth(1).unwrap().split_whitespace();
+        let facts = FileSystem::of(dir.path()).unwrap();
+        assert_eq!(words.next(), Some(facts.name.as_str()));
+        let free: u64 = words.next().unwrap().parse().unwrap();
+        // Other tests write meanwhile.
+        assert!(facts.free_bytes.abs_diff(free) < 64 << 20, "{variable}: {facts:?}, df says {free}");
+    }
+}
+
+#[test]
+fn looking_at_a_pipe_does_not_wait_for_a_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(FileSystem::of(&pipe).unwrap().name, FileSystem::of(dir.path()).unwrap().name);
 }

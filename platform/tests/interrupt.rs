@@ -1,0 +1,62 @@
+//! Signals, sent to a child process.
+
+mod common;
+
+use std::os::unix::process::ExitStatusExt;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::{Running, child_argument, expect_line, start_child};
+use ggraft_platform::interrupt;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// What the child does: says "ready", says "stopped" once it is interrupted, and waits to be killed.
+#[test]
+#[ignore = "run by the other tests in a process of its own"]
+fn child() {
+    if child_argument().is_none() {
+        return;
+    }
+    interrupt::install().unwrap();
+    interrupt::install().unwrap();
+    assert!(!interrupt::interrupted());
+    eprintln!("ready");
+    let end = Instant::now() + Duration::from_secs(30);
+    while !interrupt::interrupted() && Instant::now() < end {
+        sleep(Duration::from_millis(2));
+    }
+    eprintln!("stopped");
+    sleep(Duration::from_secs(30));
+}
+
+fn send(child: &Running, signal: Signal) {
+    kill(Pid::from_raw(child.0.id() as i32), signal).unwrap();
+}
+
+#[test]
+fn the_first_signal_sets_the_flag_and_the_second_kills() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let (mut child, said) = start_child(&["env"], "child", "".as_ref());
+        expect_line(&said, "ready");
+        send(&child, signal);
+        expect_line(&said, "stopped");
+        assert!(child.0.try_wait().unwrap().is_none(), "{signal}: alive after the first");
+        send(&child, signal);
+        assert_eq!(child.0.wait().unwrap().signal(), Some(signal as i32));
+    }
+}
+
+#[test]
+fn a_hangup_ignored_by_nohup_stays_ignored() {
+    // The redirection keeps nohup from talking about its own.
+    let wrapper = ["sh", "-c", r#"exec nohup "$@" </dev/null"#, "sh"];
+    let (mut child, said) = start_child(&wrapper, "child", "".as_ref());
+    expect_line(&said, "ready");
+    send(&child, Signal::SIGHUP);
+    let answer = said.recv_timeout(Duration::from_millis(300));
+    assert!(answer.is_err(), "the hangup was noticed: {answer:?}");
+    send(&child, Signal::SIGTERM);
+    expect_line(&said, "stopped");
+    assert!(child.0.try_wait().unwrap().is_none(), "the hangup did not count as the first signal");
+}
