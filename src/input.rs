@@ -5,18 +5,33 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, FileType};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
 /// Opens `path`, through symlinks, if it leads to a regular file.
 ///
-/// The type is looked at first: opening a FIFO would block until somebody writes to it.
-///
 /// # Errors
 /// [`Error::Invalid`] for directories, FIFOs, devices, sockets and symlinks that lead nowhere.
 pub fn open_regular(path: &Path) -> Result<File> {
+    check_regular(path)?;
+    File::open(path).map_err(|error| Error::io("cannot open", path, error))
+}
+
+/// Whether there is a file at `path`. What is there and cannot be read is not taken for absent.
+///
+/// # Errors
+/// As [`open_regular`].
+pub fn exists(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        _ => check_regular(path).map(|()| true),
+    }
+}
+
+/// Looks at the type before anything is opened: opening a FIFO would block until somebody writes to it.
+fn check_regular(path: &Path) -> Result<()> {
     let kind = fs::metadata(path).map_err(|error| match fs::read_link(path) {
         Ok(target) => Error::invalid(
             path,
@@ -28,7 +43,7 @@ pub fn open_regular(path: &Path) -> Result<File> {
         let found = describe(kind.file_type());
         return Err(Error::invalid(path, format!("expected a regular file, found {found}")));
     }
-    File::open(path).map_err(|error| Error::io("cannot open", path, error))
+    Ok(())
 }
 
 /// Reads all of `path`, which must be a regular file of at most `limit` bytes.

@@ -5,12 +5,16 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+use crate::input::quoted;
 use crate::tensor::{OutputTensor, TensorExpr};
 
 use super::experts::Experts;
 use super::spelling::Spelling;
 use super::tensors::ggml_type;
 use super::{FileType, Input};
+
+/// `GGML_MAX_DIMS`.
+const MOST_DIMENSIONS: usize = 4;
 
 /// A tensor on its way from the checkpoint to the GGUF.
 pub(super) struct Tensor {
@@ -52,10 +56,9 @@ impl Builder {
     /// If the architecture has no such tensor, or has it already.
     pub(super) fn add(&mut self, tensor: Tensor) -> Result<()> {
         let Some(name) = self.spelling.resolve(&tensor.name) else {
-            return Err(Error::Unsupported(format!(
-                "{}: cannot map tensor \"{}\" to a tensor of architecture {}",
-                self.dir.display(),
-                tensor.name,
+            return Err(self.unsupported(format!(
+                "tensor {} is none that architecture {} has; does config.json name the right one?",
+                quoted(&tensor.name),
                 self.arch
             )));
         };
@@ -65,10 +68,20 @@ impl Builder {
     /// Adds a tensor under GGUF name `name`.
     ///
     /// # Errors
-    /// If there is one of that name already.
+    /// If there is one of that name already, or no GGUF reader would take the shape.
     pub(super) fn add_as(&mut self, name: String, block: Option<u64>, expr: TensorExpr) -> Result<()> {
         if !self.names.insert(name.clone()) {
             return Err(self.invalid(format!("two tensors would both become {name}")));
+        }
+        let shape = expr.shape();
+        if shape.contains(&0) {
+            return Err(self.invalid(format!("{name} would have no elements, its shape is {shape:?}")));
+        }
+        if shape.len() > MOST_DIMENSIONS {
+            return Err(self.unsupported(format!(
+                "{name} would have {} dimensions, GGUF tensors have at most {MOST_DIMENSIONS}",
+                shape.len()
+            )));
         }
         let ggml_type = ggml_type(&name, block, expr.shape().len(), self.ftype);
         self.tensors.push(OutputTensor { name, expr, ggml_type });
@@ -78,6 +91,10 @@ impl Builder {
     /// An error about the checkpoint.
     pub(super) fn invalid(&self, problem: impl Into<String>) -> Error {
         Error::invalid(&self.dir, problem)
+    }
+
+    fn unsupported(&self, problem: String) -> Error {
+        Error::Unsupported(format!("{}: {problem}", self.dir.display()))
     }
 
     /// The tensors in order.

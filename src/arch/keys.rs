@@ -1,8 +1,9 @@
 //! Key-values that all text models share (`TextModel.set_gguf_parameters` of the reference).
 
 use crate::config::{Config, Counts};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gguf::Value;
+use crate::input::quoted;
 
 use super::{Input, Keys};
 
@@ -148,7 +149,9 @@ fn experts(config: &Config, keys: &mut Keys) -> Result<()> {
             "softmax" => 1,
             "sigmoid" => 2,
             "sqrtsoftplus" => 4,
-            other => return Err(Error::Unsupported(format!("unknown expert gating function \"{other}\""))),
+            other => {
+                return Err(config.unsupported(format!("unknown expert gating function {}", quoted(other))));
+            }
         };
         keys.u32("expert_gating_func", Some(number));
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::config::{read_json, truthy};
 use crate::error::{Error, Result};
+use crate::input;
 
 use super::{Input, Keys};
 
@@ -22,7 +23,7 @@ const LAST: u32 = 3;
 pub(super) fn pooling_type(input: &Input, keys: &mut Keys) -> Result<()> {
     let dir = &input.checkpoint.dir;
     let modules = dir.join("modules.json");
-    if !modules.is_file() {
+    if !input::exists(&modules)? {
         return Ok(());
     }
     let list = read_json(&modules)?;

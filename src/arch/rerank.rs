@@ -1,13 +1,12 @@
 //! Qwen 3 rerankers: language models that judge a document with "yes" or "no". GGUF keeps only those two
 //! rows of the output matrix, as a classifier (`Qwen3Model` of the reference).
 
-use std::io::Read;
-
 use serde_json::Value as Json;
 
 use crate::config::{read_json, truthy};
 use crate::error::{Error, Result};
 use crate::gguf::Value;
+use crate::input;
 use crate::tensor::TensorExpr;
 
 use super::builder::{Builder, Tensor};
@@ -41,12 +40,8 @@ pub(super) fn is_reranker(input: &Input) -> Result<bool> {
     let named = |text: &str, before: &str| {
         ["qwen3-reranker", "qwen3-vl-reranker"].iter().any(|model| text.contains(&format!("{before}{model}")))
     };
-    let mut card = Vec::new();
     let path = dir.join("README.md");
-    if path.exists() {
-        let file = std::fs::File::open(&path).map_err(|e| Error::io("cannot read", &path, e))?;
-        file.take(LARGEST_CARD).read_to_end(&mut card).map_err(|e| Error::io("cannot read", &path, e))?;
-    }
+    let card = if input::exists(&path)? { input::read_limited(&path, LARGEST_CARD)? } else { Vec::new() };
     let hints = [&name, text("_name_or_path"), text("model_type"), origin];
     Ok(named(&String::from_utf8_lossy(&card).to_lowercase(), "# ")
         || hints.iter().any(|hint| named(&hint.to_lowercase(), ""))

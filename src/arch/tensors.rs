@@ -5,8 +5,10 @@ use indexmap::IndexMap;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
+use crate::convert;
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
+use crate::input::{self, quoted};
 use crate::tensor::TensorExpr;
 
 use super::builder::Tensor;
@@ -102,14 +104,18 @@ pub(super) fn load(checkpoint: &Checkpoint, name: String, index: usize) -> Resul
     let Some(source) = checkpoint.tensors.get(index) else {
         return Err(Error::Internal(format!("no tensor {index}")));
     };
-    if matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64) {
+    let is_buffer = BUFFERS.iter().any(|suffix| name.ends_with(suffix));
+    // The reference trips over unsigned integers even in what it does not convert.
+    let unsigned = matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64);
+    if unsigned || !is_buffer && !convert::supports(source.dtype) {
         return Err(Error::Unsupported(format!(
-            "tensor {}: elements of type {} cannot be converted",
-            source.name,
+            "{}: tensor {} is stored as {}, which ggraft cannot convert; it reads F32, F16 and BF16",
+            checkpoint.files.get(source.file).map_or(&checkpoint.dir, |file| &file.path).display(),
+            quoted(&source.name),
             source.dtype.name()
         )));
     }
-    if BUFFERS.iter().any(|suffix| name.ends_with(suffix)) {
+    if is_buffer {
         return Ok(None);
     }
     let block = name.split('.').find(|part| is_decimal(part)).and_then(|part| part.parse().ok());
@@ -171,7 +177,7 @@ pub(super) fn refuse_quantized(checkpoint: &Checkpoint, config: &Config) -> Resu
         }
     }
     let modelopt = checkpoint.dir.join("hf_quant_config.json");
-    if modelopt.is_file() {
+    if input::exists(&modelopt)? {
         let problem = "the weights are quantized; convert the original checkpoint instead";
         return Err(Error::Unsupported(format!("{}: {problem}", modelopt.display())));
     }

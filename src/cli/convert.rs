@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use ggraft_platform::interrupt;
 
+use super::messages::start_logging;
 use super::progress::Progress;
-use super::{report, start_logging, stdout_error};
+use super::{report, stdout_error};
 use crate::arch::{self, OutType};
 use crate::conversion::{Conversion, Options, Reflink};
 use crate::error::{Error, Result};

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use ggraft_platform::FileSystem;
 
-use super::{start_logging, stdout_error};
+use super::messages::start_logging;
+use super::stdout_error;
 use crate::error::Result;
 use crate::inspect;
 

@@ -2,6 +2,7 @@
 
 mod convert;
 mod inspect;
+mod messages;
 mod progress;
 mod report;
 
@@ -50,7 +51,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("ggraft: {e}");
+            messages::say(format_args!("ggraft: {e}"));
             ExitCode::from(e.exit_code())
         }
     }
@@ -65,20 +66,4 @@ fn is_broken_pipe(error: &Error) -> bool {
 /// An [`Error::Io`] about standard output.
 fn stdout_error(source: std::io::Error) -> Error {
     Error::io("cannot write to", "standard output", source)
-}
-
-/// Logs warnings, or everything with `verbose`, to standard error.
-fn start_logging(verbose: bool, quiet: bool) {
-    let level = match (verbose, quiet) {
-        (true, _) => tracing::Level::DEBUG,
-        (false, false) => tracing::Level::WARN,
-        (false, true) => tracing::Level::ERROR,
-    };
-    // A second call (in tests) finds logging set up already.
-    _ = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .try_init();
 }

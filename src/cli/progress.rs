@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
+use super::messages::say;
+
 /// Short conversions stay silent in logs; long ones say that they live.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -35,7 +37,7 @@ impl Progress {
         if self.lines && self.last_line.get().elapsed() >= LINE_INTERVAL {
             self.last_line.set(Instant::now());
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            eprintln!("written {} of {}", DecimalBytes(done), DecimalBytes(total));
+            say(format_args!("written {} of {}", DecimalBytes(done), DecimalBytes(total)));
         }
     }
 

@@ -122,16 +122,18 @@ impl Config {
     /// [`Error::Unsupported`] naming the model type.
     pub fn require_known_class(&self) -> Result<()> {
         self.unknown_class.as_ref().map_or(Ok(()), |model_type| {
-            Err(Error::Unsupported(format!(
-                "{}: model_type \"{model_type}\" is not supported yet",
-                self.path.display()
-            )))
+            Err(self.unsupported(format!("model_type \"{model_type}\" is not supported yet")))
         })
     }
 
     /// An error about this file.
     pub fn invalid(&self, problem: impl Into<String>) -> Error {
         Error::invalid(&self.path, problem)
+    }
+
+    /// An error about something in this file that cannot be converted.
+    pub fn unsupported(&self, problem: impl std::fmt::Display) -> Error {
+        Error::Unsupported(format!("{}: {problem}", self.path.display()))
     }
 
     /// The first of `keys` that is there, unless its value is null. A null hides later keys.
@@ -273,7 +275,7 @@ pub enum Counts {
 /// If it is missing, cannot be read, is not JSON, or is too large for what it should hold.
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
     const LARGEST: u64 = 1 << 26;
-    if !path.exists() {
+    if !input::exists(path)? {
         return Err(Error::invalid(path, "no such file; is this the directory of a Hugging Face model?"));
     }
     let text = input::read_limited(path, LARGEST)?;

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::input::read_limited;
+use crate::input::{exists, read_limited};
 
 mod card;
 mod filename;
@@ -251,7 +251,7 @@ fn dir_name(dir: &Path) -> &OsStr {
 
 /// The text of a file of at most `max_len` bytes; `None` if there is none at `path`.
 fn read_text(path: &Path, max_len: u64) -> Result<Option<String>> {
-    if !path.is_file() {
+    if !exists(path)? {
         return Ok(None);
     }
     let bytes = read_limited(path, max_len)?;

@@ -34,7 +34,7 @@ impl TokenizerFiles {
     pub fn read(dir: &Path) -> Result<Self> {
         let (mut tokenizer, mut mentions_byte_level) = (None, false);
         let path = dir.join("tokenizer.json");
-        if path.is_file() {
+        if input::exists(&path)? {
             let bytes = input::read_limited(&path, LARGEST)?;
             let name: &[u8] = b"\"ByteLevel\"";
             mentions_byte_level = bytes.windows(name.len()).any(|w| w == name);
@@ -55,7 +55,7 @@ impl TokenizerFiles {
 /// # Errors
 /// If it cannot be read, is too large, or is something else.
 pub fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
-    match path.is_file() {
+    match input::exists(path)? {
         true => parse(path, &input::read_limited(path, LARGEST)?).map(Some),
         false => Ok(None),
     }
@@ -94,7 +94,7 @@ pub fn chat_template(dir: &Path, config: &Map<String, Value>) -> Result<Option<V
 
 fn template_files(dir: &Path) -> Result<Option<Value>> {
     let (jinja, json) = (dir.join("chat_template.jinja"), dir.join("chat_template.json"));
-    if jinja.is_file() {
+    if input::exists(&jinja)? {
         let default = text(&jinja)?;
         let mut more: Vec<PathBuf> = fs::read_dir(dir.join("additional_chat_templates"))
             .map(|entries| entries.flatten().map(|e| e.path()).collect())
@@ -122,7 +122,7 @@ fn template_files(dir: &Path) -> Result<Option<Value>> {
 /// If it cannot be read.
 pub fn merges_txt(dir: &Path) -> Result<Vec<String>> {
     let path = dir.join("merges.txt");
-    if !path.is_file() {
+    if !input::exists(&path)? {
         return Ok(Vec::new());
     }
     let text = text(&path)?;

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value as Kv};
+use crate::input;
 use files::TokenizerFiles;
 use special::{KINDS, SpecialVocab};
 
@@ -41,7 +42,7 @@ enum TokenType {
 /// If there is no vocabulary, or none that can be written.
 pub fn add_llama(kv: &mut KeyValues, dir: &Path, config: &Map<String, Value>) -> Result<()> {
     let files = TokenizerFiles::read(dir)?;
-    if dir.join("tekken.json").is_file() && files.tokenizer.is_none() {
+    if files.tokenizer.is_none() && input::exists(&dir.join("tekken.json"))? {
         return Err(Error::Unsupported(format!(
             "{}: tekken tokenizers are not supported yet; a tokenizer.json of the same model is",
             dir.join("tekken.json").display()

@@ -6,13 +6,11 @@
 mod charsmap;
 mod model;
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 /// The largest `tokenizer.model` read, in bytes: a piece of two bytes takes forty in memory.
 /// Gemma's, of 256k pieces, has 4 MB.
@@ -176,24 +174,12 @@ fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
     }
 }
 
-/// The bytes of `path`, or `None` if it is no regular file (after following links).
+/// The bytes of `path`, or `None` if there is no such file.
 fn read_if_file(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Ok(None),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(Error::io("cannot read", path, error)),
+    match input::exists(path)? {
+        true => input::read_limited(path, cap).map(Some),
+        false => Ok(None),
     }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(cap + 1).read_to_end(&mut bytes))
-        .map_err(|error| Error::io("cannot read", path, error))?;
-    if bytes.len() as u64 > cap {
-        return Err(Error::invalid(path, format!("larger than {} MiB, which no tokenizer is", cap >> 20)));
-    }
-    Ok(Some(bytes))
 }
 
 #[cfg(test)]

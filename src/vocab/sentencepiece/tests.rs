@@ -205,7 +205,7 @@ fn refuses_files_beyond_the_caps() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokenizer.model");
     fs::File::create(&path).unwrap().set_len(super::MODEL_CAP + 1).unwrap();
-    assert_refused(load(dir.path(), None).map(Option::unwrap), "tokenizer.model", "larger than 32 MiB");
+    assert_refused(load(dir.path(), None).map(Option::unwrap), "tokenizer.model", "at most 33554432 bytes");
     fs::write(&path, model(BPE, false).encode_to_vec()).unwrap();
     for size in [super::VOCAB_CAP + 1, u64::MAX] {
         assert_refused(load(dir.path(), Some(size)).map(Option::unwrap), "config.json", "vocab_size is");
