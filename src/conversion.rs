@@ -1,7 +1,6 @@
 //! One conversion from start to finish: the stages in order, each handing plain data to the next.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -150,26 +149,8 @@ impl Conversion {
     /// # Errors
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
-        self.check_space()?;
+        write::check_space(&self.plan)?;
         write::write(&self.plan, self.reflink == Reflink::Always, progress)
-    }
-
-    /// Compares what must be written (shared bytes take no space) with what is free.
-    fn check_space(&self) -> Result<()> {
-        let Some(first) = self.plan.outputs.first() else { return Ok(()) };
-        let dir = parent(&first.path);
-        let bytes = self.expected().bytes;
-        let needed = bytes.total - bytes.cloned;
-        let free = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.free_bytes;
-        if needed > free {
-            let problem = format!("needs {needed} bytes, the file system has {free} free");
-            return Err(Error::io(
-                "too little space in",
-                dir,
-                io::Error::new(io::ErrorKind::StorageFull, problem),
-            ));
-        }
-        Ok(())
     }
 
     fn nothing_shared(&self) -> String {

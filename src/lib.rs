@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod align;
 pub mod arch;
 pub mod checkpoint;
 pub mod cli;

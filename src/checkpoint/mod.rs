@@ -15,7 +15,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::{listed, quoted};
 use index::Index;
-pub(crate) use safetensors::{SafetensorsFile, read as read_file};
+pub(crate) use safetensors::{HEADER_MAX, SafetensorsFile, read as read_file};
 
 /// A model directory, indexed: every tensor with its dtype, shape, file and byte range.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,6 @@
 //! The command line: arguments in, library calls, words and exit codes out.
 
+mod align;
 mod convert;
 mod inspect;
 mod messages;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Convert a model directory to GGUF.
     Convert(Box<convert::Args>),
+    /// Rewrite a checkpoint once, so that every conversion of it shares nearly everything.
+    Align(align::Args),
     /// Show what a GGUF file or a checkpoint holds: key-values, tensors, offsets, phases.
     Inspect(inspect::Args),
 }
@@ -45,6 +48,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Convert(args) => convert::run(&args),
+        Command::Align(args) => align::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };
     match result {

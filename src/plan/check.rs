@@ -53,10 +53,10 @@ fn check_output(output: &Output, block: u64, sources: usize) -> Result<(), Strin
         if tensor.offset != expected || !expected.is_multiple_of(output.alignment) {
             return Err(format!(
                 "tensor {} at {}, readers expect it at {expected}",
-                tensor.info.name, tensor.offset
+                tensor.name, tensor.offset
             ));
         }
-        expected += tensor.info.bytes().next_multiple_of(output.alignment);
+        expected += tensor.len.next_multiple_of(output.alignment);
     }
     if expected != output.len {
         return Err(format!("tensors end at {expected}, the file at {}", output.len));

@@ -9,6 +9,7 @@ mod files;
 mod layout;
 mod lower;
 mod reason;
+mod rewrite;
 mod share;
 mod split;
 mod steps;
@@ -18,13 +19,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use reason::Reason;
+pub use rewrite::{Range, Rewrite};
 pub use split::SplitRules;
 pub use walk::{Run, Walk};
 
 use crate::checkpoint::Checkpoint;
 use crate::dtype::GgmlType;
 use crate::error::Result;
-use crate::gguf::{self, DEFAULT_ALIGNMENT, KeyValues, TensorInfo, Value};
+use crate::gguf::{self, DEFAULT_ALIGNMENT, KeyValues, Value};
 use crate::tensor::OutputTensor;
 
 /// What to plan.
@@ -118,15 +120,24 @@ pub struct Output {
     pub tensors: Vec<Placed>,
     /// What fills the file: sorted by `start`, without gaps or overlaps.
     pub steps: Vec<Step>,
+    /// Index of the source file whose owner and permissions it takes over; if none, it gets those of any
+    /// new file.
+    pub like: Option<usize>,
 }
 
 /// A tensor's place in an output file.
 #[derive(Clone, Debug)]
 pub struct Placed {
-    /// Name, shape and type as the header has them.
-    pub info: TensorInfo,
+    /// Name as the header has it.
+    pub name: String,
+    /// Dimensions, outermost first.
+    pub shape: Vec<u64>,
+    /// Name of the type in the output's format.
+    pub dtype: &'static str,
     /// First byte, from the start of the file.
     pub offset: u64,
+    /// Length in bytes, without padding.
+    pub len: u64,
 }
 
 /// One range of an output file and how it gets its bytes.
@@ -199,6 +210,7 @@ impl Plan {
             alignment: DEFAULT_ALIGNMENT,
             tensors: Vec::new(),
             steps,
+            like: None,
         };
         Self { sources: Vec::new(), block: 4096, refusal: None, outputs: vec![output] }
     }

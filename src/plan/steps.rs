@@ -1,6 +1,7 @@
 //! Turns a draft into steps: header, clones of whole blocks, copies, conversions, padding.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::files::Draft;
 use super::lower::{Lowered, Origin, Part};
@@ -31,9 +32,9 @@ pub fn output(
     let mut placed = Vec::with_capacity(infos.len());
     let mut at = data_start;
     for info in infos {
-        let bytes = info.bytes();
-        placed.push(Placed { info, offset: at });
-        at += padded(bytes);
+        let (dtype, len) = (info.ggml_type.name(), info.bytes());
+        placed.push(Placed { name: info.name, shape: info.shape, dtype, offset: at, len });
+        at += padded(len);
     }
 
     let in_order = || draft.tensors.iter().map(|&i| &tensors[i]).zip(&placed);
@@ -56,7 +57,7 @@ pub fn output(
         zero(&mut steps, dst, place.offset + padded(tensor.bytes));
     }
     steps.sort_by_key(|s| s.start);
-    Output { path, len: at, data_start, alignment, tensors: placed, steps }
+    Output { path, len: at, data_start, alignment, tensors: placed, steps, like: None }
 }
 
 /// The encoded header, with a padding key if that is what it takes to end at the wanted phase.
@@ -81,7 +82,7 @@ fn zero(steps: &mut Vec<Step>, start: u64, end: u64) {
 
 /// The whole blocks worth cloning, in file order. Extents that continue each other in source and
 /// destination are joined first, so that a block on the border of two tensors can be shared too.
-fn clones(extents: impl Iterator<Item = Extent>, sharing: &Sharing) -> Vec<Extent> {
+pub fn clones(extents: impl Iterator<Item = Extent>, sharing: &Sharing) -> Vec<Extent> {
     let mut joined: Vec<Extent> = Vec::new();
     for extent in extents.filter(|e| e.is_congruent(sharing.block)) {
         match joined.last_mut() {
@@ -100,12 +101,15 @@ fn clones(extents: impl Iterator<Item = Extent>, sharing: &Sharing) -> Vec<Exten
 }
 
 /// Adds steps for what no clone covers.
-struct Filler<'a> {
+pub struct Filler<'a> {
     /// Sorted and disjoint.
-    clones: &'a [Extent],
-    sharing: &'a Sharing,
-    alignment: u64,
-    exact: bool,
+    pub clones: &'a [Extent],
+    /// What can be shared.
+    pub sharing: &'a Sharing,
+    /// Alignment of the file's tensors, in bytes.
+    pub alignment: u64,
+    /// Whether copies pass through the reference's conversion.
+    pub exact: bool,
 }
 
 impl Filler<'_> {
@@ -122,17 +126,29 @@ impl Filler<'_> {
             }
             Origin::Move(walk) => walk,
         };
-        let end = start + part.bytes;
+        self.moved(steps, walk, start, part.bytes, |walk, first| match self.exact {
+            true => Action::Convert { walk, first, to },
+            false => Action::Copy { walk, first },
+        });
+    }
+
+    /// Adds steps for `len` bytes at byte `start` of the output that keep their value; `action` makes one
+    /// from a walk and its first element.
+    pub fn moved(
+        &self,
+        steps: &mut Vec<Step>,
+        walk: &Arc<Walk>,
+        start: u64,
+        len: u64,
+        action: impl Fn(Arc<Walk>, u64) -> Action,
+    ) {
+        let end = start + len;
         let covering = self.overlapping(start, end);
         let reason = self.why_not(walk, start, !covering.is_empty());
         let mut at = start;
         for (from, next) in covering.iter().map(|c| (c.dst, c.end())).chain([(end, end)]) {
             if from > at {
-                let (walk, first) = (walk.clone(), (at - start) / walk.dtype.size());
-                let action = match self.exact {
-                    true => Action::Convert { walk, first, to },
-                    false => Action::Copy { walk, first },
-                };
+                let action = action(walk.clone(), (at - start) / walk.dtype.size());
                 steps.push(Step { start: at, len: from - at, action, reason: Some(reason) });
             }
             at = at.max(next);

@@ -5,10 +5,14 @@
 mod gather;
 mod report;
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{AtomicFile, CloneError, clone_range, interrupt, shared_bytes, write_all_at};
+use ggraft_platform::{
+    AtomicFile, CloneError, FileSystem, clone_range, interrupt, shared_bytes, write_all_at,
+};
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
 
@@ -38,6 +42,9 @@ pub fn write(plan: &Plan, must_share: bool, progress: &mut dyn FnMut(u64)) -> Re
         let cannot = |e| Error::io("cannot write", &output.path, e);
         let file = AtomicFile::create(&output.path).map_err(cannot)?;
         file.file().set_len(output.len).map_err(cannot)?;
+        if let Some(like) = output.like {
+            resemble(file.file(), &sources[like]).map_err(cannot)?;
+        }
         let mut writer = Writer {
             plan,
             output,
@@ -63,6 +70,36 @@ pub fn write(plan: &Plan, must_share: bool, progress: &mut dyn FnMut(u64)) -> Re
     let paths: Vec<&Path> = plan.outputs.iter().map(|o| o.path.as_path()).collect();
     AtomicFile::publish_all(files).map_err(|e| Error::io("cannot publish", paths[0], e))?;
     Ok(report)
+}
+
+/// Compares what must be written (shared bytes take no space) with what is free.
+///
+/// # Errors
+/// [`Error::Io`] if there is too little space.
+pub fn check_space(plan: &Plan) -> Result<()> {
+    let Some(first) = plan.outputs.first() else { return Ok(()) };
+    let dir = first.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let bytes = Report::of(plan).bytes;
+    let needed = bytes.total - bytes.cloned;
+    let free = FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.free_bytes;
+    if needed > free {
+        let problem = format!("needs {needed} bytes, the file system has {free} free");
+        return Err(Error::io(
+            "too little space in",
+            dir,
+            io::Error::new(io::ErrorKind::StorageFull, problem),
+        ));
+    }
+    Ok(())
+}
+
+/// Gives `file` the permissions of `like`, and its owner where that is allowed (only root may give files away).
+fn resemble(file: &File, like: &File) -> io::Result<()> {
+    let [new, old] = [file.metadata()?, like.metadata()?];
+    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+        _ = fchown(file, Some(old.uid()), Some(old.gid()));
+    }
+    file.set_permissions(Permissions::from_mode(old.mode() & 0o777))
 }
 
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! What a conversion did, in bytes, and why what was not shared was not.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::AddAssign;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -144,6 +145,17 @@ impl Report {
                 "reason": s.reason, "explanation": s.explanation, "bytes": s.bytes, "tensors": s.tensors,
             })).collect::<Vec<_>>(),
         })
+    }
+}
+
+impl AddAssign for Bytes {
+    fn add_assign(&mut self, other: Self) {
+        self.total += other.total;
+        self.cloned += other.cloned;
+        self.copied += other.copied;
+        self.converted += other.converted;
+        self.header += other.header;
+        self.padding += other.padding;
     }
 }
 

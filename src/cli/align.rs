@@ -1,0 +1,138 @@
+//! `ggraft align`: rewrites a checkpoint so that conversions share nearly everything.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use ggraft_platform::interrupt;
+use indicatif::DecimalBytes;
+
+use super::progress::Progress;
+use super::{start_logging, stdout_error};
+use crate::align::{self, Check, Job, Outcome, Target, percent};
+use crate::error::{Error, Result};
+
+/// Arguments of `ggraft align`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  ggraft align Llama-3.2-1B --check              what conversions share today, and would share
+  ggraft align Llama-3.2-1B -o Llama-aligned     a new directory with all that belongs to the model
+  ggraft align Llama-3.2-1B --in-place           one file after the other; a killed run loses nothing
+
+The result is a checkpoint like any other: same tensors, same metadata, readable by every safetensors
+library. Data starts on a block boundary, and tensors that are whole blocks come first.")]
+pub struct Args {
+    /// Directory that holds the model: config.json, *.safetensors, tokenizer files
+    model: PathBuf,
+
+    /// New (or empty) directory to write the aligned model to
+    #[arg(long, short, value_name = "DIR", conflicts_with = "in_place",
+          required_unless_present_any = ["in_place", "check"])]
+    output: Option<PathBuf>,
+
+    /// Replace the model's files by aligned ones. Needs space for one file at a time; a symlink into a cache is
+    /// replaced by a file, what it points to is left as it is
+    #[arg(long)]
+    in_place: bool,
+
+    /// Write nothing; tell what conversions share today and would share after aligning
+    #[arg(long)]
+    check: bool,
+
+    /// Print a report for machines on standard output
+    #[arg(long)]
+    json: bool,
+
+    /// Say what is being done
+    #[arg(long, short)]
+    verbose: bool,
+
+    /// Print nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs `ggraft align`.
+pub fn run(args: &Args) -> Result<()> {
+    start_logging(args.verbose, args.quiet);
+    interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
+    let target = args.output.clone().map_or(Target::InPlace, Target::Directory);
+    let job = Job::prepare(&args.model, target)?;
+    let mut out = std::io::stdout().lock();
+    if args.check {
+        let found = align::check(&job)?;
+        return match (args.json, args.quiet) {
+            (true, _) => writeln!(out, "{:#}", found.to_json()),
+            (false, true) => Ok(()),
+            (false, false) => print_check(&mut out, &found),
+        }
+        .map_err(stdout_error);
+    }
+    for (path, why) in &job.others.left_out {
+        tracing::warn!("left out: {} {why}", path.display());
+    }
+    let plans = job.plans()?;
+    let progress = Progress::start(plans.iter().map(|p| p.bytes()).sum(), args.quiet);
+    let result = job.run(&plans, &mut |bytes| progress.advance(bytes));
+    progress.finish();
+    let outcome = result?;
+    if args.json {
+        writeln!(out, "{:#}", outcome.to_json(&job)).map_err(stdout_error)?;
+    }
+    if !args.quiet {
+        print_outcome(&job, &outcome);
+    }
+    Ok(())
+}
+
+fn print_check(out: &mut impl Write, check: &Check) -> std::io::Result<()> {
+    for shard in &check.shards {
+        let (path, start) = (shard.path.display(), shard.data_start);
+        let (today, aligned) = shard.on_boundary;
+        match shard.is_aligned {
+            true => writeln!(out, "{path}: aligned")?,
+            false => writeln!(
+                out,
+                "{path}: data starts at byte {start}, {} beyond a {}-byte block; {today} of {} tensors start on a \
+                 block boundary, {aligned} after aligning",
+                start % check.block,
+                check.block,
+                shard.tensors
+            )?,
+        }
+    }
+    let gain = match &check.conversion {
+        Ok(gain) => gain,
+        Err(why) => return writeln!(out, "cannot be converted, so there is nothing to share: {why}"),
+    };
+    writeln!(out, "ggraft convert, where the file system can share blocks:")?;
+    for (when, shared) in [("today", gain.today), ("aligned", gain.aligned)] {
+        let (part, all) = (DecimalBytes(shared), DecimalBytes(gain.total));
+        let percent = percent(shared, gain.total);
+        writeln!(out, "  {when:8} shares {part} of {all} ({percent:.2} %)")?;
+    }
+    for shortfall in &gain.reasons {
+        let (bytes, why) = (DecimalBytes(shortfall.bytes), &shortfall.explanation);
+        writeln!(out, "  not shared even then: {bytes} in {} tensors: {why}", shortfall.tensors)?;
+    }
+    Ok(())
+}
+
+fn print_outcome(job: &Job, outcome: &Outcome) {
+    for shard in &job.shards {
+        let (path, len) = (shard.path.display(), DecimalBytes(shard.len));
+        match shard.is_aligned {
+            true => eprintln!("{path} ({len}): aligned already, left as it is"),
+            false => eprintln!(
+                "{path} ({len}): {} of {} tensors on block boundaries, before {}",
+                shard.on_boundary.1, shard.tensors, shard.on_boundary.0
+            ),
+        }
+    }
+    let bytes = &outcome.bytes;
+    eprintln!(
+        "wrote {} files: copied {}, shared {} with the original",
+        outcome.written.len(),
+        DecimalBytes(bytes.copied + bytes.header),
+        DecimalBytes(bytes.cloned)
+    );
+}
