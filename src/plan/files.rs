@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::layout::{Item, best_path};
+use super::layout::{Effort, Item, best_path};
 use super::lower::Lowered;
 use super::share::item;
 use super::{Alignment, Layout, Sharing, SplitRules, split};
@@ -39,10 +39,11 @@ pub fn drafts(
     if layout == Layout::Split {
         return by_phase(tensors, sharing, alignment);
     }
+    let mut effort = Effort::default();
     let by_rule = |group: std::ops::Range<usize>| {
         let items: Vec<Item> =
             tensors[group.clone()].iter().map(|t| item(t, sharing, DEFAULT_ALIGNMENT).0).collect();
-        let (tensors, start_phase) = match best_path(&items, sharing.block) {
+        let (tensors, start_phase) = match best_path(&items, sharing.block, &mut effort) {
             Some(path) => {
                 let start = path.start;
                 (path.complete(items.len()).order.into_iter().map(|i| group.start + i).collect(), Some(start))
@@ -73,7 +74,7 @@ fn by_phase(tensors: &[Lowered], sharing: &Sharing, alignment: Alignment) -> Vec
             None => {}
         }
     }
-    let mut files = Vec::new();
+    let (mut files, mut effort) = (Vec::new(), Effort::default());
     let mut placed = vec![false; tensors.len()];
     for mut home in homes.into_values() {
         while files.len() < MOST_FILES {
@@ -81,9 +82,8 @@ fn by_phase(tensors: &[Lowered], sharing: &Sharing, alignment: Alignment) -> Vec
             let mut pool: Vec<usize> = home.iter().chain(&shims).copied().filter(|&i| !placed[i]).collect();
             pool.sort_unstable();
             let pool_items: Vec<Item> = pool.iter().map(|&i| items[i]).collect();
-            let Some(path) = best_path(&pool_items, sharing.block).filter(|p| p.gain >= WORTH_A_FILE) else {
-                break;
-            };
+            let path = best_path(&pool_items, sharing.block, &mut effort);
+            let Some(path) = path.filter(|p| p.gain >= WORTH_A_FILE) else { break };
             let order = path.shared_prefix(&pool_items, sharing.block);
             let tensors: Vec<usize> = order.iter().map(|&i| pool[i]).collect();
             tensors.iter().for_each(|&i| placed[i] = true);

@@ -7,13 +7,14 @@
 //! So a tensor that can be shared is an edge from the phase it wants to the one it leads to, a file
 //! is a path, and tensors that are converted anyway serve as shims between edges that do not meet.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod follow;
+
+pub use follow::Effort;
+
+use std::collections::BTreeSet;
 
 /// Up to this many tensors every order is considered (by dynamic programming over subsets).
 const EXACT: usize = 12;
-
-/// How many (tensors × start phases) the heuristic may look at, to stay well under a second.
-const EFFORT: usize = 4_000_000;
 
 /// A tensor as the layout sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,24 +68,14 @@ impl Path {
 
 /// The path that shares most, as far as can be told; among equals the one that keeps items in order.
 /// None if nothing can be shared.
-pub fn best_path(items: &[Item], block: u64) -> Option<Path> {
+pub fn best_path(items: &[Item], block: u64, effort: &mut Effort) -> Option<Path> {
+    if items.len() > EXACT {
+        return follow::follow(items, block, effort);
+    }
     // A path may as well begin with an item that is shared: whatever came before can go to the end.
-    let mut gains: BTreeMap<u64, u64> = BTreeMap::new();
-    for want in items.iter().filter_map(|i| i.want) {
-        *gains.entry(want.phase).or_default() += want.gain;
-    }
-    let mut starts: Vec<u64> = gains.keys().copied().collect();
-    starts.sort_by_key(|s| std::cmp::Reverse(gains[s]));
-    let search = if items.len() <= EXACT { exact } else { follow };
-    starts.truncate((EFFORT / items.len().max(1)).max(2));
-    let mut best: Option<Path> = None;
-    for start in starts {
-        let path = search(items, start, block);
-        if best.as_ref().is_none_or(|b| path.gain > b.gain) {
-            best = Some(path);
-        }
-    }
-    best
+    let starts: BTreeSet<u64> = items.iter().filter_map(|i| i.want).map(|w| w.phase).collect();
+    let paths = starts.into_iter().map(|start| exact(items, start, block));
+    paths.reduce(|best, path| if path.gain > best.gain { path } else { best })
 }
 
 /// Considers every order. `best[set]` is the most that can be shared by placing exactly `set` first.
@@ -114,136 +105,5 @@ fn exact(items: &[Item], start: u64, block: u64) -> Path {
     Path { start, order, gain: best[(1 << n) - 1].0 }
 }
 
-/// What the heuristic has not placed yet.
-struct Rest<'a> {
-    items: &'a [Item],
-    block: u64,
-    /// Items to be shared, by the phase they want and whether they move it on.
-    loops: BTreeMap<u64, BTreeSet<usize>>,
-    moves: BTreeMap<u64, BTreeSet<usize>>,
-    /// Bytes still to be gained, by phase.
-    gains: BTreeMap<u64, u64>,
-    /// Items that want nothing and move nothing: they can go anywhere.
-    neutral: BTreeSet<usize>,
-    /// Items that want nothing, by how far they move the phase.
-    shims: BTreeMap<u64, BTreeSet<usize>>,
-}
-
-/// Follows edges from phase `start` as long as there are any, in the items' own order where possible;
-/// then bridges with shims to the phase that promises most per shim; until none can be reached.
-fn follow(items: &[Item], start: u64, block: u64) -> Path {
-    let mut rest = Rest::new(items, block);
-    let mut path = Path { start, ..Path::default() };
-    let mut phase = start;
-    loop {
-        let next = rest.next(phase).map(|i| vec![i]).or_else(|| rest.bridge(phase));
-        let Some(steps) = next else { return path };
-        for i in steps {
-            path.gain += rest.place(i, phase);
-            path.order.push(i);
-            phase = (phase + items[i].advance) % block;
-        }
-    }
-}
-
-impl<'a> Rest<'a> {
-    fn new(items: &'a [Item], block: u64) -> Self {
-        let mut rest = Self {
-            items,
-            block,
-            loops: BTreeMap::new(),
-            moves: BTreeMap::new(),
-            gains: BTreeMap::new(),
-            neutral: BTreeSet::new(),
-            shims: BTreeMap::new(),
-        };
-        for (i, item) in items.iter().enumerate() {
-            match item.want {
-                Some(want) => {
-                    let edges = if item.advance == 0 { &mut rest.loops } else { &mut rest.moves };
-                    edges.entry(want.phase).or_default().insert(i);
-                    *rest.gains.entry(want.phase).or_default() += want.gain;
-                }
-                None if item.advance == 0 => _ = rest.neutral.insert(i),
-                None => _ = rest.shims.entry(item.advance).or_default().insert(i),
-            }
-        }
-        rest
-    }
-
-    /// An item to place at `phase` that either gains there or does no harm. Those that stay at the
-    /// phase come first; of those that leave it, one that leads to where more can be gained.
-    fn next(&self, phase: u64) -> Option<usize> {
-        let here = self.loops.get(&phase).and_then(|set| set.first()).copied();
-        if let Some(stays) = here {
-            return Some(self.neutral.first().map_or(stays, |&n| n.min(stays)));
-        }
-        let moves = self.moves.get(&phase)?;
-        let leads_on =
-            |i: &&usize| self.gains.contains_key(&((phase + self.items[**i].advance) % self.block));
-        moves.iter().find(leads_on).or(moves.first()).copied()
-    }
-
-    /// Takes `i` out of the rest; gives the bytes shared by placing it at `phase`.
-    fn place(&mut self, i: usize, phase: u64) -> u64 {
-        let item = self.items[i];
-        let Some(want) = item.want else {
-            if item.advance == 0 {
-                self.neutral.remove(&i);
-            } else {
-                remove(&mut self.shims, item.advance, i);
-            }
-            return 0;
-        };
-        remove(if item.advance == 0 { &mut self.loops } else { &mut self.moves }, want.phase, i);
-        if let Some(gain) = self.gains.get_mut(&want.phase) {
-            *gain -= want.gain;
-            if *gain == 0 {
-                self.gains.remove(&want.phase);
-            }
-        }
-        if want.phase == phase { want.gain } else { 0 }
-    }
-
-    /// The shims that lead from `phase` to the phase with the most to gain per shim (breadth first, so
-    /// with as few as possible).
-    fn bridge(&self, phase: u64) -> Option<Vec<usize>> {
-        let mut reached: BTreeMap<u64, Vec<u64>> = BTreeMap::from([(phase, Vec::new())]);
-        let mut queue = VecDeque::from([phase]);
-        let mut best: Option<(u64, u64)> = None;
-        while let Some(at) = queue.pop_front() {
-            let used = reached[&at].clone();
-            if let Some(gain) = self.gains.get(&at)
-                && !used.is_empty()
-                && best.is_none_or(|(most, _)| gain / used.len() as u64 > most)
-            {
-                best = Some((gain / used.len() as u64, at));
-            }
-            for (advance, shims) in &self.shims {
-                let next = (at + advance) % self.block;
-                if !reached.contains_key(&next) && used.iter().filter(|a| *a == advance).count() < shims.len()
-                {
-                    reached.insert(next, used.iter().copied().chain([*advance]).collect());
-                    queue.push_back(next);
-                }
-            }
-        }
-        let (_, target) = best?;
-        let mut taken: BTreeMap<u64, usize> = BTreeMap::new();
-        let pick = |advance: &u64| {
-            let nth = taken.entry(*advance).or_default();
-            *nth += 1;
-            self.shims[advance].iter().nth(*nth - 1).copied()
-        };
-        reached[&target].iter().map(pick).collect()
-    }
-}
-
-fn remove(sets: &mut BTreeMap<u64, BTreeSet<usize>>, key: u64, i: usize) {
-    if let Some(set) = sets.get_mut(&key) {
-        set.remove(&i);
-        if set.is_empty() {
-            sets.remove(&key);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
