@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use ggraft_platform::interrupt;
 use indicatif::DecimalBytes;
 
+use super::messages::start_logging;
 use super::progress::Progress;
-use super::{start_logging, stdout_error};
+use super::stdout_error;
 use crate::align::{self, Check, Job, Outcome, Target, percent};
 use crate::error::{Error, Result};
 
