@@ -1,5 +1,6 @@
 //! One conversion from start to finish: the stages in order, each handing plain data to the next.
 
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -107,7 +108,10 @@ impl Conversion {
         }
 
         let path = output_path(options, &general, model.ftype.name())?;
-        check_output(&path, &checkpoint)?;
+        if !parent(&path).is_dir() {
+            let missing = parent(&path).display();
+            return Err(Error::Usage(format!("--outfile: there is no directory {missing}")));
+        }
         let plan = if options.vocab_only {
             if options.splits.no_tensor_first_split {
                 return Err(Error::Usage(
@@ -129,6 +133,7 @@ impl Conversion {
             };
             Plan::new(&request)?
         };
+        check_outputs(&plan, options, &checkpoint)?;
         let conversion = Self { plan, reflink: options.reflink };
         if options.reflink == Reflink::Always
             && !tensors.is_empty()
@@ -193,27 +198,44 @@ fn output_path(options: &Options, general: &Metadata, output_type: &str) -> Resu
     if target.is_dir() {
         return Ok(target.join(general.default_file_name(output_type, options.vocab_only)?));
     }
+    if target.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(Error::Usage(format!("--outfile: there is no directory {}", target.display())));
+    }
     let name = target.file_name().and_then(|n| n.to_str());
     let name =
         name.ok_or_else(|| Error::Usage(format!("--outfile {}: not a file name", target.display())))?;
     Ok(target.with_file_name(metadata::fill_file_name_template(name, output_type)?))
 }
 
-/// Refuses to write over the files it reads, under whatever name.
-fn check_output(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
-    let dir = parent(path);
-    if !dir.is_dir() {
-        return Err(Error::Usage(format!("--outfile: there is no directory {}", dir.display())));
-    }
-    let Ok(existing) = fs::metadata(path) else { return Ok(()) };
-    let is_it = |source: &Path| {
-        fs::metadata(source).is_ok_and(|m| (m.dev(), m.ino()) == (existing.dev(), existing.ino()))
+/// What a model directory holds besides weights that are a conversion's source.
+const SOURCE_EXTENSIONS: [&str; 6] = ["json", "jinja", "md", "model", "safetensors", "txt"];
+
+/// Refuses to replace files that are read, under whatever name, and what is no file.
+fn check_outputs(plan: &Plan, options: &Options, checkpoint: &Checkpoint) -> Result<()> {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
+    let is_source = |path: &Path| {
+        let extension = path.extension().and_then(|e| e.to_str());
+        extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
     };
-    if !existing.is_file() {
-        return Err(Error::Usage(format!("--outfile {}: exists and is not a regular file", path.display())));
-    }
-    if checkpoint.files.iter().any(|f| is_it(&f.path)) {
-        return Err(Error::Usage(format!("--outfile {}: is a file of the model itself", path.display())));
+    let entries = fs::read_dir(&options.model).map_err(|e| Error::io("cannot list", &options.model, e))?;
+    let beside = entries.flatten().map(|e| e.path()).filter(|path| is_source(path));
+    let weights = checkpoint.files.iter().map(|f| f.path.clone());
+    let sources: HashSet<_> =
+        weights.chain(beside).chain(options.metadata.clone()).filter_map(|p| identity(&p)).collect();
+    for output in &plan.outputs {
+        let path = output.path.display();
+        let Ok(existing) = fs::metadata(&output.path) else { continue };
+        if existing.is_dir() {
+            return Err(Error::Usage(format!("--outfile: {path} is a directory; choose another name")));
+        } else if !existing.is_file() {
+            return Err(Error::Usage(format!(
+                "--outfile: {path} is not a regular file; choose another name"
+            )));
+        } else if sources.contains(&(existing.dev(), existing.ino())) {
+            return Err(Error::Usage(format!(
+                "--outfile: {path} is part of the model that is read; choose another name"
+            )));
+        }
     }
     Ok(())
 }

@@ -182,7 +182,7 @@ fn bpe(dir: &Path, change: impl Fn(&mut Value)) {
 #[rustfmt::skip]
 const FILES: &[Case] = &[
     ("empty directory", |d| { fs::remove_dir_all(d).unwrap(); fs::create_dir(d).unwrap(); }, INVALID, "config.json: no such file"),
-    ("no weights", |d| remove(d, WEIGHTS), INVALID, "*.safetensors"),
+    ("no weights", |d| remove(d, WEIGHTS), INVALID, "expected model.safetensors"),
     ("no tokenizer", |d| model(d, &json!({"tokenizer": null})), UNSUPPORTED, "expected tokenizer.json or tokenizer.model"),
     ("config.json is a directory", |d| instead(d, "config.json", directory), INVALID, "config.json: expected a regular file, found a directory"),
     ("config.json is a FIFO", |d| instead(d, "config.json", fifo), INVALID, "config.json: expected a regular file, found a FIFO"),

@@ -14,6 +14,10 @@ use crate::conversion::{Conversion, Options, Reflink};
 use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout, SplitRules};
 
+const SPLITTING: &str = "Splitting";
+const SHARING: &str = "Sharing blocks";
+const REPORTS: &str = "Reports";
+
 /// Arguments of `ggraft convert`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -22,20 +26,20 @@ use crate::plan::{Alignment, Layout, SplitRules};
   ggraft convert Llama-3.2-1B --outfile 'm-{ftype}.gguf' --outtype f16
   ggraft convert Llama-3.2-1B --no-reflink          byte for byte what convert_hf_to_gguf.py writes")]
 pub struct Args {
-    /// Directory that holds the model: config.json, *.safetensors, tokenizer files
+    /// Directory of the model as Hugging Face publishes it: config.json, *.safetensors, tokenizer files
     #[arg(required_unless_present = "print_supported_models")]
     model: Option<PathBuf>,
 
-    /// File or directory to write to; {ftype} becomes the output type [default: a name made from the metadata, in
-    /// the model's directory]
+    /// File or directory to write to; {ftype} in a file name becomes the output type [default: a name made from the
+    /// model's name, size and type, in the model's directory]
     #[arg(long, value_name = "PATH")]
     outfile: Option<PathBuf>,
 
-    /// Type of the tensors; auto keeps the checkpoint's 16-bit type
+    /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = OutTypeArg::Auto)]
     outtype: OutTypeArg,
 
-    /// Export only the tokenizer and the metadata
+    /// Write only the tokenizer and the metadata, no tensors
     #[arg(long)]
     vocab_only: bool,
 
@@ -43,7 +47,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
 
-    /// JSON file whose general.* keys override what was derived
+    /// JSON file whose general.* keys override what the model card and the directory's name say
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
 
@@ -51,44 +55,45 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Start another file beyond this many bytes of tensors (K, M and G are powers of 1000)
-    #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size, default_value = "0")]
+    /// Start another file beyond this many bytes of tensors (K, M and G are powers of 1000); 0 is no limit
+    #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size, default_value = "0", help_heading = SPLITTING)]
     split_max_size: u64,
 
-    /// Start another file after this many tensors
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Start another file after this many tensors; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SPLITTING)]
     split_max_tensors: u64,
 
-    /// Leave the first file to the metadata
-    #[arg(long)]
+    /// Put only the metadata into the first file
+    #[arg(long, help_heading = SPLITTING)]
     no_tensor_first_split: bool,
 
-    /// List the architectures that can be converted
+    /// List the architectures that can be converted ("architectures" in config.json), and stop
     #[arg(long)]
     print_supported_models: bool,
 
-    /// Say what is being done
-    #[arg(long, short)]
+    /// Say more about what is being done
+    #[arg(long, short, help_heading = REPORTS)]
     verbose: bool,
 
-    /// Share blocks with the checkpoint: where possible, or fail, or never (then the output is byte for byte the
-    /// reference's)
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ReflinkArg::Auto)]
+    /// Whether the output shares disk blocks with the checkpoint instead of holding copies, which takes Btrfs or XFS:
+    /// auto does so where possible, always fails where nothing can be shared, never writes byte for byte what
+    /// convert_hf_to_gguf.py does
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ReflinkArg::Auto, help_heading = SHARING)]
     reflink: ReflinkArg,
 
     /// Same as --reflink never
-    #[arg(long, conflicts_with = "reflink")]
+    #[arg(long, conflicts_with = "reflink", help_heading = SHARING)]
     no_reflink: bool,
 
     #[command(flatten)]
     sharing: SharingArgs,
 
-    /// Print a report for machines on standard output
-    #[arg(long)]
+    /// Print a report for machines (JSON) on standard output
+    #[arg(long, help_heading = REPORTS)]
     json: bool,
 
     /// Print nothing but errors
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = REPORTS)]
     quiet: bool,
 
     #[command(flatten)]
@@ -97,6 +102,7 @@ pub struct Args {
 
 /// How the output is laid out to share more.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = SHARING)]
 struct SharingArgs {
     /// One file, or as many as sharing needs (llama.cpp loads them by the name of the first)
     #[arg(long, value_name = "LAYOUT", value_enum, default_value_t = LayoutArg::Single,

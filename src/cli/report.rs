@@ -5,27 +5,40 @@ use indicatif::DecimalBytes;
 use super::messages::say;
 use crate::write::Report;
 
-/// Prints what was written, what was shared, and why the rest was not.
+/// Prints what was written, where its bytes come from, and why not all of them are shared.
 pub fn print(report: &Report) {
     for output in &report.outputs {
         say(format_args!("wrote {} ({})", output.path.display(), DecimalBytes(output.bytes)));
     }
     let bytes = &report.bytes;
-    let parts = [("shared", bytes.cloned), ("copied", bytes.copied), ("converted", bytes.converted)];
-    let parts: Vec<String> = parts.iter().map(|(what, n)| format!("{what} {}", DecimalBytes(*n))).collect();
-    say(format_args!("  {}; metadata {}", parts.join(", "), DecimalBytes(bytes.header + bytes.padding)));
-    if let Some(measured) = report.measured.filter(|_| bytes.cloned > 0) {
+    let kinds = [
+        ("shared", bytes.cloned),
+        ("copied", bytes.copied),
+        ("converted", bytes.converted),
+        ("metadata", bytes.header + bytes.padding),
+    ];
+    let kinds = kinds.iter().filter(|(_, n)| *n > 0);
+    let kinds: Vec<String> = kinds.map(|(what, n)| format!("{} {what}", DecimalBytes(*n))).collect();
+    say(format_args!("  {}", kinds.join(", ")));
+    if bytes.cloned == 0 {
+        // The rest of the reasons would only repeat it.
+        if let Some(main) = report.reasons.first() {
+            say(format_args!("  nothing is shared with the checkpoint: {}", main.explanation));
+        }
+        return;
+    }
+    if let Some(measured) = report.measured {
         let all = (measured.shared + measured.unique).max(1);
         let percent = 100.0 * measured.shared as f64 / all as f64;
-        say(format_args!("  on disk: {percent:.2} % shared, {} new", DecimalBytes(measured.unique)));
+        let new = DecimalBytes(measured.unique);
+        say(format_args!("  on disk: {percent:.2} % shared with the checkpoint, {new} new"));
     }
     for shortfall in &report.reasons {
-        let tensors =
-            if shortfall.tensors > 0 { format!(" in {} tensors", shortfall.tensors) } else { String::new() };
-        say(format_args!(
-            "  not shared: {}{tensors}: {}",
-            DecimalBytes(shortfall.bytes),
-            shortfall.explanation
-        ));
+        let (bytes, why) = (DecimalBytes(shortfall.bytes), &shortfall.explanation);
+        match shortfall.tensors {
+            0 => say(format_args!("  not shared: {bytes}: {why}")),
+            1 => say(format_args!("  not shared: {bytes} in 1 tensor: {why}")),
+            n => say(format_args!("  not shared: {bytes} in {n} tensors: {why}")),
+        }
     }
 }

@@ -1,0 +1,515 @@
+//! The command line as users meet it: exit codes, messages, names of files, and what is left when it ends early.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::model_dir::ModelDir;
+use serde_json::{Value, json};
+
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
+
+/// The model has 119,104 parameters: 512 × 64 embeddings (tied), and 43,136 in each of two layers, and a norm of 64.
+const DEFAULT_NAME: &str = "Tiny-Llama-119K-BF16.gguf";
+
+fn ggraft() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_ggraft"))
+}
+
+fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    ggraft().args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The command must end with this exit code and one line on standard error that contains `says`.
+#[track_caller]
+fn refused<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>, exit_code: i32, says: &str) {
+    let output = run(arguments);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(exit_code), "{text}");
+    assert!(text.starts_with("ggraft: ") && text.lines().count() == 1, "not one line: {text}");
+    assert!(text.contains(says), "expected {says:?} in {text}");
+    assert!(output.stdout.is_empty(), "{}", stdout(&output));
+}
+
+#[track_caller]
+fn succeeds<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    let output = run(arguments);
+    assert!(output.status.success(), "{}: {}", output.status, stderr(&output));
+    output
+}
+
+fn names(dir: &Path) -> BTreeSet<String> {
+    fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// A copy of the tiny model that may be written to.
+fn tiny(parent: &Path) -> PathBuf {
+    let dir = parent.join("tiny-llama");
+    fs::create_dir(&dir).unwrap();
+    for name in names(Path::new(TINY)) {
+        fs::copy(Path::new(TINY).join(&name), dir.join(&name)).unwrap();
+    }
+    dir
+}
+
+/// Tells, past the harness, which captures what `eprintln!` prints, that a test could not run.
+fn skip(why: &str) {
+    assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "{why}");
+    _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    let out = tempfile::tempdir().unwrap();
+    for arguments in [
+        &[][..],
+        &["frobnicate"],
+        &["convert"],
+        &["convert", TINY, "--frobnicate"],
+        &["convert", TINY, "--outtype", "f64"],
+        &["convert", TINY, "--outtype"],
+        &["convert", TINY, "--split-max-size", "lots"],
+        &["convert", TINY, "--split-max-size", "-1"],
+        &["convert", TINY, "--split-max-size", "99999999999G"],
+        &["convert", TINY, "--split-max-tensors", "x"],
+        &["convert", TINY, "--reflink", "sometimes"],
+        &["convert", TINY, "--reflink", "always", "--no-reflink"],
+        &["convert", TINY, "and", "another"],
+        &["inspect"],
+    ] {
+        let output = ggraft().args(arguments).current_dir(&out).output().unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains("Usage: ") || text.contains("error: "), "{arguments:?}: {text}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+    assert!(names(out.path()).is_empty());
+}
+
+#[test]
+fn help_names_every_flag_and_exit_code() {
+    let help = stdout(&succeeds(["convert", "--help"]));
+    for flag in [
+        "--outfile",
+        "--outtype",
+        "--vocab-only",
+        "--model-name",
+        "--metadata",
+        "--dry-run",
+        "--split-max-size",
+        "--split-max-tensors",
+        "--no-tensor-first-split",
+        "--print-supported-models",
+        "--verbose",
+        "--reflink",
+        "--no-reflink",
+        "--json",
+        "--quiet",
+    ] {
+        assert!(help.contains(flag), "{flag} is missing in {help}");
+    }
+    assert!(help.contains("f32, f16, bf16") && !help.contains("tq1_0"), "only types that work: {help}");
+    let help = stdout(&succeeds(["--help"]));
+    assert!(["convert", "inspect", "Exit codes", "130"].iter().all(|word| help.contains(word)), "{help}");
+    assert!(stdout(&succeeds(["--version"])).starts_with("ggraft "));
+}
+
+/// Every flag of the reference is known: it works, or says that it does not.
+#[test]
+fn flags_that_are_not_there_yet_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tiny(dir.path());
+    let before = names(&model);
+    let model = model.to_str().unwrap();
+    for flag in [
+        "--bigendian",
+        "--remote",
+        "--mmproj",
+        "--mtp",
+        "--no-mtp",
+        "--dspark",
+        "--mistral-format",
+        "--disable-mistral-community-chat-template",
+        "--sentence-transformers-dense-modules",
+        "--fuse-gate-up-exps",
+        "--fp8-as-q8",
+        "--target-model-dir=.",
+    ] {
+        let named = flag.split('=').next().unwrap().replace("no-mtp", "no-nextn");
+        refused(["convert", model, flag], 3, &named);
+    }
+    for outtype in ["q8_0", "tq1_0", "tq2_0"] {
+        refused(["convert", model, "--outtype", outtype], 3, outtype);
+    }
+    assert_eq!(names(Path::new(model)), before);
+    let out = dir.path().join("out.gguf");
+    for flag in ["--use-temp-file", "--no-lazy"] {
+        let output = succeeds(["convert", model, "--outfile", out.to_str().unwrap(), flag]);
+        assert!(stderr(&output).contains(&format!("{flag} has no effect")));
+    }
+}
+
+#[test]
+fn supported_models_are_printed() {
+    let output = succeeds(["convert", "--print-supported-models"]);
+    let text = stdout(&output);
+    let lines: Vec<&str> = text.lines().collect();
+    for name in [
+        "LlamaForCausalLM",
+        "MistralForCausalLM",
+        "MixtralForCausalLM",
+        "Qwen2ForCausalLM",
+        "Qwen3MoeForCausalLM",
+    ] {
+        assert!(lines.contains(&name), "{name} is missing in {text}");
+    }
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn what_is_no_model_directory_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = format!("{TINY}/model.safetensors");
+    refused(["convert", "/nonexistent/model"], 2, "/nonexistent/model");
+    refused(["convert", &weights], 2, "model.safetensors is not a directory");
+    refused(["convert", dir.path().to_str().unwrap()], 4, "config.json: no such file");
+}
+
+#[test]
+fn a_dry_run_names_the_files_and_writes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tiny(dir.path());
+    let before = names(&model);
+    let output = succeeds([OsStr::new("convert"), model.as_ref(), "--dry-run".as_ref()]);
+    assert_eq!(stdout(&output), format!("{}\n", model.join(DEFAULT_NAME).display()));
+    let split = ["--dry-run", "--split-max-tensors", "12"].map(OsStr::new);
+    let output = succeeds([OsStr::new("convert"), model.as_ref()].into_iter().chain(split));
+    let stem = DEFAULT_NAME.strip_suffix(".gguf").unwrap();
+    let expected = |no: usize| format!("{}/{stem}-{no:05}-of-00002.gguf\n", model.display());
+    assert_eq!(stdout(&output), expected(1) + &expected(2), "20 tensors");
+    assert_eq!(names(&model), before);
+}
+
+#[test]
+fn names_are_the_references() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tiny(dir.path());
+    let mut expected = names(&model);
+    succeeds([OsStr::new("convert"), model.as_ref()]);
+    expected.insert(DEFAULT_NAME.into());
+    assert_eq!(names(&model), expected, "the default name, in the model's directory");
+    let out = dir.path().join("out");
+    fs::create_dir(&out).unwrap();
+    for (outfile, outtype, name) in [
+        (out.clone(), "auto", DEFAULT_NAME),
+        (out.clone(), "f16", "Tiny-Llama-119K-F16.gguf"),
+        (out.join("m-{ftype}.gguf"), "f32", "m-f32.gguf"),
+        (out.join("m-{FTYPE}.gguf"), "f16", "m-F16.gguf"),
+        (out.join("m-{outtype}.gguf"), "bf16", "m-bf16.gguf"),
+        (out.join("no extension"), "bf16", "no extension"),
+    ] {
+        let arguments = [
+            "convert",
+            model.to_str().unwrap(),
+            "--outtype",
+            outtype,
+            "--outfile",
+            outfile.to_str().unwrap(),
+        ];
+        succeeds(arguments);
+        assert!(out.join(name).is_file(), "{name} is missing in {:?}", names(&out));
+    }
+    assert_eq!(names(&out).len(), 6);
+    // A name without a directory is one in the current directory.
+    let status =
+        ggraft().args(["convert", TINY, "--outfile", "here.gguf"]).current_dir(&out).output().unwrap().status;
+    assert!(status.success() && out.join("here.gguf").is_file());
+}
+
+#[test]
+fn the_model_is_never_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tiny(dir.path());
+    let source = model.join("model.safetensors");
+    let before = fs::read(&source).unwrap();
+    let (hard, soft) = (dir.path().join("hard.gguf"), dir.path().join("soft.gguf"));
+    fs::hard_link(&source, &hard).unwrap();
+    symlink(&source, &soft).unwrap();
+    let config = model.join("config.json");
+    let roundabout = dir.path().join("tiny-llama/../tiny-llama/model.safetensors");
+    for out in [&source, &hard, &soft, &roundabout, &config, &model.join("tokenizer.json")] {
+        refused(
+            [OsStr::new("convert"), model.as_ref(), "--outfile".as_ref(), out.as_ref()],
+            2,
+            "part of the model",
+        );
+    }
+    assert!(fs::read(&source).unwrap() == before);
+    assert!(fs::read(config).unwrap() == fs::read(format!("{TINY}/config.json")).unwrap());
+}
+
+#[test]
+fn impossible_destinations_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = |path: &str| dir.path().join(path).to_str().unwrap().to_owned();
+    fs::create_dir_all(to("taken-bf16")).unwrap();
+    fs::write(to("file"), "").unwrap();
+    refused(["convert", TINY, "--outfile", &to("missing/out.gguf")], 2, "there is no directory");
+    refused(["convert", TINY, "--outfile", &to("file/out.gguf")], 2, "there is no directory");
+    refused(["convert", TINY, "--outfile", &to("taken-{ftype}")], 2, "is a directory");
+    refused(["convert", TINY, "--outfile", &to("missing/")], 2, "there is no directory");
+    refused(["convert", TINY, "--outfile", "/dev/null"], 2, "not a regular file");
+    assert_eq!(names(dir.path()).len(), 2);
+}
+
+#[test]
+fn a_read_only_directory_is_refused() {
+    let Some(mount) = Mount::tmpfs("ro") else { return skip("cannot mount a read-only tmpfs") };
+    let out = mount.dir.path().join("out.gguf");
+    refused(["convert", TINY, "--outfile", out.to_str().unwrap()], 1, "out.gguf: Read-only file system");
+}
+
+#[test]
+fn too_little_space_is_noticed_before_writing() {
+    let Some(mount) = Mount::tmpfs("size=100k") else { return skip("cannot mount a small tmpfs") };
+    let dir = mount.dir.path();
+    refused(["convert", TINY, "--outfile", dir.to_str().unwrap()], 1, "too little space in");
+    assert!(names(dir).is_empty());
+}
+
+/// A mounted file system that is unmounted when dropped.
+struct Mount {
+    dir: tempfile::TempDir,
+}
+
+impl Mount {
+    fn tmpfs(options: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path()).output();
+        mount.is_ok_and(|o| o.status.success()).then_some(Self { dir })
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg(self.dir.path()).status();
+    }
+}
+
+#[test]
+fn an_existing_file_is_replaced_not_written_into() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, other) = (dir.path().join("out.gguf"), dir.path().join("other name"));
+    fs::write(&out, "old").unwrap();
+    fs::hard_link(&out, &other).unwrap();
+    succeeds(["convert", TINY, "--outfile", out.to_str().unwrap()]);
+    assert_eq!(fs::read(&other).unwrap(), b"old", "whoever has the old file open keeps it");
+    assert_eq!(&fs::read(&out).unwrap()[..4], b"GGUF");
+    assert_eq!(names(dir.path()).len(), 2, "no temporary file is left");
+    // A failure leaves the old file alone.
+    let before = fs::metadata(&out).unwrap();
+    refused(["convert", TINY, "--outfile", out.to_str().unwrap(), "--bigendian"], 3, "--bigendian");
+    assert_eq!(fs::metadata(&out).unwrap().ino(), before.ino());
+}
+
+#[test]
+fn quiet_prints_nothing_and_json_one_document() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.gguf");
+    let convert = ["convert", TINY, "--outfile", out.to_str().unwrap()];
+    let output = succeeds(convert.into_iter().chain(["--quiet"]));
+    assert_eq!((stdout(&output), stderr(&output)), (String::new(), String::new()));
+    for flags in [
+        &["--json"][..],
+        &["--json", "--quiet", "--split-max-tensors", "6"],
+        &["--json", "--outtype", "f32"],
+        &["--json", "--vocab-only"],
+        &["--json", "--no-reflink"],
+    ] {
+        let output = succeeds(convert.iter().chain(flags));
+        assert_eq!(stderr(&output).is_empty(), flags.contains(&"--quiet"));
+        check_report(&serde_json::from_slice(&output.stdout).unwrap());
+    }
+}
+
+/// The keys that are promised, and sums that agree with the files.
+#[track_caller]
+fn check_report(report: &Value) {
+    let outputs = report["outputs"].as_array().unwrap();
+    let mut total = 0;
+    for output in outputs {
+        let len = fs::metadata(output["path"].as_str().unwrap()).unwrap().len();
+        assert_eq!(output["bytes"], len, "{report:#}");
+        total += len;
+    }
+    assert!(!outputs.is_empty());
+    let bytes =
+        |key: &str| report["bytes"][key].as_u64().unwrap_or_else(|| panic!("bytes.{key} in {report:#}"));
+    assert_eq!(bytes("total"), total);
+    let parts = ["cloned", "copied", "converted", "header", "padding"].map(bytes);
+    assert_eq!(parts.iter().sum::<u64>(), total, "{report:#}");
+    for key in ["shared", "unique"] {
+        assert!(report["measured"][key].is_u64() || report["measured"][key].is_null(), "{report:#}");
+    }
+    let reasons = report["reasons"].as_array().unwrap();
+    let explained: u64 = reasons.iter().map(|r| r["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(explained, bytes("copied") + bytes("converted"), "every byte that is not shared has a reason");
+}
+
+#[test]
+fn a_report_says_in_one_line_why_nothing_is_shared() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let out = dir.path().join("out.gguf");
+    let convert = ["convert", TINY, "--outfile", out.to_str().unwrap()];
+    let text = stderr(&succeeds(convert));
+    let why: Vec<&str> = text.lines().filter(|l| l.contains("shared")).collect();
+    assert!(
+        matches!(*why, [line] if line.contains("different file systems") || line.contains("tmpfs cannot")),
+        "{text}"
+    );
+    assert!(!text.contains(" 0 B"), "{text}");
+    let text = stderr(&succeeds(convert.into_iter().chain(["--no-reflink"])));
+    assert!(text.contains("nothing is shared with the checkpoint: sharing is off"), "{text}");
+    fs::remove_file(&out).unwrap();
+    refused(convert.into_iter().chain(["--reflink", "always"]), 5, "--reflink always");
+    let model = tiny(dir.path());
+    let same = [
+        OsStr::new("convert"),
+        model.as_ref(),
+        "--reflink=always".as_ref(),
+        "--outfile".as_ref(),
+        out.as_ref(),
+    ];
+    refused(same, 5, "tmpfs cannot share blocks");
+    assert!(!out.exists());
+}
+
+/// A Llama of 2.4 GB, all of it holes.
+fn large_model(parent: &Path) -> PathBuf {
+    const ROWS: u64 = 300_000;
+    let model: ModelDir = serde_json::from_value(json!({
+        "dir": "Large", "tokenizer": "spm",
+        "config": {
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 96,
+            "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512,
+            "tie_word_embeddings": true,
+        },
+        "weights": {"seed": 1, "dtype": "bf16"},
+    }))
+    .unwrap();
+    model.write(parent, &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokenizers")).unwrap();
+    let dir = parent.join("Large");
+    let shape = [ROWS, 4096];
+    let len = shape[0] * shape[1] * 2;
+    let header =
+        json!({"model.embed_tokens.weight": {"dtype": "BF16", "shape": shape, "data_offsets": [0, len]}})
+            .to_string();
+    let path = dir.join("model.safetensors");
+    fs::write(&path, [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(8 + header.len() as u64 + len).unwrap();
+    dir
+}
+
+/// Starts a conversion of the large model and sends `signal` once data has been written.
+fn killed(signal: &str, out: &Path) -> Option<std::process::ExitStatus> {
+    let models = tempfile::tempdir().unwrap();
+    let model = large_model(models.path());
+    let mut child = ggraft()
+        .arg("convert")
+        .args([&model, Path::new("--outtype=f32"), Path::new("--outfile"), &out.join("out.gguf")])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (start, free) = (Instant::now(), free_bytes(out));
+    while free_bytes(out) + (64 << 20) > free && start.elapsed() < Duration::from_secs(60) {
+        if child.try_wait().unwrap().is_some() {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    Some(child.wait().unwrap())
+}
+
+fn free_bytes(dir: &Path) -> u64 {
+    ggraft_platform::FileSystem::of(dir).unwrap().free_bytes
+}
+
+#[test]
+fn interruptions_leave_nothing() {
+    use std::os::unix::process::ExitStatusExt;
+    let out = tempfile::tempdir_in("/dev/shm").unwrap();
+    if free_bytes(out.path()) < 5_000_000_000 {
+        return skip("less than 5 GB free in /dev/shm");
+    }
+    for (signal, code) in [("-INT", Some(130)), ("-TERM", Some(130)), ("-KILL", None)] {
+        let status = killed(signal, out.path()).expect("the conversion is slower than the signal");
+        assert_eq!(status.code(), code, "{signal}: {status}");
+        assert!(code.is_some() || status.signal() == Some(9));
+        assert!(names(out.path()).is_empty(), "{signal} leaves {:?}", names(out.path()));
+    }
+}
+
+#[test]
+fn inspect_shows_files_splits_and_directories() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.gguf");
+    succeeds(["convert", TINY, "--outfile", out.to_str().unwrap()]);
+    succeeds(["convert", TINY, "--outfile", out.to_str().unwrap(), "--split-max-tensors", "12"]);
+    let part = dir.path().join("out-00002-of-00002.gguf");
+    for path in [&out, &part, Path::new(TINY), &Path::new(TINY).join("model.safetensors")] {
+        let text = stdout(&succeeds([OsStr::new("inspect"), path.as_ref()]));
+        assert!(text.contains("token_embd.weight") || text.contains("model.embed_tokens.weight"), "{text}");
+        let json = succeeds([OsStr::new("inspect"), path.as_ref(), "--json".as_ref()]);
+        let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert!(json.is_object(), "{json}");
+    }
+    refused(["inspect", "/nonexistent"], 1, "/nonexistent");
+    refused(["inspect", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], 4, "Cargo.toml");
+}
+
+/// Whoever reads only the first lines has not done anything wrong.
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.gguf");
+    succeeds(["convert", TINY, "--outfile", out.to_str().unwrap()]);
+    for arguments in [
+        &["inspect", out.to_str().unwrap(), "--json"][..],
+        &["convert", "--help"],
+        &["convert", "--print-supported-models"],
+    ] {
+        let mut child =
+            ggraft().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let status = child.wait().unwrap();
+        let mut text = String::new();
+        child.stderr.unwrap().read_to_string(&mut text).unwrap();
+        assert!(status.success() && text.is_empty(), "{arguments:?}: {status}: {text}");
+    }
+    // Nor is a standard error that nobody reads.
+    let mut child = ggraft()
+        .args(["convert", TINY, "--outfile", out.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    assert!(child.wait().unwrap().success());
+}
