@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use ggraft_platform as platform;
 
+use crate::advice::{Advice, Alternative};
 use crate::arch::{self, OutType, VocabRoute};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata, ParameterCount};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
@@ -61,7 +63,37 @@ pub enum Reflink {
 pub struct Conversion {
     /// What will be written.
     pub plan: Plan,
+    /// What the plan was made from. Empty but for the directory with [`Options::vocab_only`].
+    inputs: Inputs,
     reflink: Reflink,
+}
+
+/// Everything a plan depends on, so that others can be made for comparison.
+#[derive(Debug)]
+struct Inputs {
+    checkpoint: Checkpoint,
+    metadata: KeyValues,
+    tensors: Vec<OutputTensor>,
+    path: PathBuf,
+    sharing: Sharing,
+    layout: Layout,
+    alignment: Alignment,
+    splits: SplitRules,
+}
+
+impl Inputs {
+    fn request(&self) -> Request<'_> {
+        Request {
+            checkpoint: &self.checkpoint,
+            metadata: &self.metadata,
+            tensors: &self.tensors,
+            path: &self.path,
+            layout: self.layout,
+            alignment: self.alignment,
+            splits: self.splits,
+            sharing: &self.sharing,
+        }
+    }
 }
 
 impl Conversion {
@@ -87,13 +119,13 @@ impl Conversion {
             other => other?,
         };
         let model = family.build(&checkpoint, &config, options.outtype)?;
-        let tensors: &[OutputTensor] = if options.vocab_only { &[] } else { &model.tensors };
+        let tensors = if options.vocab_only { Vec::new() } else { model.tensors };
 
         let general = Metadata::load(&metadata::Inputs {
             dir,
             metadata_override: options.metadata.as_deref(),
             model_name: options.model_name.as_deref(),
-            params: count_parameters(tensors),
+            params: count_parameters(&tensors),
         })?;
         let mut kv = KeyValues::new();
         kv.string("general.architecture", model.arch);
@@ -108,36 +140,68 @@ impl Conversion {
         }
 
         let path = output_path(options, &general, model.ftype.name())?;
-        check_output(&path, &checkpoint)?;
+        check_output("--outfile", &path, &checkpoint)?;
+        let sharing = match options.vocab_only {
+            true => Sharing::none(&checkpoint, "there are no tensors"),
+            false => probe(&checkpoint, &path, options)?,
+        };
+        let inputs = Inputs {
+            checkpoint,
+            metadata: kv,
+            tensors,
+            path,
+            sharing,
+            layout: options.layout,
+            alignment: options.alignment,
+            splits: options.splits,
+        };
         let plan = if options.vocab_only {
             if options.splits.no_tensor_first_split {
                 return Err(Error::Usage(
                     "a vocabulary cannot be split: drop --no-tensor-first-split".into(),
                 ));
             }
-            Plan::metadata_only(&path, &kv)
+            Plan::metadata_only(&inputs.path, &inputs.metadata)
         } else {
-            let sharing = probe(&checkpoint, &path, options)?;
-            let request = Request {
-                checkpoint: &checkpoint,
-                metadata: &kv,
-                tensors,
-                path: &path,
-                layout: options.layout,
-                alignment: options.alignment,
-                splits: options.splits,
-                sharing: &sharing,
-            };
-            Plan::new(&request)?
+            Plan::new(&inputs.request())?
         };
-        let conversion = Self { plan, reflink: options.reflink };
+        let conversion = Self { plan, inputs, reflink: options.reflink };
         if options.reflink == Reflink::Always
-            && !tensors.is_empty()
+            && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
         {
             return Err(Error::CannotShare(conversion.nothing_shared()));
         }
         Ok(conversion)
+    }
+
+    /// What other layouts, or an aligned checkpoint, would share.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn advice(&self) -> Result<Advice> {
+        Advice::new(&self.inputs.request(), &self.plan)
+    }
+
+    /// [`Conversion::advice`], if a look at the plan says that there may be much to gain.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn brief_advice(&self) -> Result<Option<Alternative>> {
+        Advice::brief(&self.inputs.request(), &self.plan)
+    }
+
+    /// The plan as a document to show.
+    pub fn explain(&self) -> Result<Explanation<'_>> {
+        Ok(Explanation::new(&self.inputs.checkpoint, &self.plan, self.advice()?))
+    }
+
+    /// Refuses to write to `path` if that is one of the files of the model, under whatever name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] saying so.
+    pub fn check_not_a_source(&self, flag: &str, path: &Path) -> Result<()> {
+        check_output(flag, path, &self.inputs.checkpoint)
     }
 
     /// The report as planned; its `measured` figures mean nothing yet.
@@ -219,20 +283,20 @@ fn output_path(options: &Options, general: &Metadata, output_type: &str) -> Resu
 }
 
 /// Refuses to write over the files it reads, under whatever name.
-fn check_output(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+fn check_output(flag: &str, path: &Path, checkpoint: &Checkpoint) -> Result<()> {
     let dir = parent(path);
     if !dir.is_dir() {
-        return Err(Error::Usage(format!("--outfile: there is no directory {}", dir.display())));
+        return Err(Error::Usage(format!("{flag}: there is no directory {}", dir.display())));
     }
     let Ok(existing) = fs::metadata(path) else { return Ok(()) };
     let is_it = |source: &Path| {
         fs::metadata(source).is_ok_and(|m| (m.dev(), m.ino()) == (existing.dev(), existing.ino()))
     };
     if !existing.is_file() {
-        return Err(Error::Usage(format!("--outfile {}: exists and is not a regular file", path.display())));
+        return Err(Error::Usage(format!("{flag} {}: exists and is not a regular file", path.display())));
     }
     if checkpoint.files.iter().any(|f| is_it(&f.path)) {
-        return Err(Error::Usage(format!("--outfile {}: is a file of the model itself", path.display())));
+        return Err(Error::Usage(format!("{flag} {}: is a file of the model itself", path.display())));
     }
     Ok(())
 }

@@ -2,7 +2,10 @@
 
 mod convert;
 mod inspect;
+mod options;
+mod plan;
 mod progress;
+mod reference;
 mod report;
 
 use std::process::ExitCode;
@@ -28,6 +31,8 @@ struct Cli {
 enum Command {
     /// Convert a model directory to GGUF.
     Convert(Box<convert::Args>),
+    /// Show what a conversion would share, copy and convert, and why, without writing anything.
+    Plan(Box<plan::Args>),
     /// Show what a GGUF file or a checkpoint holds: key-values, tensors, offsets, phases.
     Inspect(inspect::Args),
 }
@@ -44,6 +49,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Convert(args) => convert::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };
     match result {

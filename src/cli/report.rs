@@ -2,6 +2,7 @@
 
 use indicatif::DecimalBytes;
 
+use crate::advice::Alternative;
 use crate::write::Report;
 
 /// Prints what was written, what was shared, and why the rest was not.
@@ -23,4 +24,15 @@ pub fn print(report: &Report) {
             if shortfall.tensors > 0 { format!(" in {} tensors", shortfall.tensors) } else { String::new() };
         eprintln!("  not shared: {}{tensors}: {}", DecimalBytes(shortfall.bytes), shortfall.explanation);
     }
+}
+
+/// Says in one line how more could have been shared.
+pub fn print_advice(better: &Alternative, report: &Report) {
+    let percent = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
+    eprintln!(
+        "  advice: {} {:.1} % would be shared instead of {:.1} %; `ggraft plan` shows why",
+        better.way.instruction(),
+        percent(better.shared, better.total),
+        percent(report.bytes.cloned, report.bytes.total),
+    );
 }

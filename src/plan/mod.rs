@@ -6,6 +6,7 @@
 
 mod check;
 mod files;
+mod kind;
 mod layout;
 mod lower;
 mod reason;
@@ -17,6 +18,7 @@ mod walk;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use kind::Kind;
 pub use reason::Reason;
 pub use split::SplitRules;
 pub use walk::{Run, Walk};
