@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use ggraft_platform as platform;
 
+use crate::advice::{Advice, Alternative};
 use crate::arch::{self, OutType, VocabRoute};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata, ParameterCount};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
@@ -61,7 +63,39 @@ pub enum Reflink {
 pub struct Conversion {
     /// What will be written.
     pub plan: Plan,
+    /// What the plan was made from. Empty but for the directory with [`Options::vocab_only`].
+    inputs: Inputs,
+    /// Device and inode of every file that is read.
+    sources: HashSet<(u64, u64)>,
     reflink: Reflink,
+}
+
+/// Everything a plan depends on, so that others can be made for comparison.
+#[derive(Debug)]
+struct Inputs {
+    checkpoint: Checkpoint,
+    metadata: KeyValues,
+    tensors: Vec<OutputTensor>,
+    path: PathBuf,
+    sharing: Sharing,
+    layout: Layout,
+    alignment: Alignment,
+    splits: SplitRules,
+}
+
+impl Inputs {
+    fn request(&self) -> Request<'_> {
+        Request {
+            checkpoint: &self.checkpoint,
+            metadata: &self.metadata,
+            tensors: &self.tensors,
+            path: &self.path,
+            layout: self.layout,
+            alignment: self.alignment,
+            splits: self.splits,
+            sharing: &self.sharing,
+        }
+    }
 }
 
 impl Conversion {
@@ -87,13 +121,13 @@ impl Conversion {
             other => other?,
         };
         let model = family.build(&checkpoint, &config, options.outtype)?;
-        let tensors: &[OutputTensor] = if options.vocab_only { &[] } else { &model.tensors };
+        let tensors = if options.vocab_only { Vec::new() } else { model.tensors };
 
         let general = Metadata::load(&metadata::Inputs {
             dir,
             metadata_override: options.metadata.as_deref(),
             model_name: options.model_name.as_deref(),
-            params: count_parameters(tensors),
+            params: count_parameters(&tensors),
         })?;
         let mut kv = KeyValues::new();
         kv.string("general.architecture", model.arch);
@@ -112,36 +146,69 @@ impl Conversion {
             let missing = parent(&path).display();
             return Err(Error::Usage(format!("--outfile: there is no directory {missing}")));
         }
+        let sharing = match options.vocab_only {
+            true => Sharing::none(&checkpoint, "there are no tensors"),
+            false => probe(&checkpoint, &path, options)?,
+        };
+        let inputs = Inputs {
+            checkpoint,
+            metadata: kv,
+            tensors,
+            path,
+            sharing,
+            layout: options.layout,
+            alignment: options.alignment,
+            splits: options.splits,
+        };
         let plan = if options.vocab_only {
             if options.splits.no_tensor_first_split {
                 return Err(Error::Usage(
                     "a vocabulary cannot be split: drop --no-tensor-first-split".into(),
                 ));
             }
-            Plan::metadata_only(&path, &kv)
+            Plan::metadata_only(&inputs.path, &inputs.metadata)
         } else {
-            let sharing = probe(&checkpoint, &path, options)?;
-            let request = Request {
-                checkpoint: &checkpoint,
-                metadata: &kv,
-                tensors,
-                path: &path,
-                layout: options.layout,
-                alignment: options.alignment,
-                splits: options.splits,
-                sharing: &sharing,
-            };
-            Plan::new(&request)?
+            Plan::new(&inputs.request())?
         };
-        check_outputs(&plan, options, &checkpoint)?;
-        let conversion = Self { plan, reflink: options.reflink };
+        let sources = sources(options, &inputs.checkpoint)?;
+        plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, &sources))?;
+        let conversion = Self { plan, inputs, sources, reflink: options.reflink };
         if options.reflink == Reflink::Always
-            && !tensors.is_empty()
+            && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
         {
             return Err(Error::CannotShare(conversion.nothing_shared()));
         }
         Ok(conversion)
+    }
+
+    /// What other layouts, or an aligned checkpoint, would share.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn advice(&self) -> Result<Advice> {
+        Advice::new(&self.inputs.request(), &self.plan)
+    }
+
+    /// [`Conversion::advice`], if a look at the plan says that there may be much to gain.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn brief_advice(&self) -> Result<Option<Alternative>> {
+        Advice::brief(&self.inputs.request(), &self.plan)
+    }
+
+    /// The plan as a document to show.
+    pub fn explain(&self) -> Result<Explanation<'_>> {
+        Ok(Explanation::new(&self.inputs.checkpoint, &self.plan, self.advice()?))
+    }
+
+    /// Refuses to write to `path` if that is one of the files of the model, under whatever name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] saying so.
+    pub fn check_not_a_source(&self, flag: &str, path: &Path) -> Result<()> {
+        check_target(flag, path, &self.sources)
     }
 
     /// The report as planned; its `measured` figures mean nothing yet.
@@ -210,9 +277,8 @@ fn output_path(options: &Options, general: &Metadata, output_type: &str) -> Resu
 /// What a model directory holds besides weights that are a conversion's source.
 const SOURCE_EXTENSIONS: [&str; 6] = ["json", "jinja", "md", "model", "safetensors", "txt"];
 
-/// Refuses to replace files that are read, under whatever name, and what is no file.
-fn check_outputs(plan: &Plan, options: &Options, checkpoint: &Checkpoint) -> Result<()> {
-    let identity = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
+/// Device and inode of every file that is read, so that none is replaced, under whatever name.
+fn sources(options: &Options, checkpoint: &Checkpoint) -> Result<HashSet<(u64, u64)>> {
     let is_source = |path: &Path| {
         let extension = path.extension().and_then(|e| e.to_str());
         extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
@@ -220,24 +286,22 @@ fn check_outputs(plan: &Plan, options: &Options, checkpoint: &Checkpoint) -> Res
     let entries = fs::read_dir(&options.model).map_err(|e| Error::io("cannot list", &options.model, e))?;
     let beside = entries.flatten().map(|e| e.path()).filter(|path| is_source(path));
     let weights = checkpoint.files.iter().map(|f| f.path.clone());
-    let sources: HashSet<_> =
-        weights.chain(beside).chain(options.metadata.clone()).filter_map(|p| identity(&p)).collect();
-    for output in &plan.outputs {
-        let path = output.path.display();
-        let Ok(existing) = fs::metadata(&output.path) else { continue };
-        if existing.is_dir() {
-            return Err(Error::Usage(format!("--outfile: {path} is a directory; choose another name")));
-        } else if !existing.is_file() {
-            return Err(Error::Usage(format!(
-                "--outfile: {path} is not a regular file; choose another name"
-            )));
-        } else if sources.contains(&(existing.dev(), existing.ino())) {
-            return Err(Error::Usage(format!(
-                "--outfile: {path} is part of the model that is read; choose another name"
-            )));
+    let all = weights.chain(beside).chain(options.metadata.clone());
+    Ok(all.filter_map(|path| fs::metadata(path).ok()).map(|m| (m.dev(), m.ino())).collect())
+}
+
+/// Refuses to write to what `flag` names if that is one of `sources`, or no file.
+fn check_target(flag: &str, target: &Path, sources: &HashSet<(u64, u64)>) -> Result<()> {
+    let problem = match fs::metadata(target) {
+        Err(_) => return Ok(()),
+        Ok(existing) if existing.is_dir() => "is a directory",
+        Ok(existing) if !existing.is_file() => "is not a regular file",
+        Ok(existing) if sources.contains(&(existing.dev(), existing.ino())) => {
+            "is part of the model that is read"
         }
-    }
-    Ok(())
+        Ok(_) => return Ok(()),
+    };
+    Err(Error::Usage(format!("{flag}: {} {problem}; choose another name", target.display())))
 }
 
 /// Finds out what can be shared by cloning a block of each source into an unnamed file beside the output.

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod align;
 pub mod arch;
 pub mod checkpoint;
@@ -15,11 +16,13 @@ pub mod conversion;
 pub mod convert;
 pub mod dtype;
 pub mod error;
+pub mod explain;
 pub mod gguf;
 mod input;
 pub mod inspect;
 pub mod metadata;
 pub mod plan;
+mod table;
 pub mod tensor;
 pub mod vocab;
 pub mod write;

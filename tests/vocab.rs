@@ -193,7 +193,11 @@ fn files(case: &Case, config: &Value) -> BTreeMap<String, Content> {
 }
 
 /// The container of a changed place in file `name`, and the key in it.
-fn parent<'a>(files: &'a mut BTreeMap<String, Content>, name: &str, pointer: &str) -> (&'a mut Value, String) {
+fn parent<'a>(
+    files: &'a mut BTreeMap<String, Content>,
+    name: &str,
+    pointer: &str,
+) -> (&'a mut Value, String) {
     let (parent, key) = pointer.rsplit_once('/').expect("a JSON pointer");
     match files.get_mut(name) {
         Some(Content::Json(json)) => (json.pointer_mut(parent).expect("a place"), key.to_owned()),

@@ -4,7 +4,10 @@ mod align;
 mod convert;
 mod inspect;
 mod messages;
+mod options;
+mod plan;
 mod progress;
+mod reference;
 mod report;
 
 use std::process::ExitCode;
@@ -32,6 +35,8 @@ enum Command {
     Convert(Box<convert::Args>),
     /// Rewrite a checkpoint once, so that every conversion of it shares nearly everything.
     Align(align::Args),
+    /// Show what a conversion would share, copy and convert, and why, without writing anything.
+    Plan(Box<plan::Args>),
     /// Show what a GGUF file or a checkpoint holds: key-values, tensors, offsets, phases.
     Inspect(inspect::Args),
 }
@@ -49,6 +54,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Convert(args) => convert::run(&args),
         Command::Align(args) => align::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };
     match result {

@@ -3,6 +3,7 @@
 use indicatif::DecimalBytes;
 
 use super::messages::say;
+use crate::advice::Alternative;
 use crate::write::Report;
 
 /// Prints what was written, where its bytes come from, and why not all of them are shared.
@@ -41,4 +42,15 @@ pub fn print(report: &Report) {
             n => say(format_args!("  not shared: {bytes} in {n} tensors: {why}")),
         }
     }
+}
+
+/// Says in one line how more could have been shared.
+pub fn print_advice(better: &Alternative, report: &Report) {
+    let percent = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
+    say(format_args!(
+        "  advice: {} {:.1} % would be shared instead of {:.1} %; `ggraft plan` shows why",
+        better.way.instruction(),
+        percent(better.shared, better.total),
+        percent(report.bytes.cloned, report.bytes.total),
+    ));
 }

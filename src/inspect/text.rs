@@ -8,9 +8,7 @@ use std::path::Path;
 
 use super::Inspection;
 use crate::gguf::Value;
-
-/// Widest column, in characters; longer cells stick out, so that one absurd name does not pad all rows.
-const COLUMN_MAX: usize = 120;
+use crate::table::{printable, table};
 
 /// Longest value shown, in characters.
 const VALUE_MAX: usize = 60;
@@ -76,29 +74,6 @@ impl Inspection {
     }
 }
 
-/// Writes rows under a header whose entries start with `<` or `>`, the way the column is aligned.
-/// The last column is not padded.
-fn table<const N: usize>(out: &mut impl Write, header: [&str; N], rows: Vec<[String; N]>) -> io::Result<()> {
-    let right = header.map(|h| h.starts_with('>'));
-    let header = header.map(|h| h.trim_start_matches(['<', '>']).to_owned());
-    let mut widths = [0; N];
-    for row in std::iter::once(&header).chain(&rows) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width).min(COLUMN_MAX);
-        }
-    }
-    for row in std::iter::once(&header).chain(&rows) {
-        for (i, ((cell, width), right)) in row.iter().zip(widths).zip(right).enumerate() {
-            match (i + 1 == N, right) {
-                (true, _) => writeln!(out, "{cell}")?,
-                (false, true) => write!(out, "{cell:>width$}  ")?,
-                (false, false) => write!(out, "{cell:<width$}  ")?,
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Type and value of a key.
 fn value_text(value: &Value) -> (String, String) {
     let (kind, text) = match value {
@@ -160,16 +135,4 @@ fn string_text(bytes: &[u8]) -> String {
         }
         None => printable(&text),
     }
-}
-
-/// `text` on one line, with escapes in place of what a terminal would act on or not show.
-fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' | '\'' => out.push(c),
-            _ => out.extend(c.escape_debug()),
-        }
-    }
-    out
 }

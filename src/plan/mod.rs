@@ -6,6 +6,7 @@
 
 mod check;
 mod files;
+mod kind;
 mod layout;
 mod lower;
 mod reason;
@@ -18,6 +19,7 @@ mod walk;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use kind::Kind;
 pub use reason::Reason;
 pub use rewrite::{Range, Rewrite};
 pub use split::SplitRules;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::plan::{Action, Output, Plan, Reason};
+use crate::plan::{Kind, Output, Plan, Reason};
 
 /// The outcome of a conversion. What was planned, except `measured`, which is the extent map's word.
 #[derive(Clone, Debug, Default)]
@@ -134,16 +134,11 @@ impl Report {
         json!({
             "outputs": self.outputs.iter()
                 .map(|o| json!({"path": o.path.to_string_lossy(), "bytes": o.bytes})).collect::<Vec<_>>(),
-            "bytes": {
-                "total": self.bytes.total, "cloned": self.bytes.cloned, "copied": self.bytes.copied,
-                "converted": self.bytes.converted, "header": self.bytes.header, "padding": self.bytes.padding,
-            },
+            "bytes": self.bytes.to_json(),
             "measured": {
                 "shared": self.measured.map(|m| m.shared), "unique": self.measured.map(|m| m.unique),
             },
-            "reasons": self.reasons.iter().map(|s| json!({
-                "reason": s.reason, "explanation": s.explanation, "bytes": s.bytes, "tensors": s.tensors,
-            })).collect::<Vec<_>>(),
+            "reasons": self.reasons.iter().map(Shortfall::to_json).collect::<Vec<_>>(),
         })
     }
 }
@@ -160,18 +155,41 @@ impl AddAssign for Bytes {
 }
 
 impl Bytes {
+    /// What happens to the bytes of one output.
+    pub fn of(output: &Output) -> Self {
+        let mut bytes = Self::default();
+        bytes.add(output);
+        bytes
+    }
+
     fn add(&mut self, output: &Output) {
         self.total += output.len;
         for step in &output.steps {
-            let sum = match &step.action {
-                Action::Clone { .. } => &mut self.cloned,
-                Action::Copy { .. } => &mut self.copied,
-                Action::Convert { walk, to, .. } if walk.dtype == to.same_bits() => &mut self.copied,
-                Action::Bytes(_) if step.start == 0 => &mut self.header,
-                Action::Convert { .. } | Action::Bytes(_) => &mut self.converted,
-                Action::Zero => &mut self.padding,
-            };
-            *sum += step.len;
+            *match step.kind() {
+                Kind::Shared => &mut self.cloned,
+                Kind::Copied => &mut self.copied,
+                Kind::Converted | Kind::Generated => &mut self.converted,
+                Kind::Header => &mut self.header,
+                Kind::Padding => &mut self.padding,
+            } += step.len;
         }
+    }
+
+    /// The counts for machines; the keys are a promise.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "total": self.total, "cloned": self.cloned, "copied": self.copied,
+            "converted": self.converted, "header": self.header, "padding": self.padding,
+        })
+    }
+}
+
+impl Shortfall {
+    /// The shortfall for machines; its keys are a promise.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "reason": self.reason, "explanation": self.explanation,
+            "bytes": self.bytes, "tensors": self.tensors,
+        })
     }
 }

@@ -1,0 +1,229 @@
+//! Flags that decide what is written: those of `ggraft convert`, and of `ggraft plan`, which shows it.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::reference::ReferenceOnly;
+use crate::arch::OutType;
+use crate::conversion::{Options, Reflink};
+use crate::error::{Error, Result};
+use crate::plan::{Alignment, Layout, SplitRules};
+
+const SPLITTING: &str = "Splitting";
+const SHARING: &str = "Sharing blocks";
+/// Help heading of the flags that decide what is reported.
+pub const REPORTS: &str = "Reports";
+
+/// What to write, and where.
+#[derive(Debug, clap::Args)]
+pub struct OptionArgs {
+    /// File or directory to write to; {ftype} in a file name becomes the output type [default: a name made from the
+    /// model's name, size and type, in the model's directory]
+    #[arg(long, value_name = "PATH")]
+    outfile: Option<PathBuf>,
+
+    /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = OutTypeArg::Auto)]
+    outtype: OutTypeArg,
+
+    /// Write only the tokenizer and the metadata, no tensors
+    #[arg(long)]
+    vocab_only: bool,
+
+    /// Name of the model [default: from the model card, the configuration or the directory]
+    #[arg(long, value_name = "NAME")]
+    model_name: Option<String>,
+
+    /// JSON file whose general.* keys override what the model card and the directory's name say
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
+
+    /// Start another file beyond this many bytes of tensors (K, M and G are powers of 1000); 0 is no limit
+    #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size, default_value = "0", help_heading = SPLITTING)]
+    split_max_size: u64,
+
+    /// Start another file after this many tensors; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SPLITTING)]
+    split_max_tensors: u64,
+
+    /// Put only the metadata into the first file
+    #[arg(long, help_heading = SPLITTING)]
+    no_tensor_first_split: bool,
+
+    /// Whether the output shares disk blocks with the checkpoint instead of holding copies, which takes Btrfs or XFS:
+    /// auto does so where possible, always fails where nothing can be shared, never writes byte for byte what
+    /// convert_hf_to_gguf.py does
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ReflinkArg::Auto, help_heading = SHARING)]
+    reflink: ReflinkArg,
+
+    /// Same as --reflink never
+    #[arg(long, conflicts_with = "reflink", help_heading = SHARING)]
+    no_reflink: bool,
+
+    #[command(flatten)]
+    sharing: SharingArgs,
+
+    #[command(flatten)]
+    reference: ReferenceOnly,
+}
+
+impl OptionArgs {
+    /// The options for the model in `model`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for flags that contradict each other, [`Error::Unsupported`] for those that
+    /// only the reference has.
+    pub fn options(&self, model: &Path) -> Result<Options> {
+        self.reference.check()?;
+        Ok(Options {
+            model: model.to_owned(),
+            outfile: self.outfile.clone(),
+            outtype: self.outtype.resolve()?,
+            vocab_only: self.vocab_only,
+            model_name: self.model_name.clone(),
+            metadata: self.metadata.clone(),
+            splits: SplitRules {
+                max_tensors: self.split_max_tensors,
+                max_bytes: self.split_max_size,
+                no_tensor_first_split: self.no_tensor_first_split,
+            },
+            layout: self.sharing.layout()?,
+            alignment: self.sharing.alignment(),
+            min_extent: self.sharing.min_extent,
+            reflink: match self.reflink {
+                _ if self.no_reflink => Reflink::Never,
+                ReflinkArg::Auto => Reflink::Auto,
+                ReflinkArg::Always => Reflink::Always,
+                ReflinkArg::Never => Reflink::Never,
+            },
+        })
+    }
+}
+
+/// How the output is laid out to share more.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = SHARING)]
+struct SharingArgs {
+    /// One file, or as many as sharing needs (llama.cpp loads them by the name of the first)
+    #[arg(long, value_name = "LAYOUT", value_enum, default_value_t = LayoutArg::Single,
+          conflicts_with_all = ["split_max_size", "split_max_tensors", "no_tensor_first_split"])]
+    layout: LayoutArg,
+
+    /// With --layout split: relaxed puts tensors on the 8-byte grid that checkpoints use, so that more can be shared.
+    /// Such files are meant for llama-quantize and llama-gguf-split --merge. llama.cpp itself loads them with
+    /// --load-mode none only; memory-mapped on the CPU it aborts
+    #[arg(long, value_name = "GRID", value_enum, default_value_t = AlignmentArg::Strict)]
+    alignment: AlignmentArg,
+
+    /// Copy runs shorter than this instead of sharing them, to bound fragmentation (K and M are powers of 1024)
+    #[arg(long, value_name = "SIZE", value_parser = parse_extent, default_value = "64K")]
+    min_extent: u64,
+}
+
+impl SharingArgs {
+    fn layout(&self) -> Result<Layout> {
+        match (self.layout, self.alignment) {
+            (LayoutArg::Single, AlignmentArg::Relaxed) => Err(Error::Usage(
+                "--alignment relaxed needs --layout split: a single file keeps the 32-byte grid".into(),
+            )),
+            (LayoutArg::Single, _) => Ok(Layout::Single),
+            (LayoutArg::Split, _) => Ok(Layout::Split),
+        }
+    }
+
+    fn alignment(&self) -> Alignment {
+        match self.alignment {
+            AlignmentArg::Strict => Alignment::Strict,
+            AlignmentArg::Relaxed => Alignment::Relaxed,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LayoutArg {
+    Single,
+    Split,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AlignmentArg {
+    Strict,
+    Relaxed,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum OutTypeArg {
+    Auto,
+    F32,
+    F16,
+    Bf16,
+    #[value(hide = true)]
+    Q8_0,
+    #[value(hide = true)]
+    Tq1_0,
+    #[value(hide = true)]
+    Tq2_0,
+}
+
+impl OutTypeArg {
+    fn resolve(self) -> Result<OutType> {
+        match self {
+            Self::Auto => Ok(OutType::Auto),
+            Self::F32 => Ok(OutType::F32),
+            Self::F16 => Ok(OutType::F16),
+            Self::Bf16 => Ok(OutType::Bf16),
+            Self::Q8_0 | Self::Tq1_0 | Self::Tq2_0 => Err(Error::Unsupported(
+                "--outtype q8_0, tq1_0 and tq2_0 are not there yet; convert to bf16 and use llama-quantize"
+                    .into(),
+            )),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ReflinkArg {
+    Auto,
+    Always,
+    Never,
+}
+
+/// A size as the reference reads it: a number, optionally followed by K, M or G (powers of 1000).
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], 1000),
+        Some(b'M') => (&text[..text.len() - 1], 1_000_000),
+        Some(b'G') => (&text[..text.len() - 1], 1_000_000_000),
+        _ => (text, 1u64),
+    };
+    let number: u64 = digits.parse().map_err(|_| "expected a number, optionally followed by K, M or G")?;
+    number.checked_mul(unit).ok_or_else(|| "too large".into())
+}
+
+/// A size in bytes, optionally followed by K or M (powers of 1024, as file systems count).
+fn parse_extent(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
+        _ => (text, 1u64),
+    };
+    let number: u64 = digits.parse().map_err(|_| "expected a number, optionally followed by K or M")?;
+    number.checked_mul(unit).ok_or_else(|| "too large".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes_are_the_references() {
+        assert_eq!(parse_size("0"), Ok(0));
+        assert_eq!(parse_size("300"), Ok(300));
+        assert_eq!(parse_size("2G"), Ok(2_000_000_000));
+        assert_eq!(parse_size("5M"), Ok(5_000_000));
+        for bad in ["", "G", "-1", "1.5G", "2g", "99999999999G", "1KiB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+}

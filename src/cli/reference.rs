@@ -1,0 +1,76 @@
+//! Flags of `convert_hf_to_gguf.py` without a meaning here.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+
+/// Flags of the reference that do nothing here, or are not there yet. Hidden from the help, so
+/// that scripts which use them learn what became of them.
+#[derive(Debug, clap::Args)]
+pub struct ReferenceOnly {
+    #[arg(long, hide = true)]
+    use_temp_file: bool,
+    #[arg(long, hide = true)]
+    no_lazy: bool,
+    #[arg(long, hide = true)]
+    bigendian: bool,
+    #[arg(long, hide = true)]
+    remote: bool,
+    #[arg(long, hide = true)]
+    mmproj: bool,
+    #[arg(long, hide = true)]
+    mtp: bool,
+    #[arg(long, hide = true, alias = "no-mtp")]
+    no_nextn: bool,
+    #[arg(long, hide = true)]
+    dspark: bool,
+    #[arg(long, hide = true)]
+    mistral_format: bool,
+    #[arg(long, hide = true)]
+    disable_mistral_community_chat_template: bool,
+    #[arg(long, hide = true)]
+    sentence_transformers_dense_modules: bool,
+    #[arg(long, hide = true)]
+    fuse_gate_up_exps: bool,
+    #[arg(long, hide = true)]
+    fp8_as_q8: bool,
+    #[arg(long, hide = true)]
+    fuse_qkv: bool,
+    #[arg(long, hide = true, value_name = "DIR")]
+    target_model_dir: Option<PathBuf>,
+}
+
+impl ReferenceOnly {
+    /// Refuses flags that would change the output, warns of those that have no effect.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] naming the flag.
+    pub fn check(&self) -> Result<()> {
+        let missing = [
+            ("--bigendian", self.bigendian),
+            ("--remote", self.remote),
+            ("--mmproj", self.mmproj),
+            ("--mtp", self.mtp),
+            ("--no-nextn", self.no_nextn),
+            ("--dspark", self.dspark),
+            ("--mistral-format", self.mistral_format),
+            ("--disable-mistral-community-chat-template", self.disable_mistral_community_chat_template),
+            ("--sentence-transformers-dense-modules", self.sentence_transformers_dense_modules),
+            ("--fuse-gate-up-exps", self.fuse_gate_up_exps),
+            ("--fp8-as-q8", self.fp8_as_q8),
+            ("--fuse-qkv", self.fuse_qkv),
+            ("--target-model-dir", self.target_model_dir.is_some()),
+        ];
+        if let Some((flag, _)) = missing.iter().find(|(_, given)| *given) {
+            return Err(Error::Unsupported(format!(
+                "{flag} is a flag of convert_hf_to_gguf.py that ggraft does not have yet"
+            )));
+        }
+        for (flag, given) in [("--use-temp-file", self.use_temp_file), ("--no-lazy", self.no_lazy)] {
+            if given {
+                tracing::warn!("{flag} has no effect: ggraft never holds tensors in memory");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! A plan as one page that needs nothing but a browser: no other file, no network.
+//!
+//! Everything about the model travels as JSON in a script element that is never run, and the page's
+//! script shows it as text, never as markup. So a name cannot become part of the page, whatever it says.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Explanation;
+use super::tiles::{Tile, tiles};
+use crate::advice::ALIGN;
+use crate::plan::{Kind, Output};
+use crate::write::{Bytes, Shortfall};
+
+const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
+
+/// What the page shows; `page.js` reads it.
+#[derive(Serialize)]
+struct Data<'a> {
+    model: Cow<'a, str>,
+    block: u64,
+    /// Ids of [`Kind`]; tiles refer to them by index.
+    kinds: [&'static str; Kind::ALL.len()],
+    align: &'static str,
+    sources: Vec<Cow<'a, str>>,
+    bytes: Value,
+    reasons: Vec<Value>,
+    /// Whether any source can share blocks with the output.
+    refusal: Option<&'a str>,
+    advice: Vec<Value>,
+    outputs: Vec<File<'a>>,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    path: Cow<'a, str>,
+    bytes: u64,
+    data_start: u64,
+    alignment: u64,
+    totals: Value,
+    /// Name, type, shape, offset, bytes.
+    tensors: Vec<(&'a str, &'static str, &'a [u64], u64, u64)>,
+    tiles: Vec<Drawn>,
+}
+
+/// A tile; where it starts follows from those before it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Drawn {
+    /// Length, kind, source file, offset in it, reason.
+    One(u64, usize, Option<usize>, Option<u64>, Option<&'static str>),
+    /// Bytes by kind, source file of the first step, number of steps.
+    Many([u64; Kind::ALL.len()], Option<usize>, u64),
+}
+
+impl Explanation<'_> {
+    /// Writes the page.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_html(&self, out: &mut impl Write) -> io::Result<()> {
+        let outputs = self.plan.outputs.iter().zip(tiles(self.plan));
+        let data = Data {
+            model: self.checkpoint.dir.to_string_lossy(),
+            block: self.plan.block,
+            kinds: Kind::ALL.map(Kind::id),
+            align: ALIGN,
+            sources: self.plan.sources.iter().map(|path| file_name(path)).collect(),
+            bytes: self.report.bytes.to_json(),
+            reasons: self.report.reasons.iter().map(Shortfall::to_json).collect(),
+            refusal: self.plan.refusal.as_deref(),
+            advice: self.advice.to_json(),
+            outputs: outputs.map(|(output, tiles)| file(output, &tiles)).collect(),
+        };
+        let data = serde_json::to_string(&data)?;
+        // The template has each mark once, in this order; what replaces one is not searched for the next.
+        let mut rest = PAGE;
+        let parts =
+            [("/*STYLE*/", Cow::from(STYLE)), ("/*DATA*/", inert(&data)), ("/*SCRIPT*/", SCRIPT.into())];
+        for (mark, text) in parts {
+            let (before, after) = rest.split_once(mark).unwrap_or((rest, ""));
+            out.write_all(before.as_bytes())?;
+            out.write_all(text.as_bytes())?;
+            rest = after;
+        }
+        out.write_all(rest.as_bytes())
+    }
+}
+
+fn file<'a>(output: &'a Output, tiles: &[Tile]) -> File<'a> {
+    let tensors = output.tensors.iter().map(|t| (&*t.name, t.dtype, &*t.shape, t.offset, t.len));
+    let tiles = tiles.iter().map(|tile| match tile {
+        Tile::One(step) => {
+            let (file, offset) = step.source().unzip();
+            Drawn::One(step.len, step.kind() as usize, file, offset, step.reason.map(|r| r.id()))
+        }
+        Tile::Many { steps, bytes, first } => {
+            Drawn::Many(*bytes, first.source().map(|(file, _)| file), *steps)
+        }
+    });
+    File {
+        path: file_name(&output.path),
+        bytes: output.len,
+        data_start: output.data_start,
+        alignment: output.alignment,
+        totals: Bytes::of(output).to_json(),
+        tensors: tensors.collect(),
+        tiles: tiles.collect(),
+    }
+}
+
+fn file_name(path: &std::path::Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()
+}
+
+/// JSON that stays data inside a script element: nothing in it can end the element or begin a comment.
+/// The characters it escapes occur in JSON only within strings.
+fn inert(json: &str) -> Cow<'_, str> {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => out.push(c),
+        }
+    }
+    out.into()
+}

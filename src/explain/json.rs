@@ -1,0 +1,126 @@
+//! A plan for machines. Its keys are a promise.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Explanation, steps_with_tensors};
+use crate::plan::Output;
+use crate::write::{Bytes, Shortfall};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    model: Cow<'a, str>,
+    /// What source and destination offsets must agree modulo, in bytes.
+    block: u64,
+    sources: Vec<Source<'a>>,
+    outputs: Vec<File<'a>>,
+    bytes: Value,
+    reasons: Vec<Value>,
+    advice: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    path: Cow<'a, str>,
+    bytes: u64,
+    data_start: u64,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    path: Cow<'a, str>,
+    bytes: u64,
+    data_start: u64,
+    alignment: u64,
+    /// As `bytes` of the document.
+    totals: Value,
+    tensors: Vec<Tensor<'a>>,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    r#type: &'static str,
+    /// Outermost dimension first.
+    shape: &'a [u64],
+    offset: u64,
+    bytes: u64,
+}
+
+/// One range of an output. Where `file` is null nothing is read.
+#[derive(Serialize)]
+struct Step {
+    start: u64,
+    len: u64,
+    action: &'static str,
+    /// Index into `sources`.
+    file: Option<usize>,
+    /// The first byte that is read; if rows are rearranged, the others are not behind it.
+    source_offset: Option<u64>,
+    reason: Option<&'static str>,
+    /// Index into the output's `tensors` of the first that has bytes in the range.
+    tensor: Option<usize>,
+    /// And of the last: one range may share several tensors.
+    last_tensor: Option<usize>,
+}
+
+impl Explanation<'_> {
+    /// Writes the document, on one line.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        let sources = self.checkpoint.files.iter().map(|f| Source {
+            path: f.path.to_string_lossy(),
+            bytes: f.len,
+            data_start: f.data_start,
+        });
+        let document = Document {
+            model: self.checkpoint.dir.to_string_lossy(),
+            block: self.plan.block,
+            sources: sources.collect(),
+            outputs: self.plan.outputs.iter().map(file).collect(),
+            bytes: self.report.bytes.to_json(),
+            reasons: self.report.reasons.iter().map(Shortfall::to_json).collect(),
+            advice: self.advice.to_json(),
+        };
+        serde_json::to_writer(&mut *out, &document)?;
+        writeln!(out)
+    }
+}
+
+fn file(output: &Output) -> File<'_> {
+    let tensors = output.tensors.iter().map(|t| Tensor {
+        name: &t.name,
+        r#type: t.dtype,
+        shape: &t.shape,
+        offset: t.offset,
+        bytes: t.len,
+    });
+    let steps = steps_with_tensors(output).map(|(step, tensors)| {
+        let source = step.source();
+        Step {
+            start: step.start,
+            len: step.len,
+            action: step.kind().id(),
+            file: source.map(|(file, _)| file),
+            source_offset: source.map(|(_, offset)| offset),
+            reason: step.reason.map(|r| r.id()),
+            tensor: tensors.clone().next(),
+            last_tensor: tensors.last(),
+        }
+    });
+    File {
+        path: output.path.to_string_lossy(),
+        bytes: output.len,
+        data_start: output.data_start,
+        alignment: output.alignment,
+        totals: Bytes::of(output).to_json(),
+        tensors: tensors.collect(),
+        steps: steps.collect(),
+    }
+}

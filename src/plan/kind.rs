@@ -1,0 +1,65 @@
+//! What a step amounts to, for reports: shared, copied, converted.
+
+use super::{Action, Step};
+
+/// What happens to a range of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Shared with the checkpoint.
+    Shared,
+    /// Written with unchanged values.
+    Copied,
+    /// Written in another type.
+    Converted,
+    /// Computed, not in the checkpoint.
+    Generated,
+    /// Key-values and tensor infos.
+    Header,
+    /// Zeros between tensors.
+    Padding,
+}
+
+impl Kind {
+    /// All of them; an entry's index is its value as a number.
+    pub const ALL: [Self; 6] =
+        [Self::Shared, Self::Copied, Self::Converted, Self::Generated, Self::Header, Self::Padding];
+
+    /// Stable identifier for machines.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Copied => "copied",
+            Self::Converted => "converted",
+            Self::Generated => "generated",
+            Self::Header => "header",
+            Self::Padding => "padding",
+        }
+    }
+}
+
+impl Step {
+    /// What happens to the range.
+    pub fn kind(&self) -> Kind {
+        match &self.action {
+            Action::Clone { .. } => Kind::Shared,
+            Action::Copy { .. } => Kind::Copied,
+            Action::Convert { walk, to, .. } if walk.dtype == to.same_bits() => Kind::Copied,
+            Action::Convert { .. } => Kind::Converted,
+            Action::Bytes(_) if self.start == 0 => Kind::Header,
+            Action::Bytes(_) => Kind::Generated,
+            Action::Zero => Kind::Padding,
+        }
+    }
+
+    /// The source file, by index, and the offset of the first byte that is read from it.
+    pub fn source(&self) -> Option<(usize, u64)> {
+        match &self.action {
+            Action::Clone { file, offset } => Some((*file, *offset)),
+            Action::Copy { walk, first } | Action::Convert { walk, first, .. } => {
+                let at = walk.runs(*first, 1).next().map_or(0, |run| run.at);
+                Some((walk.file, walk.offset + at * walk.dtype.size()))
+            }
+            Action::Bytes(_) | Action::Zero => None,
+        }
+    }
+}
