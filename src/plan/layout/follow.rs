@@ -427,7 +427,7 @@ impl<'a> Map<'a> {
         let (mut at, mut since) = (0, 0);
         while since < choices && work.0 > 0 && trail.gain < self.bound(trail.start) {
             // A step that meets every choice once, each far from the one before.
-            let mut step = choices * 5 / 8 | 1;
+            let mut step = (choices * 5 / 8) | 1;
             while gcd(step as u64, choices as u64) != 1 {
                 step += 2;
             }
