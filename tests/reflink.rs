@@ -4,34 +4,23 @@
 //! there says so and passes, or fails if `GGRAFT_REQUIRE_FS` is set.
 
 mod common;
+#[path = "common/filesystems.rs"]
+mod filesystems;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::model_dir::ModelDir;
+use filesystems::directory;
 use serde_json::{Value, json};
 
 const LAYERS: u64 = 2;
 
 /// Bytes of a layer that keep their value and order: V, O, gate, up, down.
 const KEPT_PER_LAYER: u64 = 2 * (512 * 2048 + 2048 * 2048 + 3 * 512 * 2048);
-
-/// A fresh directory on the file system that `variable` names.
-fn directory(variable: &str) -> Option<tempfile::TempDir> {
-    match std::env::var_os(variable) {
-        Some(dir) => Some(tempfile::tempdir_in(dir).unwrap()),
-        None => {
-            assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "{variable} is not set");
-            // Straight to the descriptor: the test harness captures what `eprintln!` prints.
-            _ = writeln!(std::io::stderr(), "SKIPPED: {variable} is not set");
-            None
-        }
-    }
-}
 
 /// A Llama of 55 MB all of whose tensors are multiples of the block size, with data at an offset that `header` decides.
 fn model(parent: &Path, header: &str, shards: u64) -> PathBuf {

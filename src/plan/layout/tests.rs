@@ -142,7 +142,7 @@ fn the_heuristic_alone_is_good() {
 #[test]
 fn the_heuristic_is_good_where_every_order_can_still_be_considered() {
     let mut quality = Quality::default();
-    for items in instances(300, EXACT as u64).filter(|items| items.len() > 8) {
+    for items in instances(400, EXACT as u64).filter(|items| items.len() > 8) {
         let best = best_path(&items, BLOCK, &mut Effort::default()).map_or(0, |p| p.gain);
         quality.add(&items, best, follow::follow(&items, BLOCK, &mut Effort::default()));
     }
@@ -173,7 +173,7 @@ fn tensors_of_any_size_that_lay_one_after_another_are_shared() {
         let path = best_path(&items, BLOCK, &mut Effort::default()).unwrap();
         assert_eq!(laid_out(&items, &path), path.gain);
         let share = path.gain as f64 / total as f64;
-        assert!(share >= 0.98, "{share:.4} of {count} tensors on a grid of {unit}");
+        assert!(share >= 0.95, "{share:.4} of {count} tensors on a grid of {unit}");
     }
 }
 

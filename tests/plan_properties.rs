@@ -1,0 +1,478 @@
+//! Plans for checkpoints at random: what every reader and every clone relies on, and that the tensors come
+//! out the same however they are arranged.
+//!
+//! Nothing here trusts `Plan::check`: headers are parsed and steps carried out by code of this file. On real file
+//! systems (`GGRAFT_TEST_*`, see scripts/with-test-filesystems.sh) plans are carried out by `write` as well.
+
+#[path = "common/filesystems.rs"]
+mod filesystems;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use filesystems::directory;
+use ggraft::checkpoint::{Checkpoint, SourceFile, SourceTensor};
+use ggraft::convert::convert;
+use ggraft::dtype::{Dtype, GgmlType};
+use ggraft::gguf::KeyValues;
+use ggraft::plan::{Action, Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use ggraft::tensor::{OutputTensor, TensorExpr};
+use proptest::prelude::*;
+
+/// How an output tensor comes about; sizes in elements.
+#[derive(Clone, Debug)]
+enum Kind {
+    /// BF16 as it is.
+    Kept(u64),
+    /// BF16 to F32.
+    Converted(u64),
+    /// Rows put into llama.cpp's rotary order: heads, half of a head, row.
+    Permuted(u64, u64, u64),
+    /// Experts of one size, each from a place of its own.
+    Stacked(u64, u64),
+    /// Generated.
+    Values(u64),
+}
+
+impl Kind {
+    /// Elements of each tensor it takes from the checkpoint.
+    fn sources(&self) -> Vec<u64> {
+        match *self {
+            Self::Kept(n) | Self::Converted(n) => vec![n],
+            Self::Permuted(heads, half, row) => vec![heads * 2 * half * row],
+            Self::Stacked(experts, n) => vec![n; experts as usize],
+            Self::Values(_) => vec![],
+        }
+    }
+}
+
+/// A checkpoint and what to make of it.
+#[derive(Clone, Debug)]
+struct Model {
+    /// Where data starts, by file.
+    starts: Vec<u64>,
+    /// Output tensors in the reference's order, with a number that places their sources.
+    tensors: Vec<(Kind, u64)>,
+}
+
+/// What to ask for.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    layout: Layout,
+    alignment: Alignment,
+    block: u64,
+    min_extent: u64,
+}
+
+fn elements() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        2 => 1u64..100,
+        2 => 1u64..40_000,
+        // Whole blocks, so that phases stay.
+        3 => (1u64..24).prop_map(|n| n * 2048),
+        // Norms of models whose width is no power of two.
+        1 => prop_oneof![Just(576u64), Just(896), Just(1536)],
+        // Enough for a file of its own.
+        4 => (530_000u64..700_000).prop_map(|n| n / 32 * 32),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        5 => elements().prop_map(Kind::Kept),
+        3 => prop_oneof![elements(), Just(576), Just(4096)].prop_map(Kind::Converted),
+        2 => (1u64..4, 1u64..5, prop_oneof![Just(64u64), Just(2048), Just(4096), 1u64..300])
+            .prop_map(|(heads, half, row)| Kind::Permuted(heads, half, row)),
+        2 => (1u64..5, elements()).prop_map(|(experts, n)| Kind::Stacked(experts, n)),
+        1 => (1u64..200).prop_map(Kind::Values),
+    ]
+}
+
+fn model() -> impl Strategy<Value = Model> {
+    let start = prop_oneof![
+        2 => (1u64..700).prop_map(|n| 8 * n),
+        2 => (1u64..200).prop_map(|n| 32 * n),
+        1 => Just(4096u64),
+        1 => 9u64..6000,
+    ];
+    (prop::collection::vec(start, 1..4), prop::collection::vec((kind(), any::<u64>()), 1..14))
+        .prop_map(|(starts, tensors)| Model { starts, tensors })
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let layout = prop_oneof![Just(Layout::Single), Just(Layout::Split)];
+    let alignment = prop_oneof![Just(Alignment::Strict), Just(Alignment::Relaxed)];
+    let block = prop_oneof![1 => Just(1024u64), 3 => Just(4096), 1 => Just(65536)];
+    let min_extent = prop_oneof![Just(4u64 << 10), Just(64 << 10), Just(1 << 20)];
+    (layout, alignment, block, min_extent).prop_map(|(layout, alignment, block, min_extent)| Wish {
+        layout,
+        alignment,
+        block,
+        min_extent,
+    })
+}
+
+/// A checkpoint with its files' bytes, and the output tensors made from it.
+struct Made {
+    checkpoint: Checkpoint,
+    files: Vec<Vec<u8>>,
+    outputs: Vec<OutputTensor>,
+}
+
+/// Lays the sources out in an order that has nothing to do with that of the output.
+fn make(model: &Model, dir: &Path) -> Made {
+    let mut wanted: Vec<(u64, usize, usize, u64)> = Vec::new();
+    for (t, (kind, place)) in model.tensors.iter().enumerate() {
+        for (part, n) in kind.sources().into_iter().enumerate() {
+            let place = place.rotate_left(7 * part as u32);
+            wanted.push((place, t, part, n));
+        }
+    }
+    wanted.sort_unstable();
+    let mut files: Vec<Vec<u8>> = model.starts.iter().map(|start| vec![0xee; *start as usize]).collect();
+    let mut indices: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    let mut tensors = Vec::new();
+    for (place, t, part, n) in wanted {
+        let file = (place % model.starts.len() as u64) as usize;
+        let offset = files[file].len() as u64;
+        let mut state = place ^ (t as u64) << 32 ^ part as u64;
+        files[file].extend((0..n).flat_map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // No NaNs: with sharing, their bits are kept; without, they are made quiet.
+            ((state >> 40) as u16 & 0xbfff).to_le_bytes()
+        }));
+        indices.insert((t, part), tensors.len());
+        let name = format!("source.{t}.{part}");
+        tensors.push(SourceTensor { name, dtype: Dtype::BF16, shape: vec![n], file, offset, len: 2 * n });
+    }
+    let outputs = model.tensors.iter().enumerate().map(|(t, (kind, _))| {
+        let source = |part: usize, shape: &[u64]| TensorExpr::source(indices[&(t, part)], shape);
+        let (expr, ggml_type) = match *kind {
+            Kind::Kept(n) => (source(0, &[n]), GgmlType::BF16),
+            Kind::Converted(n) => (source(0, &[n]), GgmlType::F32),
+            Kind::Permuted(heads, half, row) => {
+                let permuted = (source(0, &[heads, 2, half, row]).swap_axes(1, 2))
+                    .and_then(|e| e.reshape(&[heads * half * 2, row]));
+                (permuted.unwrap(), GgmlType::BF16)
+            }
+            Kind::Stacked(experts, n) => {
+                let parts = (0..experts).map(|part| source(part as usize, &[n])).collect();
+                (TensorExpr::stack(parts).unwrap(), GgmlType::BF16)
+            }
+            Kind::Values(n) => (TensorExpr::values((0..n).map(|i| i as f32).collect()), GgmlType::F32),
+        };
+        OutputTensor { name: format!("tensor.{t}"), expr, ggml_type }
+    });
+    let outputs = outputs.collect();
+    let paths = (0..files.len()).map(|n| dir.join(format!("source-{n}")));
+    let sources = paths.zip(&files).zip(&model.starts).map(|((path, bytes), start)| SourceFile {
+        path,
+        len: bytes.len() as u64,
+        data_start: *start,
+    });
+    let checkpoint = Checkpoint { dir: dir.to_owned(), files: sources.collect(), tensors };
+    Made { checkpoint, files, outputs }
+}
+
+/// Every tensor's bytes, from its kind alone.
+fn expected(model: &Model, made: &Made) -> BTreeMap<String, Vec<u8>> {
+    let bytes_of = |t: usize, part: usize| {
+        let name = format!("source.{t}.{part}");
+        let source = made.checkpoint.tensors.iter().find(|s| s.name == name).unwrap();
+        &made.files[source.file][source.offset as usize..(source.offset + source.len) as usize]
+    };
+    let tensor = |(t, (kind, _)): (usize, &(Kind, u64))| {
+        let bytes = match *kind {
+            Kind::Kept(_) => bytes_of(t, 0).to_vec(),
+            // A BF16 is the upper half of an F32.
+            Kind::Converted(_) => bytes_of(t, 0).chunks(2).flat_map(|b| [0, 0, b[0], b[1]]).collect(),
+            Kind::Permuted(heads, half, row) => {
+                let rows: Vec<&[u8]> = bytes_of(t, 0).chunks(2 * row as usize).collect();
+                let order = (0..heads).flat_map(|h| {
+                    (0..half).flat_map(move |i| (0..2).map(move |side| (h * 2 + side) * half + i))
+                });
+                order.flat_map(|r| rows[r as usize].to_vec()).collect()
+            }
+            Kind::Stacked(experts, _) => {
+                (0..experts as usize).flat_map(|part| bytes_of(t, part).to_vec()).collect()
+            }
+            Kind::Values(n) => (0..n).flat_map(|i| (i as f32).to_le_bytes()).collect(),
+        };
+        (format!("tensor.{t}"), bytes)
+    };
+    model.tensors.iter().enumerate().map(tensor).collect()
+}
+
+fn metadata() -> KeyValues {
+    let mut metadata = KeyValues::new();
+    metadata.string("general.architecture", "test");
+    metadata.u32("test.block_count", 1);
+    metadata
+}
+
+fn plan(made: &Made, wish: Wish, sharing: &Sharing) -> Plan {
+    Plan::new(&Request {
+        checkpoint: &made.checkpoint,
+        metadata: &metadata(),
+        tensors: &made.outputs,
+        path: &made.checkpoint.dir.join("out.gguf"),
+        layout: wish.layout,
+        alignment: wish.alignment,
+        splits: SplitRules::default(),
+        sharing,
+    })
+    .unwrap()
+}
+
+fn can_share(made: &Made, wish: Wish) -> Sharing {
+    Sharing {
+        block: wish.block,
+        min_extent: wish.min_extent,
+        refusals: vec![None; made.checkpoint.files.len()],
+    }
+}
+
+/// A header, read back by the format's description.
+struct Header {
+    keys: BTreeMap<String, Vec<u8>>,
+    /// Name, dimensions (innermost first), type, offset from the data's start.
+    tensors: Vec<(String, Vec<u64>, u32, u64)>,
+    len: u64,
+}
+
+fn parse(bytes: &[u8]) -> Header {
+    struct Reader<'a>(&'a [u8], u64);
+    impl Reader<'_> {
+        fn take(&mut self, n: u64) -> Vec<u8> {
+            self.1 += n;
+            self.0[(self.1 - n) as usize..self.1 as usize].to_vec()
+        }
+        fn u32(&mut self) -> u32 {
+            u32::from_le_bytes(self.take(4).try_into().unwrap())
+        }
+        fn u64(&mut self) -> u64 {
+            u64::from_le_bytes(self.take(8).try_into().unwrap())
+        }
+        fn string(&mut self) -> String {
+            let n = self.u64();
+            String::from_utf8(self.take(n)).unwrap()
+        }
+    }
+    let mut reader = Reader(bytes, 0);
+    assert_eq!((reader.take(4), reader.u32()), (b"GGUF".to_vec(), 3));
+    let (tensors, keys) = (reader.u64(), reader.u64());
+    let keys = (0..keys).map(|_| {
+        let key = reader.string();
+        let value = match reader.u32() {
+            2 => reader.take(2),
+            4 | 5 => reader.take(4),
+            8 => reader.string().into_bytes(),
+            other => panic!("{key} has type {other}"),
+        };
+        (key, value)
+    });
+    let keys: Vec<_> = keys.collect();
+    let count = keys.len();
+    let keys: BTreeMap<_, _> = keys.into_iter().collect();
+    assert_eq!(keys.len(), count, "no key occurs twice");
+    let tensors = (0..tensors).map(|_| {
+        let name = reader.string();
+        let rank = reader.u32();
+        let shape = (0..rank).map(|_| reader.u64()).collect();
+        (name, shape, reader.u32(), reader.u64())
+    });
+    let tensors = tensors.collect();
+    Header { keys, tensors, len: reader.1 }
+}
+
+/// Carries out `plan` in memory; the bytes of each output file.
+fn execute(plan: &Plan, files: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let output = |output: &ggraft::plan::Output| {
+        let mut file: Vec<u8> = Vec::new();
+        for step in &output.steps {
+            // In order and without gaps: every byte is written exactly once.
+            assert_eq!(step.start, file.len() as u64);
+            assert!(step.len > 0);
+            let elements = |walk: &ggraft::plan::Walk, first: u64, count: u64| -> Vec<u8> {
+                let size = walk.dtype.size();
+                let read = |run: ggraft::plan::Run| {
+                    let at = (walk.offset + run.at * size) as usize;
+                    files[walk.file][at..at + (run.len * size) as usize].to_vec()
+                };
+                walk.runs(first, count).flat_map(read).collect()
+            };
+            match &step.action {
+                Action::Clone { file: source, offset } => {
+                    file.extend(&files[*source][*offset as usize..(offset + step.len) as usize]);
+                }
+                Action::Copy { walk, first } => {
+                    file.extend(elements(walk, *first, step.len / walk.dtype.size()));
+                }
+                Action::Convert { walk, first, to } => {
+                    let count = step.len / to.bytes(1);
+                    let mut bytes = vec![0; step.len as usize];
+                    convert(walk.dtype, *to, &elements(walk, *first, count), &mut bytes);
+                    file.extend(bytes);
+                }
+                Action::Bytes(bytes) => file.extend(&bytes[..]),
+                Action::Zero => file.resize(file.len() + step.len as usize, 0),
+            }
+            assert_eq!(step.start + step.len, file.len() as u64);
+        }
+        assert_eq!(file.len() as u64, output.len);
+        file
+    };
+    plan.outputs.iter().map(output).collect()
+}
+
+/// The tensors in the files of one model, after checking what llama.cpp's loader insists on.
+fn load(
+    files: &[Vec<u8>],
+    paths: &[&Path],
+    wish: Wish,
+    outputs: &[OutputTensor],
+) -> BTreeMap<String, Vec<u8>> {
+    let mut tensors = BTreeMap::new();
+    for (no, file) in files.iter().enumerate() {
+        let header = parse(file);
+        let key = |key: &str| header.keys.get(key).cloned();
+        let model_keys = ["general.architecture", "test.block_count"];
+        assert!(
+            model_keys.iter().all(|k| key(k).is_some() == (no == 0)),
+            "metadata is in the first file only"
+        );
+        if files.len() > 1 {
+            assert_eq!(key("split.no"), Some((no as u16).to_le_bytes().to_vec()));
+            assert_eq!(key("split.count"), Some((files.len() as u16).to_le_bytes().to_vec()));
+            assert_eq!(key("split.tensors.count"), Some((outputs.len() as i32).to_le_bytes().to_vec()));
+            let name = format!("out-{:05}-of-{:05}.gguf", no + 1, files.len());
+            assert_eq!(paths[no].file_name().unwrap().to_str(), Some(&*name));
+        } else {
+            assert!(header.keys.keys().all(|k| !k.starts_with("split.")));
+            assert_eq!(paths[no].file_name().unwrap(), "out.gguf");
+        }
+        let relaxed = wish.layout == Layout::Split && wish.alignment == Alignment::Relaxed && no > 0;
+        let alignment = if relaxed { 8 } else { 32 };
+        let stated = relaxed.then(|| 8u32.to_le_bytes().to_vec());
+        assert_eq!(key("general.alignment"), stated, "only files 2.. of the relaxed layout have another");
+        let start = header.len.next_multiple_of(alignment);
+        assert!(file.len() as u64 >= start || header.tensors.is_empty());
+        let mut at = 0;
+        for (name, mut shape, type_id, offset) in header.tensors {
+            assert_eq!(offset, at, "{name} follows the tensor before it");
+            let wanted = outputs.iter().find(|o| o.name == name).expect("a tensor that was asked for");
+            shape.reverse();
+            assert_eq!((&*shape, type_id), (wanted.expr.shape(), wanted.ggml_type as u32));
+            let len = wanted.ggml_type.bytes(shape.iter().product());
+            let bytes = file[(start + at) as usize..(start + at + len) as usize].to_vec();
+            assert!(tensors.insert(name, bytes).is_none(), "no tensor is there twice");
+            at += len.next_multiple_of(alignment);
+        }
+        assert!(
+            header.len == file.len() as u64 || start + at == file.len() as u64,
+            "nothing else is in the file"
+        );
+    }
+    assert_eq!(tensors.len(), outputs.len(), "all tensors are there");
+    tensors
+}
+
+/// What must hold of clones; gives how many bytes they share.
+fn check_clones(plan: &Plan, made: &Made, wish: Wish) -> u64 {
+    let mut shared = 0;
+    for step in plan.outputs.iter().flat_map(|o| &o.steps) {
+        let Action::Clone { file, offset } = step.action else { continue };
+        for n in [step.start, step.len, offset] {
+            assert_eq!(n % wish.block, 0, "{step:?}");
+        }
+        assert!(step.len >= wish.min_extent, "{step:?}");
+        assert!(offset + step.len <= made.files[file].len() as u64, "{step:?} reads beyond its file");
+        // Only tensors that keep their values, and no header.
+        let (mut at, end) = (offset, offset + step.len);
+        while at < end {
+            let of = made.checkpoint.tensors.iter();
+            let found = of.clone().find(|t| t.file == file && t.offset <= at && at < t.offset + t.len);
+            let source = found.unwrap_or_else(|| panic!("{step:?} shares something that is no tensor"));
+            let t: usize = source.name.split('.').nth(1).unwrap().parse().unwrap();
+            assert_eq!(made.outputs[t].ggml_type, GgmlType::BF16, "{step:?}");
+            at = source.offset + source.len;
+        }
+        shared += step.len;
+    }
+    shared
+}
+
+fn paths(plan: &Plan) -> Vec<&Path> {
+    plan.outputs.iter().map(|o| o.path.as_path()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn every_plan_gives_the_same_tensors(model in model(), wish in wish()) {
+        let made = make(&model, Path::new("/model"));
+        let trivial = plan(&made, wish, &Sharing::none(&made.checkpoint, "not wanted"));
+        check_clones(&trivial, &made, wish);
+        let reference: Vec<&str> = made.outputs.iter().map(|o| o.name.as_str()).collect();
+        let order = trivial.outputs.iter().flat_map(|o| &o.tensors).map(|t| t.info.name.as_str());
+        prop_assert_eq!(order.collect::<Vec<_>>(), reference, "without sharing the order is the reference's");
+        let copied = load(&execute(&trivial, &made.files), &paths(&trivial), wish, &made.outputs);
+        prop_assert!(copied == expected(&model, &made));
+
+        let shared = plan(&made, wish, &can_share(&made, wish));
+        check_clones(&shared, &made, wish);
+        prop_assert!(load(&execute(&shared, &made.files), &paths(&shared), wish, &made.outputs) == copied);
+    }
+}
+
+/// The properties above would hold of plans that share nothing.
+#[test]
+fn random_models_do_share() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let (mut sharing, mut split, mut joined) = (0, 0, 0);
+    for _ in 0..100 {
+        let model = model().new_tree(&mut runner).unwrap().current();
+        let wish = wish().new_tree(&mut runner).unwrap().current();
+        let made = make(&model, Path::new("/model"));
+        let plan = plan(&made, wish, &can_share(&made, wish));
+        sharing += usize::from(check_clones(&plan, &made, wish) > 0);
+        split += usize::from(plan.outputs.len() > 2);
+        joined += usize::from(wish.min_extent == 4096);
+    }
+    assert!(sharing >= 25 && split >= 2 && joined >= 10, "{sharing} share, {split} have several files");
+}
+
+#[test]
+fn carried_out_for_real() {
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS"] {
+        let Some(parent) = directory(variable) else { continue };
+        let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) };
+        let cloned = std::cell::Cell::new(0);
+        proptest!(config, |(model in model(), wish in wish())| {
+            let dir = tempfile::tempdir_in(&parent).unwrap();
+            let wish = Wish { block: 4096, ..wish };
+            let made = make(&model, dir.path());
+            for (file, bytes) in made.checkpoint.files.iter().zip(&made.files) {
+                fs::write(&file.path, bytes).unwrap();
+                fs::File::open(&file.path).unwrap().sync_all().unwrap();
+            }
+            let expected = expected(&model, &made);
+            for sharing in [can_share(&made, wish), Sharing::none(&made.checkpoint, "not wanted")] {
+                let plan = plan(&made, wish, &sharing);
+                let planned = check_clones(&plan, &made, wish);
+                let report = ggraft::write::write(&plan, true, &mut |_| ()).unwrap();
+                let files: Vec<Vec<u8>> = paths(&plan).iter().map(|path| fs::read(path).unwrap()).collect();
+                prop_assert!(load(&files, &paths(&plan), wish, &made.outputs) == expected);
+                prop_assert_eq!(report.measured.unwrap().shared, planned, "what the extent map says");
+                cloned.set(cloned.get() + planned);
+                let written: Vec<PathBuf> = paths(&plan).into_iter().map(Path::to_owned).collect();
+                written.iter().for_each(|path| fs::remove_file(path).unwrap());
+            }
+        });
+        assert!(cloned.get() > 0, "nothing was shared in any case");
+    }
+}
