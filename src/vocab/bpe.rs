@@ -54,9 +54,10 @@ fn tokens(
                 format!("token {token:?} has id {id}, but config.json says vocab_size is {size}"),
             )
         })?;
-        if let Some(other) = slot.replace(token) {
-            return Err(Error::invalid(&path, format!("two tokens have id {id}: {other:?} and {slot:?}")));
+        if let Some(other) = slot {
+            return Err(Error::invalid(&path, format!("two tokens have id {id}: {other:?} and {token:?}")));
         }
+        *slot = Some(token);
     }
     let added = tokenizer.added();
     let added_texts: std::collections::HashSet<&str> = added.values().map(|t| t.content.as_str()).collect();

@@ -3,10 +3,13 @@
 //! It matters because some classes take only vocabulary and merges from `tokenizer.json` and put
 //! their own normalizer, pre-tokenizer and special tokens around them.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 use super::files::TokenizerFiles;
 use crate::error::{Error, Result};
+use crate::input::quoted;
 
 /// A tokenizer class that can be reproduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +67,11 @@ impl Class {
             "mistral" | "mixtral" | "iquestcoder" => Some("TokenizersBackend"),
             _ => None,
         };
-        let declared = |map: &Map<String, Value>| {
-            map.get("tokenizer_class").and_then(Value::as_str).filter(|c| !c.is_empty()).map(str::to_owned)
+        let in_tokenizer_config = match &files.config {
+            Some(config) => declared(config, &files.dir.join("tokenizer_config.json"))?,
+            None => None,
         };
-        let in_tokenizer_config = files.config.as_ref().and_then(declared);
+        let in_model_config = declared(model_config, &files.dir.join("config.json"))?;
         let dynamic = files.config.as_ref().and_then(|c| c.get("auto_map")).is_some_and(|map| match map {
             Value::Object(map) => map.get("AutoTokenizer").is_some_and(|c| !c.is_null()),
             other => !other.is_null(),
@@ -76,14 +80,15 @@ impl Class {
         if !dynamic && ALWAYS_BACKEND.iter().any(|start| dir.starts_with(start)) {
             return Ok(Self::Backend);
         }
-        let Some(declared) = in_tokenizer_config.or_else(|| declared(model_config)) else {
-            return Self::named(registered.unwrap_or("TokenizersBackend"));
+        let Some(declared) = in_tokenizer_config.or(in_model_config) else {
+            return Self::named(registered.unwrap_or("TokenizersBackend"), files);
         };
-        let base = declared.strip_suffix("Fast").unwrap_or(&declared);
-        if dynamic && !Self::is_known(base) {
+        let base = declared.strip_suffix("Fast").unwrap_or(declared);
+        if dynamic && !Self::is_known(base) && registered.is_none() {
             return Err(Error::Unsupported(format!(
-                "{}: tokenizer class {declared:?} is Python code that comes with the model; ggraft runs no such code",
-                files.dir.display()
+                "{}: tokenizer class {} is Python code that comes with the model; ggraft runs no such code",
+                files.dir.display(),
+                quoted(declared)
             )));
         }
         let wrong = WRONG_ON_THE_HUB.contains(&model_type);
@@ -95,12 +100,17 @@ impl Class {
             if let Some(registered) = registered.filter(|registered| *registered != base) {
                 return match registered {
                     "TokenizersBackend" => Ok(Self::Backend),
-                    own if wrong => Self::named(own),
-                    _ => Self::named(base),
+                    own if wrong => Self::named(own, files),
+                    _ => Self::named(base, files),
                 };
             }
         }
-        Self::named(base)
+        let backend = ["TokenizersBackend", "PreTrainedTokenizer", "BloomTokenizer"];
+        if in_tokenizer_config.is_none() && !Self::is_known(base) && !backend.contains(&base) {
+            let problem = format!("tokenizer_class: there is no class {}", quoted(declared));
+            return Err(Error::invalid(files.dir.join("config.json"), problem));
+        }
+        Self::named(base, files)
     }
 
     fn is_known(name: &str) -> bool {
@@ -108,14 +118,15 @@ impl Class {
     }
 
     /// The class called `name` (without "Fast"); names that transformers does not know fall back to the backend.
-    fn named(name: &str) -> Result<Self> {
+    fn named(name: &str, files: &TokenizerFiles) -> Result<Self> {
         match name {
             "GPT2Tokenizer" => Ok(Self::Gpt2),
             "LlamaTokenizer" => Ok(Self::Llama),
             "Qwen2Tokenizer" => Ok(Self::Qwen2),
             name if OTHERS.contains(&name) => Err(Error::Unsupported(format!(
-                "tokenizer_config.json: tokenizer class {name} is not supported yet; supported are GPT2Tokenizer, \
-                 LlamaTokenizer, Qwen2Tokenizer and PreTrainedTokenizerFast"
+                "{}: tokenizer class {name} is not supported yet; supported are GPT2Tokenizer, LlamaTokenizer, \
+                 Qwen2Tokenizer and PreTrainedTokenizerFast",
+                files.dir.display()
             ))),
             _ => Ok(Self::Backend),
         }
@@ -134,10 +145,27 @@ impl Class {
 
     /// Puts the class's own components around the vocabulary and merges of `tokenizer`. Tokens are
     /// added afterwards.
-    pub fn rebuild(self, tokenizer: &mut Map<String, Value>, add_prefix_space: Option<bool>) {
+    ///
+    /// # Errors
+    /// If `add_prefix_space` is neither true nor false, nor absent.
+    pub fn rebuild(
+        self,
+        tokenizer: &mut Map<String, Value>,
+        add_prefix_space: Option<&Value>,
+        dir: &Path,
+    ) -> Result<()> {
+        let add_prefix_space = match add_prefix_space {
+            None => None,
+            Some(Value::Bool(add)) => Some(*add),
+            Some(Value::Null) if self != Self::Gpt2 => None,
+            Some(_) => {
+                let path = dir.join("tokenizer_config.json");
+                return Err(Error::invalid(path, "add_prefix_space: expected true or false"));
+            }
+        };
         let byte_level = |prefix: bool, regex: bool| json!({"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": true, "use_regex": regex});
         let (normalizer, pre_tokenizer, decoder, byte_fallback) = match self {
-            Self::Backend => return,
+            Self::Backend => return Ok(()),
             Self::Gpt2 => {
                 let prefix = add_prefix_space.unwrap_or(false);
                 (Value::Null, byte_level(prefix, true), byte_level(true, true), false)
@@ -176,7 +204,23 @@ impl Class {
             model.insert("type".into(), "BPE".into());
             model.insert("byte_fallback".into(), byte_fallback.into());
             model.insert("fuse_unk".into(), byte_fallback.into());
+            // Strings and pairs may stand side by side here.
+            for merge in model.get_mut("merges").and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Value::String(text) = merge {
+                    *merge = text.split(' ').collect::<Vec<_>>().into();
+                }
+            }
         }
+        Ok(())
+    }
+}
+
+/// `tokenizer_class` of a configuration.
+fn declared<'a>(config: &'a Map<String, Value>, path: &Path) -> Result<Option<&'a str>> {
+    match config.get("tokenizer_class") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(class)) => Ok(Some(class.as_str()).filter(|class| !class.is_empty())),
+        Some(_) => Err(Error::invalid(path, "tokenizer_class: expected the name of a class")),
     }
 }
 

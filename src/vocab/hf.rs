@@ -1,20 +1,19 @@
-//! A tokenizer as transformers 5 loads it: `tokenizer.json` plus what `tokenizer_config.json`,
-//! `special_tokens_map.json` and `added_tokens.json` make of it.
+//! A tokenizer as transformers 5 loads it: `tokenizer.json`, rebuilt by its class, plus the tokens that
+//! the configuration adds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::class::Class;
-use super::files::{self, TokenizerFiles};
+use super::files::TokenizerFiles;
+use super::guard::guarded;
+use super::mistral;
+use super::settings::{Settings, Token};
 use crate::error::{Error, Result};
-
-/// Named special tokens that every class knows.
-const NAMED: [&str; 7] =
-    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+use crate::input::bounded;
 
 /// A loaded tokenizer.
 pub struct HfTokenizer {
@@ -22,22 +21,6 @@ pub struct HfTokenizer {
     path: PathBuf,
     /// Named special tokens by attribute, then the others.
     special: Vec<String>,
-}
-
-/// A special token as a configuration gives it: only its text, or all its flags.
-#[derive(Clone)]
-enum Token {
-    Text(String),
-    Added(AddedToken),
-}
-
-impl Token {
-    fn text(&self) -> &str {
-        match self {
-            Self::Text(text) => text,
-            Self::Added(token) => &token.content,
-        }
-    }
 }
 
 impl HfTokenizer {
@@ -54,31 +37,35 @@ impl HfTokenizer {
                 files.dir.display()
             )));
         };
+        check_ids(files)?;
         let class = Class::of(files, model_config)?;
         let empty = Map::new();
         let config = files.config.as_ref().unwrap_or(&empty);
         let settings = Settings::read(files, config, json, class)?;
 
         let mut json = json.clone();
-        if class != Class::Backend && json.get("model").and_then(|m| m.get("merges")).is_none() {
-            return Err(Error::Unsupported(format!(
-                "{}: tokenizer class {class:?} needs a BPE model with merges",
-                path.display()
-            )));
+        if class != Class::Backend {
+            let merges = json.get("model").and_then(|m| m.get("merges"));
+            if merges.is_none() {
+                return Err(Error::Unsupported(format!(
+                    "{}: tokenizer class {class:?} needs a BPE model with merges",
+                    path.display()
+                )));
+            }
+            parse(&path, without_vocabulary(&json))?;
+            class.rebuild(&mut json, config.get("add_prefix_space"), &files.dir)?;
         }
-        class.rebuild(&mut json, config.get("add_prefix_space").and_then(Value::as_bool));
-        if json.get("post_processor").is_none_or(Value::is_null) {
-            json.insert("post_processor".into(), Value::Null);
+        if mistral::wants_other_pattern(files, &json) {
+            mistral::replace_pattern(&mut json);
         }
         json.insert("truncation".into(), Value::Null);
         json.insert("padding".into(), Value::Null);
-        let tokenizer = guarded(&path, || serde_json::from_value::<Tokenizer>(Value::Object(json)))?
-            .map_err(|e| Error::invalid(&path, format!("not a tokenizer: {e}")))?;
+        let tokenizer = parse(&path, json)?;
         let mut loaded = Self { tokenizer, path, special: settings.special() };
         loaded.add(&settings)?;
         if class == Class::Qwen2 {
             let tokens: Vec<_> = loaded.special.iter().map(|t| AddedToken::from(t.as_str(), true)).collect();
-            loaded.tokenizer.add_tokens(&tokens);
+            guarded(&loaded.path, || loaded.tokenizer.add_tokens(&tokens))?;
         }
         Ok(loaded)
     }
@@ -146,172 +133,42 @@ impl HfTokenizer {
     }
 }
 
-/// What the configuration files say about tokens.
-struct Settings {
-    /// Added tokens by id.
-    added: BTreeMap<u32, AddedToken>,
-    /// Named special tokens by attribute.
-    named: IndexMap<String, Token>,
-    /// Special tokens without a name.
-    extra: Vec<Token>,
+/// Builds the tokenizer that `json` describes.
+fn parse(path: &Path, json: Map<String, Value>) -> Result<Tokenizer> {
+    guarded(path, || serde_json::from_value::<Tokenizer>(Value::Object(json)))?
+        .map_err(|e| Error::invalid(path, format!("not a tokenizer: {e}")))
 }
 
-impl Settings {
-    fn read(
-        files: &TokenizerFiles,
-        config: &Map<String, Value>,
-        json: &Map<String, Value>,
-        class: Class,
-    ) -> Result<Self> {
-        let path = files.dir.join("tokenizer_config.json");
-        let mut config = config.clone();
-        let extra_key = "extra_special_tokens";
-        if config.get(extra_key).is_none_or(|v| v.as_array().is_some_and(Vec::is_empty) || v.is_null())
-            && let Some(extra) = config.remove("additional_special_tokens")
-        {
-            config.insert(extra_key.into(), extra);
+/// The tokenizer whose parts a class replaces: they are never used, but must be valid.
+fn without_vocabulary(json: &Map<String, Value>) -> Map<String, Value> {
+    let mut json = json.clone();
+    if let Some(model) = json.get_mut("model").and_then(Value::as_object_mut)
+        && model.get("type").is_some_and(|kind| kind != "Unigram")
+    {
+        model.insert("vocab".into(), json!({}));
+        if model.get("type").is_some_and(|kind| kind == "BPE") {
+            model.insert("merges".into(), json!([]));
         }
-        let mut added = BTreeMap::new();
-        if let Some(decoder) = config.get("added_tokens_decoder") {
-            let decoder = decoder
-                .as_object()
-                .ok_or_else(|| Error::invalid(&path, "added_tokens_decoder: expected an object"))?;
-            for (id, token) in decoder {
-                let id: u32 = id.parse().map_err(|_| {
-                    Error::invalid(&path, format!("added_tokens_decoder: {id:?} is not a token id"))
-                })?;
-                added.insert(id, added_token(token, &path)?);
-            }
-        } else {
-            legacy(&files.dir, &mut config, json, &mut added)?;
-        }
-        let by_text: HashMap<String, AddedToken> =
-            added.values().map(|t| (t.content.clone(), t.clone())).collect();
-        let resolve = |token: Token| match by_text.get(token.text()) {
-            Some(added) => Token::Added(added.clone()),
-            None => token,
+        json.insert("added_tokens".into(), json!([]));
+    }
+    json
+}
+
+/// transformers reads `config.json` too, and refuses token ids of other types.
+fn check_ids(files: &TokenizerFiles) -> Result<()> {
+    let Some(config) = &files.model_config else { return Ok(()) };
+    for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
+        let is_id = |id: &Value| id.is_i64() || id.is_u64();
+        let valid = match config.get(key) {
+            None | Some(Value::Null) => true,
+            Some(Value::Array(ids)) => key == "eos_token_id" && ids.iter().all(is_id),
+            Some(id) => is_id(id),
         };
-        let mut named = IndexMap::new();
-        for key in NAMED {
-            let default = class
-                .default_tokens()
-                .iter()
-                .find(|(k, _)| *k == key)
-                .map(|(_, text)| Token::Text((*text).into()));
-            let token = match config.get(key) {
-                None => default,
-                Some(Value::Null) => None,
-                Some(value) => Some(resolve(token(value, &path, key)?)),
-            };
-            if let Some(token) = token {
-                named.insert(key.to_owned(), token);
-            }
+        if !valid {
+            let found = config.get(key).map(Value::to_string).unwrap_or_default();
+            let problem = format!("{key}: expected a token id, found {}", bounded(&found));
+            return Err(Error::invalid(files.dir.join("config.json"), problem));
         }
-        // Tokens with other names: "image_token" and the like.
-        for (key, value) in config
-            .iter()
-            .filter(|(k, v)| k.ends_with("_token") && !NAMED.contains(&k.as_str()) && v.is_string())
-        {
-            named.insert(key.clone(), token(value, &path, key)?);
-        }
-        let mut extra = Vec::new();
-        match config.get(extra_key) {
-            None | Some(Value::Null) => {}
-            Some(Value::Array(list)) => {
-                for value in list {
-                    extra.push(token(value, &path, extra_key)?);
-                }
-            }
-            Some(Value::Object(map)) => {
-                for (key, value) in map {
-                    named.insert(key.clone(), token(value, &path, extra_key)?);
-                }
-            }
-            Some(_) => {
-                return Err(Error::invalid(&path, format!("{extra_key}: expected a list or an object")));
-            }
-        }
-        Ok(Self { added, named, extra })
-    }
-
-    fn special(&self) -> Vec<String> {
-        let all = self.named.values().chain(&self.extra).map(|t| t.text().to_owned());
-        let unique: indexmap::IndexSet<String> = all.collect();
-        unique.into_iter().collect()
-    }
-}
-
-/// Without `added_tokens_decoder`: `special_tokens_map.json`, `added_tokens.json` and the tokens added
-/// in `tokenizer.json` take its place.
-fn legacy(
-    dir: &Path,
-    config: &mut Map<String, Value>,
-    json: &Map<String, Value>,
-    added: &mut BTreeMap<u32, AddedToken>,
-) -> Result<()> {
-    let path = dir.join("special_tokens_map.json");
-    for (key, mut value) in files::object(&path)?.unwrap_or_default() {
-        if let Some(token) = value.as_object_mut().filter(|_| key != "extra_special_tokens") {
-            token.insert("__type".into(), "AddedToken".into());
-            token.insert("special".into(), true.into());
-        }
-        let key = if key == "additional_special_tokens" { "extra_special_tokens".into() } else { key };
-        config.insert(key, value);
-    }
-    let path = dir.join("added_tokens.json");
-    let texts: Vec<String> = NAMED
-        .iter()
-        .filter_map(|k| config.get(*k))
-        .chain(config.get("extra_special_tokens").and_then(Value::as_array).into_iter().flatten())
-        .filter_map(|v| v.as_str().or_else(|| v.get("content")?.as_str()).map(str::to_owned))
-        .collect();
-    for (text, id) in files::object(&path)?.unwrap_or_default() {
-        let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
-        let id = id.ok_or_else(|| Error::invalid(&path, format!("{text:?}: expected a token id")))?;
-        let special = texts.contains(&text);
-        added.insert(id, AddedToken::from(text, special).normalized(!special));
-    }
-    let path = dir.join("tokenizer.json");
-    let list = json.get("added_tokens").and_then(Value::as_array);
-    for token in list.into_iter().flatten() {
-        let id = token.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        let id =
-            id.ok_or_else(|| Error::invalid(&path, "added_tokens: expected every token to have an id"))?;
-        added.insert(id, added_token(token, &path)?);
     }
     Ok(())
-}
-
-/// A special token: its text, or `{"__type": "AddedToken", …}`.
-fn token(value: &Value, path: &Path, key: &str) -> Result<Token> {
-    match value {
-        Value::String(text) => Ok(Token::Text(text.clone())),
-        Value::Object(map) if map.get("__type").is_some_and(|t| t == "AddedToken") => {
-            added_token(value, path).map(Token::Added)
-        }
-        _ => Err(Error::invalid(
-            path,
-            format!("{key}: expected a token (a string or an AddedToken), found {value}"),
-        )),
-    }
-}
-
-fn added_token(value: &Value, path: &Path) -> Result<AddedToken> {
-    let content = value.get("content").and_then(Value::as_str);
-    let content = content.ok_or_else(|| {
-        Error::invalid(path, format!("expected an added token with content, found {value}"))
-    })?;
-    let flag = |key: &str| value.get(key).and_then(Value::as_bool);
-    let special = flag("special").unwrap_or(false);
-    Ok(AddedToken::from(content, special)
-        .single_word(flag("single_word").unwrap_or(false))
-        .lstrip(flag("lstrip").unwrap_or(false))
-        .rstrip(flag("rstrip").unwrap_or(false))
-        .normalized(flag("normalized").unwrap_or(!special)))
-}
-
-/// Runs code of the tokenizers crate on a stranger's file: should it panic, that is the file's fault.
-fn guarded<T>(path: &Path, run: impl FnOnce() -> T) -> Result<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
-        .map_err(|_| Error::invalid(path, "the tokenizer library cannot handle this tokenizer"))
 }

@@ -6,10 +6,13 @@
 mod bpe;
 mod class;
 mod files;
+mod guard;
 mod hf;
 mod llama_hf;
+mod mistral;
 mod pre;
 pub mod sentencepiece;
+mod settings;
 mod special;
 mod template;
 

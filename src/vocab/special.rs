@@ -77,8 +77,11 @@ impl SpecialVocab {
         dir: &Path,
         vocab_len: Option<usize>,
     ) -> Result<()> {
-        // Some configurations have lists here; the reference ignores all that is not a number.
-        let Some(id) = id.filter(|id| id.is_i64() || id.is_u64()) else { return Ok(()) };
+        // Some configurations have lists here; the reference ignores all that is not a whole number.
+        // One that needs more than 64 bits is read as a float.
+        let is_whole =
+            |id: &Value| id.is_i64() || id.is_u64() || id.as_f64().is_some_and(|n| n.abs() >= 1e18);
+        let Some(id) = id.filter(|id| is_whole(id)) else { return Ok(()) };
         let number = id.as_u64().and_then(|id| u32::try_from(id).ok());
         let number = number.ok_or_else(|| {
             Error::invalid(dir, format!("{kind}_token_id: expected a token id, found {id}"))
@@ -177,9 +180,10 @@ fn merges(tokenizer: &Value, dir: &Path) -> Result<Vec<String>> {
         return Ok(Vec::new());
     };
     let encode = |part: &Value| Some(part.as_str()?.replace(' ', "\u{120}"));
+    let as_strings = list.first().is_some_and(Value::is_string);
     let merge = |merge: &Value| match merge {
-        Value::String(merge) => Some(merge.clone()),
-        Value::Array(pair) => match pair.as_slice() {
+        Value::String(merge) if as_strings => Some(merge.clone()),
+        Value::Array(pair) if !as_strings => match pair.as_slice() {
             [left, right] => Some(format!("{} {}", encode(left)?, encode(right)?)),
             _ => None,
         },
