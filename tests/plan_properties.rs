@@ -416,7 +416,7 @@ proptest! {
         let trivial = plan(&made, wish, &Sharing::none(&made.checkpoint, "not wanted"));
         check_clones(&trivial, &made, wish);
         let reference: Vec<&str> = made.outputs.iter().map(|o| o.name.as_str()).collect();
-        let order = trivial.outputs.iter().flat_map(|o| &o.tensors).map(|t| t.info.name.as_str());
+        let order = trivial.outputs.iter().flat_map(|o| &o.tensors).map(|t| t.name.as_str());
         prop_assert_eq!(order.collect::<Vec<_>>(), reference, "without sharing the order is the reference's");
         let copied = load(&execute(&trivial, &made.files), &paths(&trivial), wish, &made.outputs);
         prop_assert!(copied == expected(&model, &made));

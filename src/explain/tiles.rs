@@ -87,7 +87,15 @@ mod tests {
             Step { start: start - len, len, action: Action::Zero, reason: None }
         });
         let steps: Vec<Step> = steps.collect();
-        Output { path: "".into(), len: start, data_start: 0, alignment: 32, tensors: vec![], steps, like: None }
+        Output {
+            path: "".into(),
+            len: start,
+            data_start: 0,
+            alignment: 32,
+            tensors: vec![],
+            steps,
+            like: None,
+        }
     }
 
     fn lens(tiles: &[Tile]) -> Vec<u64> {
