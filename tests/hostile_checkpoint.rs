@@ -160,8 +160,8 @@ const TENSORS: &[Case] = &[
 
 #[rustfmt::skip]
 const DIRECTORIES: &[Case] = &[
-    ("empty directory", |_| (), INVALID, "no such file"),
-    ("only files of other names", |d| shard(d, "adapter_model.safetensors", "t"), INVALID, "model*.safetensors"),
+    ("empty directory", |_| (), INVALID, "expected model.safetensors"),
+    ("only files of other names", |d| shard(d, "adapter_model.safetensors", "t"), INVALID, "expected model.safetensors"),
     ("Mistral's format", |d| shard(d, "consolidated.safetensors", "t"), UNSUPPORTED, "Mistral"),
     ("Mistral's format, sharded", |d| shard(d, "consolidated-00001-of-00002.safetensors", "t"), UNSUPPORTED, "Mistral"),
     ("PyTorch pickles", |d| put(d, "pytorch_model-00001-of-00002.bin", "PK"), UNSUPPORTED, "pytorch_model*.bin"),

@@ -5,7 +5,6 @@ use indexmap::IndexMap;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
-use crate::convert;
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
 use crate::input::{self, quoted};
@@ -104,18 +103,15 @@ pub(super) fn load(checkpoint: &Checkpoint, name: String, index: usize) -> Resul
     let Some(source) = checkpoint.tensors.get(index) else {
         return Err(Error::Internal(format!("no tensor {index}")));
     };
-    let is_buffer = BUFFERS.iter().any(|suffix| name.ends_with(suffix));
-    // The reference trips over unsigned integers even in what it does not convert.
-    let unsigned = matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64);
-    if unsigned || !is_buffer && !convert::supports(source.dtype) {
+    if matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64) {
         return Err(Error::Unsupported(format!(
-            "{}: tensor {} is stored as {}, which ggraft cannot convert; it reads F32, F16 and BF16",
+            "{}: tensor {} is stored as {}, which cannot be converted; expected floating-point weights",
             checkpoint.files.get(source.file).map_or(&checkpoint.dir, |file| &file.path).display(),
             quoted(&source.name),
             source.dtype.name()
         )));
     }
-    if is_buffer {
+    if BUFFERS.iter().any(|suffix| name.ends_with(suffix)) {
         return Ok(None);
     }
     let block = name.split('.').find(|part| is_decimal(part)).and_then(|part| part.parse().ok());

@@ -8,6 +8,7 @@ use crate::checkpoint::Checkpoint;
 use crate::convert;
 use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
+use crate::input::quoted;
 use crate::tensor::{Leaf, OutputTensor, Piece};
 
 /// An output tensor, lowered.
@@ -97,8 +98,9 @@ fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpo
         Ok(Origin::Convert(walk))
     } else {
         Err(Error::Unsupported(format!(
-            "tensor {:?} is stored as {}, which ggraft cannot convert to {} yet; it reads F32, F16 and BF16",
-            source.name,
+            "{}: tensor {} is stored as {}, which ggraft cannot convert to {} yet; it reads F32, F16 and BF16",
+            checkpoint.files.get(source.file).map_or(&checkpoint.dir, |file| &file.path).display(),
+            quoted(&source.name),
             source.dtype.name(),
             tensor.ggml_type.name()
         )))

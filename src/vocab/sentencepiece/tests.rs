@@ -43,9 +43,9 @@ fn zero_tokens_means_as_many_as_pieces() {
 fn no_model_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(load(dir.path(), None).unwrap(), None);
-    fs::create_dir(dir.path().join("tokenizer.model")).unwrap();
-    assert_eq!(load(dir.path(), None).unwrap(), None);
     assert_eq!(load(&dir.path().join("absent"), None).unwrap(), None);
+    fs::create_dir(dir.path().join("tokenizer.model")).unwrap();
+    assert_refused(load(dir.path(), None).map(Option::unwrap), "tokenizer.model", "found a directory");
 }
 
 #[test]
