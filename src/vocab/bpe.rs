@@ -1,5 +1,6 @@
 //! The byte-level BPE route (llama.cpp's "gpt2" tokenizer model).
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -11,6 +12,7 @@ use super::special::{KINDS, SpecialVocab};
 use super::{TokenType, pre, vocab_size};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value as Kv};
+use crate::input::quoted;
 
 /// Writes the vocabulary of `tokenizer.json`.
 ///
@@ -51,16 +53,19 @@ fn tokens(
         let slot = by_id.get_mut(id as usize).ok_or_else(|| {
             Error::invalid(
                 &path,
-                format!("token {token:?} has id {id}, but config.json says vocab_size is {size}"),
+                format!("token {} has id {id}, but config.json says vocab_size is {size}", quoted(&token)),
             )
         })?;
         if let Some(other) = slot {
-            return Err(Error::invalid(&path, format!("two tokens have id {id}: {other:?} and {token:?}")));
+            return Err(Error::invalid(
+                &path,
+                format!("two tokens have id {id}: {} and {}", quoted(other), quoted(&token)),
+            ));
         }
         *slot = Some(token);
     }
     let added = tokenizer.added();
-    let added_texts: std::collections::HashSet<&str> = added.values().map(|t| t.content.as_str()).collect();
+    let added_texts: HashSet<&str> = added.values().map(|t| t.content.as_str()).collect();
     let (mut tokens, mut types) = (Vec::with_capacity(size), Vec::with_capacity(size));
     for (id, token) in by_id.into_iter().enumerate() {
         let (mut token, mut kind) = match token {

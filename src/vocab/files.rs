@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::input;
+use crate::input::{self, bounded};
 
 /// `tokenizer.json` of the largest vocabularies has 33 MB.
 const LARGEST: u64 = 256 << 20;
@@ -62,7 +62,8 @@ pub fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
-    serde_json::from_slice(bytes).map_err(|e| Error::invalid(path, format!("expected a JSON object: {e}")))
+    serde_json::from_slice(bytes)
+        .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))
 }
 
 fn text(path: &Path) -> Result<String> {

@@ -1,7 +1,7 @@
 //! A tokenizer as transformers 5 loads it: `tokenizer.json`, rebuilt by its class, plus the tokens that
 //! the configuration adds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ use super::guard::guarded;
 use super::mistral;
 use super::settings::{Settings, Token};
 use crate::error::{Error, Result};
-use crate::input::bounded;
+use crate::input::{bounded, quoted};
 
 /// A loaded tokenizer.
 pub struct HfTokenizer {
@@ -73,20 +73,20 @@ impl HfTokenizer {
     /// Adds the tokens that the configuration names, as `TokenizersBackend.__init__` does.
     fn add(&mut self, settings: &Settings) -> Result<()> {
         let mut tokens: Vec<AddedToken> = settings.added.values().cloned().collect();
-        let known: Vec<String> =
-            self.tokenizer.get_added_tokens_decoder().values().map(|t| t.content.clone()).collect();
+        let present = self.tokenizer.get_added_tokens_decoder();
+        let mut known: HashSet<String> =
+            present.into_values().chain(tokens.iter().cloned()).map(|token| token.content).collect();
         for token in settings.named.values().chain(&settings.extra) {
-            let is_there =
-                |text: &str| known.iter().any(|t| t == text) || tokens.iter().any(|t| t.content == text);
-            if !is_there(token.text()) {
+            if known.insert(token.text().to_owned()) {
                 tokens.push(match token {
                     Token::Text(text) => AddedToken::from(text.as_str(), true),
                     Token::Added(token) => token.clone(),
                 });
             }
         }
+        let named: HashSet<&str> = settings.named.values().map(Token::text).collect();
         for token in &mut tokens {
-            token.special |= settings.named.values().any(|named| named.text() == token.content);
+            token.special |= named.contains(token.content.as_str());
         }
         let (path, tokenizer) = (&self.path, &mut self.tokenizer);
         guarded(path, || tokenizer.add_tokens(&tokens)).map(drop)
@@ -118,7 +118,9 @@ impl HfTokenizer {
     /// If the tokenizer cannot encode it.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
         let encoding = guarded(&self.path, || self.tokenizer.encode_fast(text, add_special_tokens))?;
-        let failed = |e| Error::invalid(&self.path, format!("cannot encode {text:?}: {e}"));
+        let failed = |e: tokenizers::Error| {
+            Error::invalid(&self.path, format!("cannot encode {}: {}", quoted(text), bounded(&e.to_string())))
+        };
         encoding.map(|e| e.get_ids().to_vec()).map_err(failed)
     }
 
@@ -129,14 +131,16 @@ impl HfTokenizer {
     pub fn round_trip(&self, text: &str) -> Result<String> {
         let ids = self.encode(text, false)?;
         let decoded = guarded(&self.path, || self.tokenizer.decode(&ids, false))?;
-        decoded.map_err(|e| Error::invalid(&self.path, format!("cannot decode {ids:?}: {e}")))
+        decoded.map_err(|e| {
+            Error::invalid(&self.path, format!("cannot decode what {} is encoded to: {e}", quoted(text)))
+        })
     }
 }
 
 /// Builds the tokenizer that `json` describes.
 fn parse(path: &Path, json: Map<String, Value>) -> Result<Tokenizer> {
     guarded(path, || serde_json::from_value::<Tokenizer>(Value::Object(json)))?
-        .map_err(|e| Error::invalid(path, format!("not a tokenizer: {e}")))
+        .map_err(|e| Error::invalid(path, format!("not a tokenizer: {}", bounded(&e.to_string()))))
 }
 
 /// The tokenizer whose parts a class replaces: they are never used, but must be valid.

@@ -1,5 +1,7 @@
 //! The route of SentencePiece vocabularies that come as `tokenizer.json`: BPE with byte fallback.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::TokenType;
@@ -8,6 +10,7 @@ use super::hf::HfTokenizer;
 use super::special::{KINDS, SpecialVocab};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value as Kv};
+use crate::input::quoted;
 
 /// The score every token gets: `tokenizer.json` has none.
 const SCORE: f32 = -1000.0;
@@ -37,23 +40,28 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
         if let Some(slot) = tokens.get_mut(*id as usize)
             && let Some(other) = slot.replace(text.clone())
         {
-            return Err(Error::invalid(&path, format!("two tokens have id {id}: {other:?} and {text:?}")));
+            return Err(Error::invalid(
+                &path,
+                format!("two tokens have id {id}: {} and {}", quoted(&other), quoted(text)),
+            ));
         }
     }
-    let special_id = |id: u32| tokenizer.special().iter().any(|text| vocab.get(text) == Some(&id));
+    let special_texts: HashSet<&str> = tokenizer.special().iter().map(String::as_str).collect();
+    let special_ids: HashSet<u32> =
+        special_texts.iter().filter_map(|text| vocab.get(*text).copied()).collect();
     let (mut texts, mut types) = (Vec::with_capacity(vocab.len()), Vec::with_capacity(vocab.len()));
     for (id, text) in tokens.into_iter().enumerate() {
         let text =
             text.ok_or_else(|| Error::invalid(&path, format!("no token has id {id}, expected 0 to {base}")))?;
         types.push(match is_byte(&text) {
             true => TokenType::Byte,
-            false if special_id(id as u32) => TokenType::Control,
+            false if special_ids.contains(&(id as u32)) => TokenType::Control,
             false => TokenType::Normal,
         } as i32);
         texts.push(text);
     }
     for token in tokenizer.added().range(base as u32..).map(|(_, token)| token) {
-        let special = tokenizer.special().contains(&token.content);
+        let special = special_texts.contains(token.content.as_str());
         types.push(if special { TokenType::Control } else { TokenType::UserDefined } as i32);
         texts.push(token.content.clone());
     }

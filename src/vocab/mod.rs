@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value as Kv};
 use crate::input;
+use crate::input::bounded;
 use files::TokenizerFiles;
 use special::{KINDS, SpecialVocab};
 
@@ -137,6 +138,11 @@ fn vocab_size(config: &Map<String, Value>, dir: &Path) -> Result<Option<usize>> 
 fn size_of(config: &Map<String, Value>, key: &str, dir: &Path) -> Result<Option<usize>> {
     let Some(value) = config.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
     let size = value.as_u64().filter(|n| *n <= MOST_TOKENS).and_then(|n| usize::try_from(n).ok());
-    let invalid = || format!("{key}: expected a number of tokens up to {MOST_TOKENS}, found {value}");
+    let invalid = || {
+        format!(
+            "{key}: expected a number of tokens up to {MOST_TOKENS}, found {}",
+            bounded(&value.to_string())
+        )
+    };
     size.map(Some).ok_or_else(|| Error::invalid(dir.join("config.json"), invalid()))
 }

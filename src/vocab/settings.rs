@@ -11,7 +11,7 @@ use tokenizers::AddedToken;
 use super::class::Class;
 use super::files::{self, TokenizerFiles};
 use crate::error::{Error, Result};
-use crate::input::bounded;
+use crate::input::{bounded, quoted};
 
 /// Named special tokens that every class knows.
 const NAMED: [&str; 7] =
@@ -80,7 +80,10 @@ impl Settings {
             Some(Value::Object(decoder)) => {
                 for (id, token) in decoder {
                     let id = id.trim().parse().map_err(|_| {
-                        Error::invalid(&path, format!("added_tokens_decoder: {id:?} is not a token id"))
+                        Error::invalid(
+                            &path,
+                            format!("added_tokens_decoder: {} is not a token id", quoted(id)),
+                        )
                     })?;
                     added.insert(id, added_token(token, &path)?);
                 }
@@ -226,7 +229,8 @@ fn legacy(
         .collect();
     for (text, id) in files::object(&path)?.unwrap_or_default() {
         let id = id.as_i64();
-        let id = id.ok_or_else(|| Error::invalid(&path, format!("{text:?}: expected a token id")))?;
+        let id =
+            id.ok_or_else(|| Error::invalid(&path, format!("{}: expected a token id", quoted(&text))))?;
         let special = texts.contains(&text);
         added.insert(id, AddedToken::from(text, special).normalized(!special));
     }
