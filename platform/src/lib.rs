@@ -7,6 +7,7 @@ mod clone;
 mod extents;
 mod fs;
 mod io;
+mod limits;
 mod map;
 #[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "portable.rs")]
@@ -21,4 +22,5 @@ pub use fs::FileSystem;
 pub use io::{
     advise_sequential, copy_range, drop_cache, preallocate, read_exact_at, start_writeback, write_all_at,
 };
+pub use limits::raise_open_file_limit;
 pub use map::map_prefix;

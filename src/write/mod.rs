@@ -11,7 +11,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, clone_range, interrupt, shared_bytes, write_all_at,
+    AtomicFile, CloneError, FileSystem, clone_range, interrupt, raise_open_file_limit, shared_bytes,
+    write_all_at,
 };
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
@@ -31,6 +32,8 @@ const ZEROS: [u8; 4096] = [0; 4096];
 /// Whatever goes wrong leaves no output behind: [`Error::Io`] for the operating system,
 /// [`Error::Interrupted`] after a signal, [`Error::CannotShare`].
 pub fn write(plan: &Plan, must_share: bool, progress: &mut dyn FnMut(u64)) -> Result<Report> {
+    // All files stay open until they can be published together.
+    raise_open_file_limit();
     let sources = plan
         .sources
         .iter()
