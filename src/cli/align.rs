@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ggraft_platform::interrupt;
 use indicatif::DecimalBytes;
 
-use super::messages::start_logging;
+use super::messages::{say, start_logging};
 use super::progress::Progress;
 use super::stdout_error;
 use crate::align::{self, Check, Job, Outcome, Target, percent};
@@ -122,18 +122,18 @@ fn print_outcome(job: &Job, outcome: &Outcome) {
     for shard in &job.shards {
         let (path, len) = (shard.path.display(), DecimalBytes(shard.len));
         match shard.is_aligned {
-            true => eprintln!("{path} ({len}): aligned already, left as it is"),
-            false => eprintln!(
+            true => say(format_args!("{path} ({len}): aligned already, left as it is")),
+            false => say(format_args!(
                 "{path} ({len}): {} of {} tensors on block boundaries, before {}",
                 shard.on_boundary.1, shard.tensors, shard.on_boundary.0
-            ),
+            )),
         }
     }
     let bytes = &outcome.bytes;
-    eprintln!(
+    say(format_args!(
         "wrote {} files: copied {}, shared {} with the original",
         outcome.written.len(),
         DecimalBytes(bytes.copied + bytes.header),
         DecimalBytes(bytes.cloned)
-    );
+    ));
 }

@@ -103,21 +103,20 @@ impl OptionArgs {
 
 /// How the output is laid out to share more.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = SHARING)]
 struct SharingArgs {
     /// One file, or as many as sharing needs (llama.cpp loads them by the name of the first)
-    #[arg(long, value_name = "LAYOUT", value_enum, default_value_t = LayoutArg::Single,
+    #[arg(long, help_heading = SHARING, value_name = "LAYOUT", value_enum, default_value_t = LayoutArg::Single,
           conflicts_with_all = ["split_max_size", "split_max_tensors", "no_tensor_first_split"])]
     layout: LayoutArg,
 
     /// With --layout split: relaxed puts tensors on the 8-byte grid that checkpoints use, so that more can be shared.
     /// Such files are meant for llama-quantize and llama-gguf-split --merge. llama.cpp itself loads them with
     /// --load-mode none only; memory-mapped on the CPU it aborts
-    #[arg(long, value_name = "GRID", value_enum, default_value_t = AlignmentArg::Strict)]
+    #[arg(long, help_heading = SHARING, value_name = "GRID", value_enum, default_value_t = AlignmentArg::Strict)]
     alignment: AlignmentArg,
 
     /// Copy runs shorter than this instead of sharing them, to bound fragmentation (K and M are powers of 1024)
-    #[arg(long, value_name = "SIZE", value_parser = parse_extent, default_value = "64K")]
+    #[arg(long, help_heading = SHARING, value_name = "SIZE", value_parser = parse_extent, default_value = "64K")]
     min_extent: u64,
 }
 
