@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{Item, Path};
 
-/// How many sorts of shims to look at for one gap. There are rarely more than a few.
+/// How many sorts of items to choose from at a time. There are rarely more than a few.
 const SORTS: usize = 512;
 
 /// How often to start over from the best path with something else changed.
@@ -322,10 +322,7 @@ impl<'a> Map<'a> {
         let range = self.leaving[state.slot].clone();
         work.spend(range.len());
         let mut best = None;
-        for g in range {
-            if state.left[g] == 0 {
-                continue;
-            }
+        for g in range.filter(|g| state.left[*g] > 0).take(4 * SORTS).collect::<Vec<_>>() {
             let group = &self.groups[g];
             let members = if rule == Rule::InOrder { &self.moving } else { &self.richest };
             let at = &mut state.group_at[g];
@@ -363,7 +360,8 @@ impl<'a> Map<'a> {
         while !frontier.is_empty() && self.most / depth > best && (depth == 1 || work.0 > state.floor) {
             let mut next = Vec::new();
             for at in frontier {
-                work.spend(shims.len());
+                // Each look counts the shims on the way.
+                work.spend(shims.len() * depth as usize);
                 for &(k, left) in &shims {
                     let to = (at + self.kinds[k].advance) % self.slots;
                     if state.reached[to].0 == state.round || state.used(from, at, k) >= left {

@@ -196,6 +196,15 @@ fn equal_input_gives_equal_output() {
     assert_eq!(once(), once());
 }
 
+/// What this thread has computed so far: other load on the machine proves nothing about a search.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    match stat.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()) {
+        Some(ns) => ns / 1e9,
+        None => std::time::UNIX_EPOCH.elapsed().map_or(0.0, |d| d.as_secs_f64()),
+    }
+}
+
 /// Mixes of 100,000 tensors, the usual and the worst. Unoptimized code may take ten times as long.
 #[test]
 fn large_models_take_less_than_a_second() {
@@ -233,9 +242,9 @@ fn large_models_take_less_than_a_second() {
         for (block, unit) in [(4096, 32), (4096, 8), (65536, 32), (65536, 8)] {
             let mut random = Random(3);
             let items: Vec<Item> = (0..COUNT).map(|_| make(&mut random, block, unit)).collect();
-            let start = std::time::Instant::now();
+            let start = cpu_seconds();
             let path = best_path(&items, block, &mut Effort::default());
-            let took = start.elapsed().as_secs_f64();
+            let took = cpu_seconds() - start;
             assert!(took < limit, "{name}, blocks of {block}, grid of {unit}: {took:.2} s");
             println!("{name}, {block}, {unit}: {took:.3} s, {} bytes", path.map_or(0, |p| p.gain));
         }
