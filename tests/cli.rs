@@ -430,8 +430,9 @@ fn large_model(parent: &Path) -> PathBuf {
 fn killed(signal: &str, out: &Path) -> Option<std::process::ExitStatus> {
     let models = tempfile::tempdir().unwrap();
     let model = large_model(models.path());
-    let mut child = ggraft()
-        .arg("convert")
+    // A shell that runs the tests in the background has SIGINT ignored, which would be inherited.
+    let mut child = Command::new("env")
+        .args(["--default-signal", env!("CARGO_BIN_EXE_ggraft"), "convert"])
         .args([&model, Path::new("--outtype=f32"), Path::new("--outfile"), &out.join("out.gguf")])
         .stderr(Stdio::null())
         .spawn()
