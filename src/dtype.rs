@@ -70,6 +70,7 @@ pub enum GgmlType {
     F32 = 0,
     F16 = 1,
     BF16 = 30,
+    MXFP4 = 39,
 }
 
 impl GgmlType {
@@ -78,6 +79,7 @@ impl GgmlType {
         match self {
             Self::F32 => elements * 4,
             Self::F16 | Self::BF16 => elements * 2,
+            Self::MXFP4 => elements / 32 * 17,
         }
     }
 
@@ -87,15 +89,17 @@ impl GgmlType {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::BF16 => "BF16",
+            Self::MXFP4 => "MXFP4",
         }
     }
 
     /// The source dtype with the same bits, if there is one.
-    pub fn same_bits(self) -> Dtype {
+    pub fn same_bits(self) -> Option<Dtype> {
         match self {
-            Self::F32 => Dtype::F32,
-            Self::F16 => Dtype::F16,
-            Self::BF16 => Dtype::BF16,
+            Self::F32 => Some(Dtype::F32),
+            Self::F16 => Some(Dtype::F16),
+            Self::BF16 => Some(Dtype::BF16),
+            Self::MXFP4 => None,
         }
     }
 }

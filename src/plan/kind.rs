@@ -43,10 +43,15 @@ impl Step {
         match &self.action {
             Action::Clone { .. } => Kind::Shared,
             Action::Copy { .. } => Kind::Copied,
-            Action::Convert { walk, to, .. } if walk.dtype == to.same_bits() => Kind::Copied,
+            Action::Convert { walk, to, .. }
+                if walk.arithmetic.is_empty() && Some(walk.dtype) == to.same_bits() =>
+            {
+                Kind::Copied
+            }
             Action::Convert { .. } => Kind::Converted,
             Action::Bytes(_) if self.start == 0 => Kind::Header,
             Action::Bytes(_) => Kind::Generated,
+            Action::Zero if self.reason.is_some() => Kind::Generated,
             Action::Zero => Kind::Padding,
         }
     }

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::Walk;
+use super::{Place, Walk};
 use crate::checkpoint::Checkpoint;
 use crate::convert;
 use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
 use crate::input::quoted;
-use crate::tensor::{Leaf, OutputTensor, Piece};
+use crate::tensor::{Arithmetic, Leaf, OutputTensor, Piece};
 
 /// An output tensor, lowered.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub enum Origin {
     Convert(Arc<Walk>),
     /// Generated.
     Bytes(Arc<[u8]>),
+    /// Generated: zeros.
+    Zeros,
 }
 
 /// Resolves the sources of `tensor`.
@@ -64,8 +66,14 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 Origin::Bytes(bytes.into())
             }
+            Leaf::Zeros => Origin::Zeros,
         };
-        parts.push(Part { bytes: tensor.ggml_type.bytes(piece.elements()), origin });
+        let elements = if matches!(&origin, Origin::Convert(walk) if walk.is_packed()) {
+            piece.elements() * 2
+        } else {
+            piece.elements()
+        };
+        parts.push(Part { bytes: tensor.ggml_type.bytes(elements), origin });
     }
     let bytes = info.bytes();
     let sum = parts.iter().try_fold(0u64, |n, p| n.checked_add(p.bytes));
@@ -79,24 +87,35 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
 }
 
 fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Origin> {
-    let source =
-        checkpoint.tensors.get(index).ok_or_else(|| Error::Internal(format!("no source tensor {index}")))?;
+    let source = place(index, checkpoint)?;
     let last =
         piece.dims.iter().try_fold(piece.offset, |at, d| at.checked_add((d.len - 1).checked_mul(d.stride)?));
-    if last.is_none_or(|last| last >= source.len / source.dtype.size()) {
-        return Err(Error::Internal(format!("tensor {:?} reads beyond {:?}", tensor.name, source.name)));
+    if last.is_none_or(|last| last >= source.elements) {
+        return Err(Error::Internal(format!("tensor {:?} reads beyond source tensor {index}", tensor.name)));
     }
+    let mut arithmetic = Vec::with_capacity(piece.arithmetic.len());
+    for step in &piece.arithmetic {
+        let step = step.place(|index| place(*index, checkpoint))?;
+        check(&step, source).map_err(|problem| {
+            Error::Internal(format!("tensor {:?} reads beyond the scales: {problem}", tensor.name))
+        })?;
+        arithmetic.push(step);
+    }
+    let unchanged = arithmetic.is_empty() && tensor.ggml_type.same_bits() == Some(source.dtype);
     let walk = Arc::new(Walk {
         file: source.file,
         offset: source.offset + piece.offset * source.dtype.size(),
         dtype: source.dtype,
         dims: piece.dims.clone(),
+        first: piece.offset,
+        arithmetic,
     });
-    if source.dtype == tensor.ggml_type.same_bits() {
+    if unchanged {
         Ok(Origin::Move(walk))
-    } else if convert::supports(source.dtype) {
+    } else if convert::supports(source.dtype) || walk.is_packed() {
         Ok(Origin::Convert(walk))
     } else {
+        let source = &checkpoint.tensors[index];
         Err(Error::Unsupported(format!(
             "{}: tensor {} is stored as {}, which ggraft cannot convert to {} yet; it reads F32, F16 and BF16",
             checkpoint.files.get(source.file).map_or(&checkpoint.dir, |file| &file.path).display(),
@@ -105,4 +124,21 @@ fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpo
             tensor.ggml_type.name()
         )))
     }
+}
+
+fn place(index: usize, checkpoint: &Checkpoint) -> Result<Place> {
+    let source =
+        checkpoint.tensors.get(index).ok_or_else(|| Error::Internal(format!("no source tensor {index}")))?;
+    let (dtype, elements) = (source.dtype, source.len / source.dtype.size());
+    Ok(Place { file: source.file, offset: source.offset, dtype, elements })
+}
+
+/// Makes sure that every element of `source` finds the scale it is computed with.
+fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
+    let (needed, there) = match step {
+        Arithmetic::Scale(scale) => (scale.last().map_or(u64::MAX, |last| last + 1), scale.source.elements),
+        Arithmetic::Mxfp4 { scales } => (source.elements / 16, scales.elements),
+        Arithmetic::Widen | Arithmetic::Add(_) | Arithmetic::NegExp => return Ok(()),
+    };
+    if needed > there { Err(format!("{needed} needed, {there} found")) } else { Ok(()) }
 }

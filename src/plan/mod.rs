@@ -23,7 +23,7 @@ pub use kind::Kind;
 pub use reason::Reason;
 pub use rewrite::{Range, Rewrite};
 pub use split::SplitRules;
-pub use walk::{Run, Walk};
+pub use walk::{Place, Run, Walk};
 
 use crate::checkpoint::Checkpoint;
 use crate::dtype::GgmlType;

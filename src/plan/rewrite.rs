@@ -82,7 +82,14 @@ fn output(file: Rewrite, sharing: &Sharing) -> Output {
     for extent in &extents {
         // Whatever the elements are, bytes are what is moved.
         let dims = vec![Dim { len: extent.len, stride: 1 }];
-        let walk = Arc::new(Walk { file: extent.file, offset: extent.src, dtype: Dtype::U8, dims });
+        let walk = Arc::new(Walk {
+            file: extent.file,
+            offset: extent.src,
+            dtype: Dtype::U8,
+            dims,
+            first: 0,
+            arithmetic: Vec::new(),
+        });
         filler.moved(&mut steps, &walk, extent.dst, extent.len, |walk, first| Action::Copy { walk, first });
     }
     steps.sort_by_key(|s| s.start);

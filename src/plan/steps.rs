@@ -120,6 +120,7 @@ impl Filler<'_> {
             Origin::Bytes(bytes) => {
                 return steps.push(whole(Action::Bytes(bytes.clone()), Reason::Generated));
             }
+            Origin::Zeros => return steps.push(whole(Action::Zero, Reason::Generated)),
             Origin::Convert(walk) => {
                 let action = Action::Convert { walk: walk.clone(), first: 0, to };
                 return steps.push(whole(action, Reason::Converted));

@@ -1,7 +1,7 @@
 //! A strided walk over a source file, and the runs of bytes it consists of.
 
 use crate::dtype::Dtype;
-use crate::tensor::Dim;
+use crate::tensor::{Arithmetic, Dim};
 
 /// A strided walk over elements of one source file.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,23 @@ pub struct Walk {
     pub dtype: Dtype,
     /// Nested loops, outermost first, strides in elements; merged (see [`crate::tensor::Piece`]).
     pub dims: Vec<Dim>,
+    /// Index of the first element in its source tensor, which is how `arithmetic` finds scales.
+    pub first: u64,
+    /// What is computed from each element.
+    pub arithmetic: Vec<Arithmetic<Place>>,
+}
+
+/// Where a source tensor lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index into [`Plan::sources`](super::Plan::sources).
+    pub file: usize,
+    /// Byte offset in the file.
+    pub offset: u64,
+    /// Element type.
+    pub dtype: Dtype,
+    /// Number of elements.
+    pub elements: u64,
 }
 
 /// A run of neighbouring elements of a [`Walk`].
@@ -29,6 +46,11 @@ impl Walk {
     /// Number of elements the walk yields.
     pub fn elements(&self) -> u64 {
         self.dims.iter().map(|d| d.len).product()
+    }
+
+    /// Whether an element holds two elements of the output.
+    pub fn is_packed(&self) -> bool {
+        self.arithmetic.iter().any(|step| matches!(step, Arithmetic::Mxfp4 { .. }))
     }
 
     /// Whether it is one run of bytes.

@@ -2,13 +2,15 @@
 //!
 //! However a tensor was cut up and put together, it is a list of strided walks over source
 //! tensors, in output order. That makes the planner's question trivial: a piece whose dims
-//! have merged into one with stride 1 is one run of bytes that can be cloned.
+//! have merged into one with stride 1, and of which nothing is computed, is one run of bytes
+//! that can be cloned.
 
 use std::sync::Arc;
 
+use super::arithmetic::{Arithmetic, Scale};
 use crate::error::{Error, Result};
 
-/// A tensor as movement over source tensors and generated constants.
+/// A tensor as movement over, and arithmetic on, source tensors and generated constants.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorExpr {
     /// Dimensions, outermost first (Hugging Face order; GGUF writes them reversed).
@@ -22,6 +24,8 @@ pub struct TensorExpr {
 pub struct Piece {
     /// What is walked.
     pub leaf: Leaf,
+    /// What is computed from each element, in this order.
+    pub arithmetic: Vec<Arithmetic<usize>>,
     /// First element, counted from the leaf's start.
     pub offset: u64,
     /// Nested loops, outermost first, merged as far as possible. No entry has length 1;
@@ -45,6 +49,8 @@ pub enum Leaf {
     Source(usize),
     /// Generated values; always F32 in the output.
     Values(Arc<[f32]>),
+    /// Zeros of the output's type.
+    Zeros,
 }
 
 impl Piece {
@@ -68,6 +74,7 @@ impl TensorExpr {
             shape: shape.to_vec(),
             pieces: vec![Piece {
                 leaf: Leaf::Source(index),
+                arithmetic: Vec::new(),
                 offset: 0,
                 dims: merged([Dim { len: elements, stride: 1 }]),
             }],
@@ -76,12 +83,59 @@ impl TensorExpr {
 
     /// A generated one-dimensional F32 tensor.
     pub fn values(values: Vec<f32>) -> Self {
-        let len = values.len() as u64;
-        let leaf = Leaf::Values(values.into());
-        Self {
-            shape: vec![len],
-            pieces: vec![Piece { leaf, offset: 0, dims: merged([Dim { len, stride: 1 }]) }],
+        let shape = vec![values.len() as u64];
+        Self::generated(shape, Leaf::Values(values.into()))
+    }
+
+    /// Zeros, of whatever type the output has. Their number must not overflow.
+    pub fn zeros(shape: &[u64]) -> Self {
+        Self::generated(shape.to_vec(), Leaf::Zeros)
+    }
+
+    fn generated(shape: Vec<u64>, leaf: Leaf) -> Self {
+        let dims = merged([Dim { len: shape.iter().product(), stride: 1 }]);
+        Self { shape, pieces: vec![Piece { leaf, arithmetic: Vec::new(), offset: 0, dims }] }
+    }
+
+    /// Adds `constant` to every element.
+    pub fn add(self, constant: f32) -> Self {
+        self.compute(&Arithmetic::Add(constant))
+    }
+
+    /// Minus e to the power of every element.
+    pub fn neg_exp(self) -> Self {
+        self.compute(&Arithmetic::NegExp)
+    }
+
+    /// Makes what follows happen in F32 even if the source is F16.
+    pub fn widen(self) -> Self {
+        self.compute(&Arithmetic::Widen)
+    }
+
+    /// Multiplies every element by the scale of its block.
+    pub fn scaled(self, scale: Scale<usize>) -> Self {
+        self.compute(&Arithmetic::Scale(Arc::new(scale)))
+    }
+
+    /// Packs four-bit codes, 16 bytes to a block (shape `[…, blocks, 16]`, U8), and their scales, which are
+    /// source tensor `scales` (shape `[…, blocks]`, U8), into blocks of MXFP4. The shape becomes that of the
+    /// values, `[…, blocks × 32]`.
+    ///
+    /// # Errors
+    /// If the shape is not that of codes.
+    pub fn mxfp4(mut self, scales: usize) -> Result<Self> {
+        let (Some(16), Some(blocks)) = (self.shape.pop(), self.shape.last_mut()) else {
+            return Err(shape_error("codes of MXFP4 must be 16 bytes to a block".into()));
+        };
+        *blocks *= 32;
+        Ok(self.compute(&Arithmetic::Mxfp4 { scales }))
+    }
+
+    fn compute(mut self, arithmetic: &Arithmetic<usize>) -> Self {
+        for piece in &mut self.pieces {
+            piece.arithmetic.push(arithmetic.clone());
         }
+        self
     }
 
     /// Dimensions, outermost first.
@@ -122,15 +176,63 @@ impl TensorExpr {
         if a >= rank || b >= rank {
             return Err(shape_error(format!("no axes {a} and {b} in {:?}", self.shape)));
         }
-        let [piece] = self.pieces.as_mut_slice() else {
+        let joined = self.pieces.len() > 1;
+        if joined && (a == 0 || b == 0) && a != b {
             return Err(shape_error(format!("cannot transpose {:?} after joining tensors", self.shape)));
-        };
-        let mut axes = split_by_axis(&piece.dims, &self.shape)
-            .ok_or_else(|| shape_error(format!("axes of {:?} do not match its strides", self.shape)))?;
-        axes.swap(a, b);
-        piece.dims = merged(axes.into_iter().flatten());
+        }
+        let row: u64 = self.shape.iter().skip(1).product();
+        for piece in &mut self.pieces {
+            let mut shape = self.shape.clone();
+            if joined {
+                // Parts of whole rows: all axes but the outermost are those of the whole.
+                shape[0] = piece.elements().checked_div(row).unwrap_or(0);
+            }
+            let mut axes = split_by_axis(&piece.dims, &shape)
+                .ok_or_else(|| shape_error(format!("axes of {:?} do not match its strides", self.shape)))?;
+            axes.swap(a, b);
+            piece.dims = merged(axes.into_iter().flatten());
+        }
         self.shape.swap(a, b);
         Ok(self)
+    }
+
+    /// Every `step`-th of `start..end` along `axis`.
+    ///
+    /// # Errors
+    /// As [`TensorExpr::swap_axes`]; also if the range does not fit, or `step` does not divide it.
+    pub fn slice(self, axis: usize, start: u64, end: u64, step: u64) -> Result<Self> {
+        let Some(&len) = self.shape.get(axis).filter(|len| start <= end && end <= **len) else {
+            return Err(shape_error(format!("no {start}..{end} along axis {axis} of {:?}", self.shape)));
+        };
+        if step == 0 || (end - start) % step != 0 {
+            return Err(shape_error(format!("no steps of {step} in {start}..{end}")));
+        }
+        let mut shape = self.shape.clone();
+        shape[axis] = (end - start) / step;
+        let row: u64 = self.shape.iter().skip(1).product();
+        if axis == 0 && self.pieces.len() > 1 {
+            return if step == 1 {
+                self.rows(start, end)
+            } else {
+                Err(shape_error("steps over joined tensors".into()))
+            };
+        }
+        let mut pieces = self.pieces;
+        for piece in &mut pieces {
+            let mut whole = self.shape.clone();
+            if axis > 0 {
+                whole[0] = piece.elements().checked_div(row).unwrap_or(0);
+            }
+            let mut axes = split_by_axis(&piece.dims, &whole)
+                .filter(|axes| axes[axis].len() <= 1 || (start, end, step) == (0, len, 1))
+                .ok_or_else(|| shape_error(format!("axes of {:?} do not match its strides", self.shape)))?;
+            if let [dim] = axes[axis].as_mut_slice() {
+                piece.offset += start * dim.stride;
+                *dim = Dim { len: (end - start) / step, stride: dim.stride * step };
+            }
+            piece.dims = merged(axes.into_iter().flatten());
+        }
+        Ok(Self { shape, pieces })
     }
 
     /// Rows `start..end` of the outermost axis.
@@ -138,25 +240,15 @@ impl TensorExpr {
     /// # Errors
     /// If the range does not fit, or joined parts are cut in the middle.
     pub fn rows(self, start: u64, end: u64) -> Result<Self> {
-        let Some((&len, inner)) = self.shape.split_first().filter(|(n, _)| start <= end && end <= **n) else {
+        if self.pieces.len() == 1 {
+            return self.slice(0, start, end, 1);
+        }
+        let Some((_, inner)) = self.shape.split_first().filter(|(n, _)| start <= end && end <= **n) else {
             return Err(shape_error(format!("no rows {start}..{end} in {:?}", self.shape)));
         };
         let row: u64 = inner.iter().product();
         let mut shape = self.shape.clone();
         shape[0] = end - start;
-        if let [piece] = self.pieces.as_slice() {
-            let axes = split_by_axis(&piece.dims, &[len, row])
-                .filter(|axes| axes[0].len() <= 1)
-                .ok_or_else(|| shape_error(format!("rows of {:?} do not match its strides", self.shape)))?;
-            let stride = axes[0].first().map_or(0, |d| d.stride);
-            let rows = Dim { len: end - start, stride };
-            let piece = Piece {
-                leaf: piece.leaf.clone(),
-                offset: piece.offset + start * stride,
-                dims: merged([rows].into_iter().chain(axes.into_iter().skip(1).flatten())),
-            };
-            return Ok(Self { shape, pieces: vec![piece] });
-        }
         let (mut at, mut pieces) = (0, Vec::new());
         for piece in self.pieces {
             let next = at + piece.elements();
@@ -171,6 +263,71 @@ impl TensorExpr {
             at = next;
         }
         Ok(Self { shape, pieces })
+    }
+
+    /// The two halves along `axis`.
+    ///
+    /// # Errors
+    /// As [`TensorExpr::slice`], or if there is no middle.
+    pub fn halves(self, axis: usize) -> Result<(Self, Self)> {
+        let len = self.shape.get(axis).copied().unwrap_or(0);
+        if len == 0 || len % 2 != 0 {
+            return Err(shape_error(format!("axis {axis} of {:?} has no middle", self.shape)));
+        }
+        Ok((self.clone().slice(axis, 0, len / 2, 1)?, self.slice(axis, len / 2, len, 1)?))
+    }
+
+    /// Puts the axes into the order `order` gives, as torch's `permute` does.
+    ///
+    /// # Errors
+    /// As [`TensorExpr::swap_axes`], or if `order` does not name every axis once.
+    pub fn permute(mut self, order: &[usize]) -> Result<Self> {
+        let mut now: Vec<usize> = (0..self.shape.len()).collect();
+        if order.len() != now.len() {
+            return Err(shape_error(format!("{order:?} does not name the axes of {:?}", self.shape)));
+        }
+        for (to, axis) in order.iter().enumerate() {
+            let from = now.iter().position(|a| a == axis).filter(|from| *from >= to);
+            let from = from.ok_or_else(|| shape_error(format!("{order:?} is no order of axes")))?;
+            now.swap(to, from);
+            self = self.swap_axes(to, from)?;
+        }
+        Ok(self)
+    }
+
+    /// Joins tensors along `axis`; all other dimensions must agree.
+    ///
+    /// # Errors
+    /// As [`TensorExpr::concat`]; also if an inner axis would take more than `MOST_JOINED` parts.
+    pub fn concat_along(axis: usize, parts: Vec<Self>) -> Result<Self> {
+        if axis == 0 {
+            return Self::concat(parts);
+        }
+        let Some(first) = parts.first().map(|p| p.shape.clone()).filter(|shape| axis < shape.len()) else {
+            return Err(shape_error(format!("nothing to join along axis {axis}")));
+        };
+        let outer: u64 = first[..axis].iter().product();
+        if outer.saturating_mul(parts.len() as u64) > MOST_JOINED {
+            return Err(shape_error(format!("{outer} rows are too many to join along axis {axis}")));
+        }
+        let (mut shape, mut flat) = (first.clone(), Vec::with_capacity(parts.len()));
+        shape[axis] = 0;
+        for part in parts {
+            let same = part.shape.len() == first.len()
+                && part.shape.iter().zip(&first).enumerate().all(|(i, (a, b))| i == axis || a == b);
+            let len = part.shape.get(axis).and_then(|len| shape[axis].checked_add(*len)).filter(|_| same);
+            shape[axis] =
+                len.ok_or_else(|| shape_error(format!("cannot join {first:?} and {:?}", part.shape)))?;
+            let row = part.elements().checked_div(outer).unwrap_or(0);
+            flat.push(part.reshape(&[outer, row])?);
+        }
+        let mut rows = Vec::new();
+        for row in 0..outer {
+            for part in &flat {
+                rows.push(part.clone().rows(row, row + 1)?.reshape(&[part.shape[1]])?);
+            }
+        }
+        Self::concat(rows)?.reshape(&shape)
     }
 
     /// Joins tensors along the outermost axis; all other dimensions must agree.
@@ -205,6 +362,9 @@ impl TensorExpr {
         Self::concat(parts.collect())
     }
 }
+
+/// More parts than a tensor of experts has; each is a run of its own in the plan.
+const MOST_JOINED: u64 = 1 << 16;
 
 fn shape_error(problem: String) -> Error {
     Error::Unsupported(format!("unexpected tensor shape: {problem}"))
@@ -314,6 +474,59 @@ mod tests {
             [Leaf::Source(1), Leaf::Source(2)]
         );
         assert!(stacked.reshape(&[6, 2]).unwrap().rows(1, 4).is_err());
+    }
+
+    /// The indices that torch's `arange(…).reshape(shape)` has, after `f` picked from their positions.
+    fn picked(shape: &[u64], positions: impl IntoIterator<Item = Vec<u64>>) -> Vec<u64> {
+        positions.into_iter().map(|at| at.iter().zip(shape).fold(0, |n, (i, len)| n * len + i)).collect()
+    }
+
+    #[test]
+    fn slices_step_along_any_axis() {
+        let t = || TensorExpr::source(0, &[2, 6, 3]);
+        let odd = t().slice(1, 1, 5, 2).unwrap();
+        assert_eq!(odd.shape(), [2, 2, 3]);
+        let expected =
+            (0..2).flat_map(|a| [1, 3].into_iter().flat_map(move |b| (0..3).map(move |c| vec![a, b, c])));
+        assert_eq!(walk(&odd), picked(&[2, 6, 3], expected));
+        let (low, high) = t().halves(1).unwrap();
+        assert_eq!(TensorExpr::concat_along(1, vec![low, high]).map(|e| walk(&e)).unwrap(), walk(&t()));
+        assert!(t().halves(2).is_err());
+        assert!(t().slice(1, 0, 5, 2).is_err());
+        assert!(t().slice(1, 4, 8, 2).is_err());
+        assert!(t().slice(3, 0, 0, 1).is_err());
+    }
+
+    #[test]
+    fn permuting_is_what_torch_does() {
+        let t = TensorExpr::source(0, &[2, 3, 4]).permute(&[2, 0, 1]).unwrap();
+        assert_eq!(t.shape(), [4, 2, 3]);
+        let expected = (0..4).flat_map(|c| (0..2).flat_map(move |a| (0..3).map(move |b| vec![a, b, c])));
+        assert_eq!(walk(&t), picked(&[2, 3, 4], expected));
+        assert!(TensorExpr::source(0, &[2, 3]).permute(&[0, 0]).is_err());
+        assert!(TensorExpr::source(0, &[2, 3]).permute(&[1]).is_err());
+    }
+
+    #[test]
+    fn parts_of_a_stack_are_transposed_and_cut_alike() {
+        let stack = TensorExpr::stack((0..2).map(|i| TensorExpr::source(i, &[2, 3])).collect()).unwrap();
+        let turned = stack.clone().swap_axes(1, 2).unwrap();
+        assert_eq!(turned.shape(), [2, 3, 2]);
+        assert_eq!(walk(&turned), [0, 3, 1, 4, 2, 5].repeat(2));
+        assert_eq!(walk(&stack.clone().slice(2, 1, 3, 1).unwrap()), [1, 2, 4, 5].repeat(2));
+        assert!(stack.swap_axes(0, 1).is_err());
+    }
+
+    #[test]
+    fn joining_along_an_inner_axis_takes_turns() {
+        let parts = vec![TensorExpr::source(0, &[2, 1, 2]), TensorExpr::source(1, &[2, 2, 2])];
+        let joined = TensorExpr::concat_along(1, parts).unwrap();
+        assert_eq!(joined.shape(), [2, 3, 2]);
+        assert_eq!(walk(&joined), [0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 6, 7]);
+        let differ = vec![TensorExpr::source(0, &[2, 2]), TensorExpr::source(1, &[3, 2])];
+        assert!(TensorExpr::concat_along(1, differ).is_err());
+        let many = vec![TensorExpr::source(0, &[1 << 40, 2]), TensorExpr::source(1, &[1 << 40, 2])];
+        assert!(TensorExpr::concat_along(1, many).is_err());
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! A [`TensorExpr`] is built by `arch`, lowered by `plan` and evaluated by `write`. Nothing here
 //! knows files, byte offsets or reflinks; positions are counted in elements of a source tensor.
 
+mod arithmetic;
 mod expr;
 
+pub use arithmetic::{Arithmetic, GridAxis, Scale};
 pub use expr::{Dim, Leaf, Piece, TensorExpr};
 
 use crate::dtype::GgmlType;

@@ -92,7 +92,8 @@ mod tests {
             dims(&[]),
         ];
         for dims in walks {
-            let walk = Walk { file: 0, offset: 3, dtype: Dtype::BF16, dims };
+            let walk =
+                Walk { file: 0, offset: 3, dtype: Dtype::BF16, dims, first: 0, arithmetic: Vec::new() };
             let mut expected = vec![0u64];
             for dim in &walk.dims {
                 expected =
@@ -116,7 +117,14 @@ mod tests {
     #[test]
     fn a_shorter_file_is_an_error() {
         let file = tempfile::tempfile().unwrap();
-        let walk = Walk { file: 0, offset: 0, dtype: Dtype::F32, dims: vec![Dim { len: 4, stride: 1 }] };
+        let walk = Walk {
+            file: 0,
+            offset: 0,
+            dtype: Dtype::F32,
+            dims: vec![Dim { len: 4, stride: 1 }],
+            first: 0,
+            arithmetic: Vec::new(),
+        };
         let error = gather(&file, &walk, 0, 4, &mut Vec::new(), &mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }

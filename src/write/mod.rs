@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of architectures, or of why the plan is what it is.
 
+mod arithmetic;
 mod gather;
 mod report;
 
@@ -18,6 +19,7 @@ use ggraft_platform::{
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
 
 use crate::convert::convert;
+use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::plan::{Action, Output, Plan, Step, Walk};
 
@@ -131,17 +133,8 @@ impl Writer<'_> {
         }
         match &step.action {
             Action::Clone { file, offset } => self.clone(step, *file, *offset),
-            Action::Copy { walk, first } => {
-                self.stream(step, walk, *first, walk.dtype.size(), |_, read, _| read)
-            }
-            Action::Convert { walk, first, to } => {
-                let (from, to) = (walk.dtype, *to);
-                self.stream(step, walk, *first, to.bytes(1), move |count, read, converted| {
-                    converted.resize((count * to.bytes(1)) as usize, 0);
-                    convert(from, to, read, converted);
-                    converted
-                })
-            }
+            Action::Copy { walk, first } => self.stream(step, walk, *first, None),
+            Action::Convert { walk, first, to } => self.stream(step, walk, *first, Some(*to)),
             Action::Bytes(bytes) => self.put(bytes, step.start),
             Action::Zero => {
                 let mut at = step.start;
@@ -195,27 +188,49 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Reads `step`'s part of a walk chunk by chunk, lets `change` turn each into output bytes, and
-    /// writes those; an element is `size` bytes long in the output.
-    fn stream(
-        &mut self,
-        step: &Step,
-        walk: &Walk,
-        first: u64,
-        size: u64,
-        change: impl for<'b> Fn(u64, &'b mut Vec<u8>, &'b mut Vec<u8>) -> &'b mut Vec<u8>,
-    ) -> Result<()> {
-        let (total, chunk) = (step.len / size, gather::chunk(walk));
+    /// Reads `step`'s part of a walk chunk by chunk, makes output bytes of type `to` of each (those it has, if
+    /// none is given), and writes those.
+    fn stream(&mut self, step: &Step, walk: &Walk, first: u64, to: Option<GgmlType>) -> Result<()> {
+        let bytes = |count| match to {
+            None => count * walk.dtype.size(),
+            Some(to) => to.bytes(if walk.is_packed() { count * 2 } else { count }),
+        };
+        let chunk = gather::chunk(walk);
         let mut buffers = std::mem::take(&mut self.buffers);
-        let mut done = 0;
-        while done < total {
-            let count = chunk.min(total - done);
+        let (mut done, mut at) = (0, step.start);
+        while at < step.end() {
+            let left = walk.elements() - first - done;
+            let mut count = chunk.min(left);
+            if to.is_none() {
+                count = count.min((step.end() - at) / walk.dtype.size());
+            }
             let Buffers { read, scratch, converted } = &mut buffers;
             gather::gather(&self.sources[walk.file], walk, first + done, count, read, scratch)
                 .map_err(|e| self.unreadable(walk.file, e))?;
-            let bytes = change(count, read, converted);
-            self.put(bytes, step.start + done * size)?;
+            let out = match to {
+                None => read,
+                Some(to) if walk.arithmetic.is_empty() => {
+                    converted.resize(bytes(count) as usize, 0);
+                    convert(walk.dtype, to, read, converted);
+                    converted
+                }
+                Some(to) => {
+                    arithmetic::evaluate(
+                        self.sources,
+                        walk,
+                        (first + done, count),
+                        to,
+                        read,
+                        scratch,
+                        converted,
+                    )
+                    .map_err(|e| self.unreadable(walk.file, e))?;
+                    converted
+                }
+            };
+            self.put(out, at)?;
             done += count;
+            at += bytes(count);
         }
         self.buffers = buffers;
         Ok(())

@@ -1,0 +1,181 @@
+//! What can be computed from the elements of a source tensor on their way to the output.
+//!
+//! Operations refer to elements by their place in the source tensor, not in the output, so they and
+//! movement do not care about each other. `S` is how a source tensor is named: by its index in the
+//! checkpoint for `arch`, by its place in a file once the planner has looked it up.
+
+use std::sync::Arc;
+
+/// A step of a computation, carried out in F32; if the source is F16, results are rounded to F16 as torch
+/// does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Arithmetic<S> {
+    /// No rounding to F16 from here on.
+    Widen,
+    /// `x + constant`.
+    Add(f32),
+    /// `-exp(x)`.
+    NegExp,
+    /// `x * scale of its block`, without rounding to F16.
+    Scale(Arc<Scale<S>>),
+    /// From bytes of two neighbouring four-bit codes, the first in the low half, 16 bytes to a block, to
+    /// blocks of MXFP4.
+    Mxfp4 {
+        /// One byte per block, in the blocks' order in the source: its power of two, plus 127.
+        scales: S,
+    },
+}
+
+/// Scales of a tensor, one for each block of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scale<S> {
+    /// The tensor of scales.
+    pub source: S,
+    /// How an element's scale is found, one entry for each axis of the scaled tensor, outermost first.
+    pub grid: Vec<GridAxis>,
+}
+
+/// One axis of a scaled tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GridAxis {
+    /// The tensor's length along it, in elements.
+    pub len: u64,
+    /// Neighbours along it that share a scale.
+    pub block: u64,
+    /// Distance between the scales of neighbouring blocks, in elements of the tensor of scales; 0 if all
+    /// have the same.
+    pub stride: u64,
+}
+
+impl<S> Arithmetic<S> {
+    /// The same with sources named by what `place` makes of their names.
+    ///
+    /// # Errors
+    /// What `place` says.
+    pub fn place<T, E>(&self, place: impl FnOnce(&S) -> Result<T, E>) -> Result<Arithmetic<T>, E> {
+        Ok(match self {
+            Self::Widen => Arithmetic::Widen,
+            Self::Add(constant) => Arithmetic::Add(*constant),
+            Self::NegExp => Arithmetic::NegExp,
+            Self::Scale(scale) => {
+                Arithmetic::Scale(Arc::new(Scale { source: place(&scale.source)?, grid: scale.grid.clone() }))
+            }
+            Self::Mxfp4 { scales } => Arithmetic::Mxfp4 { scales: place(scales)? },
+        })
+    }
+}
+
+impl<S> Scale<S> {
+    /// The index of the scale of element `at` of the scaled tensor.
+    pub fn index(&self, mut at: u64) -> u64 {
+        let mut index = 0;
+        for axis in self.grid.iter().rev() {
+            index += at % axis.len / axis.block * axis.stride;
+            at /= axis.len;
+        }
+        index
+    }
+
+    /// How many elements from `at` on are next to each other in a block.
+    pub fn run(&self, at: u64) -> u64 {
+        self.grid.last().map_or(1, |axis| {
+            let within = at % axis.len;
+            (axis.block - within % axis.block).min(axis.len - within)
+        })
+    }
+
+    /// The largest index there is; none if it is absurd.
+    pub fn last(&self) -> Option<u64> {
+        self.grid.iter().try_fold(0u64, |last, axis| {
+            let blocks = axis.len.checked_sub(1)?.checked_div(axis.block)?;
+            last.checked_add(blocks.checked_mul(axis.stride)?)
+        })
+    }
+}
+
+impl Scale<usize> {
+    /// The scales of a tensor of shape `weight` that lie in tensor `source` of shape `scales`, each for a
+    /// block of `block` elements along the innermost axes. Without blocks, a scale is for all along each
+    /// axis that `scales` has not, or has once; axes that are missing are the innermost. This is what
+    /// the reference's `dequant_simple` does.
+    ///
+    /// # Errors
+    /// If the shapes do not go together; the text says why.
+    pub fn new(source: usize, weight: &[u64], scales: &[u64], block: Option<&[u64]>) -> Result<Self, String> {
+        let mismatch = || match block {
+            Some(block) => format!(
+                "scales of shape {scales:?} in blocks of {block:?} do not fit weights of shape {weight:?}"
+            ),
+            None => format!("scales of shape {scales:?} do not fit weights of shape {weight:?}"),
+        };
+        if scales.len() > weight.len() {
+            return Err(mismatch());
+        }
+        let unblocked = scales.len().checked_sub(block.map_or(0, <[u64]>::len)).ok_or_else(mismatch)?;
+        let (mut grid, mut stride) = (Vec::with_capacity(weight.len()), 1u64);
+        for (i, &len) in weight.iter().enumerate().rev() {
+            let count = scales.get(i).copied().unwrap_or(1);
+            let side = i.checked_sub(unblocked).and_then(|i| block?.get(i)).copied();
+            let fits = match side {
+                Some(side) => side > 0 && count.checked_mul(side).is_some_and(|covered| covered >= len),
+                None => count == len,
+            };
+            grid.push(match fits {
+                true => GridAxis { len, block: side.unwrap_or(1), stride },
+                false if count == 1 && len > 0 => GridAxis { len, block: len, stride: 0 },
+                false => return Err(mismatch()),
+            });
+            stride = stride.checked_mul(count).ok_or_else(mismatch)?;
+        }
+        grid.reverse();
+        Ok(Self { source, grid })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn indices(weight: &[u64], scales: &[u64], block: Option<&[u64]>) -> Vec<u64> {
+        let scale = Scale::new(0, weight, scales, block).unwrap();
+        (0..weight.iter().product()).map(|at| scale.index(at)).collect()
+    }
+
+    #[test]
+    fn scales_of_blocks_rows_and_everything() {
+        let blocks = indices(&[3, 5], &[2, 3], Some(&[2, 2]));
+        assert_eq!(blocks, [0, 0, 1, 1, 2, 0, 0, 1, 1, 2, 3, 3, 4, 4, 5]);
+        let rows = [0, 0, 1, 1, 2, 2];
+        assert_eq!(indices(&[3, 2], &[3, 1], None), rows);
+        assert_eq!(indices(&[3, 2], &[3], None), rows);
+        assert_eq!(indices(&[3, 2], &[], None), [0; 6]);
+        assert_eq!(indices(&[3, 2], &[1], None), [0; 6]);
+        let stacked = indices(&[2, 2, 2], &[2, 1, 2], Some(&[2, 1]));
+        assert_eq!(stacked, [0, 1, 0, 1, 2, 3, 2, 3]);
+    }
+
+    #[test]
+    fn runs_stay_within_a_block() {
+        let scale = Scale::new(0, &[4, 10], &[2, 3], Some(&[2, 4])).unwrap();
+        let mut at = 0;
+        while at < 40 {
+            let run = scale.run(at);
+            assert!(run > 0 && (at..at + run).all(|i| scale.index(i) == scale.index(at)), "{at}");
+            at += run;
+        }
+    }
+
+    #[test]
+    fn scales_that_do_not_fit_are_refused() {
+        for (weight, scales, block) in [
+            (&[4u64, 4][..], &[1u64, 3][..], Some(&[2u64, 1][..])),
+            (&[4, 4], &[2, 2], None),
+            (&[4], &[4, 1], None),
+            (&[4, 4], &[2], Some(&[2, 2])),
+            (&[4, 4], &[2, 2], Some(&[0, 2])),
+            (&[4, u64::MAX], &[4, u64::MAX], None),
+        ] {
+            assert!(Scale::new(0, weight, scales, block).is_err(), "{weight:?} {scales:?} {block:?}");
+        }
+    }
+}
