@@ -98,7 +98,7 @@ impl TensorExpr {
     }
 
     /// Adds `constant` to every element.
-    pub fn add(self, constant: f32) -> Self {
+    pub fn plus(self, constant: f32) -> Self {
         self.compute(&Arithmetic::Add(constant))
     }
 

@@ -204,7 +204,9 @@ mod tests {
     #[test]
     fn codes_are_packed_as_ggml_wants_them() {
         let codes: Vec<u8> = (0..2)
-            .flat_map(|block| (0..16u8).map(move |j| (2 * j + block) % 16 | (2 * j + 1 + block) % 16 << 4))
+            .flat_map(|block| {
+                (0..16u8).map(move |j| ((2 * j + block) % 16) | (((2 * j + 1 + block) % 16) << 4))
+            })
             .collect();
         let bytes = [codes.as_slice(), &[7, 8]].concat();
         let scales = Place { file: 0, offset: 32, dtype: Dtype::U8, elements: 2 };
@@ -212,7 +214,7 @@ mod tests {
         let expected: Vec<u8> = (0..2u8)
             .flat_map(|block| {
                 std::iter::once(7 + block)
-                    .chain((0..16).map(move |j| (j + block) % 16 | (j + 16 + block) % 16 << 4))
+                    .chain((0..16).map(move |j| ((j + block) % 16) | (((j + 16 + block) % 16) << 4)))
             })
             .collect();
         assert_eq!(got, expected);
