@@ -204,7 +204,7 @@ impl TensorExpr {
         let Some(&len) = self.shape.get(axis).filter(|len| start <= end && end <= **len) else {
             return Err(shape_error(format!("no {start}..{end} along axis {axis} of {:?}", self.shape)));
         };
-        if step == 0 || (end - start) % step != 0 {
+        if step == 0 || !(end - start).is_multiple_of(step) {
             return Err(shape_error(format!("no steps of {step} in {start}..{end}")));
         }
         let mut shape = self.shape.clone();
