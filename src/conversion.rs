@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ggraft_platform as platform;
 
 use crate::advice::{Advice, Alternative};
-use crate::arch::{self, OutType, VocabRoute};
+use crate::arch::{self, VocabRoute};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -27,8 +27,8 @@ pub struct Options {
     pub model: PathBuf,
     /// Output file, directory, or file name template; the model directory if absent.
     pub outfile: Option<PathBuf>,
-    /// Type of the output's tensors.
-    pub outtype: OutType,
+    /// What to make of the model's tensors.
+    pub arch: arch::Options,
     /// Only the tokenizer and the metadata.
     pub vocab_only: bool,
     /// Overrides `general.name`.
@@ -120,7 +120,7 @@ impl Conversion {
             }
             other => other?,
         };
-        let model = family.build(&checkpoint, &config, options.outtype)?;
+        let model = family.build(&checkpoint, &config, &options.arch)?;
         let tensors = if options.vocab_only { Vec::new() } else { model.tensors };
 
         let general = Metadata::load(&metadata::Inputs {

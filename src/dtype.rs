@@ -69,6 +69,7 @@ impl Dtype {
 pub enum GgmlType {
     F32 = 0,
     F16 = 1,
+    Q8_0 = 8,
     BF16 = 30,
     MXFP4 = 39,
 }
@@ -79,6 +80,7 @@ impl GgmlType {
         match self {
             Self::F32 => elements * 4,
             Self::F16 | Self::BF16 => elements * 2,
+            Self::Q8_0 => elements / 32 * 34,
             Self::MXFP4 => elements / 32 * 17,
         }
     }
@@ -89,6 +91,7 @@ impl GgmlType {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::BF16 => "BF16",
+            Self::Q8_0 => "Q8_0",
             Self::MXFP4 => "MXFP4",
         }
     }
@@ -99,7 +102,7 @@ impl GgmlType {
             Self::F32 => Some(Dtype::F32),
             Self::F16 => Some(Dtype::F16),
             Self::BF16 => Some(Dtype::BF16),
-            Self::MXFP4 => None,
+            Self::Q8_0 | Self::MXFP4 => None,
         }
     }
 }

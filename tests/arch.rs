@@ -65,7 +65,11 @@ fn build(case: &Value, shared: &[Value]) -> Result<Model> {
         _ => OutType::Auto,
     };
     let config = config(case, &dir)?;
-    arch::lookup(config.architecture()?)?.build(&checkpoint, &config, outtype)
+    arch::lookup(config.architecture()?)?.build(
+        &checkpoint,
+        &config,
+        &arch::Options { out: outtype, ..arch::Options::default() },
+    )
 }
 
 fn key_values(model: &Model) -> Value {

@@ -146,8 +146,6 @@ fn flags_that_are_not_there_yet_say_so() {
         "--mistral-format",
         "--disable-mistral-community-chat-template",
         "--sentence-transformers-dense-modules",
-        "--fuse-gate-up-exps",
-        "--fp8-as-q8",
         "--target-model-dir=.",
     ] {
         let named = flag.split('=').next().unwrap().replace("no-mtp", "no-nextn");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::arch::{self, OutType};
+use crate::arch;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -54,7 +54,8 @@ pub fn check(job: &Job) -> Result<Check> {
 fn gain(job: &Job) -> Result<Gain> {
     let checkpoint = &job.checkpoint;
     let config = Config::load(&checkpoint.dir)?;
-    let model = arch::lookup(config.architecture()?)?.build(checkpoint, &config, OutType::Auto)?;
+    let model =
+        arch::lookup(config.architecture()?)?.build(checkpoint, &config, &arch::Options::default())?;
     let sharing = Sharing { refusals: vec![None; checkpoint.files.len()], ..job.sharing() };
     // The planner moves the data to where it wants it whatever the length of the header, so the
     // metadata make no difference.

@@ -2,16 +2,16 @@
 //! are complete.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
+use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::tensor::{OutputTensor, TensorExpr};
 
 use super::experts::Experts;
+use super::fuse::{Fused, Fusion};
 use super::spelling::Spelling;
-use super::tensors::ggml_type;
-use super::{FileType, Input};
+use super::{Input, tensors};
 
 /// `GGML_MAX_DIMS`.
 const MOST_DIMENSIONS: usize = 4;
@@ -26,43 +26,63 @@ pub(super) struct Tensor {
 }
 
 /// The output tensors so far.
-pub(super) struct Builder {
-    /// The model directory, for messages.
-    dir: PathBuf,
+pub(super) struct Builder<'a> {
+    input: &'a Input<'a>,
     spelling: Spelling,
-    ftype: FileType,
-    arch: &'static str,
     tensors: Vec<OutputTensor>,
     names: HashSet<String>,
     pub experts: Experts,
+    fusion: Fusion,
+    /// The checkpoint's name of the tensor that is being converted.
+    current: String,
 }
 
-impl Builder {
-    pub(super) fn new(input: &Input) -> Self {
+impl<'a> Builder<'a> {
+    pub(super) fn new(input: &'a Input) -> Self {
+        let spelling = Spelling::new(input.family.tensors, input.blocks);
         Self {
-            dir: input.checkpoint.dir.clone(),
-            spelling: Spelling::new(input.family.tensors, input.blocks),
-            ftype: input.ftype,
-            arch: input.family.arch,
+            input,
+            fusion: Fusion::new(input, &spelling),
+            spelling,
             tensors: Vec::new(),
             names: HashSet::new(),
             experts: Experts::default(),
+            current: String::new(),
         }
     }
 
-    /// Adds a tensor under the GGUF name for its checkpoint name.
+    /// Says that what is added from now on comes from the checkpoint's tensor `name`.
+    pub(super) fn begin(&mut self, name: &str) {
+        name.clone_into(&mut self.current);
+    }
+
+    /// The GGUF name of the tensor that checkpoints call `name`.
+    ///
+    /// # Errors
+    /// If the architecture has no such tensor.
+    pub(super) fn resolve(&self, name: &str) -> Result<String> {
+        self.spelling.resolve(name).ok_or_else(|| {
+            self.unsupported(format!(
+                "tensor {} is none that architecture {} has; does config.json name the right one?",
+                quoted(name),
+                self.input.family.arch
+            ))
+        })
+    }
+
+    /// Adds a tensor under the GGUF name for its checkpoint name, or as a part of the one it is fused into.
     ///
     /// # Errors
     /// If the architecture has no such tensor, or has it already.
     pub(super) fn add(&mut self, tensor: Tensor) -> Result<()> {
-        let Some(name) = self.spelling.resolve(&tensor.name) else {
-            return Err(self.unsupported(format!(
-                "tensor {} is none that architecture {} has; does config.json name the right one?",
-                quoted(&tensor.name),
-                self.arch
-            )));
-        };
-        self.add_as(name, tensor.block, tensor.expr)
+        let name = self.resolve(&tensor.name)?;
+        match self.fusion.take(&name, tensor.expr) {
+            Fused::Alone(expr) => self.add_as(name, tensor.block, expr),
+            Fused::Waiting => Ok(()),
+            Fused::Whole(name, parts, axis) => {
+                self.add_as(name, tensor.block, TensorExpr::concat_along(axis, parts)?)
+            }
+        }
     }
 
     /// Adds a tensor under GGUF name `name`.
@@ -70,6 +90,22 @@ impl Builder {
     /// # Errors
     /// If there is one of that name already, or no GGUF reader would take the shape.
     pub(super) fn add_as(&mut self, name: String, block: Option<u64>, expr: TensorExpr) -> Result<()> {
+        let rank = expr.shape().len();
+        let forced = match (self.input.family.ggml_type)(self.input, &self.current, &name) {
+            None if self.input.options.fp8_as_q8 && rank >= 2 && self.input.fp8.contains(&self.current) => {
+                Some(GgmlType::Q8_0)
+            }
+            forced => forced,
+        };
+        let ggml_type = tensors::ggml_type(&name, block, rank, forced, self.input.ftype);
+        self.add_typed(name, expr, ggml_type)
+    }
+
+    /// Adds a tensor under GGUF name `name`, of type `ggml_type` without regard to what was asked for.
+    ///
+    /// # Errors
+    /// As [`Builder::add_as`].
+    pub(super) fn add_typed(&mut self, name: String, expr: TensorExpr, ggml_type: GgmlType) -> Result<()> {
         if !self.names.insert(name.clone()) {
             return Err(self.invalid(format!("two tensors would both become {name}")));
         }
@@ -83,18 +119,17 @@ impl Builder {
                 shape.len()
             )));
         }
-        let ggml_type = ggml_type(&name, block, expr.shape().len(), self.ftype);
         self.tensors.push(OutputTensor { name, expr, ggml_type });
         Ok(())
     }
 
     /// An error about the checkpoint.
     pub(super) fn invalid(&self, problem: impl Into<String>) -> Error {
-        Error::invalid(&self.dir, problem)
+        Error::invalid(&self.input.checkpoint.dir, problem)
     }
 
     fn unsupported(&self, problem: String) -> Error {
-        Error::Unsupported(format!("{}: {problem}", self.dir.display()))
+        Error::Unsupported(format!("{}: {problem}", self.input.checkpoint.dir.display()))
     }
 
     /// The tensors in order.
@@ -104,6 +139,11 @@ impl Builder {
     pub(super) fn finish(self) -> Result<Vec<OutputTensor>> {
         if let Some(left) = self.experts.leftover() {
             return Err(self.invalid(left));
+        }
+        if let Some(whole) = self.fusion.leftover() {
+            return Err(
+                self.invalid(format!("{whole} cannot be put together: some of its parts are missing"))
+            );
         }
         Ok(self.tensors)
     }

@@ -5,7 +5,7 @@ use crate::tensor::TensorExpr;
 
 use super::builder::{Builder, Tensor};
 use super::experts::{ExpertNames, add_expert};
-use super::{Family, Input, Keys, VocabRoute, keys, names, rope};
+use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names, rope};
 
 pub(super) const LLAMA: Family = Family {
     names: &[
@@ -21,9 +21,10 @@ pub(super) const LLAMA: Family = Family {
     tensors: names::LLAMA,
     variant: refuse_variants,
     keys: key_values,
-    rename: |name| name.replace("text_model.", ""),
+    rename: |_, name| Some(name.replace("text_model.", "")),
     generate: rope::llama3_factors,
     convert,
+    ..TEXT
 };
 
 /// Mixtral's experts.

@@ -7,30 +7,36 @@
 
 mod builder;
 mod experts;
+mod fuse;
 mod keys;
 mod llama;
 mod names;
 mod pooling;
 mod powf;
+mod quantized;
 mod qwen;
 mod rerank;
 mod rope;
 mod spelling;
 mod tensors;
 
+use std::collections::HashSet;
+
+use indexmap::IndexMap;
+
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
-use crate::tensor::OutputTensor;
+use crate::tensor::{OutputTensor, TensorExpr};
 
 use builder::{Builder, Tensor};
 
 /// Every family. Order matters to nobody.
 static FAMILIES: &[Family] = &[llama::LLAMA, qwen::QWEN2, qwen::QWEN2_MOE, qwen::QWEN3, qwen::QWEN3_MOE];
 
-/// Architectures that are converted alike.
+/// Architectures that are converted alike. Most start from [`TEXT`].
 pub struct Family {
     /// Names of the Hugging Face classes, as `architectures` in `config.json` gives them.
     pub names: &'static [&'static str],
@@ -40,18 +46,47 @@ pub struct Family {
     pub vocab: VocabRoute,
     /// The GGUF tensors the architecture has, without `.weight`.
     tensors: &'static [&'static str],
+    /// Quantization methods whose tensors the family reads itself; others are dequantized, or refused.
+    packed: &'static [&'static str],
+    /// Whether layers for multi-token prediction can be left out, or written alone.
+    mtp: bool,
+    /// Number of blocks of the model.
+    blocks: fn(&Config, &Options) -> Result<u32>,
     /// The family to use instead for a model that differs in more than its class's name tells. Refuses
     /// variants that need more than is done here.
     variant: fn(&Input) -> Result<Option<&'static Family>>,
     /// Adds the key-values, in order.
     keys: fn(&Input, &mut Keys) -> Result<()>,
-    /// Renames a tensor where its name depends on the family, before anything else looks at it.
-    rename: fn(&str) -> String,
+    /// Renames a tensor where its name depends on the family, before anything else looks at it; none leaves
+    /// it out.
+    rename: fn(&Input, &str) -> Option<String>,
     /// Adds tensors that no checkpoint holds; they come first.
     generate: fn(&Input, &mut Builder) -> Result<()>,
     /// Turns one tensor of the checkpoint into tensors of the GGUF.
     convert: fn(&Input, &mut Builder, Tensor) -> Result<()>,
+    /// The type of a matrix, by the names of its source and of itself, if it is not what was asked for.
+    ggml_type: fn(&Input, &str, &str) -> Option<GgmlType>,
+    /// Called when all tensors of the checkpoint were converted.
+    finish: fn(&Input, &mut Builder) -> Result<()>,
 }
+
+/// What most families have in common.
+const TEXT: Family = Family {
+    names: &[],
+    arch: "",
+    vocab: VocabRoute::Gpt2,
+    tensors: &[],
+    packed: &[],
+    mtp: false,
+    blocks: |config, _| keys::block_count(config),
+    variant: |_| Ok(None),
+    keys: keys::common,
+    rename: |_, name| Some(name.to_owned()),
+    generate: |_, _| Ok(()),
+    convert: |_, builder, tensor| builder.add(tensor),
+    ggml_type: |_, _, _| None,
+    finish: |_, _| Ok(()),
+};
 
 /// Which of the reference's ways to read a vocabulary a family takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,15 +99,45 @@ pub enum VocabRoute {
     Gpt2,
 }
 
+/// What to make of a model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The element type.
+    pub out: OutType,
+    /// Q8_0 for matrices that are FP8 in the checkpoint.
+    pub fp8_as_q8: bool,
+    /// One matrix for query, key and value, where the architecture knows it.
+    pub fuse_qkv: bool,
+    /// One stack for the experts' gate and up matrices, where the architecture knows it.
+    pub fuse_gate_up_exps: bool,
+    /// Which layers.
+    pub mtp: Mtp,
+    /// The dense layers that sentence-transformers puts after the model, too.
+    pub dense_modules: bool,
+}
+
 /// The element type asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum OutType {
     F32,
     F16,
     Bf16,
     /// That of the first matrix that is bf16 or f16; f16 if there is none.
+    #[default]
     Auto,
+}
+
+/// What becomes of layers for multi-token prediction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mtp {
+    /// They are layers like others.
+    #[default]
+    Keep,
+    /// They are all that is written.
+    Only,
+    /// They are left out.
+    Drop,
 }
 
 /// The predominant element type of a file; the discriminants are llama.cpp's (`enum llama_ftype`).
@@ -120,10 +185,16 @@ struct Input<'a> {
     architecture: &'a str,
     checkpoint: &'a Checkpoint,
     config: &'a Config,
+    options: &'a Options,
     /// The rope settings in `config`.
     rope: Config,
     blocks: u32,
     ftype: FileType,
+    /// The checkpoint's tensors, dequantized, by the names that `family.rename` gives them, in order. `rename`
+    /// itself sees none.
+    tensors: IndexMap<String, TensorExpr>,
+    /// Which of `tensors` were FP8.
+    fp8: HashSet<String>,
 }
 
 /// Key-values under the architecture's prefix.
@@ -159,27 +230,47 @@ impl Family {
     /// # Errors
     /// [`Error::Unsupported`] for variants that are not handled, [`Error::Invalid`] where the config is
     /// absurd or does not fit the tensors.
-    pub fn build(&'static self, checkpoint: &Checkpoint, config: &Config, out: OutType) -> Result<Model> {
+    pub fn build(
+        &'static self,
+        checkpoint: &Checkpoint,
+        config: &Config,
+        options: &Options,
+    ) -> Result<Model> {
         config.require_known_class()?;
-        tensors::refuse_quantized(checkpoint, config)?;
-        let renamed = tensors::index(checkpoint, self.rename);
-        let input = Input {
+        if options.mtp != Mtp::Keep && !self.mtp {
+            let architecture = config.architecture()?;
+            return Err(Error::Unsupported(format!(
+                "--mtp and --no-nextn: {architecture} has no layers for multi-token prediction"
+            )));
+        }
+        let mut input = Input {
             family: self,
             architecture: config.architecture()?,
             checkpoint,
             config,
+            options,
             rope: config.rope()?,
-            blocks: keys::block_count(config)?,
-            ftype: tensors::file_type(out, checkpoint, &renamed),
+            blocks: (self.blocks)(config, options)?,
+            ftype: FileType::F32,
+            tensors: IndexMap::new(),
+            fp8: HashSet::new(),
         };
-        let family = (self.variant)(&input)?.unwrap_or(self);
+        if let Some(family) = (self.variant)(&input)? {
+            input.family = family;
+        }
+        let family = input.family;
+        input.tensors = tensors::index(&input);
+        input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
+        quantized::dequantize(&mut input)?;
         let mut builder = Builder::new(&input);
         (family.generate)(&input, &mut builder)?;
-        for (name, index) in renamed {
-            if let Some(tensor) = tensors::load(checkpoint, name, index)? {
+        for (name, expr) in &input.tensors {
+            if let Some(tensor) = tensors::load(checkpoint, name, expr)? {
+                builder.begin(name);
                 (family.convert)(&input, &mut builder, tensor)?;
             }
         }
+        (family.finish)(&input, &mut builder)?;
         let tensors = builder.finish()?;
         let mut keys = Keys { arch: family.arch, values: KeyValues::new() };
         (family.keys)(&input, &mut keys)?;

@@ -8,18 +8,16 @@ use super::builder::{Builder, Tensor};
 use super::experts::{ExpertNames, add_expert};
 use super::pooling::pooling_type;
 use super::rerank::{QWEN3_RERANKER, is_reranker};
-use super::{Family, Input, Keys, VocabRoute, keys, names};
+use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
 
 pub(super) const QWEN2: Family = Family {
     names: &["KORMoForCausalLM", "Qwen2ForCausalLM", "Qwen2Model"],
     arch: "qwen2",
     vocab: VocabRoute::Qwen2,
     tensors: names::QWEN2,
-    variant: |_| Ok(None),
     keys: dense_keys,
-    rename: str::to_owned,
-    generate: |_, _| Ok(()),
     convert: dense,
+    ..TEXT
 };
 
 pub(super) const QWEN3: Family = Family {

@@ -3,15 +3,14 @@
 
 use indexmap::IndexMap;
 
-use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::checkpoint::{Checkpoint, SourceTensor};
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
-use crate::input::{self, quoted};
-use crate::tensor::TensorExpr;
+use crate::input::quoted;
+use crate::tensor::{Leaf, TensorExpr};
 
 use super::builder::Tensor;
-use super::{FileType, OutType};
+use super::{FileType, Input, OutType};
 
 /// Tensors of vision, audio and speech parts: names that start with, or contain, one of these.
 const OTHER_PARTS_START: [&str; 10] = [
@@ -75,14 +74,14 @@ const ALWAYS_F32: [&str; 22] = [
     "blk.{bid}.indexer.proj",
 ];
 
-/// The tensors of the text model in order, under the names families know, with their indices in
-/// `checkpoint`. Where two get one name, the second takes the first's place.
-pub(super) fn index(checkpoint: &Checkpoint, rename: fn(&str) -> String) -> IndexMap<String, usize> {
-    let named = checkpoint.tensors.iter().enumerate().filter_map(|(index, tensor)| {
-        let name = rename(&tensor.name);
+/// The tensors of the text model in order, under the names families know. Where two get one name, the
+/// second takes the first's place.
+pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
+    let named = input.checkpoint.tensors.iter().enumerate().filter_map(|(index, tensor)| {
+        let name = (input.family.rename)(input, &tensor.name)?;
         let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
             || OTHER_PARTS.iter().any(|part| name.contains(part));
-        (!other).then(|| (general_name(&name), index))
+        (!other).then(|| (general_name(&name), TensorExpr::source(index, &tensor.shape)))
     });
     named.collect()
 }
@@ -95,15 +94,22 @@ fn general_name(name: &str) -> String {
     name.replace("language_model.", "")
 }
 
-/// Tensor `index` of the checkpoint, unless it is one of the [`BUFFERS`].
+/// What the checkpoint says of the (first) tensor that `expr` reads.
+pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Option<&'c SourceTensor> {
+    match expr.pieces().first()?.leaf {
+        Leaf::Source(index) => checkpoint.tensors.get(index),
+        Leaf::Values(_) | Leaf::Zeros => None,
+    }
+}
+
+/// A tensor of the checkpoint, unless it is one of the [`BUFFERS`].
 ///
 /// # Errors
 /// If its element type cannot be converted.
-pub(super) fn load(checkpoint: &Checkpoint, name: String, index: usize) -> Result<Option<Tensor>> {
-    let Some(source) = checkpoint.tensors.get(index) else {
-        return Err(Error::Internal(format!("no tensor {index}")));
-    };
-    if matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64) {
+pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<Option<Tensor>> {
+    if let Some(source) = source(checkpoint, expr)
+        && matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64)
+    {
         return Err(Error::Unsupported(format!(
             "{}: tensor {} is stored as {}, which cannot be converted; expected floating-point weights",
             checkpoint.files.get(source.file).map_or(&checkpoint.dir, |file| &file.path).display(),
@@ -115,8 +121,7 @@ pub(super) fn load(checkpoint: &Checkpoint, name: String, index: usize) -> Resul
         return Ok(None);
     }
     let block = name.split('.').find(|part| is_decimal(part)).and_then(|part| part.parse().ok());
-    let expr = TensorExpr::source(index, &source.shape);
-    Ok(Some(Tensor { name, block, expr }))
+    Ok(Some(Tensor { name: name.to_owned(), block, expr: expr.clone() }))
 }
 
 /// Whether a part of a name is a number.
@@ -125,8 +130,12 @@ pub(super) fn is_decimal(part: &str) -> bool {
 }
 
 /// The predominant element type: the one asked for, or guessed from the first matrix that has one.
-pub(super) fn file_type(out: OutType, checkpoint: &Checkpoint, names: &IndexMap<String, usize>) -> FileType {
-    let sources = || names.values().filter_map(|index| checkpoint.tensors.get(*index));
+pub(super) fn file_type(
+    out: OutType,
+    checkpoint: &Checkpoint,
+    tensors: &IndexMap<String, TensorExpr>,
+) -> FileType {
+    let sources = || tensors.values().filter_map(|expr| source(checkpoint, expr));
     match out {
         OutType::F32 => FileType::F32,
         OutType::F16 => FileType::F16,
@@ -142,40 +151,26 @@ pub(super) fn file_type(out: OutType, checkpoint: &Checkpoint, names: &IndexMap<
     }
 }
 
-/// The element type of output tensor `name` of block `block`.
-pub(super) fn ggml_type(name: &str, block: Option<u64>, rank: usize, ftype: FileType) -> GgmlType {
+/// The element type of output tensor `name` of block `block`; `forced` is what the family wants for it.
+pub(super) fn ggml_type(
+    name: &str,
+    block: Option<u64>,
+    rank: usize,
+    forced: Option<GgmlType>,
+    ftype: FileType,
+) -> GgmlType {
+    if rank <= 1 || name.ends_with("_norm.weight") {
+        return GgmlType::F32;
+    }
     let pattern = |pattern: &&str| match (pattern.split_once("{bid}"), block) {
         (Some((head, tail)), Some(block)) => name == format!("{head}{block}{tail}.weight"),
         (None, None) => name.strip_suffix(".weight") == Some(pattern),
         _ => false,
     };
     let weight = [".weight", ".lora_a", ".lora_b"].iter().any(|suffix| name.ends_with(suffix));
-    if rank <= 1 || name.ends_with("_norm.weight") || !weight || ALWAYS_F32.iter().any(pattern) {
-        GgmlType::F32
-    } else {
-        ftype.ggml_type()
+    match forced {
+        Some(forced) => forced,
+        None if !weight || ALWAYS_F32.iter().any(pattern) => GgmlType::F32,
+        None => ftype.ggml_type(),
     }
-}
-
-/// Refuses checkpoints whose weights are quantized: they hold no plain tensors to convert.
-///
-/// # Errors
-/// [`Error::Unsupported`] naming the method.
-pub(super) fn refuse_quantized(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
-    if let Some((key, _)) = config.get(&["quantization_config"]) {
-        let section = config.section("quantization_config")?;
-        let quantized = [["quant_method"], ["quant_algo"], ["quantized_layers"]];
-        if let Some((_, method)) = quantized.iter().find_map(|key| section.get(key)) {
-            return Err(Error::Unsupported(format!(
-                "{}: the weights are quantized ({key}: {method}); convert the original checkpoint instead",
-                checkpoint.dir.join("config.json").display()
-            )));
-        }
-    }
-    let modelopt = checkpoint.dir.join("hf_quant_config.json");
-    if input::exists(&modelopt)? {
-        let problem = "the weights are quantized; convert the original checkpoint instead";
-        return Err(Error::Unsupported(format!("{}: {problem}", modelopt.display())));
-    }
-    Ok(())
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::reference::ReferenceOnly;
-use crate::arch::OutType;
+use crate::arch::{self, Mtp, OutType};
 use crate::conversion::{Options, Reflink};
 use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout, SplitRules};
 
 const SPLITTING: &str = "Splitting";
+const TENSORS: &str = "Tensors";
 const SHARING: &str = "Sharing blocks";
 /// Help heading of the flags that decide what is reported.
 pub const REPORTS: &str = "Reports";
@@ -65,6 +66,9 @@ pub struct OptionArgs {
     sharing: SharingArgs,
 
     #[command(flatten)]
+    arch: ArchArgs,
+
+    #[command(flatten)]
     reference: ReferenceOnly,
 }
 
@@ -79,7 +83,7 @@ impl OptionArgs {
         Ok(Options {
             model: model.to_owned(),
             outfile: self.outfile.clone(),
-            outtype: self.outtype.resolve()?,
+            arch: self.arch.options(self.outtype.resolve()?),
             vocab_only: self.vocab_only,
             model_name: self.model_name.clone(),
             metadata: self.metadata.clone(),
@@ -98,6 +102,47 @@ impl OptionArgs {
                 ReflinkArg::Never => Reflink::Never,
             },
         })
+    }
+}
+
+/// Which tensors are written, and how they are put together.
+#[derive(Debug, clap::Args)]
+struct ArchArgs {
+    /// Store matrices that are FP8 in the checkpoint as Q8_0 instead of the output's type
+    #[arg(long, help_heading = TENSORS)]
+    fp8_as_q8: bool,
+
+    /// Join the query, key and value matrices of each layer, where the architecture knows them joined
+    #[arg(long, help_heading = TENSORS)]
+    fuse_qkv: bool,
+
+    /// Join the gate and up matrices of the experts, where the architecture knows them joined
+    #[arg(long, help_heading = TENSORS)]
+    fuse_gate_up_exps: bool,
+
+    /// Write only the layers for multi-token prediction, as a draft model
+    #[arg(long, conflicts_with = "no_nextn", help_heading = TENSORS)]
+    mtp: bool,
+
+    /// Leave out the layers for multi-token prediction
+    #[arg(long, alias = "no-mtp", help_heading = TENSORS)]
+    no_nextn: bool,
+}
+
+impl ArchArgs {
+    fn options(&self, out: OutType) -> arch::Options {
+        arch::Options {
+            out,
+            fp8_as_q8: self.fp8_as_q8,
+            fuse_qkv: self.fuse_qkv,
+            fuse_gate_up_exps: self.fuse_gate_up_exps,
+            mtp: match (self.mtp, self.no_nextn) {
+                (true, _) => Mtp::Only,
+                (_, true) => Mtp::Drop,
+                _ => Mtp::Keep,
+            },
+            dense_modules: false,
+        }
     }
 }
 

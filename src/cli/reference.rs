@@ -19,10 +19,6 @@ pub struct ReferenceOnly {
     #[arg(long, hide = true)]
     mmproj: bool,
     #[arg(long, hide = true)]
-    mtp: bool,
-    #[arg(long, hide = true, alias = "no-mtp")]
-    no_nextn: bool,
-    #[arg(long, hide = true)]
     dspark: bool,
     #[arg(long, hide = true)]
     mistral_format: bool,
@@ -30,12 +26,6 @@ pub struct ReferenceOnly {
     disable_mistral_community_chat_template: bool,
     #[arg(long, hide = true)]
     sentence_transformers_dense_modules: bool,
-    #[arg(long, hide = true)]
-    fuse_gate_up_exps: bool,
-    #[arg(long, hide = true)]
-    fp8_as_q8: bool,
-    #[arg(long, hide = true)]
-    fuse_qkv: bool,
     #[arg(long, hide = true, value_name = "DIR")]
     target_model_dir: Option<PathBuf>,
 }
@@ -50,15 +40,10 @@ impl ReferenceOnly {
             ("--bigendian", self.bigendian),
             ("--remote", self.remote),
             ("--mmproj", self.mmproj),
-            ("--mtp", self.mtp),
-            ("--no-nextn", self.no_nextn),
             ("--dspark", self.dspark),
             ("--mistral-format", self.mistral_format),
             ("--disable-mistral-community-chat-template", self.disable_mistral_community_chat_template),
             ("--sentence-transformers-dense-modules", self.sentence_transformers_dense_modules),
-            ("--fuse-gate-up-exps", self.fuse_gate_up_exps),
-            ("--fp8-as-q8", self.fp8_as_q8),
-            ("--fuse-qkv", self.fuse_qkv),
             ("--target-model-dir", self.target_model_dir.is_some()),
         ];
         if let Some((flag, _)) = missing.iter().find(|(_, given)| *given) {

@@ -236,6 +236,14 @@ impl Config {
         }
     }
 
+    /// [`Config::section`], also empty where the value is null.
+    ///
+    /// # Errors
+    /// If the value is anything but an object or null.
+    pub fn optional_section(&self, key: &'static str) -> Result<Self> {
+        if self.get(&[key]).is_some() { self.section(key) } else { Ok(self.with(key, Map::new())) }
+    }
+
     /// Rope settings, with settings kept elsewhere in the file mirrored into them as the reference does.
     ///
     /// # Errors

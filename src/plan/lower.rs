@@ -97,7 +97,7 @@ fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpo
     for step in &piece.arithmetic {
         let step = step.place(|index| place(*index, checkpoint))?;
         check(&step, source).map_err(|problem| {
-            Error::Internal(format!("tensor {:?} reads beyond the scales: {problem}", tensor.name))
+            Error::invalid(&checkpoint.dir, format!("tensor {}: {problem}", quoted(&tensor.name)))
         })?;
         arithmetic.push(step);
     }
@@ -133,12 +133,19 @@ fn place(index: usize, checkpoint: &Checkpoint) -> Result<Place> {
     Ok(Place { file: source.file, offset: source.offset, dtype, elements })
 }
 
-/// Makes sure that every element of `source` finds the scale it is computed with.
+/// Makes sure that every element of `source` finds the scale it is computed with, and that it can be read.
 fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
-    let (needed, there) = match step {
-        Arithmetic::Scale(scale) => (scale.last().map_or(u64::MAX, |last| last + 1), scale.source.elements),
-        Arithmetic::Mxfp4 { scales } => (source.elements / 16, scales.elements),
+    let (needed, scales, readable) = match step {
+        Arithmetic::Scale(scale) => {
+            let needed = scale.last().map_or(u64::MAX, |last| last + 1);
+            (needed, scale.source, convert::supports(scale.source.dtype))
+        }
+        Arithmetic::Mxfp4 { scales } => (source.elements / 16, *scales, scales.dtype.size() == 1),
         Arithmetic::Widen | Arithmetic::Add(_) | Arithmetic::NegExp => return Ok(()),
     };
-    if needed > there { Err(format!("{needed} needed, {there} found")) } else { Ok(()) }
+    match (needed <= scales.elements, readable) {
+        (true, true) => Ok(()),
+        (false, _) => Err(format!("expected {needed} scales, found {}", scales.elements)),
+        (_, false) => Err(format!("expected scales in a floating-point type, found {}", scales.dtype.name())),
+    }
 }

@@ -1,0 +1,145 @@
+//! Checkpoints whose weights are stored in eight bits with scales (`dequant_model` of the reference): each
+//! weight becomes a product, and its scales disappear from the list.
+
+use serde_json::Value as Json;
+
+use crate::config::{Config, read_json};
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::input::{self, quoted};
+use crate::tensor::{Leaf, Scale};
+
+use super::{Input, tensors};
+
+/// Replaces quantized tensors in `input.tensors` by what they stand for.
+///
+/// # Errors
+/// [`Error::Unsupported`] naming a method that cannot be read, [`Error::Invalid`] where scales and weights do
+/// not go together.
+pub(super) fn dequantize(input: &mut Input) -> Result<()> {
+    let Some(method) = method(input)? else {
+        return Ok(());
+    };
+    let config = input.config.optional_section("quantization_config")?;
+    match method.as_str() {
+        method if input.family.packed.contains(&method) => Ok(()),
+        "fp8" => {
+            let block = block(&config, config.map().get("weight_block_size"))?;
+            drop_unused(input, &[".activation_scale", "_activation_scale", ".qscale_act"]);
+            multiply(input, "_scale_inv", "", block.as_deref(), |_| true)?;
+            multiply(input, ".qscale_weight", ".weight", block.as_deref(), |_| true)
+        }
+        "compressed-tensors" => compressed_tensors(input, &config),
+        "modelopt" => {
+            drop_unused(input, &[".input_scale", ".k_scale", ".v_scale"]);
+            let lonely = |name: &str| {
+                let weight = name.strip_suffix("_scale").filter(|weight| weight.ends_with(".weight"));
+                weight.is_some_and(|weight| !input.tensors.contains_key(weight))
+            };
+            let lonely: Vec<String> = input.tensors.keys().filter(|name| lonely(name)).cloned().collect();
+            input.tensors.retain(|name, _| !lonely.contains(name));
+            let fp8 = |dtype| matches!(dtype, Dtype::F8E4M3 | Dtype::F8E5M2);
+            multiply(input, ".weight_scale", ".weight", None, fp8)
+        }
+        _ => Err(unsupported(input, &format!("the weights are quantized by {}", quoted(&method)))),
+    }
+}
+
+/// What the weights are quantized with, if they are.
+fn method(input: &Input) -> Result<Option<String>> {
+    let section = input.config.optional_section("quantization_config")?;
+    let mut method = section.str(&["quant_method"])?.map(str::to_owned);
+    let mut algorithm = section.get(&["quant_algo"]).map(|(_, value)| value.clone());
+    let path = input.checkpoint.dir.join("hf_quant_config.json");
+    if input::exists(&path)? {
+        let file = read_json(&path)?;
+        let producer = file.get("producer").and_then(|p| p.get("name")).and_then(Json::as_str);
+        method = method.or_else(|| Some(producer.unwrap_or("modelopt").to_lowercase()));
+        algorithm = file.get("quantization").and_then(|q| q.get("quant_algo")).cloned().or(algorithm);
+    }
+    let layers = section.map().get("quantized_layers").and_then(Json::as_object);
+    let algorithms =
+        layers.into_iter().flat_map(|layers| layers.values().filter_map(|l| l.get("quant_algo")));
+    let nvfp4 = |algorithm: &Json| algorithm.as_str().is_some_and(|name| name.ends_with("NVFP4"));
+    if algorithms.chain(&algorithm).any(nvfp4) {
+        return Err(unsupported(input, "the weights are quantized to NVFP4"));
+    }
+    Ok(method)
+}
+
+fn compressed_tensors(input: &mut Input, config: &Config) -> Result<()> {
+    let format = config.str(&["format"])?.unwrap_or_default().to_owned();
+    let groups = config.section("config_groups")?;
+    let weights = match groups.map().values().collect::<Vec<_>>().as_slice() {
+        [Json::Object(group)] => group.get("weights").and_then(Json::as_object).cloned(),
+        _ => return Err(unsupported(input, "compressed-tensors with other than one group of settings")),
+    };
+    let weights = weights.unwrap_or_default();
+    let is = |key: &str, value: &Json| weights.get(key) == Some(value);
+    let plain = ["float-quantized", "int-quantized", "naive-quantized"].contains(&format.as_str());
+    let strategy = ["channel", "block"].iter().any(|strategy| is("strategy", &(*strategy).into()));
+    if !plain || !strategy || weights.get("group_size").is_some_and(|size| !size.is_null()) {
+        let strategy = weights.get("strategy").map(Json::to_string).unwrap_or_default();
+        return Err(unsupported(
+            input,
+            &format!(
+                "the weights are quantized by compressed-tensors, format {}, strategy {}",
+                quoted(&format),
+                quoted(&strategy)
+            ),
+        ));
+    }
+    let fp8 = format == "float-quantized" && is("type", &"float".into()) && is("num_bits", &8.into());
+    let block = block(config, weights.get("block_structure"))?;
+    multiply(input, ".weight_scale", ".weight", block.as_deref(), |_| fp8)
+}
+
+/// The sides of blocks that share a scale, if scales are by block.
+fn block(config: &Config, value: Option<&Json>) -> Result<Option<Vec<u64>>> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+    let sides = value.as_array().and_then(|sides| sides.iter().map(Json::as_u64).collect::<Option<Vec<_>>>());
+    let sides = sides.filter(|sides| sides.len() <= 4 && !sides.contains(&0));
+    sides
+        .map(Some)
+        .ok_or_else(|| config.invalid("quantization_config: expected sides of blocks, such as [128, 128]"))
+}
+
+/// Leaves out tensors that only matter for computing in eight bits.
+fn drop_unused(input: &mut Input, suffixes: &[&str]) {
+    input.tensors.retain(|name, _| !suffixes.iter().any(|suffix| name.ends_with(suffix)));
+}
+
+/// Multiplies each weight by its scales: the weight's name is the scales' with `suffix` replaced by `weight`.
+/// `fp8` says of which source types weights count as FP8.
+fn multiply(
+    input: &mut Input,
+    suffix: &str,
+    weight: &str,
+    block: Option<&[u64]>,
+    fp8: impl Fn(Dtype) -> bool,
+) -> Result<()> {
+    let stems: Vec<String> =
+        input.tensors.keys().filter_map(|name| Some(name.strip_suffix(suffix)?.to_owned())).collect();
+    for stem in stems {
+        let name = format!("{stem}{weight}");
+        let scales = input.tensors.shift_remove(&format!("{stem}{suffix}"));
+        let (Some(scales), Some(expr)) = (scales, input.tensors.get_mut(&name)) else {
+            let problem = format!("{} has scales, but the tensor itself is missing", quoted(&name));
+            return Err(Error::invalid(&input.checkpoint.dir, problem));
+        };
+        let Some(Leaf::Source(source)) = scales.pieces().first().map(|piece| &piece.leaf) else { continue };
+        let scale = Scale::new(*source, expr.shape(), scales.shape(), block).map_err(|problem| {
+            Error::invalid(&input.checkpoint.dir, format!("{}: {problem}", quoted(&name)))
+        })?;
+        if tensors::source(input.checkpoint, expr).is_some_and(|tensor| fp8(tensor.dtype)) {
+            input.fp8.insert(name);
+        }
+        *expr = expr.clone().scaled(scale);
+    }
+    Ok(())
+}
+
+fn unsupported(input: &Input, problem: &str) -> Error {
+    let path = input.checkpoint.dir.join("config.json");
+    Error::Unsupported(format!("{}: {problem}; convert the original checkpoint instead", path.display()))
+}
