@@ -62,7 +62,10 @@ fn method(input: &Input) -> Result<Option<String>> {
         layers.into_iter().flat_map(|layers| layers.values().filter_map(|l| l.get("quant_algo")));
     let nvfp4 = |algorithm: &Json| algorithm.as_str().is_some_and(|name| name.ends_with("NVFP4"));
     if algorithms.chain(&algorithm).any(nvfp4) {
-        return Err(unsupported(input, "the weights are quantized to NVFP4"));
+        return Err(unsupported(
+            input,
+            "the weights are quantized to NVFP4, says quant_algo there or in hf_quant_config.json",
+        ));
     }
     Ok(method)
 }
