@@ -20,20 +20,52 @@ LLAMA_CPP = Path(sys.argv[1])
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(LLAMA_CPP), str(LLAMA_CPP / "gguf-py")]
 
-# Configuration classes and GGUF architectures that ggraft knows. Add to these, then rerun.
-CLASSES = ["iquestcoder", "llama", "mistral", "ministral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"]
-ARCHS = ["LLAMA", "QWEN2", "QWEN2MOE", "QWEN3", "QWEN3MOE"]
+# Configuration classes and GGUF architectures that ggraft can read and name. Add to these, then rerun.
+CLASSES = """
+apertus arcee internlm3 iquestcoder llama llama4 llama4_text llava ministral ministral3 mistral mistral3 mixtral smollm3
+voxtral
+audioflamingo3 qwen2 qwen2_audio qwen2_moe qwen3 qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next
+gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text gemma4 gemma4_text gemma4_unified gemma4_unified_text
+phi phi3 phimoe
+olmo olmo2 olmo3 olmoe seed_oss
+deepseek_v2 deepseek_v3 deepseek_v32 kimi_k25 youtu
+glm glm4 glm4_moe glm4_moe_lite glm4v glm4v_moe glm4v_moe_text glm4v_text glm_moe_dsa glm_ocr glm_ocr_text solar_open
+bamba granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared
+nemotron nemotron_h
+cohere cohere2 cohere2_moe
+gpt_oss gpt2 gpt_bigcode gpt_neox bloom falcon starcoder2 stablelm
+jamba mamba mamba2 falcon_mamba
+bert camembert distilbert eurobert jina_embeddings_v3 modernbert nomic_bert roberta xlm-roberta
+t5 mt5 umt5
+""".split()
+ARCHS = """
+APERTUS ARCEE LLAMA LLAMA4 LLAMA_EMBED MISTRAL3 SMOLLM3
+QWEN QWEN2 QWEN2MOE QWEN3 QWEN35 QWEN35MOE QWEN3MOE QWEN3NEXT RND1
+GEMMA GEMMA2 GEMMA3 GEMMA3N GEMMA4 GEMMA_EMBEDDING
+PHI2 PHI3 PHIMOE
+OLMO OLMO2 OLMOE SEED_OSS
+DEEPSEEK DEEPSEEK2 DEEPSEEK32
+CHATGLM GLM4 GLM4_MOE GLM_DSA
+GRANITE GRANITE_HYBRID GRANITE_MOE GRANITE_SWA
+NEMOTRON NEMOTRON_H NEMOTRON_H_MOE
+COHERE2 COHERE2MOE COMMAND_R
+GPT_OSS GPT2 GPTNEOX BLOOM FALCON STARCODER STARCODER2 STABLELM INTERNLM2
+JAMBA MAMBA MAMBA2
+BERT EUROBERT JINA_BERT_V2 JINA_BERT_V3 MODERN_BERT NEO_BERT NOMIC_BERT NOMIC_BERT_MOE
+T5 T5ENCODER
+""".split()
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
 from gguf.constants import MODEL_ARCH, MODEL_TENSORS, TENSOR_NAMES  # noqa: E402
 from gguf.tensor_mapping import TensorNameMap  # noqa: E402
-from transformers import configuration_utils  # noqa: E402
+from transformers import PreTrainedConfig, configuration_utils  # noqa: E402
 from transformers.generation.configuration_utils import GenerationConfig  # noqa: E402
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: E402
 
 KINDS = {int: "INT", float: "FLOAT", str: "STR", bool: "BOOL", dict: "DICT", type(None): "NULL",
-         list[int]: "INTS", list[str]: "STRS"}
+         list: "LIST", list[int]: "INTS", list[float]: "FLOATS", list[str]: "STRS",
+         list[float | int]: "NUMBERS"}
 
 
 def s(text: str) -> str:
@@ -46,15 +78,58 @@ def strings(doc: str, name: str, items) -> str:
 
 
 def kinds(annotation) -> str:
+    """The JSON types that a field of this type accepts, as Rust."""
     if isinstance(annotation, str):  # declared under postponed annotations: transformers checks nothing
         return "ANY"
-    parts = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
+    parts = typing.get_args(annotation) if union else (annotation,)
     names = []
     for part in parts:
-        if typing.is_typeddict(part):  # isinstance() refuses these, so they accept nothing
-            continue
-        names.append(KINDS[part])
-    return " | ".join(names)
+        origin = typing.get_origin(part)
+        if isinstance(part, types.UnionType) or origin is typing.Union:
+            names.append(kinds(part))
+        elif origin is typing.Literal:  # which strings, CHOICES says
+            names.append("STR")
+        elif origin is dict:
+            names.append("DICT")
+        elif part in KINDS:
+            names.append(KINDS[part])
+        elif origin is list and typing.get_args(part) == (float, float):
+            names.append("FLOATS")
+        else:  # isinstance() refuses a TypedDict, so it accepts nothing; nor is anything in JSON a tuple or a class
+            assert typing.is_typeddict(part) or origin is tuple or issubclass(part, PreTrainedConfig), part
+    return " | ".join(dict.fromkeys(names))
+
+
+def choices(annotation) -> list[str]:
+    """The strings that a Literal allows."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(typing.get_args(annotation))
+    return [c for part in typing.get_args(annotation) if not isinstance(part, str) for c in choices(part)]
+
+
+def default(value) -> str:
+    """A default as JSON; infinity, which JSON lacks, becomes null."""
+    if isinstance(value, tuple):
+        value = [None if v == float("inf") else v for v in value]
+    return json.dumps(value, allow_nan=False)
+
+
+def pairs(items) -> str:
+    return "&[" + ", ".join(f"({s(k)}, {s(v)})" for k, v in items) + "]"
+
+
+def is_computed(cls, name: str) -> bool:
+    attribute = inspect.getattr_static(cls, name)
+    return isinstance(attribute, property) and attribute.fset is None
+
+
+def part(spec) -> str:
+    """A config within a config. Only text models matter here; other parts stay as the file has them."""
+    fixed = issubclass(spec.config_class, PreTrainedConfig)
+    assert not spec.optional
+    return f"Part {{ model_type: {s(spec.model_type)}, fixed: {str(fixed).lower()}, " \
+           f"given: {s(json.dumps(spec.init_kwargs))} }}"
 
 
 def class_table() -> str:
@@ -72,34 +147,66 @@ pub(super) const NULL: Kinds = 16;
 pub(super) const INTS: Kinds = 32;
 pub(super) const STRS: Kinds = 64;
 pub(super) const DICT: Kinds = 128;
+pub(super) const FLOATS: Kinds = 256;
+pub(super) const NUMBERS: Kinds = 1024;
+/// A list of anything.
+pub(super) const LIST: Kinds = 512;
 
 /// A configuration class.
 pub(super) struct Class {{
     pub model_type: &'static str,
     /// `rope_theta` where the file gives none.
     pub theta: f64,
+    /// The same for layers with a sliding window, in classes that tell the two apart.
+    pub local_theta: Option<f64>,
     /// Keys that are stored under another name.
     pub aliases: &'static [(&'static str, &'static str)],
+    /// Attributes that cannot be set, beyond those of `READ_ONLY`.
+    pub computed: &'static [&'static str],
+    /// `text_config`, in classes that have one.
+    pub text: Option<Part>,
     /// Name, accepted types and default (as JSON) of the declared fields.
     pub fields: &'static [(&'static str, Kinds, &'static str)],
+}}
+
+/// The configuration of a text model inside that of a larger one.
+pub(super) struct Part {{
+    /// Its class, where the file names none.
+    pub model_type: &'static str,
+    /// Whether it is of this class whatever the file says.
+    pub fixed: bool,
+    /// What it holds where the file has no such section (a JSON object).
+    pub given: &'static str,
 }}
 
 /// The classes known here.
 pub(super) const CLASSES: &[Class] = &[
 """
-    common = {f.name for f in dataclasses.fields(configuration_utils.PreTrainedConfig)}
+    common = {f.name: f.default for f in dataclasses.fields(PreTrainedConfig)}
+    readonly = {n for n in dir(PreTrainedConfig) if is_computed(PreTrainedConfig, n)}
+    restricted = []
     for model_type in CLASSES:
         cls = CONFIG_MAPPING[model_type]
-        out += f"Class {{ model_type: {s(model_type)}, theta: {float(cls.default_theta)!r}, aliases: &["
-        out += ", ".join(f"({s(k)}, {s(v)})" for k, v in cls.attribute_map.items()) + "], fields: &[\n"
+        assert cls.model_type == model_type
+        theta = cls.default_theta if isinstance(cls.default_theta, dict) else {"global": cls.default_theta}
+        local = f"Some({float(theta['local'])!r})" if "local" in theta else "None"
+        computed = sorted(n for n in dir(cls) if is_computed(cls, n) and n not in readonly)
+        text = cls.sub_configs_defaults.get("text_config")
+        out += f"Class {{ model_type: {s(model_type)}, theta: {float(theta['global'])!r}, local_theta: {local}, "
+        out += f"aliases: {pairs(cls.attribute_map.items())}, computed: &[{', '.join(map(s, computed))}], "
+        out += f"text: {f'Some({part(text)})' if text else 'None'}, fields: &[\n"
         for f in dataclasses.fields(cls):
-            if f.name in common:
+            if f.name in common and f.default == common[f.name]:
                 continue
             assert f.default is not dataclasses.MISSING, (model_type, f.name)
-            out += f"({s(f.name)}, {kinds(f.type)}, {s(json.dumps(f.default))}),\n"
+            out += f"({s(f.name)}, {kinds(f.type)}, {s(default(f.default))}),\n"
+            if allowed := choices(f.type) if not isinstance(f.type, str) else []:
+                restricted += [f"({s(model_type)}, {s(f.name)}, &[{', '.join(map(s, allowed))}])"]
         out += "]},\n"
     out += "];\n\n"
-    assert common >= {"architectures", "dtype", "id2label", "is_encoder_decoder"}
+    assert common.keys() >= {"architectures", "dtype", "id2label"}
+    out += "/// Class, field, and the strings it accepts, where those are few.\n"
+    out += "pub(super) const CHOICES: &[(&str, &str, &[&str])] = &[" + ", ".join(restricted) + "];\n\n"
 
     known = sorted(set(CONFIG_MAPPING.keys()) - set(CLASSES))
     out += strings("`model_type`s transformers knows and this program does not.", "OTHER_MODEL_TYPES", known)
@@ -107,15 +214,11 @@ pub(super) const CLASSES: &[Class] = &[
     out += strings(f"Names of element types in torch {torch.__version__.split('+')[0]}.", "TORCH_DTYPES", dtypes)
     out += strings("Generation settings, which are dropped from model configurations.", "GENERATION",
                    GenerationConfig._get_default_generation_params())
-    base = configuration_utils.PreTrainedConfig
-    statics = {n: inspect.getattr_static(base, n) for n in dir(base)}
-    out += strings("Attributes that cannot be set; a file that tries is refused.", "READ_ONLY",
-                   [n for n, v in statics.items() if isinstance(v, property) and v.fset is None])
+    out += strings("Attributes that cannot be set; a file that tries is refused.", "READ_ONLY", sorted(readonly))
     out += strings("Accepted `layer_types`.", "ATTENTION_LAYER_TYPES", configuration_utils.ALLOWED_ATTN_LAYER_TYPES)
     out += strings("Accepted `mlp_layer_types`.", "MLP_LAYER_TYPES", configuration_utils.ALLOWED_MLP_LAYER_TYPES)
-    pairs = configuration_utils._LEGACY_LAYER_TYPE_REMAP.items()
-    out += "/// Old names of layer types.\npub(super) const LEGACY_LAYER_TYPES: &[(&str, &str)] = &["
-    return out + ", ".join(f"({s(k)}, {s(v)})" for k, v in pairs) + "];\n"
+    renamed = pairs(configuration_utils._LEGACY_LAYER_TYPE_REMAP.items())
+    return out + f"/// Old names of layer types.\npub(super) const LEGACY_LAYER_TYPES: &[(&str, &str)] = {renamed};\n"
 
 
 def name_table() -> str:
@@ -124,6 +227,8 @@ def name_table() -> str:
     out = """//! Names: how checkpoints spell each GGUF tensor, and which architectures the reference knows.
 //!
 //! Generated by `scripts/goldens/tables.py`; do not edit.
+
+#![allow(dead_code, reason = "covers architectures whose families are not written yet")]
 
 /// GGUF tensors (without `.weight`) and the names that mean them; `{bid}` is the block number.
 /// Where two claim a name, the later one gets it.

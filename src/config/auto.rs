@@ -6,12 +6,13 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::classes::{
-    ATTENTION_LAYER_TYPES, BOOL, CLASSES, Class, DICT, FLOAT, GENERATION, INT, INTS, Kinds,
-    LEGACY_LAYER_TYPES, MLP_LAYER_TYPES, NULL, OTHER_MODEL_TYPES, READ_ONLY, STR, STRS, TORCH_DTYPES,
+    BOOL, CHOICES, CLASSES, Class, DICT, FLOAT, FLOATS, GENERATION, INT, INTS, Kinds, LEGACY_LAYER_TYPES,
+    LIST, NULL, NUMBERS, OTHER_MODEL_TYPES, READ_ONLY, STR, STRS, TORCH_DTYPES,
 };
 use super::rope::{self, number, truthy};
+use super::{derive, per_layer, validate};
 
-type Object = Map<String, Value>;
+pub(super) type Object = Map<String, Value>;
 
 /// What transformers does with a file.
 pub(super) enum Outcome {
@@ -23,6 +24,18 @@ pub(super) enum Outcome {
     Unknown(String),
 }
 
+/// Why there is no object of a class.
+enum Failure {
+    Refused(String),
+    Unknown(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Refused(reason)
+    }
+}
+
 /// Interprets `json`, read from the file at `path`.
 pub(super) fn from_pretrained(path: &Path, json: &Object) -> Outcome {
     let Some(Value::String(model_type)) = json.get("model_type") else {
@@ -32,60 +45,130 @@ pub(super) fn from_pretrained(path: &Path, json: &Object) -> Outcome {
         "mistral" if json.contains_key("layer_types") => "ministral",
         other => other,
     };
-    let class = CLASSES.iter().find(|c| c.model_type == model_type);
-    // A list of settings for single layers, or of files for other versions of transformers, is beyond us.
-    let beyond = ["per_layer_config", "configuration_files"].iter().any(|key| json.contains_key(*key));
-    match class {
-        Some(class) if !beyond => match construct(class, path, json) {
-            Ok(config) => Outcome::Class(config),
-            Err(reason) => Outcome::Refused(format!("not a valid configuration of {model_type} ({reason})")),
-        },
-        None if !OTHER_MODEL_TYPES.contains(&model_type) => {
-            Outcome::Refused(format!("model_type \"{model_type}\" is not one of transformers'"))
+    if json.get("auto_map").is_some_and(|map| map.is_null() || map.is_boolean() || map.is_number()) {
+        return Outcome::Refused("auto_map is not an object".into());
+    }
+    // A list of files for other versions of transformers is beyond us.
+    if json.contains_key("configuration_files") {
+        return Outcome::Unknown(model_type.to_owned());
+    }
+    let dir = path.parent().unwrap_or(path).to_string_lossy();
+    match class(model_type).and_then(|class| construct(class, &dir, json)) {
+        Ok(config) => Outcome::Class(config),
+        Err(Failure::Refused(reason)) => {
+            Outcome::Refused(format!("not a valid configuration of {model_type} ({reason})"))
         }
-        _ => Outcome::Unknown(model_type.to_owned()),
+        Err(Failure::Unknown(model_type)) => Outcome::Unknown(model_type),
     }
 }
 
+/// The class that `AutoConfig` picks.
+fn class(model_type: &str) -> Result<&'static Class, Failure> {
+    let name = if model_type == "gpt-sw3" { "gpt2" } else { model_type };
+    CLASSES.iter().find(|c| c.model_type == name).ok_or_else(|| {
+        if OTHER_MODEL_TYPES.contains(&name) {
+            Failure::Unknown(name.to_owned())
+        } else {
+            Failure::Refused(format!("model_type \"{name}\" is not one of transformers'"))
+        }
+    })
+}
+
 /// `Class(**json)` followed by `to_dict()`.
-fn construct(class: &Class, path: &Path, json: &Object) -> Result<Object, String> {
-    if json.get("auto_map").is_some_and(|map| map.is_null() || map.is_boolean() || map.is_number()) {
-        return Err("auto_map is not an object".into());
+fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object, Failure> {
+    if json.contains_key("per_layer_config") && !per_layer::allowed(class) {
+        return Err(Failure::Unknown(class.model_type.to_owned()));
     }
     let mut extra = json.clone();
     let mut config = Object::new();
     for (name, kinds, default) in class.fields {
         let value = match extra.shift_remove(*name) {
-            Some(value) if accepts(*kinds, &value) => value,
-            Some(value) => return Err(format!("{name}: {}", super::shown(&value))),
+            Some(value) if accepts(*kinds, &value) && is_choice(class, name, &value) => value,
+            Some(value) => return Err(format!("{name}: {}", super::shown(&value)).into()),
             None => serde_json::from_str(default).map_err(|e| e.to_string())?,
         };
         config.insert(stored_as(class, name).to_owned(), value);
     }
-    derive(class, &mut config)?;
+    derive::before(class, &mut config, &mut extra)?;
+    if let Some(text) = construct_text(class, &config)? {
+        config.insert("text_config".into(), text.into());
+    }
     check_common(&extra)?;
-    rope::standardize(class, &mut config, &mut extra)?;
+    rope::convert(class, &mut config, &mut extra)?;
+    let per_layer = extra.shift_remove("per_layer_config");
 
     config.insert("architectures".into(), Value::Null);
+    let labels = extra.shift_remove("num_labels");
     for (name, value) in extra {
-        let dropped = ["name_or_path", "_commit_hash", "torch_dtype", "num_labels"].contains(&name.as_str());
-        if READ_ONLY.contains(&name.as_str()) {
-            return Err(format!("{name} cannot be set"));
+        if READ_ONLY.contains(&name.as_str()) || class.computed.contains(&stored_as(class, &name)) {
+            return Err(format!("{name} cannot be set").into());
         }
-        if !dropped && !GENERATION.contains(&name.as_str()) {
-            config.insert(stored_as(class, &name).to_owned(), value);
+        if !DROPPED.contains(&name.as_str()) && !GENERATION.contains(&name.as_str()) {
+            let name = if name == "rope_scaling" { "rope_parameters" } else { &name };
+            config.insert(stored_as(class, name).to_owned(), value);
         }
     }
-    let dir = path.parent().unwrap_or(path).to_string_lossy().into_owned();
-    config.insert("_name_or_path".into(), dir.into());
+    set_labels(&mut config, labels.as_ref())?;
+    if let Some(overrides) = per_layer.filter(|v| !v.is_null()) {
+        per_layer::apply(&mut config, overrides)?;
+    }
+    config.insert("_name_or_path".into(), name_or_path.into());
     config.insert("model_type".into(), class.model_type.into());
-    rename_layer_types(&mut config);
-    validate(class, &config)?;
+    for key in ["layer_types", "mtp_layer_types"] {
+        rename_layer_types(config.get_mut(stored_as(class, key)));
+    }
+    derive::after(class, &mut config)?;
+    validate::validate(class, &mut config)?;
+    derive::to_dict(class, &mut config);
     Ok(config)
 }
 
-fn stored_as<'a>(class: &'a Class, name: &'a str) -> &'a str {
+/// Keys that are used up or go by another name.
+const DROPPED: [&str; 8] = [
+    "name_or_path",
+    "_commit_hash",
+    "torch_dtype",
+    "attn_implementation",
+    "experts_implementation",
+    "_attn_implementation_internal",
+    "_experts_implementation_internal",
+    "output_attentions",
+];
+
+/// `text_config`, of the class the file names or of the one that belongs there.
+fn construct_text(class: &Class, config: &Object) -> Result<Option<Object>, Failure> {
+    let Some(part) = &class.text else {
+        return Ok(None);
+    };
+    let given = || serde_json::from_str(part.given).map_err(|e| e.to_string());
+    let json: Object = match config.get("text_config") {
+        Some(Value::Object(text)) => text.clone(),
+        _ => given()?,
+    };
+    let text = match json.get("model_type") {
+        Some(named) if !part.fixed => match named.as_str() {
+            Some(name) => self::class(name)?,
+            None => return Err(Failure::Refused("text_config.model_type is not a string".into())),
+        },
+        _ => self::class(part.model_type)?,
+    };
+    construct(text, "", &json).map(Some)
+}
+
+/// The name under which a class keeps an attribute.
+pub(super) fn stored_as<'a>(class: &'a Class, name: &'a str) -> &'a str {
     class.aliases.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, stored)| stored)
+}
+
+/// Whether a value is one of the few that a field allows, if it has but a few.
+fn is_choice(class: &Class, name: &str, value: &Value) -> bool {
+    let field =
+        CHOICES.iter().find(|(model_type, field, _)| *model_type == class.model_type && *field == name);
+    field.is_none_or(|(_, _, allowed)| match value {
+        Value::String(text) => allowed.contains(&text.as_str()),
+        Value::Object(map) => map.iter().all(|(key, v)| allowed.contains(&key.as_str()) && v.is_object()),
+        _ => true,
+    })
 }
 
 /// Whether a field accepts a value (`isinstance`, with booleans no integers).
@@ -97,56 +180,13 @@ fn accepts(kinds: Kinds, value: &Value) -> bool {
         Value::Number(_) => INT,
         Value::String(_) => STR,
         Value::Array(items) => {
-            let all = |kind| if items.iter().all(|item| accepts(kind, item)) { kind } else { 0 };
-            return kinds & INTS != 0 && all(INT) != 0 || kinds & STRS != 0 && all(STR) != 0;
+            let all = |kind| items.iter().all(|item| accepts(kind, item));
+            let lists = [(INTS, INT), (STRS, STR), (FLOATS, FLOAT), (NUMBERS, INT | FLOAT)];
+            return kinds & LIST != 0 || lists.iter().any(|(list, item)| kinds & list != 0 && all(*item));
         }
         Value::Object(_) => DICT,
     };
     kinds & kind != 0
-}
-
-/// The classes' own `__post_init__`.
-fn derive(class: &Class, config: &mut Object) -> Result<(), String> {
-    let null = |config: &Object, key: &str| config.get(key).is_some_and(Value::is_null);
-    if matches!(class.model_type, "iquestcoder" | "llama" | "mistral") && null(config, "head_dim") {
-        let get = |key: &str| config.get(key).and_then(Value::as_i64).ok_or(format!("{key} is out of range"));
-        let (hidden, heads) = (get("hidden_size")?, get("num_attention_heads")?);
-        let head_dim = floor_div(hidden, heads).ok_or("num_attention_heads is 0")?;
-        config.insert("head_dim".into(), head_dim.into());
-    }
-    if null(config, "num_key_value_heads")
-        && let Some(heads) = config.get("num_attention_heads").cloned()
-    {
-        config.insert("num_key_value_heads".into(), heads);
-    }
-    if config.get("use_sliding_window") == Some(&Value::Bool(false)) {
-        let off = if class.model_type == "qwen2_moe" { Value::from(0) } else { Value::Null };
-        config.insert("sliding_window".into(), off);
-    }
-    if null(config, "mlp_only_layers") {
-        config.insert("mlp_only_layers".into(), Value::Array(Vec::new()));
-    }
-    if null(config, "layer_types") {
-        config.insert("layer_types".into(), derived_layer_types(class, config).into());
-    }
-    Ok(())
-}
-
-/// `layer_types` where the file has none. Cut off where no model could be that deep; validation
-/// then finds the lengths to differ.
-fn derived_layer_types(class: &Class, config: &Object) -> Vec<Value> {
-    const DEEPEST: i64 = 1 << 16;
-    let get = |key: &str| config.get(key).and_then(Value::as_i64);
-    let sliding = get("sliding_window").is_some();
-    let slides = |layer| match (class.model_type, get("max_window_layers")) {
-        ("qwen2_moe", Some(window)) => {
-            layer % 2 == 0 && layer < window && config.get("use_sliding_window") == Some(&Value::Bool(true))
-        }
-        (_, Some(window)) => sliding && layer >= window,
-        (_, None) => sliding,
-    };
-    let kind = |layer| if slides(layer) { "sliding_attention" } else { "full_attention" };
-    (0..get("num_hidden_layers").unwrap_or(0).min(DEEPEST)).map(|layer| kind(layer).into()).collect()
 }
 
 /// What `PreTrainedConfig.__post_init__` refuses.
@@ -177,57 +217,36 @@ fn check_common(extra: &Object) -> Result<(), String> {
     Ok(())
 }
 
-/// The `validate_*` methods that run once everything is set.
-fn validate(class: &Class, config: &Object) -> Result<(), String> {
-    if matches!(class.model_type, "iquestcoder" | "llama") {
-        let get = |key: &str| config.get(key).and_then(Value::as_i64).ok_or(format!("{key} is out of range"));
-        let (hidden, heads) = (get("hidden_size")?, get("num_attention_heads")?);
-        if hidden.checked_rem(heads) != Some(0) {
-            return Err(format!("hidden_size {hidden} is not a multiple of num_attention_heads {heads}"));
+/// `id2label`, from `num_labels` where the file has no such map, or one of another length.
+fn set_labels(config: &mut Object, count: Option<&Value>) -> Result<(), String> {
+    const MOST: usize = 1 << 16;
+    let given = match config.get("id2label") {
+        Some(Value::Object(labels)) => Some(labels.len()),
+        _ => None,
+    };
+    let wanted = match count {
+        None => given.unwrap_or(2),
+        Some(Value::Bool(one)) => usize::from(*one),
+        Some(count) if count.as_i64().is_some_and(|n| n < 0) => 0,
+        Some(count) => {
+            let count = count.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= MOST);
+            count.ok_or("num_labels is no sensible integer")?
         }
-    }
-    let set = |key: &str| config.get(key).filter(|v| !v.is_null());
-    match class.model_type {
-        "llama" if !set("initializer_range").and_then(number).is_some_and(|r| (0.0..=1.0).contains(&r)) => {
-            return Err("initializer_range is not between 0 and 1".into());
-        }
-        "iquestcoder" if set("clip_qkv").is_some() || set("use_sliding_window").is_some_and(truthy) => {
-            return Err("clip_qkv or use_sliding_window is set".into());
-        }
-        _ => {}
-    }
-    let texts = ["decoder", "generator", "text_config"]
-        .iter()
-        .filter(|k| config.get(**k).is_some_and(|v| !v.is_null()));
-    if texts.count() > 1 {
-        return Err("more than one text config".into());
-    }
-    validate_layer_types(config)?;
-    rope::validate(config)
-}
-
-fn validate_layer_types(config: &Object) -> Result<(), String> {
-    for (key, allowed) in [("layer_types", ATTENTION_LAYER_TYPES), ("mlp_layer_types", MLP_LAYER_TYPES)] {
-        let layers = match config.get(key) {
-            Some(Value::Array(layers)) => layers,
-            None | Some(Value::Null) => return Ok(()),
-            Some(_) => return Err(format!("{key} is not a list")),
-        };
-        let known = |v: &Value| v.as_str().is_some_and(|kind| allowed.contains(&kind));
-        if !layers.iter().all(known) {
-            return Err(format!("{key} names a kind of layer that does not exist"));
-        }
-        let count = config.get("num_hidden_layers").and_then(Value::as_u64);
-        if count != Some(layers.len() as u64) {
-            return Err(format!("{key} has {} entries, num_hidden_layers is {count:?}", layers.len()));
-        }
+    };
+    config.entry("label2id").or_insert(Value::Null);
+    if given != Some(wanted) {
+        let label = |i| (format!("{i}"), format!("LABEL_{i}"));
+        let to_id = (0..wanted).map(|i| (label(i).1, Value::from(i))).collect();
+        let to_label = (0..wanted).map(|i| (label(i).0, Value::from(label(i).1))).collect();
+        config.insert("id2label".into(), Value::Object(to_label));
+        config.insert("label2id".into(), Value::Object(to_id));
     }
     Ok(())
 }
 
 /// Brings old names of layer types up to date.
-fn rename_layer_types(config: &mut Object) {
-    let Some(Value::Array(kinds)) = config.get_mut("layer_types") else {
+pub(super) fn rename_layer_types(layers: Option<&mut Value>) {
+    let Some(Value::Array(kinds)) = layers else {
         return;
     };
     for kind in kinds {
@@ -235,10 +254,4 @@ fn rename_layer_types(config: &mut Object) {
             *kind = (*new).into();
         }
     }
-}
-
-/// Python's `//`.
-fn floor_div(a: i64, b: i64) -> Option<i64> {
-    let quotient = a.checked_div(b)?;
-    Some(if a % b != 0 && (a < 0) != (b < 0) { quotient - 1 } else { quotient })
 }

@@ -6,7 +6,11 @@
 
 mod auto;
 mod classes;
+mod derive;
+mod layers;
+mod per_layer;
 mod rope;
+mod validate;
 
 pub(crate) use rope::truthy;
 
