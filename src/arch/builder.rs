@@ -83,7 +83,7 @@ impl Builder {
                 shape.len()
             )));
         }
-        let ggml_type = ggml_type(&name, block, expr.shape().len(), self.ftype);
+        let ggml_type = ggml_type(&name, block, expr.shape(), self.ftype);
         self.tensors.push(OutputTensor { name, expr, ggml_type });
         Ok(())
     }

@@ -75,6 +75,16 @@ const ALWAYS_F32: [&str; 22] = [
     "blk.{bid}.indexer.proj",
 ];
 
+/// Weights that lose too much with three values per element, and become F16 instead.
+const NEVER_TERNARY: [&str; 6] = [
+    "token_embd",
+    "per_layer_token_embd",
+    "output",
+    "blk.{bid}.altup_router",
+    "blk.{bid}.laurel_l",
+    "blk.{bid}.laurel_r",
+];
+
 /// The tensors of the text model in order, under the names families know, with their indices in
 /// `checkpoint`. Where two get one name, the second takes the first's place.
 pub(super) fn index(checkpoint: &Checkpoint, rename: fn(&str) -> String) -> IndexMap<String, usize> {
@@ -131,6 +141,9 @@ pub(super) fn file_type(out: OutType, checkpoint: &Checkpoint, names: &IndexMap<
         OutType::F32 => FileType::F32,
         OutType::F16 => FileType::F16,
         OutType::Bf16 => FileType::Bf16,
+        OutType::Q8_0 => FileType::Q8_0,
+        OutType::Tq1_0 => FileType::Tq1_0,
+        OutType::Tq2_0 => FileType::Tq2_0,
         OutType::Auto => sources()
             .filter(|tensor| tensor.shape.len() >= 2)
             .find_map(|tensor| match tensor.dtype {
@@ -142,19 +155,21 @@ pub(super) fn file_type(out: OutType, checkpoint: &Checkpoint, names: &IndexMap<
     }
 }
 
-/// The element type of output tensor `name` of block `block`.
-pub(super) fn ggml_type(name: &str, block: Option<u64>, rank: usize, ftype: FileType) -> GgmlType {
+/// The element type of output tensor `name` of block `block`. Rows that are no whole number of blocks become F16.
+pub(super) fn ggml_type(name: &str, block: Option<u64>, shape: &[u64], ftype: FileType) -> GgmlType {
     let pattern = |pattern: &&str| match (pattern.split_once("{bid}"), block) {
         (Some((head, tail)), Some(block)) => name == format!("{head}{block}{tail}.weight"),
         (None, None) => name.strip_suffix(".weight") == Some(pattern),
         _ => false,
     };
     let weight = [".weight", ".lora_a", ".lora_b"].iter().any(|suffix| name.ends_with(suffix));
-    if rank <= 1 || name.ends_with("_norm.weight") || !weight || ALWAYS_F32.iter().any(pattern) {
-        GgmlType::F32
-    } else {
-        ftype.ggml_type()
+    if shape.len() <= 1 || name.ends_with("_norm.weight") || !weight || ALWAYS_F32.iter().any(pattern) {
+        return GgmlType::F32;
     }
+    let ternary = matches!(ftype, FileType::Tq1_0 | FileType::Tq2_0);
+    let wanted = ftype.ggml_type();
+    let whole_blocks = shape.last().is_some_and(|row| row.is_multiple_of(wanted.block_size()));
+    if !whole_blocks || ternary && NEVER_TERNARY.iter().any(pattern) { GgmlType::F16 } else { wanted }
 }
 
 /// Refuses checkpoints whose weights are quantized: they hold no plain tensors to convert.
