@@ -64,25 +64,43 @@ impl Dtype {
 
 /// Tensor type of a GGUF file; the discriminants are ggml's (`enum ggml_type` in ggml.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, non_camel_case_types)]
 #[repr(u32)]
 pub enum GgmlType {
     F32 = 0,
     F16 = 1,
     Q8_0 = 8,
     BF16 = 30,
+    TQ1_0 = 34,
+    TQ2_0 = 35,
     MXFP4 = 39,
 }
 
 impl GgmlType {
-    /// Bytes of a tensor of `elements` elements.
-    pub fn bytes(self, elements: u64) -> u64 {
+    /// Elements per block; rows are a whole number of blocks.
+    pub fn block_size(self) -> u64 {
         match self {
-            Self::F32 => elements * 4,
-            Self::F16 | Self::BF16 => elements * 2,
-            Self::Q8_0 => elements / 32 * 34,
-            Self::MXFP4 => elements / 32 * 17,
+            Self::F32 | Self::F16 | Self::BF16 => 1,
+            Self::Q8_0 | Self::MXFP4 => 32,
+            Self::TQ1_0 | Self::TQ2_0 => 256,
         }
+    }
+
+    /// Bytes per block.
+    pub fn type_size(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::Q8_0 => 34,
+            Self::TQ1_0 => 54,
+            Self::TQ2_0 => 66,
+            Self::MXFP4 => 17,
+        }
+    }
+
+    /// Bytes of a tensor of `elements` elements, which are a whole number of blocks.
+    pub fn bytes(self, elements: u64) -> u64 {
+        elements / self.block_size() * self.type_size()
     }
 
     /// The name llama.cpp prints.
@@ -92,6 +110,8 @@ impl GgmlType {
             Self::F16 => "F16",
             Self::BF16 => "BF16",
             Self::Q8_0 => "Q8_0",
+            Self::TQ1_0 => "TQ1_0",
+            Self::TQ2_0 => "TQ2_0",
             Self::MXFP4 => "MXFP4",
         }
     }
@@ -102,7 +122,7 @@ impl GgmlType {
             Self::F32 => Some(Dtype::F32),
             Self::F16 => Some(Dtype::F16),
             Self::BF16 => Some(Dtype::BF16),
-            Self::Q8_0 | Self::MXFP4 => None,
+            Self::Q8_0 | Self::TQ1_0 | Self::TQ2_0 | Self::MXFP4 => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! (what the GGUF must contain), `plan` (which byte of which file goes where), `write` (clone,
 //! copy, convert). `docs/architecture.md` draws the picture.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod advice;
 pub mod align;

@@ -68,6 +68,11 @@ fn mistral() {
 }
 
 #[test]
+fn quantized() {
+    check("quantized");
+}
+
+#[test]
 fn qwen() {
     check("qwen");
 }
@@ -89,7 +94,18 @@ fn vocab() {
 
 #[test]
 fn every_case_is_run_and_expected() {
-    let tested = ["dtypes", "files", "llama", "metadata", "mistral", "qwen", "refused", "splits", "vocab"];
+    let tested = [
+        "dtypes",
+        "files",
+        "llama",
+        "metadata",
+        "mistral",
+        "quantized",
+        "qwen",
+        "refused",
+        "splits",
+        "vocab",
+    ];
     let groups: BTreeSet<String> = case::load().into_iter().map(|c| c.group).collect();
     assert_eq!(groups.iter().map(String::as_str).collect::<Vec<_>>(), tested);
 

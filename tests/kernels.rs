@@ -1,17 +1,21 @@
-//! Element conversions, bit for bit: every F16, every BF16 and a large sample of F32 must become what the
-//! reference makes of them (`golden/kernels.json`, written by `scripts/goldens/kernels.py`).
+//! Element conversions, bit for bit: every element of 8 and 16 bits and a large sample of wider ones must
+//! become what the reference makes of them (`golden/kernels.json`, written by `scripts/goldens/kernels.py`),
+//! whatever instructions the processor has.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use ggraft::convert::convert;
+use ggraft::convert::{self, Cpu};
 use ggraft::dtype::{Dtype, GgmlType};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+const CPUS: [fn() -> Cpu; 2] = [|| Cpu::PORTABLE, Cpu::best];
+
 #[derive(Deserialize)]
 struct Golden {
-    f32_low_halves: Vec<String>,
+    low_32: Vec<String>,
+    low_64: Vec<String>,
     kernels: Vec<Kernel>,
 }
 
@@ -19,10 +23,12 @@ struct Golden {
 struct Kernel {
     from: String,
     to: String,
+    /// Which elements go in.
+    input: String,
     sha256: String,
     /// A few inputs and outputs in hexadecimal.
     samples: BTreeMap<String, String>,
-    /// The start of the SHA-256 of each 256th of the output.
+    /// The start of the SHA-256 of each part of the output; all parts have the same length.
     blocks: String,
 }
 
@@ -32,39 +38,83 @@ impl Kernel {
     }
 
     fn to(&self) -> GgmlType {
-        [GgmlType::F32, GgmlType::F16, GgmlType::BF16]
-            .into_iter()
-            .find(|t| t.name() == self.to)
-            .expect("a type")
+        use GgmlType::{BF16, F16, F32, Q8_0, TQ1_0, TQ2_0};
+        [F32, F16, BF16, Q8_0, TQ1_0, TQ2_0].into_iter().find(|t| t.name() == self.to).expect("a type")
     }
 
-    fn run(&self, input: &[u8]) -> Vec<u8> {
+    fn run(&self, cpu: Cpu, input: &[u8]) -> Vec<u8> {
         let elements = input.len() as u64 / self.from().size();
         let mut output = vec![0xa5; self.to().bytes(elements) as usize];
-        convert(self.from(), self.to(), input, &mut output);
+        cpu.convert(self.from(), self.to(), input, &mut output);
         output
     }
 }
 
-fn golden() -> Golden {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/kernels.json");
-    serde_json::from_slice(&fs::read(path).expect(path)).expect("what scripts/goldens/kernels.py writes")
-}
-
-/// The inputs in the script's order: all 16-bit patterns, or all upper halves with some lower ones.
-fn inputs(golden: &Golden, from: Dtype) -> Vec<u8> {
-    let halves = 0..=u16::MAX;
-    if from != Dtype::F32 {
-        return halves.flat_map(u16::to_le_bytes).collect();
+impl Golden {
+    fn read() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/kernels.json");
+        serde_json::from_slice(&fs::read(path).expect(path)).expect("what scripts/goldens/kernels.py writes")
     }
-    let low: Vec<u32> = golden.f32_low_halves.iter().map(|h| number(h)).collect();
-    halves
-        .flat_map(|upper| low.iter().flat_map(move |low| (u32::from(upper) << 16 | low).to_le_bytes()))
-        .collect()
+
+    /// What the script puts in.
+    fn input(&self, kernel: &Kernel) -> Vec<u8> {
+        let size = kernel.from().size() as usize;
+        let mut elements = match kernel.input.as_str() {
+            "blocks" => blocks(),
+            _ => self.patterns(size),
+        };
+        if kernel.input == "reversed" {
+            elements.reverse();
+        }
+        elements.iter().flat_map(|e| e.to_le_bytes().into_iter().take(size)).collect()
+    }
+
+    /// All patterns of elements of `size` bytes, or all upper 16 bits with some lower ones.
+    fn patterns(&self, size: usize) -> Vec<u64> {
+        let low = match size {
+            1 => return (0..1 << 8).collect(),
+            2 => return (0..1 << 16).collect(),
+            4 => &self.low_32,
+            _ => &self.low_64,
+        };
+        let low: Vec<u64> = low.iter().map(|h| number(h)).collect();
+        (0..1 << 16).flat_map(|upper| low.iter().map(move |low| upper << (8 * size - 16) | low)).collect()
+    }
 }
 
-fn number(hexadecimal: &str) -> u32 {
-    u32::from_str_radix(hexadecimal, 16).expect("a hexadecimal number")
+/// F32 in blocks that put quantization to the test; the script says how.
+fn blocks() -> Vec<u64> {
+    let mut state = 1u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state >> 8
+    };
+    let mut bits: Vec<u32> = Vec::new();
+    for exponent in 0..256u32 {
+        for _ in 0..256 {
+            let lower = exponent.saturating_sub(random() % 8);
+            let mantissa = match random() % (1 << 23) {
+                m if lower == 255 => u32::from(m % 4 == 0) << 22,
+                m => m,
+            };
+            bits.push(random() % 2 << 31 | lower << 23 | mantissa);
+        }
+    }
+    for exponent in (1..225).step_by(7) {
+        let unit = f32::from_bits(exponent << 23);
+        let value = |i| if i % 32 == 0 { 127.0 } else { (i * 37 % 509 - 254) as f32 / 2.0 };
+        bits.extend((0..256i32).map(|i| (value(i) * unit).to_bits()));
+    }
+    for exponent in (30..254u32).step_by(7) {
+        let half = (exponent - 1) << 23;
+        let values = [exponent << 23, half, half - 1, half + 1, 0];
+        bits.extend((0..256).map(|i| (i as u32 / 5 % 2) << 31 | values[i % 5]));
+    }
+    bits.into_iter().map(u64::from).collect()
+}
+
+fn number(hexadecimal: &str) -> u64 {
+    u64::from_str_radix(hexadecimal, 16).expect("a hexadecimal number")
 }
 
 fn sha256(data: &[u8]) -> String {
@@ -73,50 +123,76 @@ fn sha256(data: &[u8]) -> String {
 
 #[test]
 fn samples_convert_as_the_reference_does() {
-    for kernel in golden().kernels {
+    for kernel in Golden::read().kernels {
         for (input, expected) in &kernel.samples {
             let size = kernel.from().size() as usize;
-            let output = kernel.run(&number(input).to_le_bytes()[..size]);
-            let found: String = output.iter().rev().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(&found, expected, "{} {input} to {}", kernel.from, kernel.to);
+            for cpu in CPUS {
+                let output = kernel.run(cpu(), &number(input).to_le_bytes()[..size]);
+                let found: String = output.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+                assert_eq!(&found, expected, "{} {input} to {}, {:?}", kernel.from, kernel.to, cpu());
+            }
         }
     }
 }
 
 #[test]
 fn all_inputs_convert_as_the_reference_does() {
-    let golden = golden();
-    assert_eq!(golden.kernels.len(), 9, "three source dtypes to three types");
+    let golden = Golden::read();
+    assert_eq!(golden.kernels.len(), 12 * 6 + 3, "12 dtypes to 6 types, and blocks of F32 to 3");
     for kernel in &golden.kernels {
-        let input = inputs(&golden, kernel.from());
-        let output = kernel.run(&input);
-        let blocks: Vec<&str> = kernel.blocks.split(' ').collect();
-        let block = output.len() / blocks.len();
-        for (i, (part, expected)) in output.chunks(block).zip(&blocks).enumerate() {
-            let first = i * input.len() / blocks.len();
-            let first = &input[first..first + kernel.from().size() as usize];
-            let what = format!("{} to {}, block {i} starting with {first:02x?}", kernel.from, kernel.to);
-            assert_eq!(&sha256(part)[..8], *expected, "{what}");
+        let input = golden.input(kernel);
+        for cpu in CPUS.map(|cpu| cpu()) {
+            let output = kernel.run(cpu, &input);
+            let parts: Vec<&str> = kernel.blocks.split(' ').collect();
+            let len = output.len() / parts.len();
+            for (i, (part, expected)) in output.chunks(len).zip(&parts).enumerate() {
+                let first = i * input.len() / parts.len();
+                let first = &input[first..first + kernel.from().size() as usize];
+                let (from, to, order) = (&kernel.from, &kernel.to, &kernel.input);
+                let what = format!("{from} to {to}, {order}, part {i} starting with {first:02x?}, {cpu:?}");
+                assert_eq!(&sha256(part)[..8], *expected, "{what}");
+            }
+            assert_eq!(sha256(&output), kernel.sha256, "{} to {}, {cpu:?}", kernel.from, kernel.to);
         }
-        assert_eq!(sha256(&output), kernel.sha256, "{} to {}", kernel.from, kernel.to);
     }
 }
 
 /// Buffers of a stream begin anywhere and have any length; no element may notice.
 #[test]
 fn results_do_not_depend_on_where_an_element_lies() {
-    let golden = golden();
+    let golden = Golden::read();
     for kernel in &golden.kernels {
-        let from = kernel.from().size() as usize;
-        let input = inputs(&golden, kernel.from());
-        let whole = kernel.run(&input);
-        for elements in [7, 1021] {
-            let parts: Vec<u8> = input.chunks(elements * from).flat_map(|part| kernel.run(part)).collect();
-            assert!(parts == whole, "{} to {} in pieces of {elements}", kernel.from, kernel.to);
+        let (from, block) = (kernel.from().size() as usize, kernel.to().block_size() as usize);
+        let mut input = golden.input(kernel);
+        input.truncate(100_000 * 8 / 2048 * 2048);
+        let whole = kernel.run(Cpu::best(), &input);
+        for elements in [7 * block, 1021 * block] {
+            let parts = input.chunks(elements * from).flat_map(|part| kernel.run(Cpu::best(), part));
+            assert!(
+                parts.eq(whole.iter().copied()),
+                "{} to {} in pieces of {elements}",
+                kernel.from,
+                kernel.to
+            );
         }
         let misaligned = [&[0], &*input].concat();
         let mut output = vec![0; whole.len() + 1];
-        convert(kernel.from(), kernel.to(), &misaligned[1..], &mut output[1..]);
+        convert::convert(kernel.from(), kernel.to(), &misaligned[1..], &mut output[1..]);
         assert!(output[1..] == whole, "{} to {}, misaligned", kernel.from, kernel.to);
+    }
+}
+
+/// What lies between the two halves of a conversion is F32.
+#[test]
+fn decoding_and_encoding_are_converting() {
+    let golden = Golden::read();
+    for kernel in &golden.kernels {
+        let mut input = golden.input(kernel);
+        input.truncate(1 << 16);
+        let mut between = vec![0.0; input.len() / kernel.from().size() as usize];
+        convert::decode(kernel.from(), &input, &mut between);
+        let mut output = vec![0; kernel.to().bytes(between.len() as u64) as usize];
+        convert::encode(kernel.to(), &between, &mut output);
+        assert!(output == kernel.run(Cpu::best(), &input), "{} to {}", kernel.from, kernel.to);
     }
 }

@@ -16,6 +16,7 @@ import importlib.metadata
 import io
 import json
 import logging
+import math
 import os
 import shutil
 import struct
@@ -32,7 +33,9 @@ EXPECTED = ROOT / "tests/golden/expected.json"
 SCALARS = {0: ("u8", "B"), 1: ("i8", "b"), 2: ("u16", "H"), 3: ("i16", "h"), 4: ("u32", "I"), 5: ("i32", "i"),
            6: ("f32", "f"), 7: ("bool", "?"), 10: ("u64", "Q"), 11: ("i64", "q"), 12: ("f64", "d")}
 STRING, ARRAY = 8, 9
-TENSOR_TYPES = {0: ("F32", 4), 1: ("F16", 2), 30: ("BF16", 2)}
+# Name, elements in a block, bytes of it.
+TENSOR_TYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 8: ("Q8_0", 32, 34), 30: ("BF16", 1, 2),
+                34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66)}
 
 
 def digest(data: bytes) -> str:
@@ -51,9 +54,8 @@ class Manifest:
         start = -(-self.at // 32) * 32
         self.tensors = []
         for name, shape, kind, offset in infos:
-            type_name, size = TENSOR_TYPES[kind]
-            for n in shape:
-                size *= n
+            type_name, block, size = TENSOR_TYPES[kind]
+            size = math.prod(shape) // block * size
             content = data[start + offset:start + offset + size]
             assert len(content) == size
             self.tensors.append(f"{name}: {type_name} {list(shape)} {digest(content)[:8]}")

@@ -97,7 +97,7 @@ impl<'a> Builder<'a> {
             }
             forced => forced,
         };
-        let ggml_type = tensors::ggml_type(&name, block, rank, forced, self.input.ftype);
+        let ggml_type = tensors::ggml_type(&name, block, expr.shape(), forced, self.input.ftype);
         self.add_typed(name, expr, ggml_type)
     }
 

@@ -123,6 +123,9 @@ pub enum OutType {
     F32,
     F16,
     Bf16,
+    Q8_0,
+    Tq1_0,
+    Tq2_0,
     /// That of the first matrix that is bf16 or f16; f16 if there is none.
     #[default]
     Auto,
@@ -147,7 +150,10 @@ pub enum Mtp {
 pub enum FileType {
     F32 = 0,
     F16 = 1,
+    Q8_0 = 7,
     Bf16 = 32,
+    Tq1_0 = 36,
+    Tq2_0 = 37,
 }
 
 impl FileType {
@@ -160,7 +166,10 @@ impl FileType {
         match self {
             Self::F32 => GgmlType::F32,
             Self::F16 => GgmlType::F16,
+            Self::Q8_0 => GgmlType::Q8_0,
             Self::Bf16 => GgmlType::BF16,
+            Self::Tq1_0 => GgmlType::TQ1_0,
+            Self::Tq2_0 => GgmlType::TQ2_0,
         }
     }
 }

@@ -74,6 +74,16 @@ const ALWAYS_F32: [&str; 22] = [
     "blk.{bid}.indexer.proj",
 ];
 
+/// Weights that lose too much with three values per element, and become F16 instead.
+const NEVER_TERNARY: [&str; 6] = [
+    "token_embd",
+    "per_layer_token_embd",
+    "output",
+    "blk.{bid}.altup_router",
+    "blk.{bid}.laurel_l",
+    "blk.{bid}.laurel_r",
+];
+
 /// The tensors of the text model in order, under the names families know. Where two get one name, the
 /// second takes the first's place.
 pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
@@ -140,6 +150,9 @@ pub(super) fn file_type(
         OutType::F32 => FileType::F32,
         OutType::F16 => FileType::F16,
         OutType::Bf16 => FileType::Bf16,
+        OutType::Q8_0 => FileType::Q8_0,
+        OutType::Tq1_0 => FileType::Tq1_0,
+        OutType::Tq2_0 => FileType::Tq2_0,
         OutType::Auto => sources()
             .filter(|tensor| tensor.shape.len() >= 2)
             .find_map(|tensor| match tensor.dtype {
@@ -152,14 +165,15 @@ pub(super) fn file_type(
 }
 
 /// The element type of output tensor `name` of block `block`; `forced` is what the family wants for it.
+/// Rows that are no whole number of blocks become F16.
 pub(super) fn ggml_type(
     name: &str,
     block: Option<u64>,
-    rank: usize,
+    shape: &[u64],
     forced: Option<GgmlType>,
     ftype: FileType,
 ) -> GgmlType {
-    if rank <= 1 || name.ends_with("_norm.weight") {
+    if shape.len() <= 1 || name.ends_with("_norm.weight") {
         return GgmlType::F32;
     }
     let pattern = |pattern: &&str| match (pattern.split_once("{bid}"), block) {
@@ -168,9 +182,13 @@ pub(super) fn ggml_type(
         _ => false,
     };
     let weight = [".weight", ".lora_a", ".lora_b"].iter().any(|suffix| name.ends_with(suffix));
-    match forced {
+    let ternary = matches!(ftype, FileType::Tq1_0 | FileType::Tq2_0);
+    let wanted = match forced {
         Some(forced) => forced,
         None if !weight || ALWAYS_F32.iter().any(pattern) => GgmlType::F32,
+        None if ternary && NEVER_TERNARY.iter().any(pattern) => GgmlType::F16,
         None => ftype.ggml_type(),
-    }
+    };
+    let whole_blocks = shape.last().is_some_and(|row| row.is_multiple_of(wanted.block_size()));
+    if whole_blocks { wanted } else { GgmlType::F16 }
 }

@@ -83,7 +83,7 @@ impl OptionArgs {
         Ok(Options {
             model: model.to_owned(),
             outfile: self.outfile.clone(),
-            arch: self.arch.options(self.outtype.resolve()?),
+            arch: self.arch.options(self.outtype.into()),
             vocab_only: self.vocab_only,
             model_name: self.model_name.clone(),
             metadata: self.metadata.clone(),
@@ -203,25 +203,21 @@ enum OutTypeArg {
     F32,
     F16,
     Bf16,
-    #[value(hide = true)]
     Q8_0,
-    #[value(hide = true)]
     Tq1_0,
-    #[value(hide = true)]
     Tq2_0,
 }
 
-impl OutTypeArg {
-    fn resolve(self) -> Result<OutType> {
-        match self {
-            Self::Auto => Ok(OutType::Auto),
-            Self::F32 => Ok(OutType::F32),
-            Self::F16 => Ok(OutType::F16),
-            Self::Bf16 => Ok(OutType::Bf16),
-            Self::Q8_0 | Self::Tq1_0 | Self::Tq2_0 => Err(Error::Unsupported(
-                "--outtype q8_0, tq1_0 and tq2_0 are not there yet; convert to bf16 and use llama-quantize"
-                    .into(),
-            )),
+impl From<OutTypeArg> for OutType {
+    fn from(arg: OutTypeArg) -> Self {
+        match arg {
+            OutTypeArg::Auto => Self::Auto,
+            OutTypeArg::F32 => Self::F32,
+            OutTypeArg::F16 => Self::F16,
+            OutTypeArg::Bf16 => Self::Bf16,
+            OutTypeArg::Q8_0 => Self::Q8_0,
+            OutTypeArg::Tq1_0 => Self::Tq1_0,
+            OutTypeArg::Tq2_0 => Self::Tq2_0,
         }
     }
 }

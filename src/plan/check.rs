@@ -34,9 +34,10 @@ fn check_output(output: &Output, block: u64, sources: usize) -> Result<(), Strin
                     && first + step.len / walk.dtype.size() <= walk.elements()
             }
             Action::Convert { walk, first, to } => {
+                let packed = if walk.is_packed() { 2 } else { 1 };
                 walk.file < sources
-                    && step.len % to.bytes(1) == 0
-                    && first + step.len / to.bytes(1) <= walk.elements()
+                    && step.len % to.type_size() == 0
+                    && first + step.len / to.type_size() * to.block_size() / packed <= walk.elements()
             }
             Action::Bytes(bytes) => bytes.len() as u64 == step.len,
             Action::Zero => true,

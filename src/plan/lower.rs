@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Place, Walk};
 use crate::checkpoint::Checkpoint;
 use crate::convert;
+use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
 use crate::input::quoted;
@@ -65,6 +66,13 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
             Leaf::Values(values) => {
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 Origin::Bytes(bytes.into())
+            }
+            // Ternary types have no block of zero bytes that means zeros.
+            Leaf::Zeros if matches!(tensor.ggml_type, GgmlType::TQ1_0 | GgmlType::TQ2_0) => {
+                let (name, ggml_type) = (&tensor.name, tensor.ggml_type.name());
+                return Err(Error::Unsupported(format!(
+                    "{name} is padded with zeros, which {ggml_type} is not done for"
+                )));
             }
             Leaf::Zeros => Origin::Zeros,
         };

@@ -10,17 +10,22 @@ use crate::plan::{Run, Walk};
 /// Elements per chunk that [`chunk`] aims for: 4 MiB of F32.
 const CHUNK_ELEMENTS: u64 = 1 << 20;
 
+/// Elements in the largest block of a quantized type.
+const LARGEST_BLOCK: u64 = 256;
+
 /// How many elements of `walk` to handle at a time: about a million, and a multiple of the
 /// largest block of loops that fits, because such a block tends to lie compact in the source.
 pub fn chunk(walk: &Walk) -> u64 {
+    let mut chunk = CHUNK_ELEMENTS;
     let mut block = 1;
     for dim in walk.dims.iter().rev() {
-        if block * dim.len > CHUNK_ELEMENTS {
+        block *= dim.len;
+        if block * LARGEST_BLOCK > CHUNK_ELEMENTS {
             break;
         }
-        block *= dim.len;
+        chunk = CHUNK_ELEMENTS / (block * LARGEST_BLOCK) * (block * LARGEST_BLOCK);
     }
-    CHUNK_ELEMENTS / block * block
+    chunk
 }
 
 /// Reads `count` elements of `walk` from element `first` on into `out` (resized to fit), in output order.

@@ -38,6 +38,9 @@ pub struct Weights {
     /// Other dtypes by part of a tensor's name; the last match counts.
     #[serde(default)]
     pub dtypes: Vec<(String, Dtype)>,
+    /// No subnormals, infinities, NaNs and the like.
+    #[serde(default)]
+    pub ordinary: bool,
     /// Dimensions that `config.json` leaves to the class's defaults.
     #[serde(default)]
     pub dims: Map<String, Value>,
@@ -111,7 +114,7 @@ impl Tensor {
     }
 
     fn len(&self) -> usize {
-        self.elements() * if self.dtype == Dtype::F32 { 4 } else { 2 }
+        self.elements() * self.dtype.size()
     }
 }
 
@@ -168,7 +171,7 @@ impl Weights {
             };
             weight_map.extend(part.iter().map(|t| (t.name.clone(), json!(file))));
             weight_map.extend(self.only_in_index.iter().map(|name| (name.clone(), json!(file))));
-            fs::write(dir.join(file), safetensors(part, self.seed, self.header))?;
+            fs::write(dir.join(file), safetensors(part, self))?;
         }
         if self.index.unwrap_or(shards > 1) {
             let total_size: usize = tensors.iter().map(Tensor::len).sum();
@@ -260,7 +263,7 @@ impl Weights {
 }
 
 /// A safetensors file: tensors packed by dtype (as the writer ranks them), then by name.
-fn safetensors(tensors: &[Tensor], seed: u64, padding: Header) -> Vec<u8> {
+fn safetensors(tensors: &[Tensor], weights: &Weights) -> Vec<u8> {
     let mut sorted: Vec<&Tensor> = tensors.iter().collect();
     sorted.sort_by(|a, b| (a.dtype as u8, &a.name).cmp(&(b.dtype as u8, &b.name)));
 
@@ -268,12 +271,12 @@ fn safetensors(tensors: &[Tensor], seed: u64, padding: Header) -> Vec<u8> {
     let mut data = vec![];
     for t in sorted {
         let start = data.len();
-        data.extend(weights::bytes(seed, &t.name, t.dtype, t.elements()));
+        data.extend(weights::bytes(weights.seed, &t.name, t.dtype, t.elements(), weights.ordinary));
         let entry = json!({"dtype": t.dtype.name(), "shape": t.shape, "data_offsets": [start, data.len()]});
         header.insert(t.name.clone(), entry);
     }
     let mut json = Value::Object(header).to_string().into_bytes();
-    let (unit, rest) = match padding {
+    let (unit, rest) = match weights.header {
         Header::Padded => (8, 0),
         Header::Odd => (2, 1),
         Header::Aligned => (32, 0),

@@ -10,35 +10,65 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
+    F64,
     F32,
     Bf16,
     F16,
+    I16,
+    #[serde(rename = "f8_e4m3")]
+    F8E4M3,
+    #[serde(rename = "f8_e5m2")]
+    F8E5M2,
+    I8,
 }
 
 impl Dtype {
     /// The name safetensors headers use.
     pub fn name(self) -> &'static str {
         match self {
+            Self::F64 => "F64",
             Self::F32 => "F32",
             Self::Bf16 => "BF16",
             Self::F16 => "F16",
+            Self::I16 => "I16",
+            Self::F8E4M3 => "F8_E4M3",
+            Self::F8E5M2 => "F8_E5M2",
+            Self::I8 => "I8",
+        }
+    }
+
+    /// Bytes per element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::Bf16 | Self::F16 | Self::I16 => 2,
+            Self::F8E4M3 | Self::F8E5M2 | Self::I8 => 1,
         }
     }
 }
 
-/// Little-endian bytes of `elements` values; they depend on the seed and the tensor's name alone.
-pub fn bytes(seed: u64, name: &str, dtype: Dtype, elements: usize) -> Vec<u8> {
+/// Little-endian bytes of `elements` values; they depend on the seed and the tensor's name alone. With
+/// `ordinary` there are only ordinary ones.
+pub fn bytes(seed: u64, name: &str, dtype: Dtype, elements: usize, ordinary: bool) -> Vec<u8> {
     // FNV-1a, so that tensors of one checkpoint differ.
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     let mut state = seed ^ hash;
-    let mut random = || split_mix(&mut state);
-    match dtype {
-        Dtype::F32 => (0..elements).flat_map(|_| f32_bits(random()).to_le_bytes()).collect(),
-        Dtype::Bf16 => (0..elements).flat_map(|_| bf16_bits(random()).to_le_bytes()).collect(),
-        Dtype::F16 => (0..elements).flat_map(|_| f16_bits(random()).to_le_bytes()).collect(),
-    }
+    let kind = if ordinary { 0xff << 56 } else { 0 };
+    let mut random = || split_mix(&mut state) | kind;
+    let mut element = || match dtype {
+        Dtype::F64 => f64_bits(random()),
+        Dtype::F32 => f32_bits(random()).into(),
+        Dtype::Bf16 => bf16_bits(random()).into(),
+        Dtype::F16 => f16_bits(random()).into(),
+        Dtype::I16 | Dtype::I8 => random(),
+        // Neither NaNs nor infinities, which are 0x7f, and from 0x7c on.
+        Dtype::F8E4M3 => random() & 0xfe,
+        Dtype::F8E5M2 => random() & 0xbf,
+    };
+    (0..elements).flat_map(|_| element().to_le_bytes().into_iter().take(dtype.size())).collect()
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
@@ -48,6 +78,12 @@ fn split_mix(state: &mut u64) -> u64 {
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ z >> 31
+}
+
+/// A value between 2^-14 and 8, one in four a tie in F32.
+fn f64_bits(r: u64) -> u64 {
+    let bits = r & 0x800f_ffff_ffff_ffff | (1009 + (r >> 52 & 0xf)) << 52;
+    if r % 4 == 0 { bits & !0x1fff_ffff | 0x1000_0000 } else { bits }
 }
 
 /// The top byte of `r` picks the kind of value, the rest its bits.

@@ -37,14 +37,17 @@ pub fn read(data: &[u8]) -> Option<Manifest> {
     }
     let start = r.at.next_multiple_of(32);
     for (name, shape, kind, offset) in infos {
-        let (type_name, size) = match kind {
-            0 => ("F32", 4),
-            1 => ("F16", 2),
-            30 => ("BF16", 2),
-            _ => ("?", 0),
+        let (type_name, block, size) = match kind {
+            0 => ("F32", 1, 4),
+            1 => ("F16", 1, 2),
+            8 => ("Q8_0", 32, 34),
+            30 => ("BF16", 1, 2),
+            34 => ("TQ1_0", 256, 54),
+            35 => ("TQ2_0", 256, 66),
+            _ => ("?", 1, 0),
         };
         r.at = start + usize::try_from(offset).ok()?;
-        let content = r.take(shape.iter().product::<u64>() * size)?;
+        let content = r.take(shape.iter().product::<u64>() / block * size)?;
         manifest.tensors.push(format!("{name}: {type_name} {shape:?} {}", &sha256(content)[..8]));
     }
     Some(manifest)

@@ -1,0 +1,110 @@
+//! Element conversion, bit for bit what the reference computes.
+//!
+//! The reference turns every source that is neither F16 nor F32 into F32 (torch's `.to(float32)`), then
+//! into the target (numpy's `astype` for F16, `gguf-py/gguf/quants.py` for the rest). So does this:
+//! [`decode`] to F32, [`encode`] from it, a few thousand elements at a time, so that what is in
+//! between stays in the first-level cache.
+
+mod cpu;
+mod decode;
+mod encode;
+mod quantize;
+
+pub use cpu::Cpu;
+
+use crate::dtype::{Dtype, GgmlType};
+
+/// Elements between source and target at a time: 8 KiB of F32. A multiple of every block of a type.
+const BATCH: usize = 2048;
+
+/// Whether elements of `from` can be converted at all. The reference has no unsigned integers beyond U8.
+pub fn supports(from: Dtype) -> bool {
+    !matches!(from, Dtype::U16 | Dtype::U32 | Dtype::U64)
+}
+
+/// Converts little-endian elements of `from` in `src` to `to` in `dst`.
+///
+/// # Panics
+/// If `from` is not [supported](supports), or the lengths are not those of the same number of elements, a
+/// whole number of blocks of `to`.
+pub fn convert(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
+    Cpu::best().convert(from, to, src, dst);
+}
+
+/// What elements of `from` in `src` are in F32.
+///
+/// # Panics
+/// If `from` is not [supported](supports) or the lengths are not those of the same number of elements.
+pub fn decode(from: Dtype, src: &[u8], dst: &mut [f32]) {
+    Cpu::best().decode(from, src, dst);
+}
+
+/// What F32 elements in `src` are in `to`.
+///
+/// # Panics
+/// If the lengths are not those of the same number of elements, a whole number of blocks of `to`.
+pub fn encode(to: GgmlType, src: &[f32], dst: &mut [u8]) {
+    Cpu::best().encode(to, src, dst);
+}
+
+/// [`convert`] for whatever instructions its caller is compiled for.
+#[inline(always)]
+fn convert_here(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
+    let size = from.size() as usize;
+    check_lengths(to, src.len() / size, dst.len());
+    match (from, to) {
+        (Dtype::F32, GgmlType::F32) | (Dtype::F16, GgmlType::F16) => dst.copy_from_slice(src),
+        (Dtype::BF16, GgmlType::BF16) => encode::quiet_bf16(src, dst),
+        _ => {
+            let mut between = [0.0; BATCH];
+            let sources = src.chunks(BATCH * size);
+            for (src, dst) in sources.zip(dst.chunks_mut(to.bytes(BATCH as u64) as usize)) {
+                let between = &mut between[..src.len() / size];
+                decode_here(from, src, between);
+                encode_here(to, between, dst);
+            }
+        }
+    }
+}
+
+/// [`decode`] for whatever instructions its caller is compiled for.
+#[inline(always)]
+fn decode_here(from: Dtype, src: &[u8], dst: &mut [f32]) {
+    assert_eq!(src.len(), dst.len() * from.size() as usize, "source and target lengths");
+    match from {
+        Dtype::F64 => decode::each(src, dst, decode::f64),
+        Dtype::F32 => decode::each(src, dst, f32::from_le_bytes),
+        Dtype::F16 => decode::each(src, dst, decode::f16),
+        Dtype::BF16 => decode::each(src, dst, decode::bf16),
+        Dtype::F8E4M3 => decode::each(src, dst, decode::f8_e4m3),
+        Dtype::F8E5M2 => decode::each(src, dst, decode::f8_e5m2),
+        Dtype::Bool => decode::each(src, dst, |[byte]| f32::from(byte != 0)),
+        Dtype::U8 => decode::each(src, dst, |[byte]| f32::from(byte)),
+        Dtype::I8 => decode::each(src, dst, |byte| f32::from(i8::from_le_bytes(byte))),
+        Dtype::I16 => decode::each(src, dst, |bytes| f32::from(i16::from_le_bytes(bytes))),
+        Dtype::I32 => decode::each(src, dst, |bytes| i32::from_le_bytes(bytes) as f32),
+        Dtype::I64 => decode::each(src, dst, |bytes| i64::from_le_bytes(bytes) as f32),
+        Dtype::U16 | Dtype::U32 | Dtype::U64 => unreachable!("callers ask `supports` first"),
+    }
+}
+
+/// [`encode`] for whatever instructions its caller is compiled for.
+#[inline(always)]
+fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
+    check_lengths(to, src.len(), dst.len());
+    match to {
+        GgmlType::F32 => encode::each(src, dst, f32::to_le_bytes),
+        GgmlType::F16 => encode::each(src, dst, |x| encode::f16(x).to_le_bytes()),
+        GgmlType::BF16 => encode::each(src, dst, |x| encode::bf16(x).to_le_bytes()),
+        GgmlType::Q8_0 => quantize::each(src, dst, quantize::q8_0),
+        GgmlType::TQ1_0 => quantize::each(src, dst, quantize::tq1_0),
+        GgmlType::TQ2_0 => quantize::each(src, dst, quantize::tq2_0),
+        GgmlType::MXFP4 => unreachable!("only repacked, from sources that have it already"),
+    }
+}
+
+fn check_lengths(to: GgmlType, elements: usize, bytes: usize) {
+    let block = to.block_size();
+    assert!((elements as u64).is_multiple_of(block), "{elements} elements in blocks of {block}");
+    assert_eq!(to.bytes(elements as u64), bytes as u64, "source and target lengths");
+}
