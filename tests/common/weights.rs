@@ -83,7 +83,7 @@ fn split_mix(state: &mut u64) -> u64 {
 /// A value between 2^-14 and 8, one in four a tie in F32.
 fn f64_bits(r: u64) -> u64 {
     let bits = r & 0x800f_ffff_ffff_ffff | (1009 + (r >> 52 & 0xf)) << 52;
-    if r % 4 == 0 { bits & !0x1fff_ffff | 0x1000_0000 } else { bits }
+    if r.is_multiple_of(4) { bits & !0x1fff_ffff | 0x1000_0000 } else { bits }
 }
 
 /// The top byte of `r` picks the kind of value, the rest its bits.
