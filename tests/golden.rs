@@ -53,6 +53,11 @@ fn files() {
 }
 
 #[test]
+fn fp8() {
+    check("fp8");
+}
+
+#[test]
 fn llama() {
     check("llama");
 }
