@@ -31,11 +31,17 @@ MODELS = {
         config={"architectures": ["MistralForCausalLM"], "model_type": "mistral",
                 "max_position_embeddings": 32768, "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
                 "sliding_window": 4096, "bos_token_id": 1, "eos_token_id": 2}),
-    # OLMo-2-32B has these dimensions and other names; here it goes by Llama's.
+    # OLMo-2-32B has these dimensions; here it goes by Llama's names and has the tokenizer of Llama 3.
     "llama-64gb": dict(
-        hidden=5120, layers=64, ff=27648, heads=40, kv=8, vocab=100352, tied=False,
+        hidden=5120, layers=64, ff=27648, heads=40, kv=8, vocab=128256, tied=False,
         config={"architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096,
-                "rms_norm_eps": 1e-06, "rope_theta": 500000.0}),
+                "rms_norm_eps": 1e-06, "rope_theta": 500000.0, "bos_token_id": 128000, "eos_token_id": 128001}),
+    # A terabyte in 90,000 tensors: what a plan costs.
+    "mixtral-1tb": dict(
+        hidden=2048, layers=60, ff=2688, heads=32, kv=8, vocab=128256, tied=False, experts=500,
+        config={"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "max_position_embeddings": 4096,
+                "rms_norm_eps": 1e-06, "rope_theta": 500000.0, "num_experts_per_tok": 8,
+                "bos_token_id": 128000, "eos_token_id": 128001}),
     # As the model above with layers enough for a hundred gigabytes and for a small one.
     "llama-1gb": dict(
         hidden=2048, layers=6, ff=8192, heads=32, kv=8, vocab=32000, tied=True,
@@ -48,13 +54,18 @@ def tensors(model: dict) -> dict[str, list[int]]:
     """Names and shapes in state-dict order."""
     hidden, ff = model["hidden"], model["ff"]
     kv = hidden // model["heads"] * model["kv"]
+    if experts := model.get("experts"):
+        mlp = {"block_sparse_moe.gate": [experts, hidden]} | {
+            f"block_sparse_moe.experts.{expert}.{name}": shape for expert in range(experts)
+            for name, shape in {"w1": [ff, hidden], "w2": [hidden, ff], "w3": [ff, hidden]}.items()}
+    else:
+        mlp = {"mlp.gate_proj": [ff, hidden], "mlp.up_proj": [ff, hidden], "mlp.down_proj": [hidden, ff]}
     found = {"model.embed_tokens.weight": [model["vocab"], hidden]}
     for layer in range(model["layers"]):
-        for name, shape in {
+        for name, shape in ({
             "self_attn.q_proj": [hidden, hidden], "self_attn.k_proj": [kv, hidden], "self_attn.v_proj": [kv, hidden],
-            "self_attn.o_proj": [hidden, hidden], "mlp.gate_proj": [ff, hidden], "mlp.up_proj": [ff, hidden],
-            "mlp.down_proj": [hidden, ff], "input_layernorm": [hidden], "post_attention_layernorm": [hidden],
-        }.items():
+            "self_attn.o_proj": [hidden, hidden],
+        } | mlp | {"input_layernorm": [hidden], "post_attention_layernorm": [hidden]}).items():
             found[f"model.layers.{layer}.{name}.weight"] = shape
     found["model.norm.weight"] = [hidden]
     if not model["tied"]:
@@ -130,7 +141,7 @@ def main() -> None:
         "hidden_size": model["hidden"], "num_hidden_layers": model["layers"], "intermediate_size": model["ff"],
         "num_attention_heads": model["heads"], "num_key_value_heads": model["kv"], "vocab_size": model["vocab"],
         "tie_word_embeddings": model["tied"], "hidden_act": "silu", "torch_dtype": "bfloat16",
-    }
+    } | ({"num_local_experts": model["experts"]} if "experts" in model else {})
     (args.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     for file in args.tokenizer.iterdir() if args.tokenizer else ():
         shutil.copy(file, args.out)
