@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ggraft_platform as platform;
 
 use crate::advice::{Advice, Alternative};
-use crate::arch::{self, VocabRoute};
+use crate::arch;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -135,11 +135,7 @@ impl Conversion {
         general.write(&mut kv)?;
         kv.extend(model.hparams);
         kv.u32("general.quantization_version", 2);
-        match family.vocab {
-            VocabRoute::Llama => vocab::add_llama(&mut kv, dir, config.map())?,
-            VocabRoute::Qwen2 => vocab::add_qwen2(&mut kv, dir, config.map())?,
-            VocabRoute::Gpt2 => vocab::add_gpt2(&mut kv, dir, config.map())?,
-        }
+        vocab::add(model.vocab, &mut kv, dir, &config)?;
 
         let path = output_path(options, &general, model.ftype.name())?;
         if !parent(&path).is_dir() {

@@ -30,6 +30,7 @@ use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
 use crate::tensor::{OutputTensor, TensorExpr};
+use crate::vocab::VocabRoute;
 
 use builder::{Builder, Tensor};
 
@@ -43,7 +44,7 @@ pub struct Family {
     /// The GGUF architecture, `general.architecture`.
     pub arch: &'static str,
     /// How the vocabulary is read.
-    pub vocab: VocabRoute,
+    vocab: VocabRoute,
     /// The GGUF tensors the architecture has, without `.weight`.
     tensors: &'static [&'static str],
     /// Quantization methods whose tensors the family reads itself; others are dequantized, or refused.
@@ -87,17 +88,6 @@ const TEXT: Family = Family {
     ggml_type: |_, _, _| None,
     finish: |_, _| Ok(()),
 };
-
-/// Which of the reference's ways to read a vocabulary a family takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VocabRoute {
-    /// `SentencePiece`, else Llama's `tokenizer.json`, else byte-level BPE; with Llama's special cases.
-    Llama,
-    /// `SentencePiece`, else byte-level BPE.
-    Qwen2,
-    /// Byte-level BPE.
-    Gpt2,
-}
 
 /// What to make of a model.
 #[derive(Clone, Copy, Debug, Default)]
@@ -185,6 +175,8 @@ pub struct Model {
     pub tensors: Vec<OutputTensor>,
     /// The predominant element type.
     pub ftype: FileType,
+    /// How the vocabulary is read.
+    pub vocab: VocabRoute,
 }
 
 /// What a family's functions may look at.
@@ -283,7 +275,13 @@ impl Family {
         let tensors = builder.finish()?;
         let mut keys = Keys { arch: family.arch, values: KeyValues::new() };
         (family.keys)(&input, &mut keys)?;
-        Ok(Model { arch: family.arch, hparams: keys.values, tensors, ftype: input.ftype })
+        Ok(Model {
+            arch: family.arch,
+            hparams: keys.values,
+            tensors,
+            ftype: input.ftype,
+            vocab: family.vocab,
+        })
     }
 }
 

@@ -20,7 +20,8 @@ pub struct SpecialVocab {
     merges: Vec<String>,
     ids: IndexMap<String, u32>,
     add: IndexMap<&'static str, bool>,
-    chat_template: Option<Value>,
+    /// One template, or a list of named ones.
+    pub chat_template: Option<Value>,
     lowercase: Option<bool>,
     strip_accents: Option<bool>,
 }
