@@ -96,9 +96,9 @@ fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
         GgmlType::F32 => encode::each(src, dst, f32::to_le_bytes),
         GgmlType::F16 => encode::each(src, dst, |x| encode::f16(x).to_le_bytes()),
         GgmlType::BF16 => encode::each(src, dst, |x| encode::bf16(x).to_le_bytes()),
-        GgmlType::Q8_0 => quantize::each(src, dst, quantize::q8_0),
-        GgmlType::TQ1_0 => quantize::each(src, dst, quantize::tq1_0),
-        GgmlType::TQ2_0 => quantize::each(src, dst, quantize::tq2_0),
+        GgmlType::Q8_0 => quantize::q8_0(src, dst),
+        GgmlType::TQ1_0 => quantize::tq1_0(src, dst),
+        GgmlType::TQ2_0 => quantize::tq2_0(src, dst),
         GgmlType::MXFP4 => unreachable!("only repacked, from sources that have it already"),
     }
 }

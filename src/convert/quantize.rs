@@ -7,32 +7,36 @@
 
 use super::encode;
 
-/// Applies `f` to every block.
+/// Blocks whose scales are computed together.
+const GROUP: usize = 64;
+
+/// Blocks in groups, each with the places of its results.
 #[inline(always)]
-pub fn each<const N: usize, const BYTES: usize>(
-    src: &[f32],
-    dst: &mut [u8],
-    f: impl Fn(&[f32; N]) -> [u8; BYTES],
-) {
-    for (to, from) in dst.as_chunks_mut().0.iter_mut().zip(src.as_chunks().0) {
-        *to = f(from);
-    }
+fn groups<'a, const N: usize, const BYTES: usize>(
+    src: &'a [f32],
+    dst: &'a mut [u8],
+) -> impl Iterator<Item = (&'a [[f32; N]], &'a mut [[u8; BYTES]])> {
+    src.as_chunks().0.chunks(GROUP).zip(dst.as_chunks_mut().0.chunks_mut(GROUP))
 }
 
 /// An F16 scale, then 32 signed bytes.
 #[inline(always)]
-pub fn q8_0(block: &[f32; 32]) -> [u8; 34] {
-    let scale = largest(block) / 127.0;
-    let inverse = inverse(scale);
-    let mut out = [0; 34];
-    for (to, x) in out[2..].iter_mut().zip(block) {
-        *to = round(x * inverse) as u8;
+pub fn q8_0(src: &[f32], dst: &mut [u8]) {
+    for (blocks, places) in groups::<32, 34>(src, dst) {
+        let scales = Scales::new(blocks, 127.0);
+        for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
+            let (head, bytes) = to.split_at_mut(2);
+            head.copy_from_slice(&scales.halves[i]);
+            let inverse = scales.inverses[i];
+            if inverse.is_nan() {
+                bytes.fill(0);
+            } else {
+                for (to, x) in bytes.iter_mut().zip(block) {
+                    *to = round(x * inverse) as u8;
+                }
+            }
+        }
     }
-    if !inverse.is_finite() || !scale.is_finite() {
-        out = [0; 34];
-    }
-    out[..2].copy_from_slice(&encode::f16(scale).to_le_bytes());
-    out
 }
 
 /// One of three values per element, five to a byte, then an F16 scale.
@@ -41,14 +45,35 @@ pub fn q8_0(block: &[f32; 32]) -> [u8; 34] {
 /// The first element of a byte is its most significant digit to base three; all is scaled by 256 / 243,
 /// so that multiplication by three moves a digit out at the top.
 #[inline(always)]
-pub fn tq1_0(block: &[f32; 256]) -> [u8; 54] {
-    let (scale, digits) = ternary(block);
-    let mut out = [0; 54];
-    pack::<5>(&digits[..160], &mut out[..32]);
-    pack::<5>(&digits[160..240], &mut out[32..48]);
-    pack::<4>(&digits[240..], &mut out[48..52]);
-    out[52..].copy_from_slice(&scale);
-    out
+pub fn tq1_0(src: &[f32], dst: &mut [u8]) {
+    for (blocks, places) in groups::<256, 54>(src, dst) {
+        let scales = Scales::new(blocks, 1.0);
+        for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
+            let digits = ternary(block, scales.inverses[i]);
+            pack::<5>(&digits[..160], &mut to[..32]);
+            pack::<5>(&digits[160..240], &mut to[32..48]);
+            pack::<4>(&digits[240..], &mut to[48..52]);
+            to[52..].copy_from_slice(&scales.halves[i]);
+        }
+    }
+}
+
+/// One of three values per element, two bits each, then an F16 scale. Bytes hold four elements that are
+/// 32 apart, the first in the lowest bits.
+#[inline(always)]
+pub fn tq2_0(src: &[f32], dst: &mut [u8]) {
+    for (blocks, places) in groups::<256, 66>(src, dst) {
+        let scales = Scales::new(blocks, 1.0);
+        for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
+            let digits = ternary(block, scales.inverses[i]);
+            for (to, digits) in to.chunks_exact_mut(32).zip(digits.chunks_exact(128)) {
+                for (i, to) in to.iter_mut().enumerate() {
+                    *to = digits[i] | digits[32 + i] << 2 | digits[64 + i] << 4 | digits[96 + i] << 6;
+                }
+            }
+            to[64..].copy_from_slice(&scales.halves[i]);
+        }
+    }
 }
 
 /// Packs `N` digits to base three, one from each `out.len()` of `digits`, into each byte of `out`.
@@ -65,46 +90,57 @@ fn pack<const N: usize>(digits: &[u8], out: &mut [u8]) {
     }
 }
 
-/// One of three values per element, two bits each, then an F16 scale. Bytes hold four elements that are
-/// 32 apart, the first in the lowest bits.
+/// Every element as 0, 1 or 2 for minus one, zero or one times the scale.
 #[inline(always)]
-pub fn tq2_0(block: &[f32; 256]) -> [u8; 66] {
-    let (scale, digits) = ternary(block);
-    let mut out = [0; 66];
-    for (half, digits) in out.chunks_exact_mut(32).zip(digits.chunks_exact(128)) {
-        for (i, to) in half.iter_mut().enumerate() {
-            *to = digits[i] | digits[32 + i] << 2 | digits[64 + i] << 4 | digits[96 + i] << 6;
-        }
-    }
-    out[64..].copy_from_slice(&scale);
-    out
-}
-
-/// The scale as F16, and every element as 0, 1 or 2 for minus one, zero or one times it.
-#[inline(always)]
-fn ternary(block: &[f32; 256]) -> ([u8; 2], [u8; 256]) {
-    let scale = largest(block);
-    let inverse = inverse(scale);
+fn ternary(block: &[f32; 256], inverse: f32) -> [u8; 256] {
     let mut digits = [1; 256];
-    if inverse.is_finite() && scale.is_finite() {
+    if !inverse.is_nan() {
         for (to, x) in digits.iter_mut().zip(block) {
             *to = (round(x * inverse) + 1) as u8;
         }
     }
-    (encode::f16(scale).to_le_bytes(), digits)
+    digits
 }
 
-/// The largest magnitude, or NaN if there is one in the block.
+/// The scales of a group of blocks.
+struct Scales {
+    /// As they are stored.
+    halves: [[u8; 2]; GROUP],
+    /// What elements are multiplied by; no number if they all become zero.
+    inverses: [f32; GROUP],
+}
+
+impl Scales {
+    /// The largest magnitudes divided by `steps`.
+    #[inline(always)]
+    fn new<const N: usize>(blocks: &[[f32; N]], steps: f32) -> Self {
+        let mut largest_of = [0.0; GROUP];
+        for (to, block) in largest_of.iter_mut().zip(blocks) {
+            *to = largest(block);
+        }
+        let mut scales = Self { halves: [[0; 2]; GROUP], inverses: [0.0; GROUP] };
+        for (i, largest) in largest_of.into_iter().enumerate() {
+            let scale = largest / steps;
+            let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+            scales.halves[i] = encode::f16(scale).to_le_bytes();
+            scales.inverses[i] = if inverse.is_finite() && scale.is_finite() { inverse } else { f32::NAN };
+        }
+        scales
+    }
+}
+
+/// The largest magnitude, or NaN if there is one in the block, whose length is a multiple of 8.
 #[inline(always)]
 fn largest(block: &[f32]) -> f32 {
     // Bits of magnitudes are in the order of the magnitudes, and NaNs are above all of them.
-    let most = block.iter().fold(0, |most: u32, x| most.max(x.to_bits() & 0x7fff_ffff));
+    let mut lanes = [0; 8];
+    for part in block.as_chunks::<8>().0 {
+        for (lane, x) in lanes.iter_mut().zip(part) {
+            *lane = (x.to_bits() & 0x7fff_ffff).cast_signed().max(*lane);
+        }
+    }
+    let most = lanes.into_iter().fold(0, i32::max).cast_unsigned();
     if most > f32::INFINITY.to_bits() { f32::from_bits(0x7fc0_0000) } else { f32::from_bits(most) }
-}
-
-#[inline(always)]
-fn inverse(scale: f32) -> f32 {
-    if scale == 0.0 { 0.0 } else { 1.0 / scale }
 }
 
 /// Rounds a number of magnitude below 2^22 to the nearest integer, ties away from zero; something for others.
