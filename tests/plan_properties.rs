@@ -171,7 +171,8 @@ fn make(model: &Model, dir: &Path) -> Made {
         len: bytes.len() as u64,
         data_start: *start,
     });
-    let checkpoint = Checkpoint { dir: dir.to_owned(), files: sources.collect(), tensors };
+    let checkpoint =
+        Checkpoint { dir: dir.to_owned(), files: sources.collect(), tensors, ..Default::default() };
     Made { checkpoint, files, outputs }
 }
 

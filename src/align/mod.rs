@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use ggraft_platform::{self as platform, FileSystem, interrupt};
 use serde_json::{Value, json};
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Format};
 use crate::error::{Error, Result};
 use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
 use crate::write::{self, Bytes};
@@ -108,6 +108,13 @@ impl Job {
         };
         let mut metadata = Vec::new();
         job.checkpoint = Checkpoint::open_with(dir, |file| metadata.push(file.metadata.clone()))?;
+        if job.checkpoint.format != Format::Safetensors {
+            return Err(Error::Unsupported(format!(
+                "{}: only safetensors can be aligned; tensors of pytorch_model*.bin already start on \
+                 64-byte boundaries",
+                dir.display()
+            )));
+        }
         job.arrange(&metadata)?;
         if let Target::Directory(_) = job.target {
             let shards: Vec<PathBuf> = job.shards.iter().map(|s| s.path.clone()).collect();
@@ -117,7 +124,7 @@ impl Job {
     }
 
     fn arrange(&mut self, metadata: &[BTreeMap<String, String>]) -> Result<()> {
-        let Checkpoint { dir, files, tensors } = &self.checkpoint;
+        let Checkpoint { dir, files, tensors, .. } = &self.checkpoint;
         let mut members = vec![Vec::new(); files.len()];
         for (i, tensor) in tensors.iter().enumerate() {
             members[tensor.file].push(i);

@@ -6,6 +6,7 @@ mod files;
 mod header;
 mod index;
 mod safetensors;
+mod torch;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -24,8 +25,20 @@ pub struct Checkpoint {
     pub dir: PathBuf,
     /// The files that hold tensors, in the order they were indexed.
     pub files: Vec<SourceFile>,
-    /// Tensors in the reference's order: by file, then by name (bytewise).
+    /// Tensors in the reference's order: by file, then by name (bytewise), or as saved in [`Format::Torch`].
     pub tensors: Vec<SourceTensor>,
+    /// What kind of files they are.
+    pub format: Format,
+}
+
+/// The kinds of files tensors come in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// `model*.safetensors`.
+    #[default]
+    Safetensors,
+    /// `pytorch_model*.bin`: zip files with a pickle.
+    Torch,
 }
 
 /// One file of a checkpoint.
@@ -66,14 +79,24 @@ impl Checkpoint {
         Self::open_with(dir, |_| ())
     }
 
-    /// [`Checkpoint::open`], showing every file's header to `seen` in the order of [`Checkpoint::files`].
+    /// [`Checkpoint::open`], showing every safetensors file's header to `seen` in the order of
+    /// [`Checkpoint::files`].
     pub(crate) fn open_with(dir: &Path, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
         let parts = files::parts(dir)?;
-        let mut checkpoint = Self { dir: dir.to_owned(), ..Self::default() };
+        let mut checkpoint = Self { dir: dir.to_owned(), format: parts.format, ..Self::default() };
         for path in parts.paths {
-            let file = safetensors::read(&path)?;
-            seen(&file);
-            checkpoint.add(path, file);
+            match parts.format {
+                Format::Safetensors => {
+                    let file = safetensors::read(&path)?;
+                    seen(&file);
+                    checkpoint.add(path, file.len, file.data_start, file.data_start, file.tensors);
+                }
+                Format::Torch => {
+                    let file = torch::read(&path)?;
+                    let data_start = file.tensors.iter().map(|t| t.begin).min().unwrap_or(file.len);
+                    checkpoint.add(path, file.len, data_start, 0, file.tensors);
+                }
+            }
         }
         let places = checkpoint.places()?;
         if let Some((path, index)) = &parts.index {
@@ -82,17 +105,18 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    fn add(&mut self, path: PathBuf, file: SafetensorsFile) {
-        let number = self.files.len();
-        self.tensors.extend(file.tensors.into_iter().map(|t| SourceTensor {
+    /// Adds a file of `len` bytes whose tensors' ranges count from byte `base`.
+    fn add(&mut self, path: PathBuf, len: u64, data_start: u64, base: u64, tensors: Vec<header::Entry>) {
+        let file = self.files.len();
+        self.tensors.extend(tensors.into_iter().map(|t| SourceTensor {
             name: t.name,
             dtype: t.dtype,
             shape: t.shape,
-            file: number,
-            offset: file.data_start + t.begin,
+            file,
+            offset: base + t.begin,
             len: t.end - t.begin,
         }));
-        self.files.push(SourceFile { path, len: file.len, data_start: file.data_start });
+        self.files.push(SourceFile { path, len, data_start });
     }
 
     /// Every tensor's file by the tensor's name, which no two may share.

@@ -38,6 +38,7 @@ pub struct Inspection {
 pub enum Format {
     Gguf,
     Safetensors,
+    Torch,
 }
 
 impl Format {
@@ -46,6 +47,7 @@ impl Format {
         match self {
             Self::Gguf => "gguf",
             Self::Safetensors => "safetensors",
+            Self::Torch => "torch",
         }
     }
 }
@@ -117,6 +119,9 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
             merge(&mut found.metadata, key, Value::String(value.clone().into_bytes()));
         }
     })?;
+    if checkpoint.format == checkpoint::Format::Torch {
+        found.format = Format::Torch;
+    }
     found.files = (checkpoint.files.into_iter())
         .map(|f| InspectedFile { path: f.path, bytes: f.len, data_start: f.data_start, alignment: None })
         .collect();

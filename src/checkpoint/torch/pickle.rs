@@ -1,0 +1,412 @@
+//! Reads the pickle of a `torch.save`d state dict: names, types, shapes, places in storages.
+//!
+//! A pickle is a program. This machine runs only what builds tensors from storages; it calls nothing,
+//! imports nothing, and refuses whatever it does not know. It knows nothing of the zip file around it.
+
+use std::collections::HashMap;
+
+use crate::dtype::Dtype;
+
+/// A tensor as the pickle describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PickledTensor {
+    /// Name in the state dict.
+    pub name: String,
+    /// Which storage holds its elements: the name of an entry of the zip file.
+    pub storage: String,
+    /// Element type.
+    pub dtype: Dtype,
+    /// First element, counted from the storage's start.
+    pub offset: u64,
+    /// Dimensions, outermost first.
+    pub shape: Vec<u64>,
+}
+
+/// Why a pickle cannot be read.
+#[derive(Debug, PartialEq)]
+pub enum PickleError {
+    /// It is damaged, or no state dict.
+    Invalid(String),
+    /// It is more than a state dict of plain tensors.
+    Unsupported(String),
+}
+
+type Result<T, E = PickleError> = std::result::Result<T, E>;
+
+/// More than a state dict of a hundred thousand tensors needs.
+const MOST_VALUES: usize = 1 << 22;
+
+/// A value on the stack. Everything of variable size lies in the machine's arenas.
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    None,
+    Bool,
+    Int(i64),
+    /// Index into `strings`.
+    Text(usize),
+    /// Index into `tuples`.
+    Tuple(usize),
+    /// Index into `dicts`.
+    Dict(usize),
+    /// Lists occur only where nobody looks.
+    List,
+    /// Index into `storages`.
+    Storage(usize),
+    /// Index into `tensors`.
+    Tensor(usize),
+    Global(Global),
+}
+
+/// What a pickle may name.
+#[derive(Clone, Copy, Debug)]
+enum Global {
+    OrderedDict,
+    RebuildTensor,
+    RebuildParameter,
+    Size,
+    Storage(Dtype),
+}
+
+#[derive(Default)]
+struct Machine {
+    stack: Vec<Value>,
+    marks: Vec<usize>,
+    memo: HashMap<u32, Value>,
+    strings: Vec<String>,
+    tuples: Vec<Vec<Value>>,
+    dicts: Vec<Vec<(Value, Value)>>,
+    storages: Vec<(Dtype, usize)>,
+    tensors: Vec<(usize, u64, Vec<u64>)>,
+    /// Values in tuples and dicts.
+    held: usize,
+}
+
+/// The tensors of the state dict that `bytes` describe, in its order.
+///
+/// # Errors
+/// If the bytes are no state dict of plain tensors.
+pub fn state_dict(bytes: &[u8]) -> Result<Vec<PickledTensor>> {
+    let mut machine = Machine::default();
+    let root = machine.run(&mut Input { rest: bytes })?;
+    let Value::Dict(root) = root else {
+        return Err(unsupported("it holds no state dict but something else"));
+    };
+    let entries = machine.dicts.get(root).map(Vec::as_slice).unwrap_or_default();
+    let mut tensors = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        let name = machine.text(*key)?;
+        let Value::Tensor(tensor) = value else {
+            return Err(unsupported(&format!("entry {name:?} is no tensor; save the state dict alone")));
+        };
+        let Some((storage, offset, shape)) = machine.tensors.get(*tensor) else { continue };
+        let Some(&(dtype, key)) = machine.storages.get(*storage) else { continue };
+        let storage = machine.strings.get(key).cloned().unwrap_or_default();
+        tensors.push(PickledTensor { name, storage, dtype, offset: *offset, shape: shape.clone() });
+    }
+    Ok(tensors)
+}
+
+impl Machine {
+    /// Runs until the end of the program, and gives what it leaves.
+    fn run(&mut self, input: &mut Input) -> Result<Value> {
+        loop {
+            if self.stack.len() + self.memo.len() + self.held + self.strings.len() > MOST_VALUES {
+                return Err(invalid("it has more values than any state dict"));
+            }
+            match input.byte()? {
+                // PROTO, FRAME, MEMOIZE
+                0x80 => drop(input.byte()?),
+                0x95 => drop(input.bytes::<8>()?),
+                0x94 => {
+                    let next = u32::try_from(self.memo.len()).map_err(|_| invalid("its memo is too long"))?;
+                    self.remember(next)?;
+                }
+                b'.' => return self.pop(),
+                b'(' => self.marks.push(self.stack.len()),
+                b'0' => drop(self.pop()?),
+                b'N' => self.stack.push(Value::None),
+                0x88 | 0x89 => self.stack.push(Value::Bool),
+                b'K' => self.int(input.byte()?.into()),
+                b'M' => self.int(u16::from_le_bytes(input.bytes()?).into()),
+                b'J' => self.int(i32::from_le_bytes(input.bytes()?).into()),
+                0x8a => {
+                    let len = input.byte()?;
+                    let number = long(input.take(len.into())?)?;
+                    self.int(number);
+                }
+                b'X' => {
+                    let len = u32::from_le_bytes(input.bytes()?);
+                    self.push_text(input.take(len as usize)?)?;
+                }
+                0x8c => {
+                    let len = input.byte()?;
+                    self.push_text(input.take(len.into())?)?;
+                }
+                b'c' => {
+                    let (module, name) = (input.line()?, input.line()?);
+                    self.stack.push(Value::Global(global(module, name)?));
+                }
+                0x93 => {
+                    let (name, module) = (self.pop()?, self.pop()?);
+                    let (module, name) = (self.text(module)?, self.text(name)?);
+                    self.stack.push(Value::Global(global(&module, &name)?));
+                }
+                b'q' => self.remember(input.byte()?.into())?,
+                b'r' => self.remember(u32::from_le_bytes(input.bytes()?))?,
+                b'h' => self.recall(input.byte()?.into())?,
+                b'j' => self.recall(u32::from_le_bytes(input.bytes()?))?,
+                b')' => self.tuple(Vec::new()),
+                0x85 => self.tuple_of(1)?,
+                0x86 => self.tuple_of(2)?,
+                0x87 => self.tuple_of(3)?,
+                b't' => {
+                    let items = self.since_mark()?;
+                    self.tuple(items);
+                }
+                b'}' => self.dict(),
+                b']' => self.stack.push(Value::List),
+                b'a' => drop(self.pop()?),
+                b'e' => drop(self.since_mark()?),
+                b's' => {
+                    let items = [self.pop()?, self.pop()?];
+                    self.insert(&[items[1], items[0]])?;
+                }
+                b'u' => {
+                    let items = self.since_mark()?;
+                    self.insert(&items)?;
+                }
+                b'R' => self.reduce()?,
+                // BUILD: attributes of an object, such as a state dict's versions.
+                b'b' => drop(self.pop()?),
+                b'Q' => self.persistent()?,
+                other => {
+                    return Err(unsupported(&format!(
+                        "its instruction {other:#04x} is none that state dicts need"
+                    )));
+                }
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Result<Value> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        match self.stack.pop() {
+            Some(value) if self.stack.len() >= floor => Ok(value),
+            _ => Err(invalid("it takes a value that is not there")),
+        }
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Value>> {
+        let mark = self.marks.pop().ok_or_else(|| invalid("it goes back to a mark that is not there"))?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn int(&mut self, value: i64) {
+        self.stack.push(Value::Int(value));
+    }
+
+    fn push_text(&mut self, bytes: &[u8]) -> Result<()> {
+        let text = std::str::from_utf8(bytes).map_err(|_| invalid("it has text that is not UTF-8"))?;
+        self.stack.push(Value::Text(self.strings.len()));
+        self.strings.push(text.to_owned());
+        Ok(())
+    }
+
+    fn remember(&mut self, place: u32) -> Result<()> {
+        let value = *self.stack.last().ok_or_else(|| invalid("it remembers nothing"))?;
+        self.memo.insert(place, value);
+        Ok(())
+    }
+
+    fn recall(&mut self, place: u32) -> Result<()> {
+        let value = *self.memo.get(&place).ok_or_else(|| invalid("it recalls what it did not remember"))?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn tuple(&mut self, items: Vec<Value>) {
+        self.held += items.len();
+        self.stack.push(Value::Tuple(self.tuples.len()));
+        self.tuples.push(items);
+    }
+
+    fn tuple_of(&mut self, len: usize) -> Result<()> {
+        let mut items = (0..len).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
+        items.reverse();
+        self.tuple(items);
+        Ok(())
+    }
+
+    fn dict(&mut self) {
+        self.stack.push(Value::Dict(self.dicts.len()));
+        self.dicts.push(Vec::new());
+    }
+
+    /// Adds keys and values, in turn, to the dict on top of the stack.
+    fn insert(&mut self, items: &[Value]) -> Result<()> {
+        let (pairs, rest) = items.as_chunks::<2>();
+        let dict = match self.stack.last() {
+            Some(Value::Dict(dict)) => self.dicts.get_mut(*dict),
+            _ => None,
+        };
+        let dict = dict.filter(|_| rest.is_empty()).ok_or_else(|| invalid("it adds entries to no dict"))?;
+        dict.extend(pairs.iter().map(|[key, value]| (*key, *value)));
+        self.held += items.len();
+        Ok(())
+    }
+
+    /// A call: of one of the few functions that there are.
+    fn reduce(&mut self) -> Result<()> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let arguments = self.items(arguments)?.to_vec();
+        let result = match (function, arguments.as_slice()) {
+            (Value::Global(Global::OrderedDict), []) => return Ok(self.dict()),
+            (
+                Value::Global(Global::RebuildTensor),
+                [Value::Storage(storage), Value::Int(offset), shape, strides, ..],
+            ) => self.rebuild(*storage, *offset, *shape, *strides)?,
+            (Value::Global(Global::RebuildParameter), [tensor @ Value::Tensor(_), ..]) => *tensor,
+            (Value::Global(Global::Size), [tuple @ Value::Tuple(_)]) => *tuple,
+            _ => return Err(unsupported("it calls a function that state dicts do not need")),
+        };
+        self.stack.push(result);
+        Ok(())
+    }
+
+    fn rebuild(&mut self, storage: usize, offset: i64, shape: Value, strides: Value) -> Result<Value> {
+        let (shape, strides) = (self.dimensions(shape)?, self.dimensions(strides)?);
+        let offset = u64::try_from(offset).map_err(|_| invalid("a tensor starts before its storage"))?;
+        let mut expected = Some(1u64);
+        let mut contiguous = shape.len() == strides.len();
+        for (len, stride) in shape.iter().zip(&strides).rev() {
+            contiguous &= *len == 1 || expected == Some(*stride);
+            expected = expected.and_then(|n| n.checked_mul(*len));
+        }
+        if !contiguous && !shape.contains(&0) {
+            return Err(unsupported(&format!(
+                "it holds a tensor of shape {shape:?} whose rows do not follow each other (strides {strides:?}); \
+                 call .contiguous() on it before saving"
+            )));
+        }
+        self.tensors.push((storage, offset, shape));
+        Ok(Value::Tensor(self.tensors.len() - 1))
+    }
+
+    /// A storage: `("storage", type, key, location, elements)`.
+    fn persistent(&mut self) -> Result<()> {
+        let id = self.pop()?;
+        let (dtype, key) = match self.items(id)? {
+            [Value::Text(kind), Value::Global(Global::Storage(dtype)), Value::Text(key), ..]
+                if self.strings.get(*kind).is_some_and(|kind| kind == "storage") =>
+            {
+                (*dtype, *key)
+            }
+            _ => return Err(unsupported("it refers to something outside that is no storage")),
+        };
+        self.stack.push(Value::Storage(self.storages.len()));
+        self.storages.push((dtype, key));
+        Ok(())
+    }
+
+    fn items(&self, value: Value) -> Result<&[Value]> {
+        match value {
+            Value::Tuple(tuple) => Ok(self.tuples.get(tuple).map(Vec::as_slice).unwrap_or_default()),
+            _ => Err(invalid("it has something else where a tuple should be")),
+        }
+    }
+
+    fn dimensions(&self, value: Value) -> Result<Vec<u64>> {
+        let number = |value: &Value| match value {
+            Value::Int(n) => u64::try_from(*n).ok(),
+            _ => None,
+        };
+        let items = self.items(value)?.iter().map(number).collect::<Option<Vec<_>>>();
+        items.ok_or_else(|| invalid("a tensor's shape is not made of numbers"))
+    }
+
+    fn text(&self, value: Value) -> Result<String> {
+        match value {
+            Value::Text(text) => Ok(self.strings.get(text).cloned().unwrap_or_default()),
+            _ => Err(invalid("it has something else where text should be")),
+        }
+    }
+}
+
+/// What `module.name` stands for.
+fn global(module: &str, name: &str) -> Result<Global> {
+    let storage = match name {
+        "DoubleStorage" => Some(Dtype::F64),
+        "FloatStorage" => Some(Dtype::F32),
+        "HalfStorage" => Some(Dtype::F16),
+        "BFloat16Storage" => Some(Dtype::BF16),
+        "LongStorage" => Some(Dtype::I64),
+        "IntStorage" => Some(Dtype::I32),
+        "ShortStorage" => Some(Dtype::I16),
+        "CharStorage" => Some(Dtype::I8),
+        "ByteStorage" => Some(Dtype::U8),
+        "BoolStorage" => Some(Dtype::Bool),
+        _ => None,
+    };
+    match (module, name, storage) {
+        ("torch", _, Some(dtype)) => Ok(Global::Storage(dtype)),
+        ("torch", "Size", _) => Ok(Global::Size),
+        ("collections", "OrderedDict", _) => Ok(Global::OrderedDict),
+        ("torch._utils", "_rebuild_tensor_v2", _) => Ok(Global::RebuildTensor),
+        ("torch._utils", "_rebuild_parameter", _) => Ok(Global::RebuildParameter),
+        _ => {
+            let name: String = format!("{module}.{name}").chars().take(80).collect();
+            Err(unsupported(&format!(
+                "it names {name:?}, which a state dict does not need and which is not loaded"
+            )))
+        }
+    }
+}
+
+/// A little-endian integer of up to eight bytes.
+fn long(bytes: &[u8]) -> Result<i64> {
+    let fill = bytes.last().is_some_and(|b| b & 0x80 != 0);
+    let mut number = [if fill { 0xff } else { 0 }; 8];
+    let place =
+        number.get_mut(..bytes.len()).ok_or_else(|| invalid("it has a number of more than 64 bits"))?;
+    place.copy_from_slice(bytes);
+    Ok(i64::from_le_bytes(number))
+}
+
+fn invalid(problem: &str) -> PickleError {
+    PickleError::Invalid(problem.to_owned())
+}
+
+fn unsupported(problem: &str) -> PickleError {
+    PickleError::Unsupported(problem.to_owned())
+}
+
+/// The rest of the program.
+struct Input<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(|| invalid("it ends too early"))?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or_else(|| invalid("it ends too early"))?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        self.bytes::<1>().map(|[byte]| byte)
+    }
+
+    /// Text up to the end of the line.
+    fn line(&mut self) -> Result<&'a str> {
+        let end = self.rest.iter().position(|b| *b == b'\n').ok_or_else(|| invalid("it ends too early"))?;
+        let line = self.take(end)?;
+        self.take(1)?;
+        std::str::from_utf8(line).map_err(|_| invalid("it has a name that is not UTF-8"))
+    }
+}
