@@ -1,6 +1,6 @@
 //! The byte-level BPE route (llama.cpp's "gpt2" tokenizer model).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -14,20 +14,65 @@ use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value as Kv};
 use crate::input::quoted;
 
-/// Writes the vocabulary of `tokenizer.json`.
+/// The tokens of `tokenizer.json`, by id, as BPE and WordPiece vocabularies have them.
+pub struct Base {
+    /// Texts.
+    pub tokens: Vec<String>,
+    /// Types as a GGUF numbers them.
+    pub types: Vec<i32>,
+    /// `tokenizer.ggml.pre`.
+    pub pre: &'static str,
+    /// Ids of added tokens by text.
+    pub added: HashMap<String, u32>,
+}
+
+impl Base {
+    /// Reads them. There are as many as `vocab_size` in `config` says.
+    ///
+    /// # Errors
+    /// If it is none that llama.cpp's pre-tokenizers are known for, or is invalid.
+    pub fn read(files: &TokenizerFiles, config: &Map<String, Value>) -> Result<Self> {
+        let tokenizer = HfTokenizer::new(files, config)?;
+        let (tokens, types) = tokens(&tokenizer, files, config)?;
+        let ids = tokenizer.encode(pre::CHECK_TEXT, true)?;
+        let pre = pre::recognize(&ids).map_err(|hash| unknown(&files.dir, &hash))?;
+        let added = tokenizer.added().into_iter().map(|(id, token)| (token.content, id)).collect();
+        Ok(Self { tokens, types, pre, added })
+    }
+
+    /// Writes them, for llama.cpp's tokenizer `model`.
+    pub fn write(self, kv: &mut KeyValues, model: &str, pre: &str) {
+        kv.string("tokenizer.ggml.model", model);
+        kv.string("tokenizer.ggml.pre", pre);
+        kv.strings("tokenizer.ggml.tokens", self.tokens);
+        kv.set("tokenizer.ggml.token_type", Kv::I32s(self.types));
+    }
+}
+
+/// Writes the vocabulary of `tokenizer.json` with its merges. Each of `roles`, a kind of special token and
+/// a text, is given to the added token with that text, unless the files say otherwise.
 ///
 /// # Errors
-/// If it is none that llama.cpp's pre-tokenizers are known for, or is invalid.
-pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
-    let tokenizer = HfTokenizer::new(files, config)?;
-    let (tokens, types) = tokens(&tokenizer, files, config)?;
-    let ids = tokenizer.encode(pre::CHECK_TEXT, true)?;
-    let pre = pre::recognize(&ids).map_err(|hash| unknown(&files.dir, &hash))?;
-    kv.string("tokenizer.ggml.model", "gpt2");
-    kv.string("tokenizer.ggml.pre", pre);
-    kv.strings("tokenizer.ggml.tokens", tokens);
-    kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
-    SpecialVocab::load(files, true, &KINDS, None)?.write(kv, &files.dir)
+/// As [`Base::read`]; [`Error::Invalid`] if there is no such token, too.
+pub fn add(
+    kv: &mut KeyValues,
+    files: &TokenizerFiles,
+    config: &Map<String, Value>,
+    roles: &[(&str, &str)],
+) -> Result<()> {
+    let base = Base::read(files, config)?;
+    let mut special = SpecialVocab::load(files, true, &KINDS, None)?;
+    for (kind, text) in roles {
+        let id = base.added.get(*text).ok_or_else(|| {
+            let problem =
+                format!("expected an added token {text}, which these models end a turn with or begin");
+            Error::invalid(files.dir.join("tokenizer.json"), problem)
+        })?;
+        special.set(kind, Some(&(*id).into()), &files.dir, None)?;
+    }
+    let pre = base.pre;
+    base.write(kv, "gpt2", pre);
+    special.write(kv, &files.dir)
 }
 
 fn unknown(dir: &Path, hash: &str) -> Error {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::{AddedToken, PostProcessorWrapper, Tokenizer};
 
 use super::class::Class;
 use super::files::TokenizerFiles;
@@ -21,6 +21,7 @@ pub struct HfTokenizer {
     path: PathBuf,
     /// Named special tokens by attribute, then the others.
     special: Vec<String>,
+    add_prefix_space: bool,
 }
 
 impl HfTokenizer {
@@ -45,27 +46,32 @@ impl HfTokenizer {
 
         let mut json = json.clone();
         if class != Class::Backend {
-            let merges = json.get("model").and_then(|m| m.get("merges"));
-            if merges.is_none() {
-                return Err(Error::Unsupported(format!(
-                    "{}: tokenizer class {class:?} needs a BPE model with merges",
-                    path.display()
-                )));
-            }
+            check_model(class, &json, &path)?;
             parse(&path, without_vocabulary(&json))?;
-            class.rebuild(&mut json, config.get("add_prefix_space"), &files.dir)?;
+            class.rebuild(&mut json, config, &files.dir)?;
         }
+        let add_prefix_space = config.get("add_prefix_space").and_then(Value::as_bool);
+        let add_prefix_space = add_prefix_space.unwrap_or(class == Class::XlmRoberta);
         if mistral::wants_other_pattern(files, &json) {
             mistral::replace_pattern(&mut json);
         }
         json.insert("truncation".into(), Value::Null);
         json.insert("padding".into(), Value::Null);
         let tokenizer = parse(&path, json)?;
-        let mut loaded = Self { tokenizer, path, special: settings.special() };
+        let mut loaded = Self { tokenizer, path, special: settings.special(), add_prefix_space };
         loaded.add(&settings)?;
-        if class == Class::Qwen2 {
-            let tokens: Vec<_> = loaded.special.iter().map(|t| AddedToken::from(t.as_str(), true)).collect();
-            guarded(&loaded.path, || loaded.tokenizer.add_tokens(&tokens))?;
+        let again: Vec<_> = match class {
+            Class::Qwen2 => loaded.special.iter().map(|t| AddedToken::from(t.as_str(), true)).collect(),
+            Class::Cohere => settings.named.values().chain(&settings.extra).map(as_special).collect(),
+            _ => Vec::new(),
+        };
+        guarded(&loaded.path, || loaded.tokenizer.add_tokens(&again))?;
+        let named = |key: &str| settings.named.get(key).map(Token::text);
+        let id = |text: &str| loaded.tokenizer.token_to_id(text);
+        if let Some(post_processor) = class.post_processor(named, id, &files.dir)? {
+            let post_processor = serde_json::from_value(post_processor);
+            let post_processor = post_processor.map_err(|e| Error::invalid(&loaded.path, e.to_string()))?;
+            loaded.tokenizer.with_post_processor(Some::<PostProcessorWrapper>(post_processor));
         }
         Ok(loaded)
     }
@@ -100,6 +106,16 @@ impl HfTokenizer {
     /// Number of tokens of the model itself, without added ones.
     pub fn base_size(&self) -> usize {
         self.tokenizer.get_vocab_size(false)
+    }
+
+    /// The id of a token.
+    pub fn id(&self, text: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(text)
+    }
+
+    /// Whether a space is put in front of texts, as the configuration or else the class says.
+    pub fn add_prefix_space(&self) -> bool {
+        self.add_prefix_space
     }
 
     /// Added tokens by id.
@@ -141,6 +157,31 @@ impl HfTokenizer {
 fn parse(path: &Path, json: Map<String, Value>) -> Result<Tokenizer> {
     guarded(path, || serde_json::from_value::<Tokenizer>(Value::Object(json)))?
         .map_err(|e| Error::invalid(path, format!("not a tokenizer: {}", bounded(&e.to_string()))))
+}
+
+/// Refuses a model whose lists are not those that the class needs.
+fn check_model(class: Class, json: &Map<String, Value>, path: &Path) -> Result<()> {
+    let model = json.get("model");
+    let list = |key: &str| model.and_then(|m| m.get(key));
+    let (fits, needed) = match class.model() {
+        Some("Unigram") => (list("vocab").is_some_and(Value::is_array), "a Unigram model"),
+        Some("WordPiece") => (list("vocab").is_some_and(Value::is_object), "a WordPiece model"),
+        _ => (list("merges").is_some(), "a BPE model with merges"),
+    };
+    match fits {
+        true => Ok(()),
+        false => {
+            Err(Error::Unsupported(format!("{}: tokenizer class {class:?} needs {needed}", path.display())))
+        }
+    }
+}
+
+/// A token with its flags, but special in any case.
+fn as_special(token: &Token) -> AddedToken {
+    match token {
+        Token::Text(text) => AddedToken::from(text.as_str(), true),
+        Token::Added(token) => AddedToken { special: true, ..token.clone() },
+    }
 }
 
 /// The tokenizer whose parts a class replaces: they are never used, but must be valid.

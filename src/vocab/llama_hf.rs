@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use super::TokenType;
 use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;
+use super::sentencepiece::Pieces;
 use super::special::{KINDS, SpecialVocab};
 use crate::error::{Error, Result};
-use crate::gguf::{KeyValues, Value as Kv};
+use crate::gguf::KeyValues;
 use crate::input::quoted;
 
 /// The score every token gets: `tokenizer.json` has none.
@@ -30,8 +31,27 @@ pub fn applies(files: &TokenizerFiles) -> bool {
 /// Writes the vocabulary.
 ///
 /// # Errors
-/// If it is invalid: ids must run from 0 without gaps.
+/// As [`read`].
 pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+    let pieces = read(files, config)?;
+    kv.string("tokenizer.ggml.model", "llama");
+    kv.string("tokenizer.ggml.pre", "default");
+    let len = pieces.tokens.len();
+    pieces.write(kv);
+    SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)
+}
+
+/// Reads the vocabulary.
+///
+/// # Errors
+/// If it is invalid: ids must run from 0 without gaps.
+pub fn read(files: &TokenizerFiles, config: &Map<String, Value>) -> Result<Pieces> {
+    if !applies(files) {
+        return Err(Error::invalid(
+            &files.dir,
+            "expected tokenizer.model, or a tokenizer.json with a BPE model that falls back to bytes",
+        ));
+    }
     let path = files.dir.join("tokenizer.json");
     let tokenizer = HfTokenizer::new(files, config)?;
     let (base, vocab) = (tokenizer.base_size(), tokenizer.vocab());
@@ -58,20 +78,14 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
             false if special_ids.contains(&(id as u32)) => TokenType::Control,
             false => TokenType::Normal,
         } as i32);
-        texts.push(text);
+        texts.push(text.into_bytes());
     }
     for token in tokenizer.added().range(base as u32..).map(|(_, token)| token) {
         let special = special_texts.contains(token.content.as_str());
         types.push(if special { TokenType::Control } else { TokenType::UserDefined } as i32);
-        texts.push(token.content.clone());
+        texts.push(token.content.clone().into_bytes());
     }
-    kv.string("tokenizer.ggml.model", "llama");
-    kv.string("tokenizer.ggml.pre", "default");
-    let len = texts.len();
-    kv.strings("tokenizer.ggml.tokens", texts);
-    kv.set("tokenizer.ggml.scores", Kv::F32s(vec![SCORE; len]));
-    kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
-    SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)
+    Ok(Pieces { scores: vec![SCORE; texts.len()], tokens: texts, types })
 }
 
 /// `<0xFF>` and its like.

@@ -3,28 +3,39 @@
 //! Knows nothing of tensors. Each kind of vocabulary is a file of its own; which one a model uses is
 //! `route`'s business.
 
+mod auto_classes;
 mod bpe;
 mod class;
+mod components;
 mod files;
 mod guard;
 mod hf;
+mod internlm;
 mod llama_hf;
 mod mistral;
+mod mistral_common;
+mod phi3;
 mod pre;
 mod route;
 pub mod sentencepiece;
 mod settings;
 mod special;
+mod tekken;
 mod template;
+mod unigram;
+mod wordpiece;
 
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+pub use mistral_common::Template;
 pub use route::{Padding, VocabRoute, add};
 
 use crate::error::{Error, Result};
+use crate::gguf::KeyValues;
 use crate::input::bounded;
+use files::TokenizerFiles;
 
 /// More tokens than any vocabulary has; a limit against absurd files.
 const MOST_TOKENS: u64 = 1 << 24;
@@ -37,6 +48,34 @@ enum TokenType {
     UserDefined = 4,
     Unused = 5,
     Byte = 6,
+}
+
+/// A file that the route needs is not there.
+fn missing(dir: &Path, name: &str) -> Error {
+    Error::invalid(dir, format!("there is no {name}; download it along with the model's other files"))
+}
+
+/// How many kinds of segments a text may have; llama.cpp checks the embedding of token types by it.
+fn add_token_type_count(
+    kv: &mut KeyValues,
+    files: &TokenizerFiles,
+    config: &Map<String, Value>,
+) -> Result<()> {
+    let count = match config.get("type_vocab_size") {
+        None => Some(1),
+        Some(count) => count.as_u64().and_then(|count| u32::try_from(count).ok()),
+    };
+    let invalid =
+        || Error::invalid(files.dir.join("config.json"), "type_vocab_size: expected a small number");
+    kv.u32("tokenizer.ggml.token_type_count", count.ok_or_else(invalid)?);
+    Ok(())
+}
+
+/// How many tokens a SentencePiece vocabulary has, as the configuration says.
+fn sentencepiece_size(config: &Map<String, Value>, dir: &Path) -> Result<Option<u64>> {
+    let per_layer = size_of(config, "vocab_size_per_layer_input", dir)?;
+    let size = per_layer.map_or_else(|| vocab_size(config, dir), |size| Ok(Some(size)))?;
+    Ok(size.map(|size| size as u64))
 }
 
 /// `vocab_size` of the configuration.

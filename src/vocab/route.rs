@@ -5,13 +5,18 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::bpe::Base;
 use super::files::TokenizerFiles;
+use super::mistral_common::Template;
 use super::special::{KINDS, SpecialVocab};
-use super::{bpe, llama_hf, sentencepiece, vocab_size};
+use super::{
+    TokenType, add_token_type_count, bpe, internlm, llama_hf, missing, mistral_common, phi3, sentencepiece,
+    sentencepiece_size, unigram, vocab_size, wordpiece,
+};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::gguf::{KeyValues, Value as Kv};
-use crate::input;
+use crate::gguf::KeyValues;
+use crate::input::{self, quoted};
 
 /// Which of the reference's ways to read a vocabulary a family takes.
 ///
@@ -22,6 +27,8 @@ pub enum VocabRoute {
     /// SentencePiece, else Llama's `tokenizer.json`, else BPE; with CodeLlama's and Granite's special cases.
     /// Mistral's `tekken.json` where there is no `tokenizer.json`.
     Llama,
+    /// mistral-common's: `tekken.json`, else the last `tokenizer.model.v…`. For `--mistral-format`.
+    Mistral(Template),
     /// BPE. Most families.
     Gpt2,
     /// SentencePiece.
@@ -105,11 +112,11 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
     let config = config.map();
     match route {
         VocabRoute::Llama => add_llama(kv, &files, config),
-        VocabRoute::Gpt2 => bpe::add(kv, &files, config),
+        VocabRoute::Gpt2 => bpe::add(kv, &files, config, &[]),
         VocabRoute::SentencePiece => require_sentencepiece(kv, &files, config),
         VocabRoute::Qwen2 => match add_sentencepiece(kv, &files, config)? {
             true => Ok(()),
-            false => bpe::add(kv, &files, config),
+            false => bpe::add(kv, &files, config, &[]),
         },
         VocabRoute::Gemma => {
             require_sentencepiece(kv, &files, config)?;
@@ -149,45 +156,212 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
             for kind in ["bos", "eos", "sep"] {
                 kv.bool(format!("tokenizer.ggml.add_{kind}_token"), true);
             }
-            bpe::add(kv, &files, config)
+            bpe::add(kv, &files, config, &[])
         }
         VocabRoute::EuroBert => {
             kv.bool("tokenizer.ggml.add_bos_token", false);
-            bpe::add(kv, &files, config)
+            bpe::add(kv, &files, config, &[])
         }
-        VocabRoute::Qwen
-        | VocabRoute::StableLm
-        | VocabRoute::Gemma4
-        | VocabRoute::Phi3
-        | VocabRoute::NemotronH
-        | VocabRoute::DeepseekV2
-        | VocabRoute::DeepseekV32
-        | VocabRoute::Glm4
-        | VocabRoute::Glm4Moe
-        | VocabRoute::ChatGlm
-        | VocabRoute::InternLm2
-        | VocabRoute::InternLm3
-        | VocabRoute::Mamba
-        | VocabRoute::Mamba2(_)
-        | VocabRoute::Bert
-        | VocabRoute::Roberta
-        | VocabRoute::XlmRoberta
-        | VocabRoute::NomicBert
-        | VocabRoute::JinaBertV2
-        | VocabRoute::T5 => Err(Error::Unsupported(format!(
-            "{}: the vocabulary of {route:?} models is not supported yet",
-            dir.display()
+        VocabRoute::Mistral(template) => mistral_common::add(kv, dir, template),
+        VocabRoute::Qwen => Err(tiktoken(dir, "qwen.tiktoken")),
+        VocabRoute::StableLm if files.tokenizer.is_some() => bpe::add(kv, &files, config, &[]),
+        VocabRoute::StableLm => Err(tiktoken(dir, "a tiktoken file")),
+        VocabRoute::Gemma4 => add_gemma4(kv, &files, config),
+        VocabRoute::Phi3 => phi3::add(kv, &files, config),
+        VocabRoute::NemotronH => bpe::add(kv, &files, &padded(Padding::To(8), &files, config)?, &[]),
+        VocabRoute::DeepseekV2
+            if files.tokenizer.is_none() && input::exists(&dir.join("tiktoken.model"))? =>
+        {
+            Err(tiktoken(dir, "tiktoken.model"))
+        }
+        VocabRoute::DeepseekV2 => bpe::add(kv, &files, config, &[]),
+        VocabRoute::DeepseekV32 => {
+            let adds_bos = files.config.as_ref().and_then(|config| config.get("add_bos_token"));
+            if adds_bos.and_then(Value::as_bool) != Some(true) {
+                let path = dir.join("tokenizer_config.json");
+                return Err(Error::invalid(path, "expected add_bos_token to be true; change it"));
+            }
+            bpe::add(kv, &files, config, &[])
+        }
+        VocabRoute::Glm4 => bpe::add(
+            kv,
+            &files,
+            config,
+            &[("eos", GLM_END), ("eot", GLM_USER), ("unk", GLM_END), ("bos", GLM_END)],
+        ),
+        VocabRoute::Glm4Moe => bpe::add(
+            kv,
+            &files,
+            config,
+            &[("bos", "[gMASK]"), ("eot", GLM_USER), ("unk", GLM_END), ("eom", "<|observation|>")],
+        ),
+        VocabRoute::ChatGlm => {
+            let name = config.get("_name_or_path").and_then(Value::as_str);
+            if name.is_some_and(|name| name.contains("THUDM/chatglm3-6b")) {
+                return Err(Error::Unsupported(format!(
+                    "{}: the tokenizer of ChatGLM 3 is Python code that comes with the model; ggraft runs no such code",
+                    dir.display()
+                )));
+            }
+            bpe::add(kv, &files, config, &[("eos", GLM_END), ("eot", GLM_USER), ("unk", GLM_END)])
+        }
+        VocabRoute::InternLm2 => internlm::add_2(kv, &files, config),
+        VocabRoute::InternLm3 => internlm::add_3(kv, &files, config),
+        VocabRoute::Mamba => {
+            let config = padded(Padding::ConfigOr(8), &files, config)?;
+            if files.tokenizer.is_some() {
+                return bpe::add(kv, &files, &config, &[]);
+            }
+            sentencepiece_or_gpt_neox(kv, &files, &config)
+        }
+        VocabRoute::Mamba2(padding) => {
+            let config = padded(padding, &files, config)?;
+            let (model, codestral) = (dir.join("tokenizer.model"), dir.join("tokenizer.model.v3"));
+            if !input::exists(&model)? && input::exists(&codestral)? {
+                let name = codestral.display();
+                return Err(Error::invalid(dir, format!("rename {name} to tokenizer.model")));
+            }
+            if !input::exists(&model)? && files.tokenizer.is_some() {
+                return bpe::add(kv, &files, &config, &[]);
+            }
+            sentencepiece_or_gpt_neox(kv, &files, &config)
+        }
+        VocabRoute::Bert => wordpiece::add(kv, &files, config),
+        VocabRoute::Roberta if files.tokenizer.is_some() => {
+            bpe::add(kv, &files, config, &[])?;
+            add_token_type_count(kv, &files, config)
+        }
+        VocabRoute::Roberta => wordpiece::add(kv, &files, config),
+        VocabRoute::XlmRoberta => unigram::add_xlm_roberta(kv, &files, config, false),
+        VocabRoute::NomicBert => match model_type(&files, "model", "type") {
+            Some("WordPiece") => wordpiece::add(kv, &files, config),
+            Some("Unigram") => {
+                let experts = config.get("moe_every_n_layers").is_some_and(|n| crate::config::truthy(n));
+                unigram::add_xlm_roberta(kv, &files, config, experts)
+            }
+            found => {
+                let found = found.unwrap_or("none");
+                let problem = format!("expected a WordPiece or Unigram model, found {}", quoted(found));
+                Err(Error::invalid(dir.join("tokenizer.json"), problem))
+            }
+        },
+        VocabRoute::JinaBertV2 => add_jina_bert_v2(kv, &files, config),
+        VocabRoute::T5 => match unigram::add_t5(kv, &files, config)? {
+            true => Ok(()),
+            false => require_sentencepiece(kv, &files, config),
+        },
+    }
+}
+
+/// GLM's token for the end of a text.
+const GLM_END: &str = "<|endoftext|>";
+/// GLM's token that begins the user's turn, and so ends the model's.
+const GLM_USER: &str = "<|user|>";
+
+fn tiktoken(dir: &Path, file: &str) -> Error {
+    Error::Unsupported(format!(
+        "{}: expected tokenizer.json; {file} is read by Python code that comes with the model, and ggraft runs \
+         no such code",
+        dir.display()
+    ))
+}
+
+/// `part.key` of `tokenizer.json`, a text.
+fn model_type<'a>(files: &'a TokenizerFiles, part: &str, key: &str) -> Option<&'a str> {
+    files.tokenizer.as_ref()?.get(part)?.get(key)?.as_str()
+}
+
+/// `config` with `vocab_size` rounded up.
+fn padded(
+    padding: Padding,
+    files: &TokenizerFiles,
+    config: &Map<String, Value>,
+) -> Result<Map<String, Value>> {
+    let path = files.dir.join("config.json");
+    let multiple = match padding {
+        Padding::To(multiple) => Some(multiple),
+        Padding::ConfigOr(default) => match config.get("pad_vocab_size_multiple") {
+            None => Some(default),
+            Some(multiple) => multiple.as_u64().filter(|n| (1..=1 << 24).contains(n)),
+        },
+    };
+    let multiple = multiple.ok_or_else(|| {
+        Error::invalid(&path, "pad_vocab_size_multiple: expected a number of tokens from 1")
+    })?;
+    let size = vocab_size(config, &files.dir)?;
+    let size =
+        size.ok_or_else(|| Error::invalid(&path, "vocab_size: expected a number of tokens, found none"))?;
+    let mut config = config.clone();
+    config.insert("vocab_size".into(), (size as u64).next_multiple_of(multiple).into());
+    Ok(config)
+}
+
+fn sentencepiece_or_gpt_neox(
+    kv: &mut KeyValues,
+    files: &TokenizerFiles,
+    config: &Map<String, Value>,
+) -> Result<()> {
+    match add_sentencepiece(kv, files, config)? {
+        true => Ok(()),
+        false => Err(Error::Unsupported(format!(
+            "{}: there is no tokenizer; put the tokenizer.json of GPT-NeoX there, which Mamba models use",
+            files.dir.display()
         ))),
     }
+}
+
+/// The tokens of tool calls are user-defined, so that the chat parser sees them.
+fn add_gemma4(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+    const VISIBLE: [&str; 7] = [
+        "<|channel>",
+        "<channel|>",
+        "<|tool_call>",
+        "<tool_call|>",
+        "<|tool_response>",
+        "<tool_response|>",
+        "<|\"|>",
+    ];
+    let mut pieces = llama_hf::read(files, config)?;
+    for (token, kind) in pieces.tokens.iter().zip(&mut pieces.types) {
+        if VISIBLE.iter().any(|visible| visible.as_bytes() == token) {
+            *kind = TokenType::UserDefined as i32;
+        }
+    }
+    kv.string("tokenizer.ggml.model", "gemma4");
+    pieces.write(kv);
+    SpecialVocab::load(files, true, &KINDS, None)?.write(kv, &files.dir)?;
+    no_space_prefix(kv);
+    kv.bool("tokenizer.ggml.add_bos_token", true);
+    Ok(())
+}
+
+fn add_jina_bert_v2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+    let class =
+        files.config.as_ref().and_then(|config| config.get("tokenizer_class")).and_then(Value::as_str);
+    match class {
+        Some("BertTokenizer") => return wordpiece::add(kv, files, config),
+        Some("RobertaTokenizer") if model_type(files, "pre_tokenizer", "type") == Some("Whitespace") => {
+            let base = Base::read(files, config)?;
+            base.write(kv, "whitespace", "whitespace");
+            SpecialVocab::load(files, true, &KINDS, None)?.write(kv, &files.dir)?;
+        }
+        Some("RobertaTokenizer") => bpe::add(kv, files, config, &[])?,
+        found => {
+            let problem = format!(
+                "tokenizer_class: expected BertTokenizer or RobertaTokenizer, found {}",
+                quoted(found.unwrap_or("none"))
+            );
+            return Err(Error::invalid(files.dir.join("tokenizer_config.json"), problem));
+        }
+    }
+    kv.u32("tokenizer.ggml.token_type_count", 2);
+    Ok(())
 }
 
 fn add_llama(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     let dir = &files.dir;
     if files.tokenizer.is_none() && input::exists(&dir.join("tekken.json"))? {
-        return Err(Error::Unsupported(format!(
-            "{}: tekken tokenizers are not supported yet; a tokenizer.json of the same model is",
-            dir.join("tekken.json").display()
-        )));
+        return mistral_common::add(kv, dir, Template::Community);
     }
     if let Some(tokenizer_config) = &files.config {
         let class = tokenizer_config.get("tokenizer_class");
@@ -207,7 +381,7 @@ fn add_llama(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Va
     if !add_sentencepiece(kv, files, config)? {
         match llama_hf::applies(files) {
             true => llama_hf::add(kv, files, config)?,
-            false => bpe::add(kv, files, config)?,
+            false => bpe::add(kv, files, config, &[])?,
         }
     }
     let size = vocab_size(config, dir)?;
@@ -231,7 +405,7 @@ fn add_code_llama(kv: &mut KeyValues, files: &TokenizerFiles) -> Result<()> {
 fn add_gemma3(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     match add_sentencepiece(kv, files, config)? {
         true => no_space_prefix(kv),
-        false => bpe::add(kv, files, config)?,
+        false => bpe::add(kv, files, config, &[])?,
     }
     Ok(())
 }
@@ -246,15 +420,12 @@ fn add_sentencepiece(
     files: &TokenizerFiles,
     config: &Map<String, Value>,
 ) -> Result<bool> {
-    let per_layer = super::size_of(config, "vocab_size_per_layer_input", &files.dir)?;
-    let size = per_layer.map_or_else(|| vocab_size(config, &files.dir), |size| Ok(Some(size)))?;
-    let Some(pieces) = sentencepiece::load(&files.dir, size.map(|n| n as u64))? else { return Ok(false) };
+    let size = sentencepiece_size(config, &files.dir)?;
+    let Some(pieces) = sentencepiece::load(&files.dir, size)? else { return Ok(false) };
     kv.string("tokenizer.ggml.model", "llama");
     kv.string("tokenizer.ggml.pre", "default");
     let len = pieces.tokens.len();
-    kv.strings("tokenizer.ggml.tokens", pieces.tokens);
-    kv.set("tokenizer.ggml.scores", Kv::F32s(pieces.scores));
-    kv.set("tokenizer.ggml.token_type", Kv::I32s(pieces.types));
+    pieces.write(kv);
     SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)?;
     Ok(true)
 }
@@ -268,9 +439,4 @@ fn require_sentencepiece(
         true => Ok(()),
         false => Err(missing(&files.dir, "tokenizer.model")),
     }
-}
-
-/// A file that the route needs is not there.
-fn missing(dir: &Path, name: &str) -> Error {
-    Error::invalid(dir, format!("there is no {name}; download it along with the model's other files"))
 }

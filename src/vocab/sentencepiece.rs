@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::gguf::{KeyValues, Value as Kv};
 use crate::{Error, Result, input};
 
 /// The largest `tokenizer.model` read, in bytes: a piece of two bytes takes forty in memory.
@@ -21,7 +22,8 @@ const JSON_CAP: u64 = 64 << 20;
 const VOCAB_CAP: u64 = 1 << 24;
 
 /// Token types of a GGUF (`llama_token_type`), which are SentencePiece's piece types.
-mod kind {
+#[allow(missing_docs)]
+pub mod kind {
     pub const NORMAL: i32 = 1;
     pub const UNKNOWN: i32 = 2;
     pub const CONTROL: i32 = 3;
@@ -41,6 +43,94 @@ pub struct Pieces {
     pub types: Vec<i32>,
 }
 
+/// A SentencePiece model.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// How it finds pieces in a text.
+    pub algorithm: Algorithm,
+    /// Whether it puts a space in front of a text.
+    pub add_dummy_prefix: bool,
+    /// Whether it drops spaces at the ends and repeated ones.
+    pub remove_extra_whitespaces: bool,
+    /// The table of its normalizer; empty if it has none.
+    pub charsmap: Vec<u8>,
+    pieces: Vec<model::Piece>,
+    /// The pieces for unknown text, beginning, end and padding.
+    named: [String; 4],
+}
+
+/// How a SentencePiece model finds pieces in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Algorithm {
+    Unigram,
+    Bpe,
+    /// By characters or words.
+    Other,
+}
+
+impl Model {
+    /// Reads the model in `path`. `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a model the SentencePiece library would refuse, [`Error::Io`] for a file
+    /// that cannot be read.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        let Some(bytes) = read_if_file(path, MODEL_CAP)? else { return Ok(None) };
+        let proto = model::parse(path, &bytes)?;
+        let trainer = proto.trainer_spec.unwrap_or_default();
+        let normalizer = proto.normalizer_spec.unwrap_or_default();
+        let algorithm = match trainer.kind() {
+            model::UNIGRAM => Algorithm::Unigram,
+            model::BPE => Algorithm::Bpe,
+            _ => Algorithm::Other,
+        };
+        let or = |text: String, default: &str| if text.is_empty() { default.to_owned() } else { text };
+        Ok(Some(Self {
+            algorithm,
+            add_dummy_prefix: normalizer.add_dummy_prefix(),
+            remove_extra_whitespaces: normalizer.remove_extra_whitespaces(),
+            charsmap: normalizer.precompiled_charsmap,
+            pieces: proto.pieces,
+            named: [
+                or(trainer.unk_piece, "<unk>"),
+                or(trainer.bos_piece, "<s>"),
+                or(trainer.eos_piece, "</s>"),
+                or(trainer.pad_piece, "<pad>"),
+            ],
+        }))
+    }
+
+    /// Number of pieces.
+    pub fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// The first `len` tokens: the pieces, then padding.
+    pub fn tokens(&self, len: usize) -> Pieces {
+        let mut pieces = Pieces::padding(len);
+        for (id, piece) in self.pieces.iter().take(len).enumerate() {
+            let kind = match piece.kind() {
+                // llama.cpp finds user-defined pieces as it finds normal ones.
+                kind::USER_DEFINED => kind::NORMAL,
+                kind => kind,
+            };
+            pieces.set(id, piece.text.clone().into_bytes(), piece.score, kind);
+        }
+        pieces
+    }
+
+    /// Ids of the pieces for unknown text, beginning, end and padding; `None` where there is no such piece.
+    pub fn named_ids(&self) -> [Option<u32>; 4] {
+        let mut kind = kind::UNKNOWN;
+        self.named.each_ref().map(|name| {
+            let wanted = std::mem::replace(&mut kind, kind::CONTROL);
+            let id = self.pieces.iter().position(|p| p.text == *name && p.kind() == wanted)?;
+            u32::try_from(id).ok()
+        })
+    }
+}
+
 /// Reads `tokenizer.model`, `added_tokens.json` and `tokenizer_config.json` of the model directory
 /// `dir`. `None` if there is no `tokenizer.model`.
 ///
@@ -48,12 +138,10 @@ pub struct Pieces {
 /// `[PAD…]`, ids beyond are left out. Absent or 0, it is the number of pieces.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a model the SentencePiece library would refuse and for added tokens
-/// that are malformed, [`Error::Io`] for files that cannot be read.
+/// As [`Model::read`]; [`Error::Invalid`] for added tokens that are malformed, too.
 pub fn load(dir: &Path, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
     let path = dir.join("tokenizer.model");
-    let Some(bytes) = read_if_file(&path, MODEL_CAP)? else { return Ok(None) };
-    let model = model::parse(&path, &bytes)?;
+    let Some(model) = Model::read(&path)? else { return Ok(None) };
 
     let len = vocab_size.filter(|&n| n != 0).unwrap_or(model.len() as u64);
     if len > VOCAB_CAP {
@@ -62,19 +150,11 @@ pub fn load(dir: &Path, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
             format!("vocab_size is {len}, more than the {VOCAB_CAP} tokens a vocabulary may have"),
         ));
     }
-    let mut pieces = Pieces::padding(len);
+    let mut pieces = model.tokens(len as usize);
     if model.len() > pieces.tokens.len() {
         tracing::warn!("{}: has {} pieces, only the first {len} are used", path.display(), model.len());
     }
-    for (id, piece) in model.into_iter().take(pieces.tokens.len()).enumerate() {
-        let kind = match piece.kind() {
-            // llama.cpp finds user-defined pieces as it finds normal ones.
-            kind::USER_DEFINED => kind::NORMAL,
-            kind => kind,
-        };
-        pieces.set(id, piece.text.into_bytes(), piece.score, kind);
-    }
-    add_from_added_tokens(&mut pieces, &dir.join("added_tokens.json"))?;
+    pieces.add_from_added_tokens(dir, Outside::Ignored)?;
     add_from_tokenizer_config(&mut pieces, &dir.join("tokenizer_config.json"))?;
     Ok(Some(pieces))
 }
@@ -90,44 +170,77 @@ pub fn looks_special(token: &str) -> bool {
 }
 
 impl Pieces {
-    fn padding(len: u64) -> Self {
+    /// `len` fillers.
+    pub fn padding(len: usize) -> Self {
         let tokens: Vec<_> = (0..len).map(|id| format!("[PAD{id}]").into_bytes()).collect();
         Self { scores: vec![-10000.0; tokens.len()], types: vec![kind::UNUSED; tokens.len()], tokens }
     }
 
-    fn set(&mut self, id: usize, token: Vec<u8>, score: f32, kind: i32) {
+    /// Sets a token that is there.
+    ///
+    /// # Panics
+    /// If `id` is not below the number of tokens.
+    pub fn set(&mut self, id: usize, token: Vec<u8>, score: f32, kind: i32) {
         self.tokens[id] = token;
         self.scores[id] = score;
         self.types[id] = kind;
     }
 
-    /// Sets an added token, unless its id lies outside of the vocabulary.
-    fn set_added(&mut self, path: &Path, id: u64, token: String, kind: i32) {
-        match usize::try_from(id) {
-            Ok(id) if id < self.tokens.len() => self.set(id, token.into_bytes(), -1000.0, kind),
-            _ => tracing::warn!(
-                "{}: token {id} is ignored: the vocabulary has {} tokens",
-                path.display(),
-                self.tokens.len()
-            ),
+    /// Writes the lists.
+    pub fn write(self, kv: &mut KeyValues) {
+        kv.strings("tokenizer.ggml.tokens", self.tokens);
+        kv.set("tokenizer.ggml.scores", Kv::F32s(self.scores));
+        kv.set("tokenizer.ggml.token_type", Kv::I32s(self.types));
+    }
+
+    /// Sets the tokens of `added_tokens.json`, `{"text": id, …}`: every one is user-defined.
+    ///
+    /// # Errors
+    /// If the file is something else.
+    pub fn add_from_added_tokens(&mut self, dir: &Path, outside: Outside) -> Result<()> {
+        let path = dir.join("added_tokens.json");
+        for (token, id) in read_object(&path)?.unwrap_or_default() {
+            let id = id.as_u64().ok_or_else(|| {
+                let (token, found) = (excerpt(&token), excerpt(&id.to_string()));
+                let problem = format!("id of token {token}: expected a whole number from 0, found {found}");
+                Error::invalid(&path, problem)
+            })?;
+            self.set_added(&path, id, token, kind::USER_DEFINED, outside)?;
         }
+        Ok(())
+    }
+
+    /// Sets an added token.
+    ///
+    /// # Errors
+    /// If its id lies outside of the vocabulary, and that matters.
+    pub fn set_added(
+        &mut self,
+        path: &Path,
+        id: u64,
+        token: String,
+        kind: i32,
+        outside: Outside,
+    ) -> Result<()> {
+        let len = self.tokens.len();
+        match usize::try_from(id) {
+            Ok(id) if id < len => self.set(id, token.into_bytes(), -1000.0, kind),
+            _ if outside == Outside::Refused => {
+                let problem = format!("token {} has id {id}, but there are {len} tokens", excerpt(&token));
+                return Err(Error::invalid(path, problem));
+            }
+            _ => tracing::warn!("{}: token {id} is ignored: there are {len} tokens", path.display()),
+        }
+        Ok(())
     }
 }
 
-/// `{"text": id, …}`: every one is user-defined.
-fn add_from_added_tokens(pieces: &mut Pieces, path: &Path) -> Result<()> {
-    let Some(added) = read_object(path)? else { return Ok(()) };
-    for (token, id) in added {
-        let id = id.as_u64().ok_or_else(|| {
-            let (token, found) = (excerpt(&token), excerpt(&id.to_string()));
-            Error::invalid(
-                path,
-                format!("id of token {token}: expected a whole number from 0, found {found}"),
-            )
-        })?;
-        pieces.set_added(path, id, token, kind::USER_DEFINED);
-    }
-    Ok(())
+/// What becomes of added tokens whose ids lie outside of the vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Outside {
+    Ignored,
+    Refused,
 }
 
 /// `"added_tokens_decoder": {"id": {"content": text, "special": bool, …}, …}`.
@@ -151,10 +264,11 @@ fn add_from_tokenizer_config(pieces: &mut Pieces, path: &Path) -> Result<()> {
             Some(_) => return Err(at("expected \"special\" to be true or false")),
         };
         if special || looks_special(content) {
-            pieces.set_added(path, id, content.to_owned(), kind::CONTROL);
+            pieces.set_added(path, id, content.to_owned(), kind::CONTROL, Outside::Ignored)?;
         } else {
             // llama.cpp expects user-defined tokens as they stand in the text.
-            pieces.set_added(path, id, content.replace('\u{2581}', " "), kind::USER_DEFINED);
+            let content = content.replace('\u{2581}', " ");
+            pieces.set_added(path, id, content, kind::USER_DEFINED, Outside::Ignored)?;
         }
     }
     Ok(())

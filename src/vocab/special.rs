@@ -95,6 +95,16 @@ impl SpecialVocab {
         Ok(())
     }
 
+    /// Whether a kind of token has an id.
+    pub fn has(&self, kind: &str) -> bool {
+        self.ids.contains_key(kind)
+    }
+
+    /// Gives a kind of token another id.
+    pub fn replace(&mut self, kind: &str, id: u32) {
+        self.ids.insert(kind.to_owned(), id);
+    }
+
     /// Writes all of it.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ use crate::{Error, Result};
 /// The library's limit on the length of a piece, in bytes (exclusive).
 const PIECE_CAP: usize = 8000;
 /// `TrainerSpec.ModelType.UNIGRAM`, the default, and the last value of that enum.
-const UNIGRAM: i32 = 1;
-const BPE: i32 = 2;
+pub(super) const UNIGRAM: i32 = 1;
+pub(super) const BPE: i32 = 2;
 const CHAR: i32 = 4;
 
 #[derive(Clone, PartialEq, Message)]
@@ -47,12 +47,31 @@ pub(super) struct TrainerSpec {
     pub model_type: Option<i32>,
     #[prost(bool, tag = "35")]
     pub byte_fallback: bool,
+    #[prost(string, tag = "45")]
+    pub unk_piece: String,
+    #[prost(string, tag = "46")]
+    pub bos_piece: String,
+    #[prost(string, tag = "47")]
+    pub eos_piece: String,
+    #[prost(string, tag = "48")]
+    pub pad_piece: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct NormalizerSpec {
     #[prost(bytes = "vec", tag = "2")]
     pub precompiled_charsmap: Vec<u8>,
+    #[prost(bool, optional, tag = "3", default = "true")]
+    pub add_dummy_prefix: Option<bool>,
+    #[prost(bool, optional, tag = "4", default = "true")]
+    pub remove_extra_whitespaces: Option<bool>,
+}
+
+impl TrainerSpec {
+    /// The kind of model; numbers the enum lacks are none to protobuf.
+    pub fn kind(&self) -> i32 {
+        self.model_type.filter(|t| (UNIGRAM..=CHAR).contains(t)).unwrap_or(UNIGRAM)
+    }
 }
 
 impl Piece {
@@ -63,7 +82,7 @@ impl Piece {
 }
 
 /// Decodes a model and checks it as the library does on loading. `path` is for messages only.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Piece>> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<ModelProto> {
     let mut model = ModelProto::decode(bytes).map_err(|error| {
         Error::invalid(path, format!("not a SentencePiece model: {error}; is the download complete?"))
     })?;
@@ -71,7 +90,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Piece>> {
         charsmap::check(&spec.precompiled_charsmap)
             .map_err(|problem| Error::invalid(path, format!("precompiled_charsmap {problem}")))?;
     }
-    let trainer = model.trainer_spec.unwrap_or_default();
+    let trainer = model.trainer_spec.clone().unwrap_or_default();
     if trainer.byte_fallback {
         // Some converters add a NUL beside the byte piece <0x00>; the library disables it.
         for piece in model.pieces.iter_mut().filter(|piece| piece.text == "\0") {
@@ -79,11 +98,11 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Piece>> {
         }
     }
     check_pieces(&model.pieces, &trainer).map_err(|problem| Error::invalid(path, problem))?;
-    Ok(model.pieces)
+    Ok(model)
 }
 
 fn check_pieces(pieces: &[Piece], trainer: &TrainerSpec) -> Result<(), String> {
-    let model_type = trainer.model_type.filter(|t| (UNIGRAM..=CHAR).contains(t)).unwrap_or(UNIGRAM);
+    let model_type = trainer.kind();
     let mut ordinary = HashSet::new();
     let mut reserved = HashSet::new();
     let mut unknown = None;

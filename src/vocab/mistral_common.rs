@@ -1,0 +1,146 @@
+//! The route of mistral-common: `tekken.json` or a versioned SentencePiece model, with the chat template
+//! that belongs to its version.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::sentencepiece::{Model, kind};
+use super::tekken::{self, Tekken};
+use crate::error::{Error, Result};
+use crate::gguf::{KeyValues, Value as Kv};
+use crate::input;
+
+/// Templates of llama.cpp, for versions it has no name for.
+const V11: &str = include_str!("templates/Mistral-Small-3.2-24B-Instruct-2506.jinja");
+const V13: &str = include_str!("templates/unsloth-mistral-Devstral-Small-2507.jinja");
+
+/// The largest `chat_template.jinja`, in bytes.
+const LARGEST_TEMPLATE: u64 = 16 << 20;
+
+/// Which chat template is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Template {
+    /// llama.cpp's for the version.
+    Community,
+    /// `chat_template.jinja`, else llama.cpp's.
+    OwnOrCommunity,
+    /// `chat_template.jinja`, else none.
+    Own,
+}
+
+/// Special tokens: those for beginning, end, unknown text and padding.
+struct Ids {
+    bos: Option<u32>,
+    eos: Option<u32>,
+    unk: Option<u32>,
+    pad: Option<u32>,
+}
+
+/// Writes the vocabulary.
+///
+/// # Errors
+/// If there is none, it is invalid, or its version has no template.
+pub fn add(kv: &mut KeyValues, dir: &Path, template: Template) -> Result<()> {
+    let path = find(dir)?;
+    let is_tekken = path.ends_with("tekken.json");
+    let (version, size) = if is_tekken { add_tekken(kv, &path)? } else { add_sentencepiece(kv, &path)? };
+    if let Some(Kv::String(arch)) = kv.get("general.architecture").cloned() {
+        kv.u32(format!("{}.vocab_size", String::from_utf8_lossy(&arch)), size);
+    }
+    kv.bool("tokenizer.ggml.add_bos_token", true);
+    kv.bool("tokenizer.ggml.add_eos_token", false);
+    let own = dir.join("chat_template.jinja");
+    let text = match template {
+        Template::Own | Template::OwnOrCommunity if input::exists(&own)? => {
+            let bytes = input::read_limited(&own, LARGEST_TEMPLATE)?;
+            let text = String::from_utf8(bytes).map_err(|_| Error::invalid(&own, "expected UTF-8"))?;
+            // As Python reads text files.
+            text.replace("\r\n", "\n").replace('\r', "\n")
+        }
+        Template::Own => return Ok(()),
+        _ => community(version, is_tekken, &path)?.to_owned(),
+    };
+    kv.string("tokenizer.chat_template", text);
+    Ok(())
+}
+
+/// llama.cpp's template for a version.
+fn community(version: u32, is_tekken: bool, path: &Path) -> Result<&'static str> {
+    match (version, is_tekken) {
+        (1, _) => Ok("mistral-v1"),
+        (3, false) => Ok("mistral-v3"),
+        (3, true) => Ok("mistral-v3-tekken"),
+        (7, false) => Ok("mistral-v7"),
+        (7, true) => Ok("mistral-v7-tekken"),
+        (11, _) => Ok(V11),
+        (13, _) => Ok(V13),
+        _ => Err(Error::Unsupported(format!(
+            "{}: llama.cpp has no chat template for tokenizers of version {version}",
+            path.display()
+        ))),
+    }
+}
+
+/// The file that mistral-common would take: `tekken.json`, else the last versioned model by name.
+fn find(dir: &Path) -> Result<PathBuf> {
+    let tekken = dir.join("tekken.json");
+    if input::exists(&tekken)? {
+        return Ok(tekken);
+    }
+    let entries = fs::read_dir(dir).map_err(|e| Error::io("cannot list", dir, e))?;
+    let models = entries.flatten().map(|entry| entry.path()).filter(|path| model_version(path).is_some());
+    models.max_by_key(|path| path.file_name().map(ToOwned::to_owned)).ok_or_else(|| {
+        Error::invalid(dir, "expected tekken.json or a tokenizer.model with a version (.model.v3)")
+    })
+}
+
+/// The version in a name like `tokenizer.model.v7m1`; that of `tokenizer.model` is 1.
+fn model_version(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.to_str()?;
+    let (_, suffixes) = name.trim_start_matches('.').split_once('.')?;
+    match suffixes.strip_prefix("model")? {
+        "" => Some(1),
+        version => tekken::version(version.strip_prefix('.')?.trim_end_matches("m1")),
+    }
+}
+
+/// Version and number of tokens.
+fn add_tekken(kv: &mut KeyValues, path: &Path) -> Result<(u32, u32)> {
+    let tekken = Tekken::read(path)?;
+    kv.string("tokenizer.ggml.model", "gpt2");
+    kv.string("tokenizer.ggml.pre", "tekken");
+    kv.strings("tokenizer.ggml.merges", tekken.merges(path)?);
+    let id = |text: &str| tekken.id(text);
+    let ids = Ids { bos: id("<s>"), eos: id("</s>"), unk: id("<unk>"), pad: id("<pad>") };
+    ids.write(kv, path)?;
+    let special = tekken.special.len();
+    let tokens: Vec<String> = tekken.special.iter().cloned().chain(tekken.texts()).collect();
+    let size = tokens.len();
+    let types = (0..size).map(|id| if id < special { kind::CONTROL } else { kind::NORMAL }).collect();
+    kv.strings("tokenizer.ggml.tokens", tokens);
+    kv.set("tokenizer.ggml.scores", Kv::F32s(vec![0.0; size]));
+    kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
+    Ok((tekken.version, size as u32))
+}
+
+/// Version and number of tokens.
+fn add_sentencepiece(kv: &mut KeyValues, path: &Path) -> Result<(u32, u32)> {
+    let model = Model::read(path)?.ok_or_else(|| Error::invalid(path, "expected a file"))?;
+    let size = model.len();
+    kv.string("tokenizer.ggml.model", "llama");
+    let [unk, bos, eos, pad] = model.named_ids();
+    Ids { bos, eos, unk, pad: pad.or(eos) }.write(kv, path)?;
+    model.tokens(size).write(kv);
+    Ok((model_version(path).unwrap_or(1), size as u32))
+}
+
+impl Ids {
+    fn write(self, kv: &mut KeyValues, path: &Path) -> Result<()> {
+        let ids = [("bos", self.bos), ("eos", self.eos), ("unknown", self.unk), ("padding", self.pad)];
+        for (kind, id) in ids {
+            let id = id.ok_or_else(|| Error::invalid(path, format!("expected a token for {kind}")))?;
+            kv.u32(format!("tokenizer.ggml.{kind}_token_id"), id);
+        }
+        Ok(())
+    }
+}
