@@ -14,7 +14,7 @@ from pathlib import Path
 
 # What config.json says of the vocabulary's size. The embeddings themselves have ROWS rows, to be small.
 VOCAB = {"spm": 520, "llama-hf": 482, "gpt2-trimmed": 50257, "llama3-trimmed": 128256, "qwen2-trimmed": 151936,
-         "smollm-trimmed": 49152}
+         "smollm-trimmed": 49152, "wordpiece": 30522, "t5": 320, "xlm-roberta": 302, "xlm-roberta-model": 302}
 ROWS = 40
 TORCH = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 DTYPES = {"BF16": "bf16", "F16": "f16", "F32": "f32", "F64": "f64", "I64": "i64", "I32": "i32", "I16": "i16",
@@ -48,6 +48,12 @@ def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shap
     return dict(id=id, config=config, tokenizer=tokenizer, dtype=dtype, build=build, shapes=shapes or {}, tensors=tensors,
                 extra=list(extra), drop=list(drop), rename=list(rename), dtypes=list(dtypes), files=files or {},
                 flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused)
+
+
+def tokenizer_config(name: str, **changes) -> dict:
+    """tokenizer_config.json of a tokenizer, changed, for `files`."""
+    path = Path(__file__).resolve().parents[2] / "tests/tokenizers" / name / "tokenizer_config.json"
+    return json.loads(path.read_text()) | changes
 
 
 def merged(base: dict, changes: dict) -> dict:

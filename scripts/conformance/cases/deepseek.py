@@ -1,6 +1,6 @@
 """DeepSeek of all versions, and models built like it."""
 
-from checkpoint import case
+from checkpoint import case, tokenizer_config
 
 BASE = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
         "num_key_value_heads": 4, "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "moe_intermediate_size": 32,
@@ -48,8 +48,6 @@ def cases():
         dtype="f16")
     yield deepseek("deepseek3", "DeepseekV3ForCausalLM", "deepseek_v3", v3(rope_scaling=SAME_YARN))
     yield deepseek("deepseek3-no-yarn", "DeepseekV3ForCausalLM", "deepseek_v3", v3(q_lora_rank=None), dtype="f16")
-    yield deepseek("deepseek3-fused", "DeepseekV3ForCausalLM", "deepseek_v3", v3(rope_scaling=SAME_YARN),
-                   flags="--fuse-gate-up-exps")
     # A layer for multi-token prediction after the last; in checkpoints it has an embedding of its own.
     nextn = [("model.layers.3.eh_proj.weight", [64, 128]), ("model.layers.3.enorm.weight", [64]),
              ("model.layers.3.hnorm.weight", [64]), ("model.layers.3.shared_head.norm.weight", [64]),
@@ -67,5 +65,7 @@ def cases():
                    build=("DeepseekV3ForCausalLM", {"model_type": "deepseek_v3", **BASE, **v3()}),
                    dtypes=[("_proj.weight", "f8_e4m3"), ("_proj_with_mqa.weight", "f8_e4m3")], extra=scale)
     index = {"index_n_heads": 2, "index_head_dim": 16, "index_topk": 64}
+    # The reference insists on this.
+    bos = {"tokenizer_config.json": tokenizer_config("gpt2-trimmed", add_bos_token=True)}
     for id, more in (("deepseek32", {}), ("deepseek32-f16", {"dtype": "f16"}), ("deepseek32-f32", {"dtype": "f32"})):
-        yield deepseek(id, "DeepseekV32ForCausalLM", "deepseek_v32", v3(rope_scaling=SAME_YARN, **index), **more)
+        yield deepseek(id, "DeepseekV32ForCausalLM", "deepseek_v32", v3(rope_scaling=SAME_YARN, **index), files=bos, **more)

@@ -10,7 +10,8 @@ def cases():
     yield case("mamba", {**mamba, "intermediate_size": 128, "time_step_rank": 4, "conv_kernel": 4})
     yield case("mamba-f16", {**mamba, "intermediate_size": 128, "time_step_rank": 8, "layer_norm_epsilon": 1e-6,
                              "conv_kernel": 3}, dtype="f16", shapes={"time_step_rank": 8})
-    yield case("mamba-f32", {**mamba, "expand": 1, "intermediate_size": 64}, dtype="f32")
+    yield case("mamba-f32", {**mamba, "intermediate_size": 128, "use_bias": True}, dtype="f32")
+    yield case("mamba-narrow", {**mamba, "expand": 1, "intermediate_size": 64}, refused=True)
     yield case("mamba-untied", {**mamba, "tie_word_embeddings": False}, extra=[("lm_head.weight", [40, 64])])
     yield case("mamba-padded", {**mamba, "vocab_size": 50300})
     yield case("mamba-bare", mamba)
@@ -23,7 +24,7 @@ def cases():
     falcon = {**mamba, "architectures": ["FalconMambaForCausalLM"], "model_type": "falcon_mamba"}
     yield case("falcon-mamba", {**falcon, "intermediate_size": 128, "tie_word_embeddings": False})
     yield case("falcon-mamba-tied", {**falcon, "tie_word_embeddings": True, "mixer_rms_eps": 1e-6})
-    yield case("falcon-mamba-f16", {**falcon, "expand": 4, "intermediate_size": 256, "use_conv_bias": True}, dtype="f16")
+    yield case("falcon-mamba-f16", {**falcon, "intermediate_size": 128, "time_step_rank": 8}, dtype="f16")
 
     mamba2 = {"architectures": ["Mamba2ForCausalLM"], "model_type": "mamba2", "hidden_size": 64, "num_hidden_layers": 2,
               "state_size": 16, "num_heads": 8, "head_dim": 16, "n_groups": 1, "expand": 2}

@@ -7,25 +7,28 @@ SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "nu
 
 
 def qwen(id, arch, model_type, config=None, **more):
-    return case(id, {"architectures": [arch], "model_type": model_type, **SMALL, **(config or {})}, **more)
+    return case(id, {"architectures": [arch], "model_type": model_type, **SMALL, **(config or {})},
+                **{"tokenizer": "qwen2-trimmed", **more})
 
 
 def cases():
-    yield qwen("qwen2", "Qwen2ForCausalLM", "qwen2", tokenizer="qwen2-trimmed")
+    yield qwen("qwen2", "Qwen2ForCausalLM", "qwen2")
     yield qwen("qwen2-tied-f16", "Qwen2ForCausalLM", "qwen2", {"tie_word_embeddings": True, "rope_theta": 1e6}, dtype="f16")
     yield qwen("qwen2-yarn", "Qwen2ForCausalLM", "qwen2",
                {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}})
     moe = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 48}
     yield qwen("qwen2moe", "Qwen2MoeForCausalLM", "qwen2_moe", moe)
-    yield qwen("qwen2moe-dense", "Qwen2MoeForCausalLM", "qwen2_moe", {**moe, "mlp_only_layers": [0]})
+    # The GGUF architecture has no dense layers.
+    yield qwen("qwen2moe-dense", "Qwen2MoeForCausalLM", "qwen2_moe", {**moe, "mlp_only_layers": [0]}, refused=True)
+    yield qwen("qwen2moe-tied", "Qwen2MoeForCausalLM", "qwen2_moe", {**moe, "tie_word_embeddings": True})
     yield qwen("qwen2moe-f16", "Qwen2MoeForCausalLM", "qwen2_moe", moe, dtype="f16")
     yield qwen("qwen3", "Qwen3ForCausalLM", "qwen3", {"head_dim": 32})
     yield qwen("qwen3-tied", "Qwen3ForCausalLM", "qwen3", {"tie_word_embeddings": True, "head_dim": 16}, saved=True)
     yield qwen("qwen3-f32", "Qwen3ForCausalLM", "qwen3", dtype="f32")
     moe = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "head_dim": 16}
     yield qwen("qwen3moe", "Qwen3MoeForCausalLM", "qwen3_moe", moe)
-    yield qwen("qwen3moe-dense", "Qwen3MoeForCausalLM", "qwen3_moe", {**moe, "mlp_only_layers": [1]})
-    yield qwen("qwen3moe-fused", "Qwen3MoeForCausalLM", "qwen3_moe", moe, flags="--fuse-gate-up-exps")
+    yield qwen("qwen3moe-tied", "Qwen3MoeForCausalLM", "qwen3_moe", {**moe, "tie_word_embeddings": True})
+    yield qwen("qwen3moe-f16", "Qwen3MoeForCausalLM", "qwen3_moe", {**moe, "num_experts": 3}, dtype="f16")
 
     linear = {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
               "linear_conv_kernel_dim": 4, "head_dim": 16, "num_hidden_layers": 4}
