@@ -9,7 +9,7 @@ use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;
 use super::special::{KINDS, SpecialVocab};
 use crate::error::{Error, Result};
-use crate::gguf::{KeyValues, Value as Kv};
+use crate::gguf::{KeyValues, Strings, Value as Kv};
 use crate::input::quoted;
 
 /// The score every token gets: `tokenizer.json` has none.
@@ -34,41 +34,40 @@ pub fn applies(files: &TokenizerFiles) -> bool {
 pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     let path = files.dir.join("tokenizer.json");
     let tokenizer = HfTokenizer::new(files, config)?;
-    let (base, vocab) = (tokenizer.base_size(), tokenizer.vocab());
-    let mut tokens: Vec<Option<String>> = vec![None; base];
-    for (text, id) in &vocab {
-        if let Some(slot) = tokens.get_mut(*id as usize)
-            && let Some(other) = slot.replace(text.clone())
+    let base = tokenizer.base().len();
+    let mut tokens: Vec<Option<&str>> = vec![None; base];
+    for (text, id) in tokenizer.tokens() {
+        if let Some(slot) = tokens.get_mut(id as usize)
+            && let Some(other) = slot.replace(text)
         {
             return Err(Error::invalid(
                 &path,
-                format!("two tokens have id {id}: {} and {}", quoted(&other), quoted(text)),
+                format!("two tokens have id {id}: {} and {}", quoted(other), quoted(text)),
             ));
         }
     }
     let special_texts: HashSet<&str> = tokenizer.special().iter().map(String::as_str).collect();
-    let special_ids: HashSet<u32> =
-        special_texts.iter().filter_map(|text| vocab.get(*text).copied()).collect();
-    let (mut texts, mut types) = (Vec::with_capacity(vocab.len()), Vec::with_capacity(vocab.len()));
+    let special_ids: HashSet<u32> = special_texts.iter().filter_map(|text| tokenizer.id(text)).collect();
+    let (mut texts, mut types) = (Strings::new(), Vec::with_capacity(base));
     for (id, text) in tokens.into_iter().enumerate() {
         let text =
             text.ok_or_else(|| Error::invalid(&path, format!("no token has id {id}, expected 0 to {base}")))?;
-        types.push(match is_byte(&text) {
+        types.push(match is_byte(text) {
             true => TokenType::Byte,
             false if special_ids.contains(&(id as u32)) => TokenType::Control,
             false => TokenType::Normal,
         } as i32);
-        texts.push(text);
+        texts.push(text.as_bytes());
     }
     for token in tokenizer.added().range(base as u32..).map(|(_, token)| token) {
         let special = special_texts.contains(token.content.as_str());
         types.push(if special { TokenType::Control } else { TokenType::UserDefined } as i32);
-        texts.push(token.content.clone());
+        texts.push(token.content.as_bytes());
     }
+    let len = texts.len();
     kv.string("tokenizer.ggml.model", "llama");
     kv.string("tokenizer.ggml.pre", "default");
-    let len = texts.len();
-    kv.strings("tokenizer.ggml.tokens", texts);
+    kv.string_list("tokenizer.ggml.tokens", texts);
     kv.set("tokenizer.ggml.scores", Kv::F32s(vec![SCORE; len]));
     kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
     SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)

@@ -5,9 +5,11 @@
 
 mod bpe;
 mod class;
+mod excerpt;
 mod files;
 mod guard;
 mod hf;
+mod lists;
 mod llama_hf;
 mod mistral;
 mod pre;
@@ -15,6 +17,7 @@ pub mod sentencepiece;
 mod settings;
 mod special;
 mod template;
+mod tokenizer_json;
 
 use std::path::Path;
 
