@@ -48,9 +48,10 @@ fn check_regular(path: &Path) -> Result<()> {
 
 /// Reads all of `path`, which must be a regular file of at most `limit` bytes.
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open_regular(path)?
-        .take(limit.saturating_add(1))
+    let file = open_regular(path)?;
+    let len = file.metadata().map_err(|error| Error::io("cannot read", path, error))?.len();
+    let mut bytes = Vec::with_capacity(len.min(limit) as usize);
+    file.take(limit.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|error| Error::io("cannot read", path, error))?;
     if bytes.len() as u64 > limit {

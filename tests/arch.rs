@@ -32,7 +32,7 @@ fn checkpoint(dir: &Path, tensors: &Value) -> Checkpoint {
         let name = row[0].as_str().unwrap().to_owned();
         SourceTensor { name, dtype, shape, file: 0, offset: 0, len }
     });
-    Checkpoint { dir: dir.to_owned(), files: Vec::new(), tensors: tensors.collect() }
+    Checkpoint { dir: dir.to_owned(), tensors: tensors.collect(), ..Checkpoint::default() }
 }
 
 /// A model directory with the files of a case that lie beside the weights.

@@ -78,7 +78,7 @@ fn every_type_is_read() {
             ("i32s", Value::I32s(vec![])),
             ("f32s", Value::F32s(vec![1.0])),
             ("bools", Value::Bools(vec![false, true])),
-            ("strings", Value::Strings(vec![vec![], b"x".to_vec()])),
+            ("strings", Value::Strings(["", "x"].into_iter().collect())),
             ("u64s", Value::U64s(vec![2])),
             ("f64s", Value::F64s(vec![0.0])),
         ];

@@ -151,7 +151,7 @@ fn pickle(storage: &str, offset: u8, rows: &str) -> Vec<u8> {
     p.extend(b"X\x01\0\0\x000X\x03\0\0\0cpuK\x04tQ");
     p.extend([b'K', offset]);
     p.extend(rows.bytes());
-    p.extend(b"\x89Ntrs.");
+    p.extend(b"\x89NtRs.");
     p
 }
 
@@ -165,15 +165,13 @@ fn a_program_is_read_not_run() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let file = |p: &[u8]| zip(&[("archive/data.pkl", p), ("archive/data/0", &[0; 8])]);
-    // Four halves: shape (4,), strides (1,).
-    let good = pickle("HalfStorage", 0, "K\u{4}\u{85}K\u{1}\u{85}".replace('\u{85}', "(").as_str());
-    assert!(open(dir, &file(&good)).is_err(), "an open mark is no tuple");
     let shape = |text: &[u8]| {
         let mut p = pickle("HalfStorage", 0, "@@");
         let at = p.windows(2).position(|pair| pair == b"@@").unwrap();
         p.splice(at..at + 2, text.iter().copied());
         p
     };
+    // Four halves.
     let whole = shape(b"K\x04\x85K\x01\x85");
     let tensors = open(dir, &file(&whole)).unwrap().tensors;
     assert_eq!((tensors[0].name.as_str(), tensors[0].shape.as_slice(), tensors[0].len), ("w", &[4][..], 8));

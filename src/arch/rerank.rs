@@ -51,7 +51,7 @@ pub(super) fn is_reranker(input: &Input) -> Result<bool> {
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     (QWEN3.keys)(input, keys)?;
     keys.u32("pooling_type", Some(RANK));
-    keys.set("classifier.output_labels", Value::Strings(vec!["yes".into(), "no".into()]));
+    keys.set("classifier.output_labels", Value::Strings(["yes", "no"].into_iter().collect()));
     keys.values.string(format!("tokenizer.chat_template.{TEMPLATE_NAME}"), TEMPLATE);
     keys.values.strings("tokenizer.chat_templates", [TEMPLATE_NAME]);
     Ok(())

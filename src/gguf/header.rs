@@ -84,7 +84,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
         Value::Bools(v) => array(out, 7, v, |v| [u8::from(*v)]),
         Value::Strings(v) => {
             array_start(out, 8, v.len());
-            v.iter().for_each(|v| put_string(out, v));
+            out.extend(v.encoded());
         }
         Value::U64s(v) => array(out, 10, v, |v| v.to_le_bytes()),
         Value::I64s(v) => array(out, 11, v, |v| v.to_le_bytes()),

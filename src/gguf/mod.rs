@@ -4,11 +4,13 @@
 
 mod header;
 mod read;
+mod strings;
 mod types;
 mod value;
 
 pub use header::{TensorInfo, encode};
 pub use read::{Gguf, StoredTensor, read};
+pub use strings::Strings;
 pub use types::TypeInfo;
 pub use value::{KeyValues, Value};
 

@@ -8,7 +8,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::types::TypeInfo;
-use super::{DEFAULT_ALIGNMENT, KeyValues, Value};
+use super::{DEFAULT_ALIGNMENT, KeyValues, Strings, Value};
 use crate::error::{Error, Result};
 use crate::input::{open_regular, quoted};
 
@@ -157,7 +157,11 @@ impl Reader<'_> {
             7 => Value::Bools(self.items(key, |byte: [u8; 1]| byte != [0])?),
             8 => {
                 let count = self.count(key, 8)?;
-                Value::Strings((0..count).map(|_| self.string(key)).collect::<Result<_>>()?)
+                let mut strings = Strings::new();
+                for _ in 0..count {
+                    strings.push(&self.string(key)?);
+                }
+                Value::Strings(strings)
             }
             10 => Value::U64s(self.items(key, u64::from_le_bytes)?),
             11 => Value::I64s(self.items(key, i64::from_le_bytes)?),

@@ -2,6 +2,8 @@
 
 use indexmap::IndexMap;
 
+use super::Strings;
+
 /// A metadata value. Strings are byte strings: token texts need not be UTF-8.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
@@ -18,7 +20,7 @@ pub enum Value {
     U64(u64),
     I64(i64),
     F64(f64),
-    Strings(Vec<Vec<u8>>),
+    Strings(Strings),
     I32s(Vec<i32>),
     U32s(Vec<u32>),
     F32s(Vec<f32>),
@@ -73,8 +75,12 @@ impl KeyValues {
     }
 
     /// Sets an array of strings, unless it is empty: the reference's writer leaves empty arrays out.
-    pub fn strings<S: Into<Vec<u8>>>(&mut self, key: impl Into<String>, values: impl IntoIterator<Item = S>) {
-        let values: Vec<Vec<u8>> = values.into_iter().map(Into::into).collect();
+    pub fn strings<S: AsRef<[u8]>>(&mut self, key: impl Into<String>, values: impl IntoIterator<Item = S>) {
+        self.string_list(key, values.into_iter().collect());
+    }
+
+    /// As [`KeyValues::strings`].
+    pub fn string_list(&mut self, key: impl Into<String>, values: Strings) {
         if !values.is_empty() {
             self.set(key, Value::Strings(values));
         }

@@ -100,19 +100,19 @@ fn value_text(value: &Value) -> (String, String) {
         Value::F32s(v) => ("[f32]", numbers(v)),
         Value::F64s(v) => ("[f64]", numbers(v)),
         Value::Bools(v) => ("[bool]", numbers(v)),
-        Value::Strings(v) => ("[string]", list(v, |v| format!("\"{}\"", string_text(v)))),
+        Value::Strings(v) => ("[string]", list(v.len(), v.iter(), |v| format!("\"{}\"", string_text(v)))),
     };
     (kind.to_owned(), text)
 }
 
 fn numbers<T: Debug>(values: &[T]) -> String {
-    list(values, |v| format!("{v:?}"))
+    list(values.len(), values.iter(), |v| format!("{v:?}"))
 }
 
 /// How many items there are, and the first of them.
-fn list<T>(values: &[T], show: impl Fn(&T) -> String) -> String {
-    let mut text = format!("{}:", values.len());
-    for (i, value) in values.iter().enumerate() {
+fn list<T>(count: usize, values: impl Iterator<Item = T>, show: impl Fn(T) -> String) -> String {
+    let mut text = format!("{count}:");
+    for (i, value) in values.enumerate() {
         let item = show(value);
         if text.chars().count() + item.chars().count() > VALUE_MAX {
             text.push_str(" …");

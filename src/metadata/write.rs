@@ -4,7 +4,7 @@
 use super::Metadata;
 use super::object::Object;
 use crate::error::Result;
-use crate::gguf::{KeyValues, Value};
+use crate::gguf::{KeyValues, Strings, Value};
 
 /// How a value is written.
 #[derive(Clone, Copy, PartialEq)]
@@ -160,7 +160,7 @@ impl Metadata {
         let list = match items.first() {
             None => return Ok(None),
             Some(Object::Text(_)) => {
-                all(items, |i| as_text(i).map(|text| text.as_bytes().to_vec())).map(Value::Strings)
+                items.iter().map(as_text).collect::<Option<Strings>>().map(Value::Strings)
             }
             Some(Object::Bool(_)) => {
                 all(items, |i| if let Object::Bool(b) = i { Some(*b) } else { None }).map(Value::Bools)

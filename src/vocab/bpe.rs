@@ -1,6 +1,6 @@
 //! The byte-level BPE route (llama.cpp's "gpt2" tokenizer model).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -11,13 +11,13 @@ use super::sentencepiece::looks_special;
 use super::special::{KINDS, SpecialVocab};
 use super::{TokenType, pre, vocab_size};
 use crate::error::{Error, Result};
-use crate::gguf::{KeyValues, Value as Kv};
+use crate::gguf::{KeyValues, Strings, Value as Kv};
 use crate::input::quoted;
 
 /// The tokens of `tokenizer.json`, by id, as BPE and WordPiece vocabularies have them.
 pub struct Base {
     /// Texts.
-    pub tokens: Vec<String>,
+    pub tokens: Strings,
     /// Types as a GGUF numbers them.
     pub types: Vec<i32>,
     /// `tokenizer.ggml.pre`.
@@ -32,9 +32,9 @@ impl Base {
     /// # Errors
     /// If it is none that llama.cpp's pre-tokenizers are known for, or is invalid.
     pub fn read(files: &TokenizerFiles, config: &Map<String, Value>) -> Result<Self> {
-        let tokenizer = HfTokenizer::new(files, config)?;
-        let (tokens, types) = tokens(&tokenizer, files, config)?;
-        let ids = tokenizer.encode(pre::CHECK_TEXT, true)?;
+        let mut tokenizer = HfTokenizer::new(files, config)?;
+        let (tokens, types) = tokens(&mut tokenizer, files, config)?;
+        let ids = tokenizer.encode(pre::CHECK_TEXT)?;
         let pre = pre::recognize(&ids).map_err(|hash| unknown(&files.dir, &hash))?;
         let added = tokenizer.added().into_iter().map(|(id, token)| (token.content, id)).collect();
         Ok(Self { tokens, types, pre, added })
@@ -44,7 +44,7 @@ impl Base {
     pub fn write(self, kv: &mut KeyValues, model: &str, pre: &str) {
         kv.string("tokenizer.ggml.model", model);
         kv.string("tokenizer.ggml.pre", pre);
-        kv.strings("tokenizer.ggml.tokens", self.tokens);
+        kv.string_list("tokenizer.ggml.tokens", self.tokens);
         kv.set("tokenizer.ggml.token_type", Kv::I32s(self.types));
     }
 }
@@ -86,51 +86,55 @@ fn unknown(dir: &Path, hash: &str) -> Error {
 
 /// Texts and types of tokens 0 to `vocab_size`.
 fn tokens(
-    tokenizer: &HfTokenizer,
+    tokenizer: &mut HfTokenizer<'_>,
     files: &TokenizerFiles,
     config: &Map<String, Value>,
-) -> Result<(Vec<String>, Vec<i32>)> {
+) -> Result<(Strings, Vec<i32>)> {
     let path = files.dir.join("tokenizer.json");
-    let vocab = tokenizer.vocab();
-    let size = vocab_size(config, &files.dir)?.unwrap_or(vocab.len());
-    let mut by_id: Vec<Option<String>> = vec![None; size];
-    for (token, id) in vocab {
-        let slot = by_id.get_mut(id as usize).ok_or_else(|| {
-            Error::invalid(
-                &path,
-                format!("token {} has id {id}, but config.json says vocab_size is {size}", quoted(&token)),
-            )
-        })?;
-        if let Some(other) = slot {
-            return Err(Error::invalid(
-                &path,
-                format!("two tokens have id {id}: {} and {}", quoted(other), quoted(&token)),
-            ));
-        }
-        *slot = Some(token);
+    let size = vocab_size(config, &files.dir)?.unwrap_or_else(|| tokenizer.tokens().count());
+    if let Some((token, id)) = tokenizer.tokens().find(|(_, id)| *id as usize >= size) {
+        let problem =
+            format!("token {} has id {id}, but config.json says vocab_size is {size}", quoted(token));
+        return Err(Error::invalid(&path, problem));
     }
     let added = tokenizer.added();
-    let added_texts: HashSet<&str> = added.values().map(|t| t.content.as_str()).collect();
-    let (mut tokens, mut types) = (Vec::with_capacity(size), Vec::with_capacity(size));
-    for (id, token) in by_id.into_iter().enumerate() {
-        let (mut token, mut kind) = match token {
-            Some(token) => (token, TokenType::Normal),
-            None => (format!("[PAD{id}]"), TokenType::Unused),
-        };
-        if kind == TokenType::Normal && added_texts.contains(token.as_str()) {
-            let flags = added.get(&(id as u32));
-            // llama.cpp takes added tokens for normalized ones.
-            if flags.is_some_and(|t| !t.normalized) {
-                token = tokenizer.round_trip(&token)?;
-            }
-            if flags.is_some_and(|t| t.special) || looks_special(&token) {
-                kind = TokenType::Control;
-            } else {
-                token = token.replace('\u{2581}', " ");
-                kind = TokenType::UserDefined;
-            }
+    // llama.cpp takes added tokens for normalized ones.
+    let others = added.values().filter(|token| !token.normalized);
+    let texts: Vec<&str> = others.map(|token| token.content.as_str()).collect();
+    let decoded = tokenizer.round_trips(&texts)?;
+    let decoded: HashMap<&str, String> = texts.into_iter().zip(decoded).collect();
+
+    let mut by_id: Vec<Option<&str>> = vec![None; size];
+    for (token, id) in tokenizer.tokens() {
+        if let Some(other) = by_id[id as usize].replace(token) {
+            let problem = format!("two tokens have id {id}: {} and {}", quoted(other), quoted(token));
+            return Err(Error::invalid(&path, problem));
         }
-        tokens.push(token);
+    }
+    let (mut tokens, mut types) = (Strings::new(), Vec::with_capacity(size));
+    let mut added = added.iter().peekable();
+    for (id, token) in by_id.into_iter().enumerate() {
+        let flags = added.next_if(|(next, _)| **next as usize == id).map(|(_, flags)| flags);
+        let kind = match (token, flags) {
+            (None, _) => {
+                tokens.push(format!("[PAD{id}]").as_bytes());
+                TokenType::Unused
+            }
+            (Some(token), None) => {
+                tokens.push(token.as_bytes());
+                TokenType::Normal
+            }
+            (Some(token), Some(flags)) => {
+                let token = decoded.get(token).map_or(token, String::as_str);
+                if flags.special || looks_special(token) {
+                    tokens.push(token.as_bytes());
+                    TokenType::Control
+                } else {
+                    tokens.push(token.replace('\u{2581}', " ").as_bytes());
+                    TokenType::UserDefined
+                }
+            }
+        };
         types.push(kind as i32);
     }
     Ok((tokens, types))

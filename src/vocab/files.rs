@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
 use serde_json::{Map, Value};
 
+use super::lists::BpeLists;
+use super::tokenizer_json;
 use crate::error::{Error, Result};
 use crate::input::{self, bounded};
 
@@ -16,8 +19,10 @@ const LARGEST: u64 = 256 << 20;
 pub struct TokenizerFiles {
     /// The model directory.
     pub dir: PathBuf,
-    /// `tokenizer.json`.
+    /// `tokenizer.json`, without what is in `lists`.
     pub tokenizer: Option<Value>,
+    /// Vocabulary and merges of `tokenizer.json`, if that is a usual BPE model.
+    pub lists: Option<BpeLists>,
     /// Whether the word "ByteLevel" occurs in it, which decides the tokenizer's class.
     pub mentions_byte_level: bool,
     /// `tokenizer_config.json`.
@@ -32,17 +37,18 @@ impl TokenizerFiles {
     /// # Errors
     /// If a file cannot be read, is too large, or is not a JSON object.
     pub fn read(dir: &Path) -> Result<Self> {
-        let (mut tokenizer, mut mentions_byte_level) = (None, false);
+        let (mut tokenizer, mut lists, mut mentions_byte_level) = (None, None, false);
         let path = dir.join("tokenizer.json");
         if input::exists(&path)? {
             let bytes = input::read_limited(&path, LARGEST)?;
-            let name: &[u8] = b"\"ByteLevel\"";
-            mentions_byte_level = bytes.windows(name.len()).any(|w| w == name);
-            tokenizer = Some(Value::Object(parse(&path, &bytes)?));
+            mentions_byte_level = memmem::find(&bytes, b"\"ByteLevel\"").is_some();
+            let json = tokenizer_json::parse(&path, &bytes)?;
+            (tokenizer, lists) = (Some(json.tree.into()), json.lists);
         }
         Ok(Self {
             dir: dir.to_owned(),
             tokenizer,
+            lists,
             mentions_byte_level,
             config: object(&dir.join("tokenizer_config.json"))?,
             model_config: object(&dir.join("config.json"))?,

@@ -1,38 +1,77 @@
 //! A tokenizer as transformers 5 loads it: `tokenizer.json`, rebuilt by its class, plus the tokens that
 //! the configuration adds.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokenizers::{AddedToken, PostProcessorWrapper, Tokenizer};
+use tokenizers::models::ModelWrapper;
+use tokenizers::tokenizer::{OffsetReferential, OffsetType};
+use tokenizers::{
+    AddedToken, DecoderWrapper, Model, NormalizerWrapper, PostProcessorWrapper, PreTokenizer,
+    PreTokenizerWrapper, TokenizerImpl,
+};
 
 use super::class::Class;
+use super::excerpt::{self, Excerpt};
 use super::files::TokenizerFiles;
 use super::guard::guarded;
+use super::lists::{BpeLists, Vocabulary};
 use super::mistral;
 use super::settings::{Settings, Token};
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
 
+type Tokenizer<'a> =
+    TokenizerImpl<Excerpt<'a>, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+
 /// A loaded tokenizer.
-pub struct HfTokenizer {
-    tokenizer: Tokenizer,
+pub struct HfTokenizer<'a> {
+    tokenizer: Tokenizer<'a>,
     path: PathBuf,
     /// Named special tokens by attribute, then the others.
     special: Vec<String>,
     add_prefix_space: bool,
+    base: Base<'a>,
 }
 
-impl HfTokenizer {
+/// The model's own tokens.
+enum Base<'a> {
+    /// Of a BPE model that is only built as far as it is needed, with its settings.
+    Lists(&'a BpeLists, Map<String, Value>),
+    /// Of a model that is there as a whole.
+    Whole(Vocabulary),
+}
+
+/// `tokenizer.json`, but for the added tokens and what does not matter here.
+#[derive(Deserialize)]
+struct Parts {
+    normalizer: Option<NormalizerWrapper>,
+    pre_tokenizer: Option<PreTokenizerWrapper>,
+    post_processor: Option<PostProcessorWrapper>,
+    decoder: Option<DecoderWrapper>,
+    model: ModelWrapper,
+}
+
+/// An entry of `added_tokens`. The id is an expectation; the tokenizer gives its own.
+#[derive(Deserialize)]
+struct WithId {
+    #[serde(rename = "id")]
+    _id: u32,
+    #[serde(flatten)]
+    token: AddedToken,
+}
+
+impl<'a> HfTokenizer<'a> {
     /// Builds the tokenizer of `files` for a model with this configuration.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if there is no `tokenizer.json` or its class is not reproduced,
     /// [`Error::Invalid`] if files contradict what they should be.
-    pub fn new(files: &TokenizerFiles, model_config: &Map<String, Value>) -> Result<Self> {
+    pub fn new(files: &'a TokenizerFiles, model_config: &Map<String, Value>) -> Result<Self> {
         let path = files.dir.join("tokenizer.json");
-        let Some(Value::Object(json)) = &files.tokenizer else {
+        let Some(Value::Object(tree)) = &files.tokenizer else {
             return Err(Error::Unsupported(format!(
                 "{}: no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
                 files.dir.display()
@@ -42,30 +81,58 @@ impl HfTokenizer {
         let class = Class::of(files, model_config)?;
         let empty = Map::new();
         let config = files.config.as_ref().unwrap_or(&empty);
-        let settings = Settings::read(files, config, json, class)?;
+        let settings = Settings::read(files, config, tree, class)?;
 
-        let mut json = json.clone();
+        let lists = files.lists.as_ref();
+        let parts = tree.iter().filter(|(key, _)| *key != "added_tokens");
+        let mut json: Map<_, _> = parts.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut added = tree.get("added_tokens");
         if class != Class::Backend {
-            check_model(class, &json, &path)?;
-            parse(&path, without_vocabulary(&json))?;
+            check_model(class, &json, lists.is_some(), &path)?;
+            // What the class replaces is never used, but must be valid.
+            let mut replaced = json.clone();
+            let emptied = without_vocabulary(&mut replaced);
+            parse(&path, replaced)?;
+            added_tokens(&path, added.filter(|_| !emptied))?;
             class.rebuild(&mut json, config, &files.dir)?;
+            added = None;
         }
         let add_prefix_space = config.get("add_prefix_space").and_then(Value::as_bool);
         let add_prefix_space = add_prefix_space.unwrap_or(class == Class::XlmRoberta);
         if mistral::wants_other_pattern(files, &json) {
             mistral::replace_pattern(&mut json);
         }
-        json.insert("truncation".into(), Value::Null);
-        json.insert("padding".into(), Value::Null);
-        let tokenizer = parse(&path, json)?;
-        let mut loaded = Self { tokenizer, path, special: settings.special(), add_prefix_space };
+        let model = json.get("model").and_then(Value::as_object).cloned().unwrap_or_default();
+        let lists = match lists {
+            Some(lists) if !excerpt::will_do(&model, lists) => {
+                json.insert("model".into(), excerpt::whole(&model, lists));
+                None
+            }
+            Some(_) => {
+                without_vocabulary(&mut json);
+                lists
+            }
+            None => None,
+        };
+        let parts = parse(&path, json)?;
+        let base = match lists {
+            Some(lists) => Base::Lists(lists, model),
+            None => Base::Whole(vocabulary(&parts.model)),
+        };
+        let mut tokenizer = Tokenizer::new(Excerpt { model: parts.model, lists });
+        tokenizer.with_normalizer(parts.normalizer);
+        tokenizer.with_pre_tokenizer(parts.pre_tokenizer);
+        tokenizer.with_post_processor(parts.post_processor);
+        tokenizer.with_decoder(parts.decoder);
+        let mut loaded = Self { tokenizer, path, special: settings.special(), add_prefix_space, base };
+        loaded.add_tokens(&added_tokens(&loaded.path, added)?)?;
         loaded.add(&settings)?;
         let again: Vec<_> = match class {
             Class::Qwen2 => loaded.special.iter().map(|t| AddedToken::from(t.as_str(), true)).collect(),
             Class::Cohere => settings.named.values().chain(&settings.extra).map(as_special).collect(),
             _ => Vec::new(),
         };
-        guarded(&loaded.path, || loaded.tokenizer.add_tokens(&again))?;
+        loaded.add_tokens(&again)?;
         let named = |key: &str| settings.named.get(key).map(Token::text);
         let id = |text: &str| loaded.tokenizer.token_to_id(text);
         if let Some(post_processor) = class.post_processor(named, id, &files.dir)? {
@@ -74,6 +141,10 @@ impl HfTokenizer {
             loaded.tokenizer.with_post_processor(Some::<PostProcessorWrapper>(post_processor));
         }
         Ok(loaded)
+    }
+
+    fn add_tokens(&mut self, tokens: &[AddedToken]) -> Result<()> {
+        guarded(&self.path, || self.tokenizer.add_tokens(tokens)).map(drop)
     }
 
     /// Adds the tokens that the configuration names, as `TokenizersBackend.__init__` does.
@@ -94,18 +165,22 @@ impl HfTokenizer {
         for token in &mut tokens {
             token.special |= named.contains(token.content.as_str());
         }
-        let (path, tokenizer) = (&self.path, &mut self.tokenizer);
-        guarded(path, || tokenizer.add_tokens(&tokens)).map(drop)
+        self.add_tokens(&tokens)
     }
 
-    /// Token text to id, added tokens included.
-    pub fn vocab(&self) -> HashMap<String, u32> {
-        self.tokenizer.get_vocab(true)
+    /// The model's tokens, without added ones.
+    pub fn base(&self) -> &Vocabulary {
+        match &self.base {
+            Base::Lists(lists, _) => &lists.vocabulary,
+            Base::Whole(vocabulary) => vocabulary,
+        }
     }
 
-    /// Number of tokens of the model itself, without added ones.
-    pub fn base_size(&self) -> usize {
-        self.tokenizer.get_vocab_size(false)
+    /// Texts and ids of all tokens, each text once.
+    pub fn tokens(&self) -> impl Iterator<Item = (&str, u32)> {
+        let added = self.tokenizer.get_added_vocabulary().get_vocab().iter();
+        let added = added.map(|(text, id)| (text.as_str(), *id));
+        self.base().iter().chain(added.filter(|(text, _)| self.base().place(text).is_none()))
     }
 
     /// The id of a token.
@@ -128,45 +203,81 @@ impl HfTokenizer {
         &self.special
     }
 
-    /// Token ids of `text`.
+    /// Token ids of `text`, with what the tokenizer puts around texts.
     ///
     /// # Errors
     /// If the tokenizer cannot encode it.
-    pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
-        let encoding = guarded(&self.path, || self.tokenizer.encode_fast(text, add_special_tokens))?;
-        let failed = |e: tokenizers::Error| {
-            Error::invalid(&self.path, format!("cannot encode {}: {}", quoted(text), bounded(&e.to_string())))
-        };
-        encoding.map(|e| e.get_ids().to_vec()).map_err(failed)
+    pub fn encode(&mut self, text: &str) -> Result<Vec<u32>> {
+        self.get_ready(&[text])?;
+        self.ids(text, true)
     }
 
-    /// The text that encoding `text` and decoding it again gives.
+    /// What encoding each of `texts` and decoding it again gives.
     ///
     /// # Errors
-    /// If the tokenizer cannot encode or decode it.
-    pub fn round_trip(&self, text: &str) -> Result<String> {
-        let ids = self.encode(text, false)?;
-        let decoded = guarded(&self.path, || self.tokenizer.decode(&ids, false))?;
-        decoded.map_err(|e| {
-            Error::invalid(&self.path, format!("cannot decode what {} is encoded to: {e}", quoted(text)))
-        })
+    /// If the tokenizer cannot encode or decode one.
+    pub fn round_trips(&mut self, texts: &[&str]) -> Result<Vec<String>> {
+        self.get_ready(texts)?;
+        let round_trip = |text: &&str| {
+            let ids = self.ids(text, false)?;
+            let decoded = guarded(&self.path, || self.tokenizer.decode(&ids, false))?;
+            decoded.map_err(|e| {
+                Error::invalid(&self.path, format!("cannot decode what {} is encoded to: {e}", quoted(text)))
+            })
+        };
+        texts.iter().map(round_trip).collect()
+    }
+
+    fn ids(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
+        let encoding = guarded(&self.path, || self.tokenizer.encode_fast(text, add_special_tokens))?;
+        encoding.map(|e| e.get_ids().to_vec()).map_err(|e| self.cannot_encode(text, &e))
+    }
+
+    fn cannot_encode(&self, text: &str, error: &tokenizers::Error) -> Error {
+        let problem = format!("cannot encode {}: {}", quoted(text), bounded(&error.to_string()));
+        Error::invalid(&self.path, problem)
+    }
+
+    /// Builds as much of the model as it takes to encode `texts`.
+    fn get_ready(&mut self, texts: &[&str]) -> Result<()> {
+        let Base::Lists(lists, settings) = &self.base else { return Ok(()) };
+        let mut words = Vec::new();
+        for text in texts {
+            let found = guarded(&self.path, || self.words(text))?;
+            words.extend(found.map_err(|e| self.cannot_encode(text, &e))?);
+        }
+        if words.is_empty() {
+            return Ok(());
+        }
+        let model = excerpt::model(settings, lists, &words);
+        let model = guarded(&self.path, || ModelWrapper::deserialize(model))?;
+        let model = model.map_err(|e| not_a_tokenizer(&self.path, &e))?;
+        self.tokenizer.with_model(Excerpt { model, lists: Some(lists) });
+        Ok(())
+    }
+
+    /// What the model is given to encode of `text`.
+    fn words(&self, text: &str) -> tokenizers::Result<Vec<String>> {
+        let normalizer = self.tokenizer.get_normalizer();
+        let mut split = self.tokenizer.get_added_vocabulary().extract_and_normalize(normalizer, text);
+        if let Some(pre_tokenizer) = self.tokenizer.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut split)?;
+        }
+        let splits = split.get_splits(OffsetReferential::Original, OffsetType::None);
+        let words = splits.into_iter().filter(|(_, _, tokens)| tokens.is_none());
+        Ok(words.map(|(word, _, _)| word.to_owned()).collect())
     }
 }
 
-/// Builds the tokenizer that `json` describes.
-fn parse(path: &Path, json: Map<String, Value>) -> Result<Tokenizer> {
-    guarded(path, || serde_json::from_value::<Tokenizer>(Value::Object(json)))?
-        .map_err(|e| Error::invalid(path, format!("not a tokenizer: {}", bounded(&e.to_string()))))
-}
-
-/// Refuses a model whose lists are not those that the class needs.
-fn check_model(class: Class, json: &Map<String, Value>, path: &Path) -> Result<()> {
+/// Refuses a model whose lists are not those that the class needs. Those of a BPE model may have been taken
+/// out already, which `has_lists` tells.
+fn check_model(class: Class, json: &Map<String, Value>, has_lists: bool, path: &Path) -> Result<()> {
     let model = json.get("model");
     let list = |key: &str| model.and_then(|m| m.get(key));
     let (fits, needed) = match class.model() {
         Some("Unigram") => (list("vocab").is_some_and(Value::is_array), "a Unigram model"),
         Some("WordPiece") => (list("vocab").is_some_and(Value::is_object), "a WordPiece model"),
-        _ => (list("merges").is_some(), "a BPE model with merges"),
+        _ => (has_lists || list("merges").is_some(), "a BPE model with merges"),
     };
     match fits {
         true => Ok(()),
@@ -184,19 +295,43 @@ fn as_special(token: &Token) -> AddedToken {
     }
 }
 
-/// The tokenizer whose parts a class replaces: they are never used, but must be valid.
-fn without_vocabulary(json: &Map<String, Value>) -> Map<String, Value> {
-    let mut json = json.clone();
-    if let Some(model) = json.get_mut("model").and_then(Value::as_object_mut)
-        && model.get("type").is_some_and(|kind| kind != "Unigram")
-    {
-        model.insert("vocab".into(), json!({}));
-        if model.get("type").is_some_and(|kind| kind == "BPE") {
-            model.insert("merges".into(), json!([]));
-        }
-        json.insert("added_tokens".into(), json!([]));
+fn vocabulary(model: &ModelWrapper) -> Vocabulary {
+    let mut vocabulary = Vocabulary::default();
+    for (text, id) in model.get_vocab() {
+        // Each text is there once.
+        vocabulary.push(&text, id);
     }
-    json
+    vocabulary
+}
+
+/// Reads what `json` describes.
+fn parse(path: &Path, json: Map<String, Value>) -> Result<Parts> {
+    if let Some(version) = json.get("version").filter(|version| *version != "1.0") {
+        let found = bounded(&version.to_string());
+        return Err(Error::invalid(path, format!("not a tokenizer: expected version 1.0, found {found}")));
+    }
+    guarded(path, || Parts::deserialize(Value::Object(json)))?.map_err(|e| not_a_tokenizer(path, &e))
+}
+
+fn added_tokens(path: &Path, list: Option<&Value>) -> Result<Vec<AddedToken>> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    let list = Vec::<WithId>::deserialize(list).map_err(|e| not_a_tokenizer(path, &e))?;
+    Ok(list.into_iter().map(|entry| entry.token).collect())
+}
+
+fn not_a_tokenizer(path: &Path, error: &serde_json::Error) -> Error {
+    Error::invalid(path, format!("not a tokenizer: {}", bounded(&error.to_string())))
+}
+
+/// Empties the lists of the model. `false` if there are none to empty.
+fn without_vocabulary(json: &mut Map<String, Value>) -> bool {
+    let Some(model) = json.get_mut("model").and_then(Value::as_object_mut) else { return false };
+    let Some(kind) = model.get("type").filter(|kind| *kind != "Unigram") else { return false };
+    if kind == "BPE" {
+        model.insert("merges".into(), json!([]));
+    }
+    model.insert("vocab".into(), json!({}));
+    true
 }
 
 /// transformers reads `config.json` too, and refuses token ids of other types.
@@ -216,4 +351,102 @@ fn check_ids(files: &TokenizerFiles) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::vocab::pre::CHECK_TEXT;
+    use crate::vocab::tokenizer_json;
+
+    const TEXTS: [&str; 5] = [
+        CHECK_TEXT,
+        include_str!("../../LICENSE-APACHE"),
+        "",
+        "<|endoftext|> </s><unk><0x41> a<s>\u{2581}the \u{120}the\0\u{fffd}",
+        "日本語のテキスト, עברית, 한국어, ไทย, العربية \u{1f469}\u{200d}\u{1f469} ǅ ﬁ e\u{301}",
+    ];
+
+    /// What excerpts give is what whole models give, for all usual tokenizers, and for all variations of
+    /// those of the tests. `GGRAFT_TOKENIZERS` may name a directory of model directories to try as well.
+    #[test]
+    fn excerpts_encode_as_whole_models() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokenizers");
+        let mut compared = 0;
+        for dir in directories(&tests) {
+            let json = fs::read(dir.join("tokenizer.json")).unwrap();
+            let json: Value = serde_json::from_slice(&json).unwrap();
+            for (place, value) in variations() {
+                let mut varied = json.clone();
+                let (parent, key) = place.rsplit_once('/').unwrap();
+                varied.pointer_mut(parent).unwrap()[key] = value.clone();
+                compared += compare(&dir, varied.to_string().as_bytes(), &format!("{place} is {value}"));
+            }
+        }
+        assert!(compared > 100, "{compared}");
+        for dir in std::env::var_os("GGRAFT_TOKENIZERS").iter().flat_map(|dir| directories(Path::new(dir))) {
+            compare(&dir, &fs::read(dir.join("tokenizer.json")).unwrap(), "as it is");
+        }
+    }
+
+    fn directories(parent: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|dir| dir.join("tokenizer.json").exists()).collect()
+    }
+
+    fn variations() -> Vec<(&'static str, Value)> {
+        let rare = json!([{"type": "Replace", "pattern": {"String": "e"}, "content": "\u{1f980}"}]);
+        vec![
+            ("/truncation", json!(null)),
+            ("/pre_tokenizer", json!(null)),
+            ("/pre_tokenizer", json!({"type": "Whitespace"})),
+            ("/normalizer", json!({"type": "Sequence", "normalizers": rare})),
+            ("/model/ignore_merges", json!(true)),
+            ("/model/ignore_merges", json!(false)),
+            ("/model/byte_fallback", json!(true)),
+            ("/model/byte_fallback", json!(false)),
+            ("/model/unk_token", json!(null)),
+            ("/model/unk_token", json!("a")),
+            ("/model/fuse_unk", json!(true)),
+            ("/model/fuse_unk", json!(false)),
+            ("/model/continuing_subword_prefix", json!("t")),
+            ("/model/end_of_word_suffix", json!("e")),
+            ("/model/dropout", json!(0.0)),
+        ]
+    }
+
+    /// Number of texts compared: those that the whole model can encode.
+    fn compare(dir: &Path, json: &[u8], what: &str) -> usize {
+        let path = dir.join("tokenizer.json");
+        let mut excerpts = TokenizerFiles::read(dir).unwrap();
+        let parsed = tokenizer_json::parse(&path, json).unwrap();
+        (excerpts.tokenizer, excerpts.lists) = (Some(parsed.tree.into()), parsed.lists);
+        let mut whole = TokenizerFiles::read(dir).unwrap();
+        (whole.tokenizer, whole.lists) = (Some(serde_json::from_slice(json).unwrap()), None);
+
+        let config = excerpts.model_config.clone().unwrap_or_default();
+        let whole = HfTokenizer::new(&whole, &config);
+        let excerpts = HfTokenizer::new(&excerpts, &config);
+        let (mut whole, mut excerpts) = match (whole, excerpts) {
+            (Ok(whole), Ok(excerpts)) => (whole, excerpts),
+            (Err(whole), Err(excerpts)) => {
+                assert_eq!(whole.to_string(), excerpts.to_string(), "{dir:?}: {what}");
+                return 0;
+            }
+            (whole, excerpts) => panic!("{dir:?}: {what}: {:?}, {:?}", whole.err(), excerpts.err()),
+        };
+        assert_eq!(whole.added(), excerpts.added(), "{dir:?}: {what}");
+        assert_eq!(whole.base().len(), excerpts.base().len(), "{dir:?}: {what}");
+        assert!(whole.tokens().all(|(text, id)| excerpts.id(text) == Some(id)), "{dir:?}: {what}");
+        let texts = TEXTS.iter().filter(|text| {
+            let (expected, found) = (whole.encode(text), excerpts.encode(text));
+            let message = |result: Result<Vec<u32>>| result.map_err(|error| error.to_string());
+            let (expected, found) = (message(expected), message(found));
+            assert_eq!(expected, found, "{dir:?}: {what}: {:?}", text.chars().take(20).collect::<String>());
+            expected.is_ok()
+        });
+        texts.count()
+    }
 }

@@ -54,31 +54,30 @@ pub fn read(files: &TokenizerFiles, config: &Map<String, Value>) -> Result<Piece
     }
     let path = files.dir.join("tokenizer.json");
     let tokenizer = HfTokenizer::new(files, config)?;
-    let (base, vocab) = (tokenizer.base_size(), tokenizer.vocab());
-    let mut tokens: Vec<Option<String>> = vec![None; base];
-    for (text, id) in &vocab {
-        if let Some(slot) = tokens.get_mut(*id as usize)
-            && let Some(other) = slot.replace(text.clone())
+    let base = tokenizer.base().len();
+    let mut tokens: Vec<Option<&str>> = vec![None; base];
+    for (text, id) in tokenizer.tokens() {
+        if let Some(slot) = tokens.get_mut(id as usize)
+            && let Some(other) = slot.replace(text)
         {
             return Err(Error::invalid(
                 &path,
-                format!("two tokens have id {id}: {} and {}", quoted(&other), quoted(text)),
+                format!("two tokens have id {id}: {} and {}", quoted(other), quoted(text)),
             ));
         }
     }
     let special_texts: HashSet<&str> = tokenizer.special().iter().map(String::as_str).collect();
-    let special_ids: HashSet<u32> =
-        special_texts.iter().filter_map(|text| vocab.get(*text).copied()).collect();
-    let (mut texts, mut types) = (Vec::with_capacity(vocab.len()), Vec::with_capacity(vocab.len()));
+    let special_ids: HashSet<u32> = special_texts.iter().filter_map(|text| tokenizer.id(text)).collect();
+    let (mut texts, mut types) = (Vec::with_capacity(base), Vec::with_capacity(base));
     for (id, text) in tokens.into_iter().enumerate() {
         let text =
             text.ok_or_else(|| Error::invalid(&path, format!("no token has id {id}, expected 0 to {base}")))?;
-        types.push(match is_byte(&text) {
+        types.push(match is_byte(text) {
             true => TokenType::Byte,
             false if special_ids.contains(&(id as u32)) => TokenType::Control,
             false => TokenType::Normal,
         } as i32);
-        texts.push(text.into_bytes());
+        texts.push(text.as_bytes().to_vec());
     }
     for token in tokenizer.added().range(base as u32..).map(|(_, token)| token) {
         let special = special_texts.contains(token.content.as_str());

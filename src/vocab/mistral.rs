@@ -16,8 +16,9 @@ pub fn wants_other_pattern(files: &TokenizerFiles, tokenizer: &Map<String, Value
     let Some(config) = files.model_config.as_ref().filter(|_| flag == Some(true)) else { return false };
     let text = |key: &str| config.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let major = text("transformers_version").and_then(|v| v.split('.').next()?.parse::<u32>().ok());
-    let vocab = tokenizer.get("model").and_then(|m| m.get("vocab")).and_then(Value::as_object);
-    vocab.is_some_and(|v| v.len() > MOST_TOKENS_UNTOUCHED)
+    let in_tree = || tokenizer.get("model").and_then(|m| m.get("vocab")).and_then(Value::as_object);
+    let listed = files.lists.as_ref().map(|lists| lists.vocabulary.len());
+    listed.or_else(|| in_tree().map(Map::len)).is_some_and(|tokens| tokens > MOST_TOKENS_UNTOUCHED)
         && major.is_none_or(|major| major < 5)
         && text("model_type").is_none_or(|kind| MODEL_TYPES.contains(&kind))
         && tokenizer.get("pre_tokenizer").is_some_and(|p| !p.is_null())

@@ -7,9 +7,10 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::files::{self, TokenizerFiles};
+use super::lists::BpeLists;
 use super::template;
 use crate::error::{Error, Result};
-use crate::gguf::KeyValues;
+use crate::gguf::{KeyValues, Strings};
 
 /// Kinds of special tokens that are looked for, unless told otherwise.
 pub const KINDS: [&str; 7] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
@@ -17,7 +18,7 @@ pub const KINDS: [&str; 7] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
 /// What was found.
 #[derive(Debug, Default)]
 pub struct SpecialVocab {
-    merges: Vec<String>,
+    merges: Strings,
     ids: IndexMap<String, u32>,
     add: IndexMap<&'static str, bool>,
     /// One template, or a list of named ones.
@@ -42,7 +43,10 @@ impl SpecialVocab {
         let mut config = files.config.clone();
         if let Some(tokenizer) = &files.tokenizer {
             if load_merges {
-                found.merges = merges(tokenizer, &files.dir)?;
+                found.merges = match &files.lists {
+                    Some(lists) => usual_merges(lists),
+                    None => merges(tokenizer, &files.dir)?,
+                };
             }
             if let Some(normalizer) = tokenizer.get("normalizer").filter(|n| n.is_object()) {
                 found.read_normalizer(normalizer);
@@ -62,7 +66,7 @@ impl SpecialVocab {
             }
         }
         if load_merges && found.merges.is_empty() {
-            found.merges = files::merges_txt(&files.dir)?;
+            found.merges = files::merges_txt(&files.dir)?.into_iter().collect();
         }
         Ok(found)
     }
@@ -110,7 +114,7 @@ impl SpecialVocab {
     /// # Errors
     /// If the chat template has a form that cannot be written.
     pub fn write(&self, kv: &mut KeyValues, dir: &Path) -> Result<()> {
-        kv.strings("tokenizer.ggml.merges", self.merges.iter().map(String::as_str));
+        kv.string_list("tokenizer.ggml.merges", self.merges.clone());
         for (kind, id) in &self.ids {
             let name = match kind.as_str() {
                 "bos" | "eos" | "eot" | "eom" | "mask" => kind,
@@ -182,20 +186,36 @@ impl SpecialVocab {
     }
 }
 
+/// As [`merges`].
+fn usual_merges(lists: &BpeLists) -> Strings {
+    let mut merges = Strings::new();
+    for merge in &lists.merges {
+        let (left, right) = lists.parts(*merge);
+        match left.contains(' ') || right.contains(' ') {
+            true => merges.push(joined(left, right).as_bytes()),
+            false => merges.push_joined(&[left.as_bytes(), b" ", right.as_bytes()]),
+        }
+    }
+    merges
+}
+
+fn joined(left: &str, right: &str) -> String {
+    format!("{} {}", left.replace(' ', "\u{120}"), right.replace(' ', "\u{120}"))
+}
+
 /// `model.merges` of tokenizer.json as "left right" strings; newer files have pairs, in which a space
 /// is written as byte-level BPE writes it.
-fn merges(tokenizer: &Value, dir: &Path) -> Result<Vec<String>> {
+fn merges(tokenizer: &Value, dir: &Path) -> Result<Strings> {
     let unknown =
         || Error::invalid(dir.join("tokenizer.json"), "model.merges: expected strings or pairs of strings");
     let Some(list) = tokenizer.get("model").and_then(|m| m.get("merges")).and_then(Value::as_array) else {
-        return Ok(Vec::new());
+        return Ok(Strings::new());
     };
-    let encode = |part: &Value| Some(part.as_str()?.replace(' ', "\u{120}"));
     let as_strings = list.first().is_some_and(Value::is_string);
     let merge = |merge: &Value| match merge {
         Value::String(merge) if as_strings => Some(merge.clone()),
         Value::Array(pair) if !as_strings => match pair.as_slice() {
-            [left, right] => Some(format!("{} {}", encode(left)?, encode(right)?)),
+            [left, right] => Some(joined(left.as_str()?, right.as_str()?)),
             _ => None,
         },
         _ => None,

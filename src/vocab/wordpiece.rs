@@ -7,10 +7,10 @@ use super::bpe::Base;
 use super::files::TokenizerFiles;
 use super::special::{KINDS, SpecialVocab};
 use crate::error::Result;
-use crate::gguf::KeyValues;
+use crate::gguf::{KeyValues, Strings};
 
 /// What llama.cpp has in front of pieces that begin a word.
-const PHANTOM_SPACE: char = '\u{2581}';
+const PHANTOM_SPACE: &str = "\u{2581}";
 
 /// Writes the vocabulary.
 ///
@@ -19,16 +19,16 @@ const PHANTOM_SPACE: char = '\u{2581}';
 pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     let mut base = Base::read(files, config)?;
     super::add_token_type_count(kv, files, config)?;
-    for (token, kind) in base.tokens.iter_mut().zip(&base.types) {
-        if *kind == TokenType::Control as i32 {
-            continue;
-        }
+    let mut tokens = Strings::new();
+    for (token, kind) in base.tokens.iter().zip(&base.types) {
         // "##ing" goes on with a word, "play" begins one; llama.cpp marks the other of the two.
-        match token.strip_prefix("##") {
-            Some(rest) => *token = rest.to_owned(),
-            None => token.insert(0, PHANTOM_SPACE),
+        match token.strip_prefix(b"##") {
+            _ if *kind == TokenType::Control as i32 => tokens.push(token),
+            Some(rest) => tokens.push(rest),
+            None => tokens.push_joined(&[PHANTOM_SPACE.as_bytes(), token]),
         }
     }
+    base.tokens = tokens;
     let (len, pre) = (base.tokens.len(), base.pre);
     base.write(kv, "bert", pre);
     SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)

@@ -72,7 +72,8 @@ fn model(model_type: i32, byte_fallback: bool) -> ModelProto {
     if byte_fallback {
         pieces.extend((0..=255).map(|byte| piece(&format!("<0x{byte:02X}>"), kind::BYTE)));
     }
-    let trainer_spec = Some(TrainerSpec { model_type: Some(model_type), byte_fallback });
+    let trainer_spec =
+        Some(TrainerSpec { model_type: Some(model_type), byte_fallback, ..Default::default() });
     ModelProto { pieces, trainer_spec, ..Default::default() }
 }
 
@@ -99,7 +100,8 @@ fn assert_refused(result: crate::Result<Pieces>, file: &str, problem: &str) {
 fn refuses_what_the_library_refuses() {
     type Change = fn(&mut ModelProto);
     fn charsmap(model: &mut ModelProto, blob: &[u8]) {
-        model.normalizer_spec = Some(NormalizerSpec { precompiled_charsmap: blob.to_vec() });
+        model.normalizer_spec =
+            Some(NormalizerSpec { precompiled_charsmap: blob.to_vec(), ..Default::default() });
     }
     let cases: [(i32, bool, Change, &str); 26] = [
         (BPE, false, |m| m.pieces.clear(), "no piece of type UNKNOWN"),
@@ -167,7 +169,7 @@ fn accepts_what_the_library_accepts() {
             false,
             |m| {
                 let precompiled_charsmap = sound_charsmap_with(9, 1 << 31);
-                m.denormalizer_spec = Some(NormalizerSpec { precompiled_charsmap });
+                m.denormalizer_spec = Some(NormalizerSpec { precompiled_charsmap, ..Default::default() });
             },
             3,
             kind::NORMAL,

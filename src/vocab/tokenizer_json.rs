@@ -1,0 +1,311 @@
+//! Reads `tokenizer.json` in one pass. Vocabulary and merges of a BPE model, which are nearly all of
+//! it, become compact lists; everything else is small and stays JSON.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::lists::BpeLists;
+use crate::error::{Error, Result};
+use crate::input::bounded;
+
+/// What is in the file.
+#[derive(Debug)]
+pub struct TokenizerJson {
+    /// All of it, but for what is in `lists`.
+    pub tree: Map<String, Value>,
+    /// `model.vocab` and `model.merges` of a BPE model, if they are as they should be: no text and no id
+    /// twice, nothing in a merge that is not in the vocabulary. If there is anything unusual about them,
+    /// they are in the tree.
+    pub lists: Option<BpeLists>,
+}
+
+/// Parses the file `path`, which has this content.
+///
+/// # Errors
+/// If it is no JSON object.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<TokenizerJson> {
+    if let Some(usual) = std::str::from_utf8(bytes).ok().and_then(|text| usual(text).ok()) {
+        return Ok(usual);
+    }
+    let tree = serde_json::from_slice(bytes)
+        .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))?;
+    Ok(TokenizerJson { tree, lists: None })
+}
+
+/// Fails if there is anything unusual, which need not be an error.
+fn usual(text: &str) -> serde_json::Result<TokenizerJson> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let usual = json.deserialize_map(DocumentVisitor)?;
+    json.end()?;
+    Ok(usual)
+}
+
+fn unusual<E: serde::de::Error>() -> E {
+    E::custom("unusual")
+}
+
+struct DocumentVisitor;
+
+impl<'de> Visitor<'de> for DocumentVisitor {
+    type Value = TokenizerJson;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tokenizer")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TokenizerJson, A::Error> {
+        let (mut tree, mut lists) = (Map::new(), None);
+        while let Some(key) = map.next_key::<String>()? {
+            let value = if key != "model" {
+                map.next_value()?
+            } else if lists.is_none() {
+                Value::Object(map.next_value_seed(Model(lists.insert(BpeLists::default())))?)
+            } else {
+                return Err(unusual());
+            };
+            tree.insert(key, value);
+        }
+        Ok(TokenizerJson { tree, lists })
+    }
+}
+
+/// `model`: gives what is in it besides the lists.
+struct Model<'a>(&'a mut BpeLists);
+
+impl<'de> DeserializeSeed<'de> for Model<'_> {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Model<'_> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a model")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut tree = Map::new();
+        let (mut vocab, mut merges) = (false, false);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "vocab" if !vocab => {
+                    map.next_value_seed(Vocab(self.0))?;
+                    vocab = true;
+                }
+                "merges" if vocab && !merges => {
+                    map.next_value_seed(Merges(self.0))?;
+                    merges = true;
+                }
+                "vocab" | "merges" => return Err(unusual()),
+                _ => _ = tree.insert(key, map.next_value()?),
+            }
+        }
+        let is_bpe = tree.get("type").is_some_and(|kind| kind == "BPE");
+        match is_bpe && merges && self.0.vocabulary.has_unique_ids() {
+            true => Ok(tree),
+            false => Err(unusual()),
+        }
+    }
+}
+
+/// `model.vocab`: an object of ids.
+struct Vocab<'a>(&'a mut BpeLists);
+
+impl<'de> DeserializeSeed<'de> for Vocab<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Vocab<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a vocabulary")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let vocabulary = &mut self.0.vocabulary;
+        while map.next_key_seed(Text(|text: &str| vocabulary.push(text, 0)))?.is_some() {
+            let id = map.next_value()?;
+            vocabulary.set_last_id(id);
+        }
+        Ok(())
+    }
+}
+
+/// `model.merges`: a list of strings, or one of pairs.
+struct Merges<'a>(&'a mut BpeLists);
+
+impl<'de> DeserializeSeed<'de> for Merges<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Merges<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("merges")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let mut all = None;
+        while let Some(form) = list.next_element_seed(OneMerge(self.0))? {
+            if *all.get_or_insert(form) != form {
+                return Err(unusual());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// "left right"
+    String,
+    /// ["left", "right"]
+    Pair,
+}
+
+struct OneMerge<'a>(&'a mut BpeLists);
+
+impl<'de> DeserializeSeed<'de> for OneMerge<'_> {
+    type Value = Form;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Form, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OneMerge<'_> {
+    type Value = Form;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a merge")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Form, E> {
+        let place = |part| self.0.vocabulary.place(part);
+        // The tokenizers crate takes such a line of a list for the heading of merges.txt.
+        let parts = text.split_once(' ').filter(|_| !text.starts_with("#version"));
+        let places = parts.filter(|(_, right)| !right.contains(' ')).map(|(l, r)| (place(l), place(r)));
+        let Some((Some(left), Some(right))) = places else { return Err(unusual()) };
+        self.0.push_merge(left, right).map(|()| Form::String).ok_or_else(unusual)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Form, A::Error> {
+        let place = |part: &str| self.0.vocabulary.place(part);
+        let (left, right) = (pair.next_element_seed(Text(place))?, pair.next_element_seed(Text(place))?);
+        let (Some(left), Some(right), None) = (left, right, pair.next_element::<IgnoredAny>()?) else {
+            return Err(unusual());
+        };
+        self.0.push_merge(left, right).map(|()| Form::Pair).ok_or_else(unusual)
+    }
+}
+
+/// A text, and what to do with it.
+struct Text<F>(F);
+
+impl<'de, T, F: FnOnce(&str) -> Option<T>> DeserializeSeed<'de> for Text<F> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<T, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<T, F: FnOnce(&str) -> Option<T>> Visitor<'_> for Text<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).ok_or_else(unusual)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(json: &str) -> Option<Vec<(String, String)>> {
+        let parsed = parse(Path::new("tokenizer.json"), json.as_bytes()).unwrap();
+        let whole: Map<String, Value> = serde_json::from_str(json).unwrap();
+        let Some(lists) = parsed.lists else {
+            assert_eq!(parsed.tree, whole);
+            return None;
+        };
+        let vocab = lists.vocabulary.iter().map(|(text, id)| (text.to_owned(), id.into())).collect();
+        assert_eq!(Value::Object(vocab), whole["model"]["vocab"]);
+        assert_eq!(parsed.tree.get("other"), whole.get("other"));
+        assert_eq!(parsed.tree["model"].get("vocab"), None);
+        let parts = lists.merges.iter().map(|merge| lists.parts(*merge));
+        Some(parts.map(|(left, right)| (left.to_owned(), right.to_owned())).collect())
+    }
+
+    fn bpe(vocab: &str, merges: &str) -> String {
+        format!(
+            r#"{{"other": [1], "model": {{"type": "BPE", "vocab": {vocab}, "merges": {merges}, "unk_token": null}}}}"#
+        )
+    }
+
+    #[test]
+    fn what_is_usual_becomes_lists() {
+        let vocab = r#"{"a": 0, "\"": 1, "a\"": 4, "\"\ud83d\ude00": 3, "😀": 2}"#;
+        let expected = Some(vec![("a".to_owned(), "\"".to_owned()), ("\"".into(), "😀".into())]);
+        assert_eq!(lists(&bpe(vocab, r#"["a \"", "\" 😀"]"#)), expected);
+        assert_eq!(lists(&bpe(vocab, r#"[["a", "\""], ["\"", "\ud83d\ude00"]]"#)), expected);
+        assert_eq!(lists(&bpe("{}", "[]")), Some(vec![]));
+    }
+
+    #[test]
+    fn what_is_unusual_stays_json() {
+        let vocab = r##"{"a": 0, "b": 1, "ab": 2, "#version": 3, "#versionab": 4, " ": 5, " a": 6}"##;
+        let merges = [
+            r#"["a b", ["a", "b"]]"#,
+            r#"[["a", "b", "ab"]]"#,
+            r#"[["a"]]"#,
+            r#"["ab"]"#,
+            r#"["b a"]"#,
+            r#"["a c"]"#,
+            r#"["a b "]"#,
+            r##"["#version ab"]"##,
+            r#"[null]"#,
+            "{}",
+        ];
+        merges.iter().for_each(|merges| assert_eq!(lists(&bpe(vocab, merges)), None, "{merges}"));
+        for vocab in [r#"{"a": 0, "b": 0}"#, r#"{"a": -1}"#, r#"{"a": 4294967296}"#, r#"{"a": 1.0}"#, "[]"] {
+            assert_eq!(lists(&bpe(vocab, "[]")), None, "{vocab}");
+        }
+        assert_eq!(lists(r#"{"model": {"type": "BPE", "vocab": {"a": 0, "a": 1}, "merges": []}}"#), None);
+        assert_eq!(lists(r#"{"model": {"type": "BPE", "merges": [], "vocab": {}}}"#), None);
+        assert_eq!(lists(r#"{"model": {"type": "BPE", "vocab": {}}}"#), None);
+        assert_eq!(lists(r#"{"model": {"type": "WordLevel", "vocab": {}, "merges": []}}"#), None);
+        assert_eq!(lists(r#"{"model": {"vocab": {}, "merges": []}}"#), None);
+        assert_eq!(lists(r#"{"model": 1, "model": {"type": "BPE", "vocab": {}, "merges": []}}"#), None);
+        assert_eq!(lists(r#"{"other": 1}"#), None);
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error() {
+        for text in ["", "[]", "{} 1", r#"{"model": {"vocab": {"a": 1"#, "{\"a\": \"\t\"}"] {
+            assert!(parse(Path::new("tokenizer.json"), text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(parse(Path::new("tokenizer.json"), b"{\"a\": \"\xff\"}").is_err());
+    }
+}
