@@ -79,6 +79,37 @@ pub(super) fn counts(keys: &mut Keys, key: &str, value: Option<Counts>) {
     }
 }
 
+/// A number that counts only if it is there and not 0.
+pub(super) fn nonzero(config: &Config, keys: &[&str]) -> Result<Option<u32>> {
+    Ok(config.u32(keys)?.filter(|number| *number != 0))
+}
+
+/// A number that has to go into a list, where GGUF's numbers are signed.
+pub(super) fn signed(config: &Config, key: &str) -> Result<i32> {
+    let number = config.require_u32(&[key])?;
+    i32::try_from(number)
+        .map_err(|_| config.invalid(format!("{key}: expected at most {}, found {number}", i32::MAX)))
+}
+
+/// `factor` × `size`, which the configuration must not make absurd.
+pub(super) fn times(config: &Config, factor: u32, size: u32) -> Result<u32> {
+    let problem = || config.invalid(format!("{factor} times a size of {size} does not fit 32 bits"));
+    factor.checked_mul(size).ok_or_else(problem)
+}
+
+/// The part of `size` dimensions that is rotated (`partial_rotary_factor`).
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+pub(super) fn rotated_part(input: &Input, size: u32) -> Result<u32> {
+    let Some(factor) = input.rope.f64(&["partial_rotary_factor"])? else {
+        return Err(input.rope.invalid("partial_rotary_factor: expected a number, found nothing"));
+    };
+    let part = factor * f64::from(size);
+    match (0.0..=f64::from(u32::MAX)).contains(&part) {
+        true => Ok(part as u32),
+        false => Err(input.rope.invalid(format!("partial_rotary_factor: expected 0 to 1, found {factor}"))),
+    }
+}
+
 fn rope(input: &Input, keys: &mut Keys) -> Result<()> {
     let rope = &input.rope;
     let full = full_attention(rope)?;
