@@ -100,10 +100,20 @@ fn sizes(input: &Input) -> Result<Shape> {
 }
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
-    let config = input.config;
     let attention = attention_layers(input)?;
-    let has_states = attention.iter().any(|attends| !attends);
-    let Shape { inner, groups } = sizes(input)?;
+    let rotates = input.architecture == "BambaForCausalLM" || attention.iter().all(|attends| *attends);
+    hybrid_keys(input, keys, sizes(input)?, &attention, rotates)
+}
+
+/// Adds the keys of a model whose layers `attention` are of attention, with rotary positions or without.
+pub(super) fn hybrid_keys(
+    input: &Input,
+    keys: &mut Keys,
+    Shape { inner, groups }: Shape,
+    attention: &[bool],
+    rotates: bool,
+) -> Result<()> {
+    let config = input.config;
     let head = get(config, &["d_head"]).filter(|head| truthy(head));
     let head = if head.is_some() { require(config, &["d_head"])? } else { 64 };
     let activation = config.str(&["hidden_act"])?;
@@ -121,8 +131,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.u32("ssm.time_step_rank", Some(require(config, &["n_heads", "num_heads"])?));
     keys.u32("rope.dimension_count", keys::nonzero(config, &["attn_rotary_emb"])?);
     let kv_heads = require(config, &["num_key_value_heads", "n_head_kv"])?;
-    keys.set("attention.head_count_kv", Value::I32s(per_layer(config, &attention, kv_heads)?));
-    let rotates = input.architecture == "BambaForCausalLM" || !has_states;
+    keys.set("attention.head_count_kv", Value::I32s(per_layer(config, attention, kv_heads)?));
     keys.set("rope.scaling.finetuned", Value::Bool(rotates));
     if !rotates {
         keys.u32("context_length", Some(mamba::CONTEXT));

@@ -16,12 +16,18 @@ const MOST_BLOCKS: u32 = 512;
 /// If there is none, or llama.cpp has no room for so many.
 pub(super) fn block_count(config: &Config) -> Result<u32> {
     let blocks = config.require_u32(&["n_layers", "num_hidden_layers", "n_layer", "num_layers"])?;
-    if blocks > MOST_BLOCKS {
-        return Err(
-            config.invalid(format!("num_hidden_layers: expected at most {MOST_BLOCKS}, found {blocks}"))
-        );
-    }
-    Ok(blocks)
+    bounded_blocks(config, blocks.into())
+}
+
+/// A number of blocks that llama.cpp has room for.
+///
+/// # Errors
+/// If it is not.
+pub(super) fn bounded_blocks(config: &Config, blocks: u64) -> Result<u32> {
+    let most = u64::from(MOST_BLOCKS);
+    u32::try_from(blocks).ok().filter(|_| blocks <= most).ok_or_else(|| {
+        config.invalid(format!("num_hidden_layers: expected at most {MOST_BLOCKS}, found {blocks}"))
+    })
 }
 
 /// Adds the keys all text models have.

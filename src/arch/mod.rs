@@ -23,6 +23,7 @@ mod mamba;
 mod modern_bert;
 mod names;
 mod nemotron;
+mod nemotron_h;
 mod nomic_bert;
 mod pooling;
 mod powf;
@@ -76,6 +77,8 @@ static FAMILIES: &[Family] = &[
     modern_bert::MODERN_BERT,
     modern_bert::NEO_BERT,
     nemotron::NEMOTRON,
+    nemotron_h::NEMOTRON_H,
+    nemotron_h::NEMOTRON_H_PUZZLE,
     nomic_bert::NOMIC_BERT,
     qwen::QWEN2,
     qwen::QWEN2_MOE,
