@@ -16,7 +16,7 @@ pub(super) struct ExpertNames {
     /// The checkpoint name a stack of all experts' matrices would have.
     pub stack: &'static str,
     /// The matrices, in the order in which their stacks are written.
-    pub matrices: [&'static str; 3],
+    pub matrices: &'static [&'static str],
 }
 
 /// Experts' matrices seen so far, by block, until a block has all of them.

@@ -16,12 +16,18 @@ const MOST_BLOCKS: u32 = 512;
 /// If there is none, or llama.cpp has no room for so many.
 pub(super) fn block_count(config: &Config) -> Result<u32> {
     let blocks = config.require_u32(&["n_layers", "num_hidden_layers", "n_layer", "num_layers"])?;
-    if blocks > MOST_BLOCKS {
-        return Err(
-            config.invalid(format!("num_hidden_layers: expected at most {MOST_BLOCKS}, found {blocks}"))
-        );
-    }
-    Ok(blocks)
+    bounded_blocks(config, blocks.into())
+}
+
+/// A number of blocks that llama.cpp has room for.
+///
+/// # Errors
+/// If it is not.
+pub(super) fn bounded_blocks(config: &Config, blocks: u64) -> Result<u32> {
+    let most = u64::from(MOST_BLOCKS);
+    u32::try_from(blocks).ok().filter(|_| blocks <= most).ok_or_else(|| {
+        config.invalid(format!("num_hidden_layers: expected at most {MOST_BLOCKS}, found {blocks}"))
+    })
 }
 
 /// Adds the keys all text models have.
@@ -76,6 +82,37 @@ pub(super) fn counts(keys: &mut Keys, key: &str, value: Option<Counts>) {
         Some(Counts::One(value)) => keys.set(key, Value::U32(value)),
         Some(Counts::Each(values)) if !values.is_empty() => keys.set(key, Value::I32s(values)),
         Some(Counts::Each(_)) | None => {}
+    }
+}
+
+/// A number that counts only if it is there and not 0.
+pub(super) fn nonzero(config: &Config, keys: &[&str]) -> Result<Option<u32>> {
+    Ok(config.u32(keys)?.filter(|number| *number != 0))
+}
+
+/// A number that has to go into a list, where GGUF's numbers are signed.
+pub(super) fn signed(config: &Config, key: &str) -> Result<i32> {
+    let number = config.require_u32(&[key])?;
+    i32::try_from(number)
+        .map_err(|_| config.invalid(format!("{key}: expected at most {}, found {number}", i32::MAX)))
+}
+
+/// `factor` × `size`, which the configuration must not make absurd.
+pub(super) fn times(config: &Config, factor: u32, size: u32) -> Result<u32> {
+    let problem = || config.invalid(format!("{factor} times a size of {size} does not fit 32 bits"));
+    factor.checked_mul(size).ok_or_else(problem)
+}
+
+/// The part of `size` dimensions that is rotated (`partial_rotary_factor`).
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+pub(super) fn rotated_part(input: &Input, size: u32) -> Result<u32> {
+    let Some(factor) = input.rope.f64(&["partial_rotary_factor"])? else {
+        return Err(input.rope.invalid("partial_rotary_factor: expected a number, found nothing"));
+    };
+    let part = factor * f64::from(size);
+    match (0.0..=f64::from(u32::MAX)).contains(&part) {
+        true => Ok(part as u32),
+        false => Err(input.rope.invalid(format!("partial_rotary_factor: expected 0 to 1, found {factor}"))),
     }
 }
 

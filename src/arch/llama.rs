@@ -31,13 +31,13 @@ pub(super) const LLAMA: Family = Family {
 const EXPERTS: ExpertNames = ExpertNames {
     one: "model.layers.{bid}.block_sparse_moe.experts.{xid}.{matrix}.weight",
     stack: "layers.{bid}.feed_forward.experts.{matrix}.weight",
-    matrices: ["w1", "w2", "w3"],
+    matrices: &["w1", "w2", "w3"],
 };
 
 const HEADS: [&str; 2] = ["n_heads", "num_attention_heads"];
 const KV_HEADS: [&str; 2] = ["n_kv_heads", "num_key_value_heads"];
 
-fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> {
+pub(super) fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> {
     let config = input.config;
     let has = |key: &str| config.map().contains_key(key);
     let draft = has("draft_vocab_size") && config.u32(&["num_hidden_layers"])? == Some(1);
@@ -53,14 +53,14 @@ fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> {
     Ok(None)
 }
 
-fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
+pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
     keys.u32("vocab_size", Some(input.config.require_u32(&["vocab_size"])?));
     keys.u32("rope.dimension_count", Some(rope::dimension_count(input)?));
     Ok(())
 }
 
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+pub(super) fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     if input.architecture == "LlamaModel" {
         tensor.name.insert_str(0, "model.");
     }
@@ -83,7 +83,7 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
 
 /// Hugging Face rotates the first half of each head against the second, llama.cpp neighbour against
 /// neighbour: rows `half` apart move together. The error is what is wrong with the shape.
-fn interleave_rotary(name: &str, expr: TensorExpr, heads: u32) -> Result<TensorExpr, String> {
+pub(super) fn interleave_rotary(name: &str, expr: TensorExpr, heads: u32) -> Result<TensorExpr, String> {
     let shape = expr.shape().to_vec();
     let heads = u64::from(heads);
     let split = shape.split_first().and_then(|(rows, columns)| {

@@ -5,12 +5,26 @@
 //! Face classes it serves, the GGUF tensors it has, and a few functions. What families share lies in
 //! `keys`, `experts`, `rope`, `tensors` and `pooling`.
 
+mod bert;
+mod bloom;
 mod builder;
+mod contents;
 mod experts;
+mod falcon;
 mod fuse;
+mod gpt2;
+mod granite;
+mod granite_hybrid;
+mod internlm;
+mod jamba;
 mod keys;
 mod llama;
+mod mamba;
+mod modern_bert;
 mod names;
+mod nemotron;
+mod nemotron_h;
+mod nomic_bert;
 mod pooling;
 mod powf;
 mod quantized;
@@ -18,6 +32,9 @@ mod qwen;
 mod rerank;
 mod rope;
 mod spelling;
+mod stablelm;
+mod starcoder;
+mod t5;
 mod tensors;
 
 use std::collections::HashSet;
@@ -35,7 +52,44 @@ use crate::vocab::VocabRoute;
 use builder::{Builder, Tensor};
 
 /// Every family. Order matters to nobody.
-static FAMILIES: &[Family] = &[llama::LLAMA, qwen::QWEN2, qwen::QWEN2_MOE, qwen::QWEN3, qwen::QWEN3_MOE];
+static FAMILIES: &[Family] = &[
+    bert::BERT,
+    bert::DISTILBERT,
+    bert::JINA_BERT_V2,
+    bert::ROBERTA,
+    bert::XLM_ROBERTA,
+    bloom::BLOOM,
+    falcon::FALCON,
+    gpt2::GPT2,
+    gpt2::RU_GPT3_XL,
+    granite::GRANITE,
+    granite::GRANITE_MOE,
+    granite::GRANITE_MOE_SWA,
+    granite::GRANITE_SWA,
+    granite_hybrid::GRANITE_HYBRID,
+    internlm::INTERNLM2,
+    internlm::INTERNLM3,
+    jamba::JAMBA,
+    llama::LLAMA,
+    mamba::MAMBA,
+    mamba::MAMBA2,
+    modern_bert::EURO_BERT,
+    modern_bert::MODERN_BERT,
+    modern_bert::NEO_BERT,
+    nemotron::NEMOTRON,
+    nemotron_h::NEMOTRON_H,
+    nemotron_h::NEMOTRON_H_PUZZLE,
+    nomic_bert::NOMIC_BERT,
+    qwen::QWEN2,
+    qwen::QWEN2_MOE,
+    qwen::QWEN3,
+    qwen::QWEN3_MOE,
+    stablelm::STABLELM,
+    starcoder::STARCODER,
+    starcoder::STARCODER2,
+    t5::T5,
+    t5::T5_ENCODER,
+];
 
 /// Architectures that are converted alike. Most start from [`TEXT`].
 pub struct Family {
@@ -51,6 +105,8 @@ pub struct Family {
     packed: &'static [&'static str],
     /// Whether layers for multi-token prediction can be left out, or written alone.
     mtp: bool,
+    /// Whether the configuration is read without the defaults of its class.
+    bare_config: bool,
     /// Number of blocks of the model.
     blocks: fn(&Config, &Options) -> Result<u32>,
     /// The family to use instead for a model that differs in more than its class's name tells. Refuses
@@ -79,6 +135,7 @@ const TEXT: Family = Family {
     tensors: &[],
     packed: &[],
     mtp: false,
+    bare_config: false,
     blocks: |config, _| keys::block_count(config),
     variant: |_| Ok(None),
     keys: keys::common,
@@ -237,7 +294,14 @@ impl Family {
         config: &Config,
         options: &Options,
     ) -> Result<Model> {
-        config.require_known_class()?;
+        let bare;
+        let config = if self.bare_config {
+            bare = config.bare()?;
+            &bare
+        } else {
+            config.require_known_class()?;
+            config
+        };
         if options.mtp != Mtp::Keep && !self.mtp {
             let architecture = config.architecture()?;
             return Err(Error::Unsupported(format!(

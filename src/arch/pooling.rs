@@ -13,14 +13,30 @@ use super::{Input, Keys};
 
 /// `PoolingType` of gguf-py.
 const MEAN: u32 = 1;
-const CLS: u32 = 2;
+pub(super) const CLS: u32 = 2;
 const LAST: u32 = 3;
 
-/// Adds `pooling_type` if the model directory says what it is (`_try_set_pooling_type` of the reference).
+/// Adds `pooling_type` if the model directory says what it is, and what a classifier pools if the configuration
+/// does (`_try_set_pooling_type` of the reference).
 ///
 /// # Errors
 /// If `modules.json` points nowhere, or at a kind of pooling that GGUF does not know.
 pub(super) fn pooling_type(input: &Input, keys: &mut Keys) -> Result<()> {
+    from_modules(input, keys)?;
+    let kind = match input.config.str(&["classifier_pooling"])? {
+        None => return Ok(()),
+        Some("mean") => MEAN,
+        Some("cls") => CLS,
+        Some(_) => {
+            let problem = "classifier_pooling: only mean and cls can be converted";
+            return Err(input.config.unsupported(problem));
+        }
+    };
+    keys.u32("classifier.pooling_type", Some(kind));
+    Ok(())
+}
+
+fn from_modules(input: &Input, keys: &mut Keys) -> Result<()> {
     let dir = &input.checkpoint.dir;
     let modules = dir.join("modules.json");
     if !input::exists(&modules)? {

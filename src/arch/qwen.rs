@@ -49,7 +49,7 @@ pub(super) const QWEN3_MOE: Family = Family {
 const EXPERTS: ExpertNames = ExpertNames {
     one: "model.layers.{bid}.mlp.experts.{xid}.{matrix}.weight",
     stack: "model.layers.{bid}.mlp.experts.{matrix}.weight",
-    matrices: ["down_proj", "gate_proj", "up_proj"],
+    matrices: &["down_proj", "gate_proj", "up_proj"],
 };
 
 fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {

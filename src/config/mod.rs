@@ -28,6 +28,8 @@ pub struct Config {
     /// Prefix of key names in messages, for a section inside the file.
     within: &'static str,
     map: Map<String, Value>,
+    /// The file's content, for [`Config::bare`].
+    json: Map<String, Value>,
     /// What the reference would call the model; checked when asked for.
     architecture: Option<Value>,
     origin: Option<Value>,
@@ -65,14 +67,32 @@ impl Config {
     /// # Errors
     /// If sections that must be objects are something else.
     pub fn from_json(path: PathBuf, json: Map<String, Value>) -> Result<Self> {
-        let (mut map, unknown_class) = match auto::from_pretrained(&path, &json) {
+        let (map, unknown_class) = match auto::from_pretrained(&path, &json) {
             auto::Outcome::Class(map) => (map, None),
-            auto::Outcome::Unknown(model_type) => (json, Some(model_type)),
+            auto::Outcome::Unknown(model_type) => (json.clone(), Some(model_type)),
             auto::Outcome::Refused(reason) => {
                 tracing::warn!("{}: {reason}; missing keys get no default values", path.display());
-                (json, None)
+                (json.clone(), None)
             }
         };
+        Self::from_map(path, map, json, unknown_class)
+    }
+
+    /// The file as it is, without the defaults of its class: what the reference reads for models whose class
+    /// in transformers does not fit.
+    ///
+    /// # Errors
+    /// As [`Config::from_json`].
+    pub fn bare(&self) -> Result<Self> {
+        Self::from_map(self.path.clone(), self.json.clone(), self.json.clone(), None)
+    }
+
+    fn from_map(
+        path: PathBuf,
+        mut map: Map<String, Value>,
+        json: Map<String, Value>,
+        unknown_class: Option<String>,
+    ) -> Result<Self> {
         for name in TEXT_CONFIG_NAMES {
             if let Some(section) = map.get(name).cloned() {
                 map.insert("text_config".into(), section);
@@ -91,7 +111,7 @@ impl Config {
                 return Err(Error::invalid(path, problem));
             }
         }
-        Ok(Self { path, within: "", map, architecture, origin, unknown_class })
+        Ok(Self { path, within: "", map, json, architecture, origin, unknown_class })
     }
 
     /// The architecture to convert as: the text model's own if it names one, else the model's.
@@ -208,6 +228,14 @@ impl Config {
         Err(self.invalid(format!("{}{}: {number} does not fit 32-bit floats", self.within, keys.join("/"))))
     }
 
+    /// [`Config::f32`] of a key that must be there.
+    ///
+    /// # Errors
+    /// Also if it is missing or null.
+    pub fn require_f32(&self, keys: &[&str]) -> Result<f32> {
+        self.f32(keys)?.ok_or_else(|| self.missing(keys, "a number"))
+    }
+
     /// A string under the first of `keys` that is there.
     ///
     /// # Errors
@@ -259,8 +287,8 @@ impl Config {
     }
 
     fn with(&self, within: &'static str, map: Map<String, Value>) -> Self {
-        let (path, origin) = (self.path.clone(), None);
-        Self { path, within, map, architecture: None, origin, unknown_class: None }
+        let (path, json) = (self.path.clone(), Map::new());
+        Self { path, within, map, json, architecture: None, origin: None, unknown_class: None }
     }
 
     fn mismatch(&self, key: &str, expected: &str, found: &Value) -> Error {
@@ -305,7 +333,7 @@ fn as_i32(value: &Value) -> Option<i32> {
 }
 
 /// A value for use in a message: short, and on one line.
-fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),

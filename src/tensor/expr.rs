@@ -166,6 +166,12 @@ impl TensorExpr {
         Ok(self)
     }
 
+    /// The same without axes of length 1.
+    pub fn squeeze(mut self) -> Self {
+        self.shape.retain(|len| *len != 1);
+        self
+    }
+
     /// Exchanges axes `a` and `b`.
     ///
     /// # Errors

@@ -1,0 +1,20 @@
+"""Falcon."""
+
+from checkpoint import case
+
+SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "layer_norm_epsilon": 1e-5}
+
+
+def falcon(id, config, arch="FalconForCausalLM", **more):
+    return case(id, {"architectures": [arch], "model_type": "falcon", **SMALL, **config}, **more)
+
+
+def cases():
+    yield falcon("falcon", {"multi_query": True, "new_decoder_architecture": False})
+    yield falcon("falcon-groups", {"new_decoder_architecture": True, "num_kv_heads": 2}, dtype="f16")
+    yield falcon("falcon-untied", {"new_decoder_architecture": True, "num_kv_heads": 4, "num_attention_heads": 8,
+                                   "tie_word_embeddings": False}, dtype="f32")
+    yield falcon("falcon-old", {"multi_query": True, "n_head_kv": 1}, "RWForCausalLM", build="FalconForCausalLM")
+    yield falcon("falcon-uneven", {"new_decoder_architecture": True, "num_kv_heads": 3}, build=(
+        "FalconForCausalLM", {**SMALL, "model_type": "falcon", "new_decoder_architecture": True, "num_kv_heads": 2}),
+        refused=True)

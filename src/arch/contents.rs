@@ -1,0 +1,84 @@
+//! Looks at the weights themselves, where what is written depends on them.
+
+use ggraft_platform::read_exact_at;
+
+use crate::checkpoint::{Checkpoint, SourceTensor};
+use crate::convert::{convert, supports};
+use crate::dtype::GgmlType;
+use crate::error::{Error, Result};
+use crate::input;
+use crate::tensor::{Leaf, TensorExpr};
+
+/// Elements compared at a time.
+const CHUNK: u64 = 1 << 18;
+
+/// Whether two tensors have one shape and the same values (`torch.equal`). Reads both up to where they differ.
+///
+/// # Errors
+/// If one of them is not in the checkpoint as it is, or cannot be read.
+pub(super) fn equal(checkpoint: &Checkpoint, a: &TensorExpr, b: &TensorExpr) -> Result<bool> {
+    if a.shape() != b.shape() {
+        return Ok(false);
+    }
+    let (a, b) = (whole(checkpoint, a)?, whole(checkpoint, b)?);
+    let mut readers = [Reader::new(checkpoint, a)?, Reader::new(checkpoint, b)?];
+    let elements = a.len / a.dtype.size();
+    let mut at = 0;
+    while at < elements {
+        let count = CHUNK.min(elements - at);
+        for reader in &mut readers {
+            reader.read(at, count)?;
+        }
+        let [a, b] = readers.each_ref().map(|reader| reader.values.as_chunks::<4>().0);
+        if a.iter().zip(b).any(|(a, b)| f32::from_le_bytes(*a) != f32::from_le_bytes(*b)) {
+            return Ok(false);
+        }
+        at += count;
+    }
+    Ok(true)
+}
+
+/// The tensor that `expr` is, unchanged.
+fn whole<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Result<&'c SourceTensor> {
+    let source = match expr.pieces() {
+        [piece] if piece.arithmetic.is_empty() && piece.is_contiguous() => match piece.leaf {
+            Leaf::Source(index) => checkpoint.tensors.get(index),
+            Leaf::Values(_) | Leaf::Zeros => None,
+        },
+        _ => None,
+    };
+    source.filter(|source| supports(source.dtype)).ok_or_else(|| {
+        let dir = checkpoint.dir.display();
+        Error::Unsupported(format!("{dir}: quantized embeddings cannot be compared with the output matrix"))
+    })
+}
+
+struct Reader<'c> {
+    path: &'c std::path::Path,
+    file: std::fs::File,
+    tensor: &'c SourceTensor,
+    raw: Vec<u8>,
+    /// F32, little-endian.
+    values: Vec<u8>,
+}
+
+impl<'c> Reader<'c> {
+    fn new(checkpoint: &'c Checkpoint, tensor: &'c SourceTensor) -> Result<Self> {
+        let Some(file) = checkpoint.files.get(tensor.file) else {
+            return Err(Error::Internal(format!("{} is in no file", tensor.name)));
+        };
+        let path = &file.path;
+        Ok(Self { path, file: input::open_regular(path)?, tensor, raw: Vec::new(), values: Vec::new() })
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "at most a chunk")]
+    fn read(&mut self, at: u64, count: u64) -> Result<()> {
+        let dtype = self.tensor.dtype;
+        self.raw.resize((count * dtype.size()) as usize, 0);
+        self.values.resize(count as usize * size_of::<f32>(), 0);
+        read_exact_at(&self.file, &mut self.raw, self.tensor.offset + at * dtype.size())
+            .map_err(|source| Error::io("cannot read", self.path, source))?;
+        convert(dtype, GgmlType::F32, &self.raw, &mut self.values);
+        Ok(())
+    }
+}
