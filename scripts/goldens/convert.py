@@ -35,7 +35,7 @@ SCALARS = {0: ("u8", "B"), 1: ("i8", "b"), 2: ("u16", "H"), 3: ("i16", "h"), 4: 
 STRING, ARRAY = 8, 9
 # Name, elements in a block, bytes of it.
 TENSOR_TYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 8: ("Q8_0", 32, 34), 30: ("BF16", 1, 2),
-                34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66)}
+                26: ("I32", 1, 4), 34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17)}
 
 
 def digest(data: bytes) -> str:
@@ -52,10 +52,11 @@ class Manifest:
         self.keys = [f"{self.string()}: {self.value(*self.unpack('I'))}" for _ in range(keys)]
         infos = [(self.string(), self.unpack(f"{self.unpack('I')[0]}Q"), *self.unpack("IQ")) for _ in range(tensors)]
         start = -(-self.at // 32) * 32
-        self.tensors = []
+        self.tensors, self.where = [], {}
         for name, shape, kind, offset in infos:
             type_name, block, size = TENSOR_TYPES[kind]
             size = math.prod(shape) // block * size
+            self.where[name] = (start + offset, size)
             content = data[start + offset:start + offset + size]
             assert len(content) == size
             self.tensors.append(f"{name}: {type_name} {list(shape)} {digest(content)[:8]}")

@@ -41,6 +41,12 @@ pub struct Weights {
     /// No subnormals, infinities, NaNs and the like.
     #[serde(default)]
     pub ordinary: bool,
+    /// Nothing beyond 8, infinite or no number.
+    #[serde(default)]
+    pub bounded: bool,
+    /// All tensors, instead of those that would follow from the dimensions. `{0-3}` in a name stands for
+    /// each of the numbers.
+    pub tensors: Option<Vec<Listed>>,
     /// Dimensions that `config.json` leaves to the class's defaults.
     #[serde(default)]
     pub dims: Map<String, Value>,
@@ -75,6 +81,14 @@ pub struct Weights {
     pub index: Option<bool>,
     #[serde(default)]
     pub header: Header,
+}
+
+/// Names and shape of tensors, and their dtype if it is not that of most.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Listed {
+    Plain(String, Vec<usize>),
+    Typed(String, Vec<usize>, Dtype),
 }
 
 /// How experts are named and stored.
@@ -183,6 +197,9 @@ impl Weights {
 
     /// The tensors in the order a model is written down, which is how shards are cut.
     fn tensors(&self, config: &Map<String, Value>) -> Vec<Tensor> {
+        if let Some(listed) = &self.tensors {
+            return listed.iter().flat_map(|tensors| self.listed(tensors)).collect();
+        }
         let dim =
             |key: &str| config.get(key).or(self.dims.get(key)).and_then(Value::as_u64).map(|n| n as usize);
         let need = |key: &str| dim(key).unwrap_or_else(|| panic!("`{key}` is needed to make the tensors"));
@@ -257,9 +274,33 @@ impl Weights {
         named.into_iter().map(|(name, shape)| Tensor { dtype: self.dtype_of(&name), name, shape }).collect()
     }
 
+    fn listed(&self, tensors: &Listed) -> Vec<Tensor> {
+        let (pattern, shape, dtype) = match tensors {
+            Listed::Plain(pattern, shape) => (pattern, shape, None),
+            Listed::Typed(pattern, shape, dtype) => (pattern, shape, Some(*dtype)),
+        };
+        let named = expand(pattern).into_iter().map(|name| {
+            let dtype = dtype.unwrap_or_else(|| self.dtype_of(&name));
+            Tensor { name, dtype, shape: shape.clone() }
+        });
+        named.collect()
+    }
+
     fn dtype_of(&self, name: &str) -> Dtype {
         self.dtypes.iter().rev().find(|(part, _)| name.contains(part)).map_or(self.dtype, |(_, dtype)| *dtype)
     }
+}
+
+/// The names a pattern stands for.
+fn expand(pattern: &str) -> Vec<String> {
+    let Some((head, rest)) = pattern.split_once('{') else {
+        return vec![pattern.to_owned()];
+    };
+    let (range, tail) = rest.split_once('}').expect("a closing brace");
+    let (from, to) = range.split_once('-').expect("a range");
+    let (from, to): (usize, usize) = (from.parse().expect("a number"), to.parse().expect("a number"));
+    let tails = expand(tail);
+    (from..=to).flat_map(|n| tails.iter().map(move |tail| format!("{head}{n}{tail}"))).collect()
 }
 
 /// A safetensors file: tensors packed by dtype (as the writer ranks them), then by name.
@@ -272,6 +313,9 @@ fn safetensors(tensors: &[Tensor], weights: &Weights) -> Vec<u8> {
     for t in sorted {
         let start = data.len();
         data.extend(weights::bytes(weights.seed, &t.name, t.dtype, t.elements(), weights.ordinary));
+        if weights.bounded {
+            weights::bound(t.dtype, &mut data[start..]);
+        }
         let entry = json!({"dtype": t.dtype.name(), "shape": t.shape, "data_offsets": [start, data.len()]});
         header.insert(t.name.clone(), entry);
     }

@@ -10,8 +10,10 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
+    I64,
     F64,
     F32,
+    I32,
     Bf16,
     F16,
     I16,
@@ -20,30 +22,36 @@ pub enum Dtype {
     #[serde(rename = "f8_e5m2")]
     F8E5M2,
     I8,
+    U8,
+    Bool,
 }
 
 impl Dtype {
     /// The name safetensors headers use.
     pub fn name(self) -> &'static str {
         match self {
+            Self::I64 => "I64",
             Self::F64 => "F64",
             Self::F32 => "F32",
+            Self::I32 => "I32",
             Self::Bf16 => "BF16",
             Self::F16 => "F16",
             Self::I16 => "I16",
             Self::F8E4M3 => "F8_E4M3",
             Self::F8E5M2 => "F8_E5M2",
             Self::I8 => "I8",
+            Self::U8 => "U8",
+            Self::Bool => "BOOL",
         }
     }
 
     /// Bytes per element.
     pub fn size(self) -> usize {
         match self {
-            Self::F64 => 8,
-            Self::F32 => 4,
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
             Self::Bf16 | Self::F16 | Self::I16 => 2,
-            Self::F8E4M3 | Self::F8E5M2 | Self::I8 => 1,
+            Self::F8E4M3 | Self::F8E5M2 | Self::I8 | Self::U8 | Self::Bool => 1,
         }
     }
 }
@@ -63,12 +71,32 @@ pub fn bytes(seed: u64, name: &str, dtype: Dtype, elements: usize, ordinary: boo
         Dtype::F32 => f32_bits(random()).into(),
         Dtype::Bf16 => bf16_bits(random()).into(),
         Dtype::F16 => f16_bits(random()).into(),
-        Dtype::I16 | Dtype::I8 => random(),
+        Dtype::I16 | Dtype::I8 | Dtype::U8 => random(),
+        Dtype::I64 | Dtype::I32 => random() % 100,
+        Dtype::Bool => random() & 1,
         // Neither NaNs nor infinities, which are 0x7f, and from 0x7c on.
         Dtype::F8E4M3 => random() & 0xfe,
         Dtype::F8E5M2 => random() & 0xbf,
     };
     (0..elements).flat_map(|_| element().to_le_bytes().into_iter().take(dtype.size())).collect()
+}
+
+/// Makes what is beyond 8, infinite or no number a value between 1 and 2, as weights are. What rounds stays.
+pub fn bound(dtype: Dtype, data: &mut [u8]) {
+    // The top of each element: how many bits of the fraction it holds, the exponents of 8 and of 1.
+    let (size, fraction, eight, one) = match dtype {
+        Dtype::F32 => (4, 7, 130, 127),
+        Dtype::Bf16 => (2, 7, 130, 127),
+        Dtype::F16 => (2, 10, 18, 15),
+        _ => return,
+    };
+    for top in data.chunks_exact_mut(size).filter_map(|element| element.last_chunk_mut::<2>()) {
+        let bits = u16::from_le_bytes(*top);
+        let kept = bits & (0x8000 | ((1 << fraction) - 1));
+        if (bits & 0x7fff) >> fraction >= eight {
+            *top = (kept | one << fraction).to_le_bytes();
+        }
+    }
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

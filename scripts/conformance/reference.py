@@ -1,0 +1,78 @@
+"""Runs the reference on model directories, each in a process of its own that is forked from one with torch loaded."""
+
+import importlib.metadata
+import json
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "goldens"))
+from convert import ARRAY, Manifest, digest, run_here  # noqa: E402
+
+
+def versions() -> dict:
+    packages = ["numpy", "torch", "transformers", "tokenizers", "sentencepiece"]
+    return {"llama-cpp-python": "0.3.36", **{p: importlib.metadata.version(p) for p in packages}}
+
+
+def manifest(path: Path, where: str, full: bool) -> dict:
+    """What `compare.rs` of the tests checks of a file."""
+    data = path.read_bytes()
+    entry = {"path": f"{where}/{path.name}", "bytes": len(data), "sha256": digest(data)}
+    if full:
+        read = Manifest(data)
+        entry |= {"keys": read.keys, "tensors": read.tensors}
+    return entry
+
+
+def load(llama_cpp: Path):
+    os.environ["TQDM_DISABLE"] = "1"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["ATEN_CPU_CAPABILITY"] = "avx2"  # torch's powers differ in the last bit between instruction sets
+    sys.path.insert(0, str(llama_cpp))
+    import convert_hf_to_gguf
+    import torch
+    import transformers
+
+    logging.basicConfig(level=logging.ERROR)
+    logging.getLogger().setLevel(logging.ERROR)
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)  # threads do not survive a fork
+    return convert_hf_to_gguf
+
+
+def convert(converter, jobs: list[tuple[Path, str, Path]], workers: int) -> None:
+    """Jobs: model directory, flags, and where files and `result.json` go."""
+    running = {}
+    for model, flags, out in jobs:
+        while len(running) >= workers:
+            pid, _ = os.wait()
+            running.pop(pid)
+        pid = os.fork()
+        if pid == 0:
+            one(converter, model, flags, out)
+        running[pid] = out
+    for _ in range(len(running)):
+        os.wait()
+
+
+def one(converter, model: Path, flags: str, out: Path) -> None:
+    """In the child: never returns."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        sys.stderr = open(out / "stderr.txt", "w")
+        os.dup2(sys.stderr.fileno(), 2)
+        words = [w.replace("@out", str(out)).replace("@dir", str(model)) for w in flags.split()]
+        refused = run_here(converter, [str(model), *words])
+        files = sorted(p.name for p in out.glob("*.gguf"))
+        if refused is not None:
+            for name in files:
+                (out / name).unlink()
+            refused = refused.replace(str(model), "@dir").replace(str(out), "@out")
+        (out / "result.json").write_text(json.dumps({"raises": refused, "files": [] if refused else files}))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(0)
