@@ -52,10 +52,18 @@ pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()>
 /// # Errors
 /// If neither is there, or there are 0 heads.
 pub(super) fn dimension_count(input: &Input) -> Result<u32> {
-    let config = input.config;
-    if let Some(dim) = config.u32(&["head_dim"])? {
-        return Ok(dim);
+    match input.config.u32(&["head_dim"])? {
+        Some(dim) => Ok(dim),
+        None => even_share(input),
     }
+}
+
+/// The model's width divided by its heads.
+///
+/// # Errors
+/// If either is not there, or there are 0 heads.
+pub(super) fn even_share(input: &Input) -> Result<u32> {
+    let config = input.config;
     let width = config.require_u32(&["hidden_size"])?;
     let heads = config.require_u32(&["num_attention_heads"])?;
     width
