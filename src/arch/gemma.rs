@@ -126,7 +126,7 @@ fn shifted_norm(mut tensor: Tensor) -> Tensor {
 }
 
 /// The embedding without rows for tokens that do not exist.
-fn known_tokens(input: &Input, mut tensor: Tensor) -> Result<Tensor> {
+pub(super) fn known_tokens(input: &Input, mut tensor: Tensor) -> Result<Tensor> {
     if tensor.name.contains("embed_tokens.weight") {
         let rows = tensor.expr.shape().first().copied().unwrap_or(0);
         let known = vocabulary(input)?;

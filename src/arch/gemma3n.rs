@@ -18,12 +18,12 @@ pub(super) const GEMMA3N: Family = Family {
     tensors: names::GEMMA3N,
     variant: |input| match input.config.require_u32(&["altup_num_inputs"])? {
         ALTUP_INPUTS => Ok(None),
-        other => Err(input.config.unsupported(format!("altup_num_inputs {other}, other than {ALTUP_INPUTS}"))),
+        other => {
+            Err(input.config.unsupported(format!("altup_num_inputs {other}, other than {ALTUP_INPUTS}")))
+        }
     },
     keys: key_values,
-    rename: |_, name| {
-        Some(if name.ends_with("_scale") { format!("{name}.weight") } else { name.to_owned() })
-    },
+    rename: |_, name| Some(if name.ends_with("_scale") { format!("{name}.weight") } else { name.to_owned() }),
     convert,
     ..GEMMA3
 };
@@ -89,7 +89,8 @@ fn stack(input: &Input, builder: &mut Builder, tensor: &Tensor, kind: &str) -> R
     for at in 0..u64::from(ALTUP_INPUTS) - 1 {
         let number = format!(".{at}.");
         let found = input.tensors.iter().enumerate();
-        let found = found.filter(|(_, (name, _))| of_kind(name)).find(|(_, (name, _))| name.contains(&number));
+        let found =
+            found.filter(|(_, (name, _))| of_kind(name)).find(|(_, (name, _))| name.contains(&number));
         let Some((place, (name, expr))) = found else {
             return Err(builder.invalid(format!("{kind} number {at} is missing")));
         };

@@ -82,7 +82,9 @@ fn full_head_size(config: &Config) -> Result<u32> {
         None => of_full_layers(config, "head_dim")?,
     };
     let size = size.filter(|size| *size <= LARGEST_HEAD);
-    size.ok_or_else(|| config.invalid("global_head_dim: expected the size of heads, found none that is sound"))
+    size.ok_or_else(|| {
+        config.invalid("global_head_dim: expected the size of heads, found none that is sound")
+    })
 }
 
 /// `key` of the first layer with full attention that differs from the rest of the model in it.

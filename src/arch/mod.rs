@@ -13,6 +13,8 @@ mod deepseek;
 mod experts;
 mod fuse;
 mod gemma;
+mod gemma3n;
+mod gemma4;
 mod glm;
 mod gpt_oss;
 mod gptneox;
@@ -26,9 +28,11 @@ mod olmo;
 mod phi;
 mod pooling;
 mod powf;
+mod quantile;
 mod quantized;
 mod qwen;
 mod qwen_next;
+mod qwen_vl;
 mod rerank;
 mod rope;
 mod small;
@@ -63,6 +67,9 @@ static FAMILIES: &[Family] = &[
     gemma::GEMMA2,
     gemma::GEMMA3,
     gemma::GEMMA_EMBEDDING,
+    gemma3n::GEMMA3N,
+    gemma4::GEMMA4,
+    gemma4::GEMMA4_UNIFIED,
     glm::GLM4,
     glm::GLM4_MOE,
     glm::GLM4_MOE_LITE,
@@ -93,6 +100,9 @@ static FAMILIES: &[Family] = &[
     qwen_next::QWEN35,
     qwen_next::QWEN35_MOE,
     qwen_next::QWEN3_NEXT,
+    qwen_vl::QWEN2_VL,
+    qwen_vl::QWEN3_VL,
+    qwen_vl::QWEN3_VL_MOE,
 ];
 
 /// Architectures that are converted alike. Most start from [`TEXT`].

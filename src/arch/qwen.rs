@@ -70,7 +70,7 @@ pub(super) const RND1: Family = Family {
     ..QWEN2_MOE
 };
 
-fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+pub(super) fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
     pooling_type(input, keys)
 }
