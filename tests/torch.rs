@@ -2,7 +2,6 @@
 //! made of them (`golden/torch.json`, by `scripts/goldens/torch_save.py`), and what strangers may have done to
 //! such files.
 
-mod common;
 #[path = "common/filesystems.rs"]
 mod filesystems;
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 # What config.json says of the vocabulary's size. The embeddings themselves have ROWS rows, to be small.
 VOCAB = {"spm": 520, "llama-hf": 482, "gpt2-trimmed": 50257, "llama3-trimmed": 128256, "qwen2-trimmed": 151936,
-         "smollm-trimmed": 49152, "wordpiece": 30522, "t5": 320, "xlm-roberta": 302, "xlm-roberta-model": 302}
+         "smollm-trimmed": 49152, "wordpiece": 30522, "t5": 320, "xlm-roberta": 302, "xlm-roberta-model": 302,
+         "gpt2-roles": 50304}
 ROWS = 40
 TORCH = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 DTYPES = {"BF16": "bf16", "F16": "f16", "F32": "f32", "F64": "f64", "I64": "i64", "I32": "i32", "I16": "i16",

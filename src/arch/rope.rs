@@ -10,7 +10,7 @@ use super::powf::{BASES, powf};
 use super::{Input, keys};
 
 /// More than any head has; a larger number is a mistake or an attack.
-const LARGEST_HEAD: u32 = 1 << 16;
+pub(super) const LARGEST_HEAD: u32 = 1 << 16;
 
 /// Adds `rope_freqs` if the model scales rope as Llama 3 does.
 ///
@@ -52,8 +52,7 @@ pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()>
 /// # Errors
 /// If neither is there, or there are 0 heads.
 pub(super) fn dimension_count(input: &Input) -> Result<u32> {
-    let config = input.config;
-    match config.u32(&["head_dim"])? {
+    match input.config.u32(&["head_dim"])? {
         Some(dim) => Ok(dim),
         None => width_per_head(input),
     }
@@ -62,7 +61,7 @@ pub(super) fn dimension_count(input: &Input) -> Result<u32> {
 /// The model's width divided by its heads.
 ///
 /// # Errors
-/// As [`dimension_count`].
+/// If either is not there, or there are 0 heads.
 pub(super) fn width_per_head(input: &Input) -> Result<u32> {
     let config = input.config;
     let width = config.require_u32(&["hidden_size"])?;
