@@ -1,0 +1,186 @@
+"""Tensors of published models in state-dict order, from their configurations.
+
+`MODELS` maps a name to a function that gives `(config, tensors, dtype)`: what `config.json` holds, a shape for
+each tensor name, and the safetensors dtype. Shapes are outermost dimension first.
+"""
+
+from collections.abc import Callable
+
+Shapes = dict[str, list[int]]
+LLAMA3_ROPE = {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+               "original_max_position_embeddings": 8192, "rope_type": "llama3"}
+
+
+def weights(prefix: str, shapes: Shapes) -> Shapes:
+    return {f"{prefix}{name}.weight": shape for name, shape in shapes.items()}
+
+
+def attention(hidden: int, q: int, kv: int) -> Shapes:
+    return {"self_attn.q_proj": [q, hidden], "self_attn.k_proj": [kv, hidden], "self_attn.v_proj": [kv, hidden],
+            "self_attn.o_proj": [hidden, q]}
+
+
+def gated(hidden: int, ff: int, prefix: str = "mlp.") -> Shapes:
+    return {f"{prefix}gate_proj": [ff, hidden], f"{prefix}up_proj": [ff, hidden], f"{prefix}down_proj": [hidden, ff]}
+
+
+def llama(hidden, layers, ff, heads, kv, vocab, tied, config, experts=0, norms=("input_layernorm",
+          "post_attention_layernorm"), qk_norm=False):
+    """Llama, Mistral, Mixtral and OLMo 2."""
+    kv_rows = hidden // heads * kv
+    if experts:
+        mlp = {"block_sparse_moe.gate": [experts, hidden]} | {
+            f"block_sparse_moe.experts.{expert}.{name}": shape for expert in range(experts)
+            for name, shape in {"w1": [ff, hidden], "w2": [hidden, ff], "w3": [ff, hidden]}.items()}
+        config = config | {"num_local_experts": experts}
+    else:
+        mlp = gated(hidden, ff)
+    found = {"model.embed_tokens.weight": [vocab, hidden]}
+    for layer in range(layers):
+        norm = {"self_attn.q_norm": [hidden], "self_attn.k_norm": [kv_rows]} if qk_norm else {}
+        found |= weights(f"model.layers.{layer}.", attention(hidden, hidden, kv_rows) | norm | mlp
+                         | {norm: [hidden] for norm in norms})
+    found |= {"model.norm.weight": [hidden]}
+    if not tied:
+        found |= {"lm_head.weight": [vocab, hidden]}
+    config = config | {
+        "hidden_size": hidden, "num_hidden_layers": layers, "intermediate_size": ff, "num_attention_heads": heads,
+        "num_key_value_heads": kv, "vocab_size": vocab, "tie_word_embeddings": tied, "hidden_act": "silu"}
+    return config, found, "BF16"
+
+
+def bloom_560m():
+    hidden, layers, vocab = 1024, 24, 250880
+    found = {"word_embeddings.weight": [vocab, hidden]}
+    both = lambda name, rows, columns: {f"{name}.weight": [rows, columns], f"{name}.bias": [rows]}
+    norm = lambda name: {f"{name}.weight": [hidden], f"{name}.bias": [hidden]}
+    found |= norm("word_embeddings_layernorm")
+    for layer in range(layers):
+        h = f"h.{layer}."
+        found |= (norm(f"{h}input_layernorm") | both(f"{h}self_attention.query_key_value", 3 * hidden, hidden)
+                  | both(f"{h}self_attention.dense", hidden, hidden) | norm(f"{h}post_attention_layernorm")
+                  | both(f"{h}mlp.dense_h_to_4h", 4 * hidden, hidden) | both(f"{h}mlp.dense_4h_to_h", hidden, 4 * hidden))
+    config = {"architectures": ["BloomForCausalLM"], "model_type": "bloom", "hidden_size": hidden, "n_layer": layers,
+              "n_head": 16, "num_attention_heads": 16, "vocab_size": vocab, "layer_norm_epsilon": 1e-5, "n_embed": hidden,
+              "seq_length": 2048}
+    return config, found | norm("ln_f"), "F16"
+
+
+def glm_106b():
+    """GLM-4.5-Air, whose finetunes include GLM-Steam-106B."""
+    hidden, layers, experts, moe, vocab = 4096, 46, 128, 1408, 151552
+    q, kv = 96 * 128, 8 * 128
+    found = {"model.embed_tokens.weight": [vocab, hidden]}
+    for layer in range(layers + 1):
+        l = f"model.layers.{layer}."
+        found |= weights(l, attention(hidden, q, kv))
+        found |= {f"{l}self_attn.{name}_proj.bias": [rows] for name, rows in (("q", q), ("k", kv), ("v", kv))}
+        if layer == 0:
+            found |= weights(l, gated(hidden, 10944))
+        else:
+            for expert in range(experts):
+                found |= weights(l, gated(hidden, moe, f"mlp.experts.{expert}."))
+            found |= {f"{l}mlp.gate.weight": [experts, hidden], f"{l}mlp.gate.e_score_correction_bias": [experts]}
+            found |= weights(l, gated(hidden, moe, "mlp.shared_experts."))
+        found |= weights(l, {"input_layernorm": [hidden], "post_attention_layernorm": [hidden]})
+        if layer == layers:
+            found |= weights(l, {"eh_proj": [hidden, 2 * hidden], "enorm": [hidden], "hnorm": [hidden],
+                                 "shared_head.norm": [hidden]})
+    found |= {"model.norm.weight": [hidden], "lm_head.weight": [vocab, hidden]}
+    config = {"architectures": ["Glm4MoeForCausalLM"], "model_type": "glm4_moe", "hidden_size": hidden,
+              "num_hidden_layers": layers, "num_attention_heads": 96, "num_key_value_heads": 8, "head_dim": 128,
+              "intermediate_size": 10944, "moe_intermediate_size": moe, "n_routed_experts": experts,
+              "n_shared_experts": 1, "num_experts_per_tok": 8, "first_k_dense_replace": 1, "attention_bias": True,
+              "partial_rotary_factor": 0.5, "rope_theta": 1000000, "max_position_embeddings": 131072, "n_group": 1,
+              "topk_group": 1, "norm_topk_prob": True, "routed_scaling_factor": 1.0, "use_qk_norm": False,
+              "num_nextn_predict_layers": 1, "rms_norm_eps": 1e-5, "vocab_size": vocab}
+    return config, found, "BF16"
+
+
+def jamba_mini():
+    hidden, layers, experts, ff, vocab, inner, rank, state = 4096, 32, 16, 14336, 65536, 8192, 256, 16
+    found = {"model.embed_tokens.weight": [vocab, hidden]}
+    for layer in range(layers):
+        l = f"model.layers.{layer}."
+        if layer % 8 == 4:
+            found |= weights(l, attention(hidden, hidden, 1024))
+        else:
+            found |= {f"{l}mamba.A_log": [inner, state], f"{l}mamba.D": [inner], f"{l}mamba.conv1d.weight": [inner, 1, 4],
+                      f"{l}mamba.conv1d.bias": [inner]}
+            found |= weights(f"{l}mamba.", {
+                "in_proj": [2 * inner, hidden], "x_proj": [rank + 2 * state, inner], "dt_proj": [inner, rank],
+                "out_proj": [hidden, inner], "dt_layernorm": [rank], "b_layernorm": [state], "c_layernorm": [state]})
+            found |= {f"{l}mamba.dt_proj.bias": [inner]}
+        if layer % 2 == 1:
+            found |= {f"{l}feed_forward.router.weight": [experts, hidden]}
+            for expert in range(experts):
+                found |= weights(l, gated(hidden, ff, f"feed_forward.experts.{expert}."))
+        else:
+            found |= weights(l, gated(hidden, ff, "feed_forward."))
+        found |= weights(l, {"input_layernorm": [hidden], "pre_ff_layernorm": [hidden]})
+    found |= {"model.final_layernorm.weight": [hidden], "lm_head.weight": [vocab, hidden]}
+    config = {"architectures": ["JambaForCausalLM"], "model_type": "jamba", "hidden_size": hidden, "num_hidden_layers": layers,
+              "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": ff, "num_experts": experts,
+              "num_experts_per_tok": 2, "attn_layer_period": 8, "attn_layer_offset": 4, "expert_layer_period": 2,
+              "expert_layer_offset": 1, "mamba_d_state": state, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_dt_rank": rank,
+              "rms_norm_eps": 1e-6, "vocab_size": vocab, "max_position_embeddings": 262144, "tie_word_embeddings": False}
+    return config, found, "BF16"
+
+
+def nemotron_nano_9b():
+    hidden, vocab, ff, inner, groups, state, heads = 4480, 131072, 15680, 10240, 8, 128, 128
+    pattern = "M-M-M-MM-M-M-M*-M-M-M*-M-M-M-M*-M-M-M-M*-M-MM-M-M-M-M-M-"
+    found = {"backbone.embeddings.weight": [vocab, hidden]}
+    for layer, kind in enumerate(pattern):
+        l = f"backbone.layers.{layer}."
+        found |= {f"{l}norm.weight": [hidden]}
+        conv = inner + 2 * groups * state
+        if kind == "M":
+            found |= {f"{l}mixer.dt_bias": [heads], f"{l}mixer.A_log": [heads], f"{l}mixer.D": [heads],
+                      f"{l}mixer.conv1d.weight": [conv, 1, 4], f"{l}mixer.conv1d.bias": [conv]}
+            found |= weights(f"{l}mixer.", {"in_proj": [inner + conv + heads, hidden], "norm": [inner],
+                                            "out_proj": [hidden, inner]})
+        elif kind == "*":
+            found |= weights(f"{l}mixer.", {"q_proj": [5120, hidden], "k_proj": [1024, hidden], "v_proj": [1024, hidden],
+                                            "o_proj": [hidden, 5120]})
+        else:
+            found |= weights(f"{l}mixer.", {"up_proj": [ff, hidden], "down_proj": [hidden, ff]})
+    found |= {"backbone.norm_f.weight": [hidden], "lm_head.weight": [vocab, hidden]}
+    config = {"architectures": ["NemotronHForCausalLM"], "model_type": "nemotron_h", "hidden_size": hidden,
+              "num_hidden_layers": len(pattern), "hybrid_override_pattern": pattern, "num_attention_heads": 40,
+              "num_key_value_heads": 8, "head_dim": 128, "attention_head_dim": 128, "intermediate_size": ff,
+              "mamba_num_heads": heads, "mamba_head_dim": 80, "n_groups": groups, "ssm_state_size": state, "conv_kernel": 4,
+              "expand": 2, "chunk_size": 128, "layer_norm_epsilon": 1e-5, "rms_norm_eps": 1e-5, "vocab_size": vocab,
+              "max_position_embeddings": 131072, "mlp_hidden_act": "relu2", "tie_word_embeddings": False}
+    return config, found, "BF16"
+
+
+MODELS: dict[str, Callable[[], tuple[dict, Shapes, str]]] = {
+    "llama-3.2-1b": lambda layers=16: llama(2048, layers, 8192, 32, 8, 128256, True, {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "head_dim": 64, "max_position_embeddings": 131072,
+        "rms_norm_eps": 1e-05, "rope_theta": 500000.0, "rope_scaling": LLAMA3_ROPE, "bos_token_id": 128000,
+        "eos_token_id": 128001}),
+    "mistral-7b-v0.1": lambda layers=32: llama(4096, layers, 14336, 32, 8, 32000, False, {
+        "architectures": ["MistralForCausalLM"], "model_type": "mistral", "max_position_embeddings": 32768,
+        "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "sliding_window": 4096, "bos_token_id": 1, "eos_token_id": 2}),
+    "olmo-2-32b": lambda: llama(5120, 64, 27648, 40, 8, 100352, False, {
+        "architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2", "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-06, "rope_theta": 500000.0},
+        norms=("post_attention_layernorm", "post_feedforward_layernorm"), qk_norm=True),
+    "bloom-560m": bloom_560m,
+    "glm-106b": glm_106b,
+    "jamba-mini": jamba_mini,
+    "nemotron-nano-9b-v2": nemotron_nano_9b,
+    # OLMo-2-32B has these dimensions; here it goes by Llama's names and has the tokenizer of Llama 3.
+    "llama-64gb": lambda layers=64: llama(5120, layers, 27648, 40, 8, 128256, False, {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-06, "rope_theta": 500000.0, "bos_token_id": 128000, "eos_token_id": 128001}),
+    # A terabyte in 90,000 tensors: what a plan costs.
+    "mixtral-1tb": lambda layers=60: llama(2048, layers, 2688, 32, 8, 128256, False, {
+        "architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-06, "rope_theta": 500000.0, "num_experts_per_tok": 8, "bos_token_id": 128000,
+        "eos_token_id": 128001}, experts=500),
+    "llama-1gb": lambda layers=6: llama(2048, layers, 8192, 32, 8, 32000, True, {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-06, "rope_theta": 500000.0}),
+}
