@@ -20,6 +20,8 @@ const NAMED: [&str; 7] =
 /// Special tokens without a name, and what they were called before transformers 5.
 const EXTRA: &str = "extra_special_tokens";
 const ADDITIONAL: &str = "additional_special_tokens";
+/// Added tokens by id, thousands of them in some models.
+pub const DECODER: &str = "added_tokens_decoder";
 /// Named special tokens that only some models have.
 const SPECIFIC: &str = "model_specific_special_tokens";
 
@@ -64,8 +66,10 @@ impl Settings {
         class: Class,
     ) -> Result<Self> {
         let path = files.dir.join("tokenizer_config.json");
-        let mut config = config.clone();
-        check(&config, &path)?;
+        check(config, &path)?;
+        let decoder = config.get(DECODER);
+        let mut config: Map<_, _> =
+            config.iter().filter(|(k, _)| *k != DECODER).map(|(k, v)| (k.clone(), v.clone())).collect();
         // The post-processor of tokenizer.json decides.
         config.shift_remove("add_bos_token");
         config.shift_remove("add_eos_token");
@@ -76,7 +80,7 @@ impl Settings {
         }
         let mut specific = specific(&mut config, &path)?;
         let mut added = BTreeMap::new();
-        match config.get("added_tokens_decoder") {
+        match decoder {
             Some(Value::Object(decoder)) => {
                 for (id, token) in decoder {
                     let id = id.trim().parse().map_err(|_| {

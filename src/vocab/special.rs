@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::files::{self, TokenizerFiles};
 use super::lists::BpeLists;
+use super::settings::DECODER;
 use super::template;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Strings};
@@ -40,7 +41,10 @@ impl SpecialVocab {
     ) -> Result<Self> {
         let mut found = Self::default();
         let mut kinds: Vec<String> = kinds.iter().map(|k| (*k).to_owned()).collect();
-        let mut config = files.config.clone();
+        // Without the large part, which is of no use here.
+        let small =
+            |(k, v): (&String, &Value)| (k.clone(), if k == DECODER { Value::Null } else { v.clone() });
+        let mut config: Option<Map<_, _>> = files.config.as_ref().map(|c| c.iter().map(small).collect());
         if let Some(tokenizer) = &files.tokenizer {
             if load_merges {
                 found.merges = match &files.lists {
