@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use crate::metadata::{self, Metadata, ParameterCount};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::tensor::OutputTensor;
 use crate::vocab;
-use crate::write::{self, Report};
+use crate::write::{self, Report, Settings};
 
 /// What to convert, and how.
 #[derive(Clone, Debug)]
@@ -45,6 +46,10 @@ pub struct Options {
     pub min_extent: u64,
     /// Whether to share blocks.
     pub reflink: Reflink,
+    /// Makes sure that the output is on the disk before it gets its name.
+    pub fsync: bool,
+    /// How many threads to use; as many as there are processors by default.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Whether to share blocks with the checkpoint; the words are those of `cp --reflink`.
@@ -67,7 +72,7 @@ pub struct Conversion {
     inputs: Inputs,
     /// Device and inode of every file that is read.
     sources: HashSet<(u64, u64)>,
-    reflink: Reflink,
+    settings: Settings,
 }
 
 /// Everything a plan depends on, so that others can be made for comparison.
@@ -171,7 +176,12 @@ impl Conversion {
         };
         let sources = sources(options, &inputs.checkpoint)?;
         plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, &sources))?;
-        let conversion = Self { plan, inputs, sources, reflink: options.reflink };
+        let settings = Settings {
+            must_share: options.reflink == Reflink::Always,
+            sync: options.fsync,
+            threads: options.threads,
+        };
+        let conversion = Self { plan, inputs, sources, settings };
         if options.reflink == Reflink::Always
             && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
@@ -221,7 +231,7 @@ impl Conversion {
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
         write::check_space(&self.plan)?;
-        write::write(&self.plan, self.reflink == Reflink::Always, progress)
+        write::write(&self.plan, self.settings, progress)
     }
 
     fn nothing_shared(&self) -> String {

@@ -97,7 +97,7 @@ fn blocks() -> Vec<u64> {
                 m if lower == 255 => u32::from(m % 4 == 0) << 22,
                 m => m,
             };
-            bits.push(random() % 2 << 31 | lower << 23 | mantissa);
+            bits.push((random() % 2) << 31 | lower << 23 | mantissa);
         }
     }
     for exponent in (1..225).step_by(7) {

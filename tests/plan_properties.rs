@@ -9,6 +9,7 @@ mod filesystems;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use filesystems::directory;
@@ -18,6 +19,7 @@ use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::gguf::KeyValues;
 use ggraft::plan::{Action, Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use ggraft::tensor::{OutputTensor, TensorExpr};
+use ggraft::write::Settings;
 use proptest::prelude::*;
 
 /// How an output tensor comes about; sizes in elements.
@@ -465,7 +467,9 @@ fn carried_out_for_real() {
             for sharing in [can_share(&made, wish), Sharing::none(&made.checkpoint, "not wanted")] {
                 let plan = plan(&made, wish, &sharing);
                 let planned = check_clones(&plan, &made, wish);
-                let report = ggraft::write::write(&plan, true, &mut |_| ()).unwrap();
+                let threads = NonZeroUsize::new(1 + plan.outputs.len() % 3);
+                let settings = Settings { must_share: true, threads, ..Settings::default() };
+                let report = ggraft::write::write(&plan, settings, &mut |_| ()).unwrap();
                 let files: Vec<Vec<u8>> = paths(&plan).iter().map(|path| fs::read(path).unwrap()).collect();
                 prop_assert!(load(&files, &paths(&plan), wish, &made.outputs) == expected);
                 prop_assert_eq!(report.measured.unwrap().shared, planned, "what the extent map says");

@@ -44,14 +44,17 @@ impl AtomicFile {
         &self.file
     }
 
-    /// Syncs all of `files`, then gives each its name, replacing what had it before, and syncs the
-    /// directories. A symbolic link that had the name is replaced itself, not what it points to.
+    /// Gives each of `files` its name, replacing what had it before. With `sync`, all of them are on the disk before
+    /// that, and their names after it. A symbolic link that had the name is replaced itself, not what
+    /// it points to.
     ///
     /// # Errors
     /// What the operating system says. Files published before the failure are removed again; those that
     /// they replaced are gone.
-    pub fn publish_all(files: Vec<Self>) -> io::Result<()> {
-        files.iter().try_for_each(|f| f.file.sync_all())?;
+    pub fn publish_all(files: Vec<Self>, sync: bool) -> io::Result<()> {
+        if sync {
+            files.iter().try_for_each(|f| f.file.sync_all())?;
+        }
         let paths: Vec<PathBuf> = files.iter().map(|f| f.path.clone()).collect();
         let mut published = 0;
         let result = files
@@ -61,7 +64,7 @@ impl AtomicFile {
                 published += 1;
                 Ok(())
             })
-            .and_then(|()| sync_directories(&paths));
+            .and_then(|()| if sync { sync_directories(&paths) } else { Ok(()) });
         if result.is_err() {
             paths.iter().take(published).for_each(|path| _ = fs::remove_file(path));
         }

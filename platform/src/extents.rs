@@ -53,11 +53,15 @@ impl Extent {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn for_each_extent(file: &File, mut each: impl FnMut(Extent)) -> io::Result<bool> {
+pub fn for_each_extent(file: &File, each: impl FnMut(Extent)) -> io::Result<bool> {
+    walk(file, true, each)
+}
+
+fn walk(file: &File, write_back: bool, mut each: impl FnMut(Extent)) -> io::Result<bool> {
     let len = file.metadata()?.len();
     let mut at = 0;
     while at < len {
-        let batch = match sys::extents(file, at, len - at) {
+        let batch = match sys::extents(file, at, len - at, write_back) {
             Ok(batch) => batch,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => match e.raw_os_error() {
@@ -75,14 +79,15 @@ pub fn for_each_extent(file: &File, mut each: impl FnMut(Extent)) -> io::Result<
     Ok(true)
 }
 
-/// Writes back what is dirty, then counts shared and unique bytes of `file` up to its length; none where
-/// the file system has no extent map (tmpfs).
+/// Counts shared and unique bytes of `file` up to its length; none where the file system has no extent map
+/// (tmpfs). With `write_back`, what is dirty is written back first; otherwise it may count as what was there
+/// before it was overwritten.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn shared_bytes(file: &File) -> io::Result<Option<ExtentUsage>> {
+pub fn shared_bytes(file: &File, write_back: bool) -> io::Result<Option<ExtentUsage>> {
     let mut usage = ExtentUsage::default();
-    let known = for_each_extent(file, |extent| match extent.is_shared() {
+    let known = walk(file, write_back, |extent| match extent.is_shared() {
         true => usage.shared += extent.len,
         false => usage.unique += extent.len,
     })?;

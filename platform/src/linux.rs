@@ -69,12 +69,12 @@ const FIEMAP_FLAG_SYNC: u32 = 1;
 const FS_IOC_FIEMAP: libc::Ioctl = nix::request_code_readwrite!(b'f', 11, 32);
 
 /// The first extents of `file` that reach into `len` bytes at `start`, after writing back what is
-/// dirty. Empty when only a hole is left.
-pub fn extents(file: &File, start: u64, len: u64) -> io::Result<Vec<Extent>> {
+/// dirty if `write_back`. Empty when only a hole is left.
+pub fn extents(file: &File, start: u64, len: u64, write_back: bool) -> io::Result<Vec<Extent>> {
     let mut map = Box::new(Fiemap {
         start,
         length: len,
-        flags: FIEMAP_FLAG_SYNC,
+        flags: if write_back { FIEMAP_FLAG_SYNC } else { 0 },
         mapped_extents: 0,
         extent_count: BATCH as u32,
         reserved: 0,
@@ -155,6 +155,14 @@ pub fn name_and_block_size(file: &File) -> io::Result<(String, u64)> {
 
 fn block_size(stat: &nix::sys::statfs::Statfs) -> u64 {
     u64::try_from(stat.block_size()).unwrap_or(0)
+}
+
+/// What programs can allocate without swapping, by the kernel's estimate, in bytes.
+pub fn available_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
 
 /// `copy_file_range`; the number of bytes copied can be less than `len`.

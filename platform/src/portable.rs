@@ -17,7 +17,7 @@ pub fn clone_range(_: &File, _: u64, _: u64, _: &File, _: u64) -> io::Result<()>
     Err(unsupported())
 }
 
-pub fn extents(_: &File, _: u64, _: u64) -> io::Result<Vec<Extent>> {
+pub fn extents(_: &File, _: u64, _: u64, _: bool) -> io::Result<Vec<Extent>> {
     Err(unsupported())
 }
 
@@ -38,6 +38,10 @@ pub fn name_and_block_size(file: &File) -> io::Result<(String, u64)> {
     #[allow(clippy::useless_conversion)]
     let size = u64::from(fstatvfs(file)?.fragment_size());
     Ok(("this file system".into(), size))
+}
+
+pub fn available_memory() -> Option<u64> {
+    None
 }
 
 pub fn copy_file_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<u64> {

@@ -38,7 +38,7 @@ fn publishing_replaces_at_once() {
             let before = fs::read(&path).ok();
             let file = written(&path, contents.as_bytes());
             assert_eq!(fs::read(&path).ok(), before, "not before it is published");
-            AtomicFile::publish_all(vec![file]).unwrap();
+            AtomicFile::publish_all(vec![file], true).unwrap();
             assert_eq!(fs::read(&path).unwrap(), contents.as_bytes());
             assert_eq!(names(dir.path()), [Path::new("out.gguf")]);
         }
@@ -77,7 +77,7 @@ fn only_regular_files_are_replaced() {
     // One that turns up while the file is being written.
     let file = written(&dir.join("late"), b"x");
     assert!(Command::new("mkfifo").arg(dir.join("late")).status().unwrap().success());
-    assert!(AtomicFile::publish_all(vec![file]).is_err());
+    assert!(AtomicFile::publish_all(vec![file], true).is_err());
     assert!(fs::symlink_metadata(dir.join("late")).unwrap().file_type().is_fifo());
 }
 
@@ -88,7 +88,7 @@ fn a_symbolic_link_is_replaced_not_followed() {
         fs::write(dir.join("precious"), "keep").unwrap();
         for (name, to) in [("out", "precious"), ("dangling", "nowhere")] {
             std::os::unix::fs::symlink(to, dir.join(name)).unwrap();
-            AtomicFile::publish_all(vec![written(&dir.join(name), b"new")]).unwrap();
+            AtomicFile::publish_all(vec![written(&dir.join(name), b"new")], true).unwrap();
             assert!(fs::symlink_metadata(dir.join(name)).unwrap().is_file());
             assert_eq!(fs::read(dir.join(name)).unwrap(), b"new");
         }
@@ -102,7 +102,7 @@ fn names_of_every_length_work() {
     for dir in everywhere() {
         let path = dir.path().join("é".repeat(127) + "n");
         for contents in [b"1", b"2"] {
-            AtomicFile::publish_all(vec![written(&path, contents)]).unwrap();
+            AtomicFile::publish_all(vec![written(&path, contents)], true).unwrap();
         }
         assert_eq!(fs::read(path).unwrap(), b"2");
     }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::checkpoint::{Checkpoint, Format};
 use crate::error::{Error, Result};
 use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
-use crate::write::{self, Bytes};
+use crate::write::{self, Bytes, Settings};
 use arrange::{Arrangement, arrange};
 
 pub use carry::Others;
@@ -273,7 +273,9 @@ impl Job {
                 return Err(Error::Interrupted);
             }
             write::check_space(plan)?;
-            let report = write::write(plan, false, progress)?;
+            // Synced, since it may replace the only copy.
+            let settings = Settings { sync: true, ..Settings::default() };
+            let report = write::write(plan, settings, progress)?;
             outcome.bytes += report.bytes;
             outcome.written.extend(report.outputs.into_iter().map(|o| o.path));
         }

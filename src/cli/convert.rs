@@ -1,6 +1,7 @@
 //! `ggraft convert`: the reference's flags by the same names, and a few of our own.
 
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use ggraft_platform::interrupt;
@@ -10,7 +11,7 @@ use super::options::{OptionArgs, REPORTS};
 use super::progress::Progress;
 use super::{report, stdout_error};
 use crate::arch;
-use crate::conversion::Conversion;
+use crate::conversion::{Conversion, Options};
 use crate::error::{Error, Result};
 
 /// Arguments of `ggraft convert`.
@@ -27,6 +28,15 @@ pub struct Args {
 
     #[command(flatten)]
     options: OptionArgs,
+
+    /// Threads that read, convert and write [default: as many as there are processors, at most 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+
+    /// Wait until the output is on the disk before it gets its name, so that not even a power failure leaves half of it;
+    /// like cp, ggraft otherwise leaves that to the system
+    #[arg(long)]
+    fsync: bool,
 
     /// Only print the names of the files that would be written
     #[arg(long)]
@@ -58,7 +68,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
     let model = args.model.as_deref().ok_or_else(|| Error::Usage("name a model directory".into()))?;
-    let options = args.options.options(model)?;
+    let options = Options {
+        fsync: args.fsync,
+        threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
+        ..args.options.options(model)?
+    };
     let conversion = Conversion::prepare(&options)?;
     if args.dry_run {
         let mut out = std::io::stdout().lock();

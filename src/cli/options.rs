@@ -101,6 +101,8 @@ impl OptionArgs {
                 ReflinkArg::Always => Reflink::Always,
                 ReflinkArg::Never => Reflink::Never,
             },
+            fsync: false,
+            threads: None,
         })
     }
 }

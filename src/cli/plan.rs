@@ -65,5 +65,5 @@ fn write_page(explanation: &Explanation, path: &Path) -> io::Result<()> {
     explanation.write_html(&mut out)?;
     out.flush()?;
     drop(out);
-    AtomicFile::publish_all(vec![file])
+    AtomicFile::publish_all(vec![file], false)
 }

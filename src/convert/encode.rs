@@ -42,10 +42,8 @@ pub fn bf16(x: f32) -> u16 {
 
 /// BF16 to BF16 goes through F32 in the reference, which makes NaNs quiet.
 #[inline(always)]
-pub fn quiet_bf16(src: &[u8], dst: &mut [u8]) {
-    for (to, from) in dst.as_chunks_mut().0.iter_mut().zip(src.as_chunks().0) {
-        let bits = u16::from_le_bytes(*from);
-        let quiet = if bits & 0x7fff > 0x7f80 { 0x0040 } else { 0 };
-        *to = (bits | quiet).to_le_bytes();
-    }
+pub fn quiet_bf16(bytes: [u8; 2]) -> [u8; 2] {
+    let bits = u16::from_le_bytes(bytes);
+    let quiet = if bits & 0x7fff > 0x7f80 { 0x0040 } else { 0 };
+    (bits | quiet).to_le_bytes()
 }

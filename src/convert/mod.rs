@@ -31,6 +31,13 @@ pub fn convert(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
     Cpu::best().convert(from, to, src, dst);
 }
 
+/// [`convert`] from BF16 to BF16, in place.
+pub fn quiet_bf16(elements: &mut [u8]) {
+    for bytes in elements.as_chunks_mut().0 {
+        *bytes = encode::quiet_bf16(*bytes);
+    }
+}
+
 /// What elements of `from` in `src` are in F32.
 ///
 /// # Panics
@@ -54,7 +61,11 @@ fn convert_here(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
     check_lengths(to, src.len() / size, dst.len());
     match (from, to) {
         (Dtype::F32, GgmlType::F32) | (Dtype::F16, GgmlType::F16) => dst.copy_from_slice(src),
-        (Dtype::BF16, GgmlType::BF16) => encode::quiet_bf16(src, dst),
+        (Dtype::BF16, GgmlType::BF16) => {
+            for (to, from) in dst.as_chunks_mut().0.iter_mut().zip(src.as_chunks().0) {
+                *to = encode::quiet_bf16(*from);
+            }
+        }
         _ => {
             let mut between = [0.0; BATCH];
             let sources = src.chunks(BATCH * size);

@@ -1,145 +1,155 @@
 //! Computes output elements from source elements: the arithmetic of a walk, chunk by chunk.
 
-use std::fs::File;
-use std::io;
-
-use ggraft_platform::read_exact_at;
 use half::f16;
 
-use crate::convert::convert;
-use crate::dtype::{Dtype, GgmlType};
+use super::sources::Sources;
+use crate::convert;
+use crate::dtype::Dtype;
+use crate::error::Result;
 use crate::plan::{Place, Run, Walk};
 use crate::tensor::{Arithmetic, Scale};
 
-/// Scales kept in memory at a time.
-const WINDOW: u64 = 1 << 16;
+/// Scales that are read at a time.
+const WINDOW: u64 = 1 << 10;
 
-/// Computes the output's bytes of `count` elements of `walk` from element `first` on, which were gathered
-/// into `raw`. `scratch` is a buffer to reuse between calls.
-///
-/// # Errors
-/// What the operating system says about reading scales.
-pub fn evaluate(
-    sources: &[File],
-    walk: &Walk,
-    (first, count): (u64, u64),
-    to: GgmlType,
-    raw: &[u8],
-    scratch: &mut Vec<u8>,
-    out: &mut Vec<u8>,
-) -> io::Result<()> {
-    let runs = || walk.runs(first, count).map(|run| Run { at: run.at + walk.first, ..run });
-    if let [Arithmetic::Mxfp4 { scales }] = walk.arithmetic.as_slice() {
-        return mxfp4(&mut Window::new(sources, *scales), runs(), raw, out);
-    }
-    scratch.resize(count as usize * size_of::<f32>(), 0);
-    convert(walk.dtype, GgmlType::F32, raw, scratch);
-    let mut half = walk.dtype == Dtype::F16;
-    for step in &walk.arithmetic {
-        match step {
-            Arithmetic::Widen => half = false,
-            Arithmetic::Add(constant) => each(scratch, half, |x| x + constant),
-            Arithmetic::NegExp => each(scratch, half, |x| -x.exp()),
-            Arithmetic::Scale(scale) => {
-                half = false;
-                rescale(scale, &mut Window::new(sources, scale.source), runs(), scratch)?;
-            }
-            Arithmetic::Mxfp4 { .. } => unreachable!("codes have no arithmetic but their own"),
-        }
-    }
-    out.resize(to.bytes(count) as usize, 0);
-    convert(Dtype::F32, to, scratch, out);
-    Ok(())
+/// The arithmetic of a walk, ready to be carried out on any part of it.
+pub struct Evaluation<'a> {
+    walk: &'a Walk,
+    /// The scales of each step that has some.
+    scales: Vec<Option<Scales<'a>>>,
 }
 
-/// Replaces each of the little-endian `values` by what `f` makes of it, rounded to F16 if `half`.
-fn each(values: &mut [u8], half: bool, f: impl Fn(f32) -> f32) {
-    for value in values.as_chunks_mut().0 {
-        let result = f(f32::from_le_bytes(*value));
-        *value = if half { f16::from_f32(result).to_f32() } else { result }.to_le_bytes();
+impl<'a> Evaluation<'a> {
+    /// Prepares the arithmetic of `walk`.
+    pub fn new(sources: &'a Sources<'a>, walk: &'a Walk) -> Self {
+        let scales = walk.arithmetic.iter().map(|step| match step {
+            Arithmetic::Scale(scale) => Some(Scales::new(sources, scale.source)),
+            Arithmetic::Mxfp4 { scales } => Some(Scales::new(sources, *scales)),
+            Arithmetic::Widen | Arithmetic::Add(_) | Arithmetic::NegExp => None,
+        });
+        Self { walk, scales: scales.collect() }
+    }
+
+    /// Runs of the walk, counted from the start of the source tensor.
+    fn runs(&self, first: u64, count: u64) -> impl Iterator<Item = Run> + use<'a> {
+        let walk = self.walk;
+        walk.runs(first, count).map(|run| Run { at: run.at + walk.first, ..run })
+    }
+
+    /// Computes the elements from element `first` of the walk on, which were gathered into `raw`.
+    ///
+    /// # Errors
+    /// If scales cannot be read.
+    pub fn values(&mut self, first: u64, raw: &[u8], out: &mut [f32]) -> Result<()> {
+        convert::decode(self.walk.dtype, raw, out);
+        let mut half = self.walk.dtype == Dtype::F16;
+        for (i, step) in self.walk.arithmetic.iter().enumerate() {
+            match step {
+                Arithmetic::Widen => half = false,
+                Arithmetic::Add(constant) => each(out, half, |x| x + constant),
+                Arithmetic::NegExp => each(out, half, |x| -x.exp()),
+                Arithmetic::Scale(scale) => {
+                    half = false;
+                    let runs = self.runs(first, out.len() as u64);
+                    if let Some(scales) = &mut self.scales[i] {
+                        rescale(scale, scales, runs, out)?;
+                    }
+                }
+                Arithmetic::Mxfp4 { .. } => unreachable!("codes have no arithmetic but their own"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs codes from byte `first` of the walk on, which were gathered into `raw`, into blocks of MXFP4.
+    ///
+    /// A block is its scale, then 16 bytes: code *j* in the low half of byte *j*, code *j* + 16 in the high half.
+    /// The source has codes 2*j* and 2*j* + 1 in byte *j*.
+    ///
+    /// # Errors
+    /// As [`Evaluation::values`].
+    pub fn mxfp4(&mut self, first: u64, raw: &[u8], out: &mut [u8]) -> Result<()> {
+        let runs = self.runs(first, raw.len() as u64);
+        let [Some(scales)] = self.scales.as_mut_slice() else { unreachable!("codes come with scales") };
+        let mut blocks = raw.as_chunks::<16>().0.iter().zip(out.as_chunks_mut::<17>().0);
+        for Run { at, len } in runs {
+            for block in at / 16..(at + len) / 16 {
+                let Some((codes, [scale, to @ ..])) = blocks.next() else { break };
+                *scale = scales.byte(block)?;
+                for (pair, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                    let [low, high] = [codes[pair], codes[pair + 8]];
+                    *to = [low & 0x0f | high << 4, low >> 4 | high & 0xf0];
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Replaces each of `values` by what `f` makes of it, rounded to F16 if `half`.
+fn each(values: &mut [f32], half: bool, f: impl Fn(f32) -> f32) {
+    for value in values {
+        let result = f(*value);
+        *value = if half { f16::from_f32(result).to_f32() } else { result };
     }
 }
 
 fn rescale(
     scale: &Scale<Place>,
-    scales: &mut Window,
+    scales: &mut Scales,
     runs: impl Iterator<Item = Run>,
-    values: &mut [u8],
-) -> io::Result<()> {
+    values: &mut [f32],
+) -> Result<()> {
     let mut rest = values;
     for Run { mut at, len } in runs {
         let end = at + len;
         while at < end {
             let same = scale.run(at).min(end - at);
             let factor = scales.value(scale.index(at))?;
-            let (block, tail) = rest.split_at_mut(same as usize * size_of::<f32>());
-            each(block, false, |x| x * factor);
+            let (block, tail) = rest.split_at_mut(same as usize);
+            block.iter_mut().for_each(|x| *x *= factor);
             (rest, at) = (tail, at + same);
         }
     }
     Ok(())
 }
 
-/// A block of GGUF's MXFP4 is its scale, then 16 bytes: code *j* in the low half of byte *j*, code *j* + 16
-/// in the high half. The source has codes 2*j* and 2*j* + 1 in byte *j*.
-fn mxfp4(
-    scales: &mut Window,
-    runs: impl Iterator<Item = Run>,
-    raw: &[u8],
-    out: &mut Vec<u8>,
-) -> io::Result<()> {
-    out.clear();
-    let mut codes = raw.as_chunks::<16>().0.iter();
-    for Run { at, len } in runs {
-        for block in at / 16..(at + len) / 16 {
-            let Some(codes) = codes.next() else { break };
-            out.push(scales.byte(block)?);
-            for pair in 0..8 {
-                let [low, high] = [codes[pair], codes[pair + 8]];
-                out.extend([low & 0x0f | high << 4, low >> 4 | high & 0xf0]);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// A tensor of scales, of which a part is in memory.
-struct Window<'a> {
-    file: &'a File,
+struct Scales<'a> {
+    sources: &'a Sources<'a>,
     place: Place,
     /// Index of the first scale in `bytes`.
     start: u64,
     bytes: Vec<u8>,
 }
 
-impl<'a> Window<'a> {
-    fn new(sources: &'a [File], place: Place) -> Self {
-        Self { file: &sources[place.file], place, start: 0, bytes: Vec::new() }
+impl<'a> Scales<'a> {
+    fn new(sources: &'a Sources<'a>, place: Place) -> Self {
+        Self { sources, place, start: 0, bytes: Vec::new() }
     }
 
     /// The bytes of scale `index`.
-    fn get(&mut self, index: u64) -> io::Result<&[u8]> {
+    fn get(&mut self, index: u64) -> Result<&[u8]> {
         let size = self.place.dtype.size();
         let held = self.bytes.len() as u64 / size;
         if !(self.start..self.start + held).contains(&index) {
             self.start = index / WINDOW * WINDOW;
             let count = WINDOW.min(self.place.elements - self.start);
             self.bytes.resize((count * size) as usize, 0);
-            read_exact_at(self.file, &mut self.bytes, self.place.offset + self.start * size)?;
+            self.sources.read(self.place.file, &mut self.bytes, self.place.offset + self.start * size)?;
         }
         let at = ((index - self.start) * size) as usize;
         Ok(&self.bytes[at..at + size as usize])
     }
 
-    fn byte(&mut self, index: u64) -> io::Result<u8> {
+    fn byte(&mut self, index: u64) -> Result<u8> {
         Ok(self.get(index)?[0])
     }
 
-    fn value(&mut self, index: u64) -> io::Result<f32> {
-        let dtype = self.place.dtype;
-        let mut value = [0; 4];
-        convert(dtype, GgmlType::F32, self.get(index)?, &mut value);
-        Ok(f32::from_le_bytes(value))
+    fn value(&mut self, index: u64) -> Result<f32> {
+        let mut value = [0.0];
+        convert::decode(self.place.dtype, self.get(index)?, &mut value);
+        Ok(value[0])
     }
 }
 
@@ -151,32 +161,27 @@ mod tests {
     use super::*;
     use crate::tensor::Dim;
 
-    fn run(
-        bytes: &[u8],
-        dtype: Dtype,
-        arithmetic: Vec<Arithmetic<Place>>,
-        dims: &[(u64, u64)],
-        to: GgmlType,
-    ) -> Vec<u8> {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
+    fn run(bytes: &[u8], dtype: Dtype, arithmetic: Vec<Arithmetic<Place>>, dims: &[(u64, u64)]) -> Vec<f32> {
         let dims = dims.iter().map(|&(len, stride)| Dim { len, stride }).collect();
         let walk = Walk { file: 0, offset: 0, dtype, dims, first: 0, arithmetic };
-        let files = [file];
-        let (mut raw, mut scratch, mut out, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut first, total) = (0, walk.elements());
-        while first < total {
-            let count = 32.min(total - first);
-            super::super::gather::gather(&files[0], &walk, first, count, &mut raw, &mut scratch).unwrap();
-            evaluate(&files, &walk, (first, count), to, &raw, &mut scratch, &mut out).unwrap();
-            all.extend_from_slice(&out);
-            first += count;
-        }
-        all
+        with_sources(bytes, |sources| {
+            let mut all = Vec::new();
+            for first in (0..walk.elements()).step_by(5) {
+                let count = 5.min(walk.elements() - first);
+                let mut raw = vec![0; (count * dtype.size()) as usize];
+                sources.gather(&walk, first, &mut raw, &mut Vec::new()).unwrap();
+                let mut values = vec![0.0; count as usize];
+                Evaluation::new(sources, &walk).values(first, &raw, &mut values).unwrap();
+                all.extend(values);
+            }
+            all
+        })
     }
 
-    fn floats(bytes: &[u8]) -> Vec<f32> {
-        bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    fn with_sources<T>(bytes: &[u8], f: impl FnOnce(&Sources) -> T) -> T {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        f(&Sources::open(&[file.path().to_owned()], false).unwrap())
     }
 
     #[test]
@@ -187,15 +192,14 @@ mod tests {
         let grid = Scale::new(0, &[3, 4], &[2, 2], Some(&[2, 2])).unwrap().grid;
         let scale = Scale { source, grid };
         let steps = vec![Arithmetic::Scale(Arc::new(scale))];
-        let got = run(&bytes, Dtype::F32, steps, &[(4, 1), (3, 4)], GgmlType::F32);
-        let expected = [1., 5., 900., 2., 6., 1000., 30., 70., 11000., 40., 80., 12000.];
-        assert_eq!(floats(&got), expected);
+        let got = run(&bytes, Dtype::F32, steps, &[(4, 1), (3, 4)]);
+        assert_eq!(got, [1., 5., 900., 2., 6., 1000., 30., 70., 11000., 40., 80., 12000.]);
     }
 
     #[test]
     fn sums_of_halves_round_to_halves_unless_widened() {
         let x = f16::from_f32(2048.0);
-        let run = |steps| floats(&run(&x.to_le_bytes(), Dtype::F16, steps, &[], GgmlType::F32));
+        let run = |steps| run(&x.to_le_bytes(), Dtype::F16, steps, &[]);
         assert_eq!(run(vec![Arithmetic::Add(1.0)]), [2048.0]);
         assert_eq!(run(vec![Arithmetic::Widen, Arithmetic::Add(1.0)]), [2049.0]);
     }
@@ -210,13 +214,17 @@ mod tests {
             .collect();
         let bytes = [codes.as_slice(), &[7, 8]].concat();
         let scales = Place { file: 0, offset: 32, dtype: Dtype::U8, elements: 2 };
-        let got = run(&bytes, Dtype::U8, vec![Arithmetic::Mxfp4 { scales }], &[(32, 1)], GgmlType::MXFP4);
+        let arithmetic = vec![Arithmetic::Mxfp4 { scales }];
+        let dims = vec![Dim { len: 32, stride: 1 }];
+        let walk = Walk { file: 0, offset: 0, dtype: Dtype::U8, dims, first: 0, arithmetic };
+        let mut got = [0; 34];
+        with_sources(&bytes, |sources| Evaluation::new(sources, &walk).mxfp4(0, &codes, &mut got)).unwrap();
         let expected: Vec<u8> = (0..2u8)
             .flat_map(|block| {
                 std::iter::once(7 + block)
                     .chain((0..16).map(move |j| ((j + block) % 16) | (((j + 16 + block) % 16) << 4)))
             })
             .collect();
-        assert_eq!(got, expected);
+        assert_eq!(got, *expected);
     }
 }

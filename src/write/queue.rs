@@ -1,0 +1,277 @@
+//! Cuts a plan into jobs for workers: long ranges into chunks, short neighbours into one chunk together.
+
+use std::collections::HashSet;
+
+use super::tile::{Tile, Tiling};
+use crate::dtype::GgmlType;
+use crate::plan::{Action, Output, Step, Walk};
+
+/// Bytes per chunk, read or written, whichever is more. What is read, converted and written in one
+/// go should still be in the second-level cache when it is written.
+pub const CHUNK: u64 = 256 << 10;
+
+/// Bytes that are copied by the kernel in one call.
+const KERNEL_CHUNK: u64 = 4 << 20;
+
+/// Bytes per box of a walk that is rearranged.
+const TILE: u64 = 1 << 20;
+
+/// Runs of a walk that are shorter than this many bytes are worth rearranging in memory.
+const SHORT_RUN: u64 = 1 << 10;
+
+/// No file system has smaller blocks, and all have a multiple of it.
+const SMALLEST_BLOCK: u64 = 512;
+
+/// Something for a worker to do.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// Index of the output file.
+    pub output: usize,
+    /// What to do with it.
+    pub task: Task<'a>,
+}
+
+/// What to do with an output file.
+#[derive(Debug)]
+pub enum Task<'a> {
+    /// Fill neighbouring ranges, and write them together.
+    Fill(Vec<Part<'a>>),
+    /// Have the kernel copy a range of source `file` from `offset` on.
+    Copy { start: u64, len: u64, file: usize, offset: u64 },
+    /// Fill the part of a range that is in a box.
+    Tile { start: u64, walk: &'a Walk, to: Option<GgmlType>, tile: Tile },
+    /// Leave a range alone: new files are zeros.
+    Skip { len: u64 },
+}
+
+/// A range of an output and what it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// First byte, from the start of the file.
+    pub start: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// What it holds.
+    pub content: Content<'a>,
+}
+
+/// Where the bytes of a range come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// A range of source `file`, as it is.
+    Raw { file: usize, offset: u64 },
+    /// Elements of a walk from `first` on, converted to `to`, if it is given.
+    Walk { walk: &'a Walk, first: u64, to: Option<GgmlType> },
+    /// These.
+    Bytes(&'a [u8]),
+    /// Zeros.
+    Zeros,
+}
+
+/// How many elements of a walk give how many bytes of output, at least.
+pub fn unit(walk: &Walk, to: Option<GgmlType>) -> (u64, u64) {
+    match to {
+        None => (1, walk.dtype.size()),
+        Some(to) if walk.is_packed() => (to.block_size() / 2, to.type_size()),
+        Some(to) => (to.block_size(), to.type_size()),
+    }
+}
+
+impl<'a> Part<'a> {
+    /// All of `step`; none if it is a clone that was accepted.
+    fn of(step: &'a Step, refused: bool) -> Option<Self> {
+        let walk = |walk: &'a Walk, first: u64, to: Option<GgmlType>| {
+            let same = to.is_none_or(|to| to != GgmlType::BF16 && to.same_bits() == Some(walk.dtype));
+            match walk.arithmetic.is_empty() && same {
+                true if walk.is_contiguous() => {
+                    Content::Raw { file: walk.file, offset: walk.offset + first * walk.dtype.size() }
+                }
+                true => Content::Walk { walk, first, to: None },
+                false => Content::Walk { walk, first, to },
+            }
+        };
+        let content = match &step.action {
+            Action::Clone { file, offset } if refused => Content::Raw { file: *file, offset: *offset },
+            Action::Clone { .. } => return None,
+            Action::Copy { walk: w, first } => walk(w, *first, None),
+            Action::Convert { walk: w, first, to } => walk(w, *first, Some(*to)),
+            Action::Bytes(bytes) => Content::Bytes(bytes),
+            Action::Zero => Content::Zeros,
+        };
+        Some(Self { start: step.start, len: step.len, content })
+    }
+
+    /// The most bytes up to `room` that can be cut off: whole units, of which no more than a chunk is read.
+    fn fitting(&self, room: u64) -> u64 {
+        let fitting = match self.content {
+            Content::Walk { walk, to, .. } => {
+                let (elements, bytes) = unit(walk, to);
+                let units = (room / bytes).min(CHUNK / (elements * walk.dtype.size()));
+                units * bytes
+            }
+            _ => room,
+        };
+        fitting.min(self.len)
+    }
+
+    /// The first `len` bytes, and the rest, if any.
+    fn cut(self, len: u64) -> (Self, Option<Self>) {
+        let (content, rest) = match self.content {
+            Content::Raw { file, offset } => (self.content, Content::Raw { file, offset: offset + len }),
+            Content::Walk { walk, first, to } => {
+                let (elements, bytes) = unit(walk, to);
+                (self.content, Content::Walk { walk, first: first + len / bytes * elements, to })
+            }
+            Content::Bytes(bytes) => {
+                let (bytes, rest) = bytes.split_at(len as usize);
+                (Content::Bytes(bytes), Content::Bytes(rest))
+            }
+            Content::Zeros => (Content::Zeros, Content::Zeros),
+        };
+        let rest = Self { start: self.start + len, len: self.len - len, content: rest };
+        (Self { len, content, ..self }, (rest.len > 0).then_some(rest))
+    }
+
+    /// What is better not filled and written chunk by chunk.
+    fn special(&self) -> Option<Special<'a>> {
+        match self.content {
+            Content::Zeros if self.len >= CHUNK => Some(Special::Skip),
+            // Congruent offsets would make the kernel share blocks, which is not what was planned.
+            Content::Raw { offset, .. }
+                if self.len >= CHUNK && self.start % SMALLEST_BLOCK != offset % SMALLEST_BLOCK =>
+            {
+                Some(Special::Copy)
+            }
+            Content::Walk { walk, first: 0, to }
+                if !walk.is_contiguous() && walk.run_bytes() < SHORT_RUN && !walk.is_packed() =>
+            {
+                let (block, bytes) = unit(walk, to);
+                let all = self.len / bytes * block == walk.elements();
+                let largest = if walk.arithmetic.is_empty() { walk.dtype.size() } else { 4 };
+                Tiling::new(walk, block, TILE / largest).filter(|_| all).map(|tiling| Special::Tiles {
+                    walk,
+                    to,
+                    tiling,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+enum Special<'a> {
+    Skip,
+    Copy,
+    Tiles { walk: &'a Walk, to: Option<GgmlType>, tiling: Tiling },
+}
+
+/// The jobs of a plan, in the order of its outputs' bytes.
+pub struct Queue<'a> {
+    outputs: &'a [Output],
+    /// Clones, by output and step, that must be copied instead.
+    refused: &'a HashSet<(usize, usize)>,
+    output: usize,
+    step: usize,
+    /// What is left of the step before `step`.
+    rest: Option<Part<'a>>,
+    /// The boxes of the step before `step`, and the next of them.
+    tiles: Option<(u64, &'a Walk, Option<GgmlType>, Tiling, u64)>,
+}
+
+impl<'a> Queue<'a> {
+    /// All jobs for `outputs`, except clones that are not `refused`.
+    pub fn new(outputs: &'a [Output], refused: &'a HashSet<(usize, usize)>) -> Self {
+        Self { outputs, refused, output: 0, step: 0, rest: None, tiles: None }
+    }
+
+    /// The next job in the present output.
+    fn task(&mut self) -> Option<Task<'a>> {
+        if let Some(tile) = self.next_tile() {
+            return Some(tile);
+        }
+        let steps = &self.outputs.get(self.output)?.steps;
+        let (mut parts, mut filled) = (Vec::new(), 0);
+        loop {
+            let part = match self.rest.take() {
+                Some(part) => part,
+                None => {
+                    let Some(step) = steps.get(self.step) else { break };
+                    let refused = self.refused.contains(&(self.output, self.step));
+                    self.step += 1;
+                    match Part::of(step, refused) {
+                        Some(part) => part,
+                        None if parts.is_empty() => continue,
+                        None => break,
+                    }
+                }
+            };
+            if let Some(special) = part.special() {
+                if !parts.is_empty() {
+                    self.rest = Some(part);
+                    break;
+                }
+                return Some(self.begin(part, special));
+            }
+            // Chunks end where pages do.
+            let room = (CHUNK - part.start % CHUNK).min(CHUNK - filled);
+            let len = match part.fitting(room) {
+                0 if parts.is_empty() => part.fitting(CHUNK),
+                0 => {
+                    self.rest = Some(part);
+                    break;
+                }
+                len => len,
+            };
+            let (part, rest) = part.cut(len);
+            filled += len;
+            parts.push(part);
+            self.rest = rest;
+            if self.rest.is_some() || filled >= CHUNK {
+                break;
+            }
+        }
+        (!parts.is_empty()).then_some(Task::Fill(parts))
+    }
+
+    fn begin(&mut self, part: Part<'a>, special: Special<'a>) -> Task<'a> {
+        match (special, part.content) {
+            (Special::Tiles { walk, to, tiling }, _) => {
+                let tile = tiling.tile(walk, 0);
+                self.tiles = Some((part.start, walk, to, tiling, 1));
+                Task::Tile { start: part.start, walk, to, tile }
+            }
+            (Special::Copy, Content::Raw { file, offset }) => {
+                let (part, rest) = part.cut(part.len.min(KERNEL_CHUNK));
+                self.rest = rest;
+                Task::Copy { start: part.start, len: part.len, file, offset }
+            }
+            _ => Task::Skip { len: part.len },
+        }
+    }
+
+    fn next_tile(&mut self) -> Option<Task<'a>> {
+        let (start, walk, to, tiling, next) = self.tiles.as_mut()?;
+        if *next == tiling.count() {
+            self.tiles = None;
+            return None;
+        }
+        let tile = tiling.tile(walk, *next);
+        *next += 1;
+        Some(Task::Tile { start: *start, walk, to: *to, tile })
+    }
+}
+
+impl<'a> Iterator for Queue<'a> {
+    type Item = Job<'a>;
+
+    fn next(&mut self) -> Option<Job<'a>> {
+        while self.output < self.outputs.len() {
+            if let Some(task) = self.task() {
+                return Some(Job { output: self.output, task });
+            }
+            self.output += 1;
+            self.step = 0;
+        }
+        None
+    }
+}

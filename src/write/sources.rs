@@ -1,0 +1,179 @@
+//! The files that are read, and reading the elements of a walk from them.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use ggraft_platform::{advise_sequential, drop_cache, read_exact_at};
+
+use crate::error::{Error, Result};
+use crate::plan::{Run, Walk};
+
+/// Runs with gaps of at most this many bytes between them are read together.
+const GAP: u64 = 4096;
+
+/// What is read together to be picked apart is at most this many bytes.
+const WINDOW: u64 = 256 << 10;
+
+/// The open source files of a plan.
+pub struct Sources<'a> {
+    paths: &'a [PathBuf],
+    files: Vec<File>,
+    /// Whether what was read is of no use to anybody after it was written.
+    forget: bool,
+}
+
+impl<'a> Sources<'a> {
+    /// Opens all of `paths`. With `forget`, cached pages are given back as soon as they were read.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if one cannot be opened.
+    pub fn open(paths: &'a [PathBuf], forget: bool) -> Result<Self> {
+        let open = |path: &PathBuf| {
+            let file = File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
+            // Only a hint.
+            _ = advise_sequential(&file);
+            Ok(file)
+        };
+        Ok(Self { paths, files: paths.iter().map(open).collect::<Result<_>>()?, forget })
+    }
+
+    /// Source `file`.
+    pub fn file(&self, file: usize) -> &File {
+        &self.files[file]
+    }
+
+    /// The path of source `file`.
+    pub fn path(&self, file: usize) -> &PathBuf {
+        &self.paths[file]
+    }
+
+    /// Fills `out` from byte `offset` of source `file`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the file has become shorter, [`Error::Io`].
+    pub fn read(&self, file: usize, out: &mut [u8], offset: u64) -> Result<()> {
+        read_exact_at(&self.files[file], out, offset).map_err(|e| self.unreadable(file, e))?;
+        self.forget(file, offset, out.len() as u64);
+        Ok(())
+    }
+
+    /// Tells that a range of source `file` is not needed again.
+    pub fn forget(&self, file: usize, offset: u64, len: u64) {
+        if self.forget {
+            // Only a hint.
+            _ = drop_cache(&self.files[file], offset, len);
+        }
+    }
+
+    /// What to say about an error while reading source `file`.
+    pub fn unreadable(&self, file: usize, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Error::invalid(
+                self.path(file),
+                "became shorter while it was being read; is it still downloading?",
+            ),
+            _ => Error::io("cannot read", self.path(file), error),
+        }
+    }
+
+    /// Reads the elements of `walk` from element `first` on into `out`, in the walk's order. `scratch` is a buffer
+    /// to reuse between calls.
+    ///
+    /// # Errors
+    /// As [`Sources::read`].
+    pub fn gather(&self, walk: &Walk, first: u64, out: &mut [u8], scratch: &mut Vec<u8>) -> Result<()> {
+        let size = walk.dtype.size();
+        let mut runs = walk.runs(first, out.len() as u64 / size).peekable();
+        let mut rest = out;
+        let mut together: Vec<Run> = Vec::new();
+        while let Some(run) = runs.next() {
+            together.clear();
+            together.push(run);
+            let mut end = run.at + run.len;
+            while let Some(next) = runs.next_if(|next| {
+                let reach = next.at + next.len;
+                next.at >= end && (next.at - end) * size <= GAP && (reach - run.at) * size <= WINDOW
+            }) {
+                end = next.at + next.len;
+                together.push(next);
+            }
+            let at = walk.offset + run.at * size;
+            if let [run] = together.as_slice() {
+                let (part, tail) = rest.split_at_mut((run.len * size) as usize);
+                self.read(walk.file, part, at)?;
+                rest = tail;
+                continue;
+            }
+            scratch.resize(((end - run.at) * size) as usize, 0);
+            self.read(walk.file, scratch, at)?;
+            for Run { at, len } in &together {
+                let (part, tail) = rest.split_at_mut((len * size) as usize);
+                let from = ((at - run.at) * size) as usize;
+                part.copy_from_slice(&scratch[from..from + part.len()]);
+                rest = tail;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::dtype::Dtype;
+    use crate::tensor::Dim;
+
+    fn walk(dims: &[(u64, u64)]) -> Walk {
+        let dims = dims.iter().map(|&(len, stride)| Dim { len, stride }).collect();
+        Walk { file: 0, offset: 3, dtype: Dtype::BF16, dims, first: 0, arithmetic: Vec::new() }
+    }
+
+    /// Every part of the walk gives the elements that following its loops gives.
+    #[test]
+    fn gathers_any_part_of_any_walk() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let bytes: Vec<u8> = (0..40_000u16).flat_map(u16::to_le_bytes).collect();
+        file.write_all(b"odd").unwrap();
+        file.write_all(&bytes).unwrap();
+        let paths = [file.path().to_owned()];
+        let sources = Sources::open(&paths, true).unwrap();
+        let walks: [&[(u64, u64)]; 7] = [
+            &[(400, 1)],
+            &[(2, 48), (3, 8), (2, 24), (8, 1)],
+            &[(20, 1), (20, 20)],
+            &[(3, 130), (10, 13), (5, 1)],
+            &[(4, 10_000), (3, 2100), (7, 1)],
+            &[(400, 99)],
+            &[],
+        ];
+        for walk in walks.map(walk) {
+            let mut expected = vec![0u64];
+            for dim in &walk.dims {
+                expected =
+                    expected.iter().flat_map(|o| (0..dim.len).map(move |i| o + i * dim.stride)).collect();
+            }
+            let expected: Vec<u8> = expected.iter().flat_map(|e| (*e as u16).to_le_bytes()).collect();
+            for step in [1, 7, 48, 400] {
+                let mut got = Vec::new();
+                for first in (0..walk.elements()).step_by(step) {
+                    let mut out = vec![0; 2 * step.min((walk.elements() - first) as usize)];
+                    sources.gather(&walk, first, &mut out, &mut Vec::new()).unwrap();
+                    got.extend(out);
+                }
+                assert_eq!(got, expected, "{:?} in steps of {step}", walk.dims);
+            }
+        }
+    }
+
+    #[test]
+    fn a_shorter_file_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let paths = [file.path().to_owned()];
+        let sources = Sources::open(&paths, false).unwrap();
+        let error = sources.gather(&walk(&[(4, 1)]), 0, &mut [0; 8], &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{error}");
+    }
+}
