@@ -131,6 +131,9 @@ impl Conversion {
         })?;
         let mut kv = KeyValues::new();
         kv.string("general.architecture", model.arch);
+        if !options.vocab_only {
+            kv.extend(model.early);
+        }
         kv.string("general.type", "model");
         general.write(&mut kv)?;
         kv.extend(model.hparams);

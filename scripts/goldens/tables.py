@@ -25,6 +25,7 @@ CLASSES = """
 apertus arcee internlm3 iquestcoder llama llama4 llama4_text llava ministral ministral3 mistral mistral3 mixtral smollm3
 voxtral
 audioflamingo3 qwen2 qwen2_audio qwen2_moe qwen3 qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next
+qwen2_5_vl qwen2_5_vl_text qwen2_vl qwen2_vl_text qwen3_vl qwen3_vl_moe qwen3_vl_moe_text qwen3_vl_text
 gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text gemma4 gemma4_text gemma4_unified gemma4_unified_text
 phi phi3 phimoe
 olmo olmo2 olmo3 olmoe seed_oss
@@ -40,7 +41,7 @@ t5 mt5 umt5
 """.split()
 ARCHS = """
 APERTUS ARCEE LLAMA LLAMA4 LLAMA_EMBED MISTRAL3 SMOLLM3
-QWEN QWEN2 QWEN2MOE QWEN3 QWEN35 QWEN35MOE QWEN3MOE QWEN3NEXT RND1
+QWEN QWEN2 QWEN2MOE QWEN2VL QWEN3 QWEN35 QWEN35MOE QWEN3MOE QWEN3NEXT QWEN3VL QWEN3VLMOE RND1
 GEMMA GEMMA2 GEMMA3 GEMMA3N GEMMA4 GEMMA_EMBEDDING
 PHI2 PHI3 PHIMOE
 OLMO OLMO2 OLMOE SEED_OSS

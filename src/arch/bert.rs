@@ -69,7 +69,7 @@ pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set("attention.causal", Value::Bool(false));
     pooling_type(input, keys)?;
     if let Some(labels) = labels(input)? {
-        keys.set("classifier.output_labels", Value::Strings(labels));
+        keys.set("classifier.output_labels", Value::Strings(labels.iter().collect()));
     }
     Ok(())
 }

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 
 use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
+use crate::gguf::KeyValues;
 use crate::input::quoted;
 use crate::tensor::{OutputTensor, TensorExpr};
 
 use super::experts::Experts;
 use super::fuse::{Fused, Fusion};
 use super::spelling::Spelling;
-use super::{Input, tensors};
+use super::{Input, Keys, tensors};
 
 /// `GGML_MAX_DIMS`.
 const MOST_DIMENSIONS: usize = 4;
@@ -33,6 +34,8 @@ pub(super) struct Builder<'a> {
     names: HashSet<String>,
     pub experts: Experts,
     fusion: Fusion,
+    /// Key-values that come before all that describe the model ([`super::Model::early`]).
+    pub early: Keys,
     /// The checkpoint's name of the tensor that is being converted.
     current: String,
 }
@@ -47,6 +50,7 @@ impl<'a> Builder<'a> {
             tensors: Vec::new(),
             names: HashSet::new(),
             experts: Experts::default(),
+            early: Keys { arch: input.family.arch, values: KeyValues::new() },
             current: String::new(),
         }
     }
@@ -132,11 +136,11 @@ impl<'a> Builder<'a> {
         Error::Unsupported(format!("{}: {problem}", self.input.checkpoint.dir.display()))
     }
 
-    /// The tensors in order.
+    /// The tensors in order, and what was found out on the way.
     ///
     /// # Errors
     /// If a layer's experts are incomplete.
-    pub(super) fn finish(self) -> Result<Vec<OutputTensor>> {
+    pub(super) fn finish(self) -> Result<(Vec<OutputTensor>, Keys)> {
         if let Some(left) = self.experts.leftover() {
             return Err(self.invalid(left));
         }
@@ -145,6 +149,6 @@ impl<'a> Builder<'a> {
                 self.invalid(format!("{whole} cannot be put together: some of its parts are missing"))
             );
         }
-        Ok(self.tensors)
+        Ok((self.tensors, self.early))
     }
 }

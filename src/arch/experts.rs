@@ -19,6 +19,13 @@ pub(super) struct ExpertNames {
     pub matrices: &'static [&'static str],
 }
 
+/// The names most families use.
+pub(super) const NAMES: ExpertNames = ExpertNames {
+    one: "model.layers.{bid}.mlp.experts.{xid}.{matrix}.weight",
+    stack: "model.layers.{bid}.mlp.experts.{matrix}.weight",
+    matrices: &["down_proj", "gate_proj", "up_proj"],
+};
+
 /// Experts' matrices seen so far, by block, until a block has all of them.
 #[derive(Default)]
 pub(super) struct Experts {

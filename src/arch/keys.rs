@@ -10,6 +10,11 @@ use super::{Input, Keys};
 /// What llama.cpp can load (`LLAMA_MAX_LAYERS`).
 const MOST_BLOCKS: u32 = 512;
 
+/// How experts are weighed, `expert_gating_func` (`ExpertGatingFuncType` of gguf-py).
+const SOFTMAX: u32 = 1;
+pub(super) const SIGMOID: u32 = 2;
+const SQRT_SOFTPLUS: u32 = 4;
+
 /// Number of blocks of the model.
 ///
 /// # Errors
@@ -17,6 +22,14 @@ const MOST_BLOCKS: u32 = 512;
 pub(super) fn block_count(config: &Config) -> Result<u32> {
     let blocks = config.require_u32(&["n_layers", "num_hidden_layers", "n_layer", "num_layers"])?;
     bounded_blocks(config, blocks.into())
+}
+
+/// Number of blocks of a model that has `more` than its configuration counts.
+///
+/// # Errors
+/// As [`block_count`].
+pub(super) fn blocks_and_more(config: &Config, more: u32) -> Result<u32> {
+    bounded_blocks(config, u64::from(block_count(config)?) + u64::from(more))
 }
 
 /// A number of blocks that llama.cpp has room for.
@@ -35,7 +48,14 @@ pub(super) fn bounded_blocks(config: &Config, blocks: u64) -> Result<u32> {
 /// # Errors
 /// If a value in the config has the wrong type or makes no sense.
 pub(super) fn common(input: &Input, keys: &mut Keys) -> Result<()> {
-    let config = input.config;
+    common_of(input, input.config, keys)
+}
+
+/// [`common`] for a family that corrects the model's settings first.
+///
+/// # Errors
+/// As [`common`].
+pub(super) fn common_of(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
     keys.set("block_count", Value::U32(input.blocks));
     let context = [
         "max_position_embeddings",
@@ -116,6 +136,39 @@ pub(super) fn rotated_part(input: &Input, size: u32) -> Result<u32> {
     }
 }
 
+/// Adds `attention.sliding_window_pattern`: which of the layers in `layer_types` have a sliding window.
+///
+/// # Errors
+/// If `layer_types` is there and no list of names.
+pub(super) fn sliding_pattern(config: &Config, keys: &mut Keys) -> Result<()> {
+    if let Some(kinds) = config.strings("layer_types")? {
+        let slides = kinds.iter().map(|kind| *kind == "sliding_attention").collect();
+        keys.bools("attention.sliding_window_pattern", slides);
+    }
+    Ok(())
+}
+
+/// The part of `dimensions` that is rotated, by `partial_rotary_factor`, or `default` where that is missing.
+///
+/// # Errors
+/// If the factor is no number, or not between 0 and 1.
+pub(super) fn rotated(input: &Input, dimensions: u32, default: f64) -> Result<u32> {
+    fraction(input, dimensions, input.rope.f64(&["partial_rotary_factor"])?.unwrap_or(default))
+}
+
+/// `factor` of `dimensions`, rounded down.
+///
+/// # Errors
+/// If the factor is not between 0 and 1.
+pub(super) fn fraction(input: &Input, dimensions: u32, factor: f64) -> Result<u32> {
+    if !(0.0..=1.0).contains(&factor) {
+        let problem = format!("expected a part of each head from 0 to 1 that is rotated, found {factor}");
+        return Err(input.config.invalid(problem));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most `dimensions`")]
+    Ok((f64::from(dimensions) * factor) as u32)
+}
+
 fn rope(input: &Input, keys: &mut Keys) -> Result<()> {
     let rope = &input.rope;
     let full = full_attention(rope)?;
@@ -181,11 +234,10 @@ fn experts(config: &Config, keys: &mut Keys) -> Result<()> {
         "expert_selection_fn",
     ];
     if let Some(function) = config.str(&gating)? {
-        // `ExpertGatingFuncType` of gguf-py.
         let number = match function {
-            "softmax" => 1,
-            "sigmoid" => 2,
-            "sqrtsoftplus" => 4,
+            "softmax" => SOFTMAX,
+            "sigmoid" => SIGMOID,
+            "sqrtsoftplus" => SQRT_SOFTPLUS,
             other => {
                 return Err(config.unsupported(format!("unknown expert gating function {}", quoted(other))));
             }

@@ -1,11 +1,31 @@
-//! Llama, Mistral and Mixtral (`LlamaModel` of the reference).
+//! Llama, Mistral and Mixtral, and models that differ by little (`LlamaModel`, `ArceeModel`, `SmolLM3Model`,
+//! `LlamaEmbedNemotronModel` of the reference).
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
 
 use super::builder::{Builder, Tensor};
 use super::experts::{ExpertNames, add_expert};
+use super::pooling::pooling_type;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names, rope};
+
+pub(super) const ARCEE: Family = Family {
+    names: &["ArceeForCausalLM"],
+    arch: "arcee",
+    tensors: names::ARCEE,
+    keys: |input, keys| {
+        key_values(input, keys)?;
+        pooling_type(input, keys)
+    },
+    ..LLAMA
+};
+
+pub(super) const LLAMA_EMBED: Family =
+    Family { names: &["LlamaBidirectionalModel"], arch: "llama-embed", tensors: names::LLAMA_EMBED, ..LLAMA };
+
+pub(super) const SMOLLM3: Family =
+    Family { names: &["SmolLM3ForCausalLM"], arch: "smollm3", tensors: names::SMOLLM3, ..LLAMA };
 
 pub(super) const LLAMA: Family = Family {
     names: &[
@@ -54,7 +74,12 @@ pub(super) fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> 
 }
 
 pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
-    keys::common(input, keys)?;
+    key_values_of(input, input.config, keys)
+}
+
+/// [`key_values`] for a family that corrects the model's settings first.
+pub(super) fn key_values_of(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
+    keys::common_of(input, config, keys)?;
     keys.u32("vocab_size", Some(input.config.require_u32(&["vocab_size"])?));
     keys.u32("rope.dimension_count", Some(rope::dimension_count(input)?));
     Ok(())
@@ -74,6 +99,11 @@ pub(super) fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) 
         let heads = if query { heads } else { kv_heads };
         tensor.expr = interleave_rotary(&tensor.name, tensor.expr, heads).map_err(|p| builder.invalid(p))?;
     }
+    unpermuted(input, builder, tensor)
+}
+
+/// [`convert`] for models whose heads lie as llama.cpp wants them.
+pub(super) fn unpermuted(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     if tensor.name.contains("block_sparse_moe.experts") {
         let count = input.config.require_u32(&["num_local_experts"])?;
         return add_expert(builder, tensor, count, &EXPERTS);

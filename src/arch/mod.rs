@@ -5,32 +5,51 @@
 //! Face classes it serves, the GGUF tensors it has, and a few functions. What families share lies in
 //! `keys`, `experts`, `rope`, `tensors` and `pooling`.
 
+mod apertus;
 mod bert;
 mod bloom;
 mod builder;
+mod chatglm;
+mod command_r;
 mod contents;
+mod deepseek;
 mod experts;
 mod falcon;
 mod fuse;
+mod gemma;
+mod gemma3n;
+mod gemma4;
+mod glm;
 mod gpt2;
+mod gpt_oss;
+mod gptneox;
 mod granite;
 mod granite_hybrid;
 mod internlm;
 mod jamba;
 mod keys;
 mod llama;
+mod llama4;
 mod mamba;
+mod mistral3;
 mod modern_bert;
+mod mtp;
 mod names;
 mod nemotron;
 mod nemotron_h;
 mod nomic_bert;
+mod olmo;
+mod phi;
 mod pooling;
 mod powf;
+mod quantile;
 mod quantized;
 mod qwen;
+mod qwen_next;
+mod qwen_vl;
 mod rerank;
 mod rope;
+mod small;
 mod spelling;
 mod stablelm;
 mod starcoder;
@@ -53,15 +72,38 @@ use builder::{Builder, Tensor};
 
 /// Every family. Order matters to nobody.
 static FAMILIES: &[Family] = &[
+    apertus::APERTUS,
     bert::BERT,
     bert::DISTILBERT,
     bert::JINA_BERT_V2,
     bert::ROBERTA,
     bert::XLM_ROBERTA,
     bloom::BLOOM,
+    chatglm::CHATGLM,
+    command_r::COHERE2,
+    command_r::COHERE2_MOE,
+    command_r::COMMAND_R,
+    deepseek::DEEPSEEK,
+    deepseek::DEEPSEEK2,
+    deepseek::DEEPSEEK32,
     falcon::FALCON,
+    gemma3n::GEMMA3N,
+    gemma4::GEMMA4,
+    gemma4::GEMMA4_UNIFIED,
+    gemma::GEMMA,
+    gemma::GEMMA2,
+    gemma::GEMMA3,
+    gemma::GEMMA_EMBEDDING,
+    glm::GLM4,
+    glm::GLM4_MOE,
+    glm::GLM4_MOE_LITE,
+    glm::GLM_DSA,
+    glm::GLM_OCR,
+    glm::SOLAR_OPEN,
     gpt2::GPT2,
     gpt2::RU_GPT3_XL,
+    gpt_oss::GPT_OSS,
+    gptneox::GPTNEOX,
     granite::GRANITE,
     granite::GRANITE_MOE,
     granite::GRANITE_MOE_SWA,
@@ -70,9 +112,14 @@ static FAMILIES: &[Family] = &[
     internlm::INTERNLM2,
     internlm::INTERNLM3,
     jamba::JAMBA,
+    llama4::LLAMA4,
+    llama::ARCEE,
     llama::LLAMA,
+    llama::LLAMA_EMBED,
+    llama::SMOLLM3,
     mamba::MAMBA,
     mamba::MAMBA2,
+    mistral3::MISTRAL3,
     modern_bert::EURO_BERT,
     modern_bert::MODERN_BERT,
     modern_bert::NEO_BERT,
@@ -80,10 +127,25 @@ static FAMILIES: &[Family] = &[
     nemotron_h::NEMOTRON_H,
     nemotron_h::NEMOTRON_H_PUZZLE,
     nomic_bert::NOMIC_BERT,
+    olmo::OLMO,
+    olmo::OLMO2,
+    olmo::OLMOE,
+    olmo::SEED_OSS,
+    phi::PHI2,
+    phi::PHI3,
+    phi::PHI_MOE,
+    qwen::QWEN,
     qwen::QWEN2,
     qwen::QWEN2_MOE,
     qwen::QWEN3,
     qwen::QWEN3_MOE,
+    qwen::RND1,
+    qwen_next::QWEN35,
+    qwen_next::QWEN35_MOE,
+    qwen_next::QWEN3_NEXT,
+    qwen_vl::QWEN2_VL,
+    qwen_vl::QWEN3_VL,
+    qwen_vl::QWEN3_VL_MOE,
     stablelm::STABLELM,
     starcoder::STARCODER,
     starcoder::STARCODER2,
@@ -108,7 +170,7 @@ pub struct Family {
     /// Whether the configuration is read without the defaults of its class.
     bare_config: bool,
     /// Number of blocks of the model.
-    blocks: fn(&Config, &Options) -> Result<u32>,
+    blocks: fn(&Config, &Options, &Checkpoint) -> Result<u32>,
     /// The family to use instead for a model that differs in more than its class's name tells. Refuses
     /// variants that need more than is done here.
     variant: fn(&Input) -> Result<Option<&'static Family>>,
@@ -136,7 +198,7 @@ const TEXT: Family = Family {
     packed: &[],
     mtp: false,
     bare_config: false,
-    blocks: |config, _| keys::block_count(config),
+    blocks: |config, _, _| keys::block_count(config),
     variant: |_| Ok(None),
     keys: keys::common,
     rename: |_, name| Some(name.to_owned()),
@@ -199,6 +261,7 @@ pub enum FileType {
     F16 = 1,
     Q8_0 = 7,
     Bf16 = 32,
+    Mxfp4Moe = 38,
     Tq1_0 = 36,
     Tq2_0 = 37,
 }
@@ -206,7 +269,10 @@ pub enum FileType {
 impl FileType {
     /// The name the reference puts in file names.
     pub fn name(self) -> &'static str {
-        self.ggml_type().name()
+        match self {
+            Self::Mxfp4Moe => "MXFP4_MOE",
+            other => other.ggml_type().name(),
+        }
     }
 
     fn ggml_type(self) -> GgmlType {
@@ -215,6 +281,7 @@ impl FileType {
             Self::F16 => GgmlType::F16,
             Self::Q8_0 => GgmlType::Q8_0,
             Self::Bf16 => GgmlType::BF16,
+            Self::Mxfp4Moe => GgmlType::MXFP4,
             Self::Tq1_0 => GgmlType::TQ1_0,
             Self::Tq2_0 => GgmlType::TQ2_0,
         }
@@ -228,6 +295,9 @@ pub struct Model {
     pub arch: &'static str,
     /// The hyperparameters, `general.file_type` among them, in the reference's order.
     pub hparams: KeyValues,
+    /// Key-values that the reference finds out while it goes through the tensors; they come before all that
+    /// describe the model.
+    pub early: KeyValues,
     /// The tensors, in the reference's order.
     pub tensors: Vec<OutputTensor>,
     /// The predominant element type.
@@ -280,6 +350,20 @@ impl Keys {
             self.set(key, Value::F32(value));
         }
     }
+
+    /// Sets `ARCH.key` if there is a value.
+    fn bool(&mut self, key: &str, value: Option<bool>) {
+        if let Some(value) = value {
+            self.set(key, Value::Bool(value));
+        }
+    }
+
+    /// Sets `ARCH.key`, unless the list is empty: the reference's writer leaves such out.
+    fn bools(&mut self, key: &str, values: Vec<bool>) {
+        if !values.is_empty() {
+            self.set(key, Value::Bools(values));
+        }
+    }
 }
 
 impl Family {
@@ -315,7 +399,7 @@ impl Family {
             config,
             options,
             rope: config.rope()?,
-            blocks: (self.blocks)(config, options)?,
+            blocks: (self.blocks)(config, options, checkpoint)?,
             ftype: FileType::F32,
             tensors: IndexMap::new(),
             fp8: HashSet::new(),
@@ -336,12 +420,18 @@ impl Family {
             }
         }
         (family.finish)(&input, &mut builder)?;
-        let tensors = builder.finish()?;
+        let (tensors, early) = builder.finish()?;
+        if quantized::is_mxfp4(&input)?
+            && matches!(input.ftype, FileType::F32 | FileType::F16 | FileType::Bf16)
+        {
+            input.ftype = FileType::Mxfp4Moe;
+        }
         let mut keys = Keys { arch: family.arch, values: KeyValues::new() };
         (family.keys)(&input, &mut keys)?;
         Ok(Model {
             arch: family.arch,
             hparams: keys.values,
+            early: early.values,
             tensors,
             ftype: input.ftype,
             vocab: family.vocab,

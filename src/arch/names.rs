@@ -1103,6 +1103,23 @@ pub(super) const QWEN2MOE: &[&str] = &[
     "blk.{bid}.ffn_up_shexp",
 ];
 
+/// Tensors of the GGUF architecture `qwen2vl`.
+pub(super) const QWEN2VL: &[&str] = &[
+    "token_embd",
+    "output_norm",
+    "output",
+    "blk.{bid}.attn_norm",
+    "blk.{bid}.attn_qkv",
+    "blk.{bid}.attn_q",
+    "blk.{bid}.attn_k",
+    "blk.{bid}.attn_v",
+    "blk.{bid}.attn_output",
+    "blk.{bid}.ffn_norm",
+    "blk.{bid}.ffn_gate",
+    "blk.{bid}.ffn_down",
+    "blk.{bid}.ffn_up",
+];
+
 /// Tensors of the GGUF architecture `qwen3`.
 pub(super) const QWEN3: &[&str] = &[
     "token_embd",
@@ -1252,6 +1269,46 @@ pub(super) const QWEN3NEXT: &[&str] = &[
     "blk.{bid}.nextn.hnorm",
     "blk.{bid}.nextn.shared_head_head",
     "blk.{bid}.nextn.shared_head_norm",
+];
+
+/// Tensors of the GGUF architecture `qwen3vl`.
+pub(super) const QWEN3VL: &[&str] = &[
+    "token_embd",
+    "output_norm",
+    "output",
+    "rope_freqs",
+    "blk.{bid}.attn_norm",
+    "blk.{bid}.attn_qkv",
+    "blk.{bid}.attn_q",
+    "blk.{bid}.attn_q_norm",
+    "blk.{bid}.attn_k",
+    "blk.{bid}.attn_k_norm",
+    "blk.{bid}.attn_v",
+    "blk.{bid}.attn_output",
+    "blk.{bid}.ffn_norm",
+    "blk.{bid}.ffn_gate",
+    "blk.{bid}.ffn_down",
+    "blk.{bid}.ffn_up",
+];
+
+/// Tensors of the GGUF architecture `qwen3vlmoe`.
+pub(super) const QWEN3VLMOE: &[&str] = &[
+    "token_embd",
+    "output_norm",
+    "output",
+    "blk.{bid}.attn_norm",
+    "blk.{bid}.attn_qkv",
+    "blk.{bid}.attn_q",
+    "blk.{bid}.attn_q_norm",
+    "blk.{bid}.attn_k",
+    "blk.{bid}.attn_k_norm",
+    "blk.{bid}.attn_v",
+    "blk.{bid}.attn_output",
+    "blk.{bid}.ffn_norm",
+    "blk.{bid}.ffn_gate_inp",
+    "blk.{bid}.ffn_gate_exps",
+    "blk.{bid}.ffn_down_exps",
+    "blk.{bid}.ffn_up_exps",
 ];
 
 /// Tensors of the GGUF architecture `rnd1`.

@@ -3,6 +3,7 @@
 
 use serde_json::Value as Json;
 
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, truthy};
 use crate::error::Result;
 use crate::gguf::Value;
@@ -36,7 +37,7 @@ pub(super) const NEMOTRON_H_PUZZLE: Family = Family {
     arch: "nemotron_h_moe",
     tensors: names::NEMOTRON_H_MOE,
     mtp: false,
-    blocks: |config, _| keys::bounded_blocks(config, block_configs(config)?.len() as u64),
+    blocks: |config, _, _| keys::bounded_blocks(config, block_configs(config)?.len() as u64),
     variant: granite::variant,
     keys: puzzle_keys,
     rename: |input, name| if name.starts_with("mtp.") { None } else { rename(input, name) },
@@ -89,7 +90,7 @@ fn prediction_layer(config: &Config, options: &Options) -> Result<Option<u32>> {
     }
 }
 
-fn blocks(config: &Config, options: &Options) -> Result<u32> {
+fn blocks(config: &Config, options: &Options, _: &Checkpoint) -> Result<u32> {
     let last = prediction_layer(config, options)?.map_or_else(|| trunk(config), |layer| Ok(layer + 1))?;
     keys::bounded_blocks(config, last.into())
 }

@@ -45,6 +45,14 @@ pub(super) fn dequantize(input: &mut Input) -> Result<()> {
     }
 }
 
+/// Whether the model's matrices are MXFP4 and stay it.
+///
+/// # Errors
+/// As [`dequantize`].
+pub(super) fn is_mxfp4(input: &Input) -> Result<bool> {
+    Ok(method(input)?.as_deref() == Some("mxfp4"))
+}
+
 /// What the weights are quantized with, if they are.
 fn method(input: &Input) -> Result<Option<String>> {
     let section = input.config.optional_section("quantization_config")?;

@@ -2,10 +2,11 @@
 //! `Qwen3MoeModel` of the reference).
 
 use crate::error::{Error, Result};
+use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
 use super::builder::{Builder, Tensor};
-use super::experts::{ExpertNames, add_expert};
+use super::experts::{NAMES, add_expert};
 use super::pooling::pooling_type;
 use super::rerank::{QWEN3_RERANKER, is_reranker};
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
@@ -46,18 +47,35 @@ pub(super) const QWEN3_MOE: Family = Family {
     ..QWEN2_MOE
 };
 
-const EXPERTS: ExpertNames = ExpertNames {
-    one: "model.layers.{bid}.mlp.experts.{xid}.{matrix}.weight",
-    stack: "model.layers.{bid}.mlp.experts.{matrix}.weight",
-    matrices: &["down_proj", "gate_proj", "up_proj"],
+pub(super) const QWEN: Family = Family {
+    names: &["QWenLMHeadModel"],
+    arch: "qwen",
+    vocab: VocabRoute::Qwen,
+    tensors: names::QWEN,
+    ..TEXT
 };
 
-fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+pub(super) const RND1: Family = Family {
+    names: &["RND1"],
+    arch: "rnd1",
+    tensors: names::RND1,
+    keys: |input, keys| {
+        expert_keys(input, keys)?;
+        keys.set("attention.causal", Value::Bool(false));
+        if let Some(id) = input.config.u32(&["mask_token_id"])? {
+            keys.values.u32("tokenizer.ggml.mask_token_id", id);
+        }
+        Ok(())
+    },
+    ..QWEN2_MOE
+};
+
+pub(super) fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
     pooling_type(input, keys)
 }
 
-fn expert_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+pub(super) fn expert_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
     let length = input.config.u32_or_list(&["moe_intermediate_size"])?;
     keys::counts(keys, "expert_feed_forward_length", length);
@@ -73,7 +91,7 @@ pub(super) fn dense(input: &Input, builder: &mut Builder, mut tensor: Tensor) ->
     builder.add(tensor)
 }
 
-fn experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+pub(super) fn experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     let base = tensor.name.strip_suffix(".weight").unwrap_or(&tensor.name);
     if base.ends_with("mlp.experts.down_proj") {
         tensor.name = format!("{base}.weight");
@@ -91,7 +109,7 @@ fn experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
     }
     if tensor.name.contains("experts") {
         let count = input.config.require_u32(&["num_local_experts", "num_experts"])?;
-        return add_expert(builder, tensor, count, &EXPERTS);
+        return add_expert(builder, tensor, count, &NAMES);
     }
     builder.add(tensor)
 }

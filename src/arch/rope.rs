@@ -10,7 +10,7 @@ use super::powf::{BASES, powf};
 use super::{Input, keys};
 
 /// More than any head has; a larger number is a mistake or an attack.
-const LARGEST_HEAD: u32 = 1 << 16;
+pub(super) const LARGEST_HEAD: u32 = 1 << 16;
 
 /// Adds `rope_freqs` if the model scales rope as Llama 3 does.
 ///

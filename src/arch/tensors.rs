@@ -96,7 +96,8 @@ pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
     named.collect()
 }
 
-fn general_name(name: &str) -> String {
+/// What a tensor is called whatever larger model the language model is a part of.
+pub(super) fn general_name(name: &str) -> String {
     let name = match name.strip_suffix("e_score_correction_bias") {
         Some(_) => name.replace("e_score_correction_bias", "e_score_correction.bias"),
         None => name.to_owned(),

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::auto::{Object, stored_as};
-use super::classes::Class;
+use super::classes::{CLASSES, Class};
 use super::rope::{number, truthy};
 use super::{layers, per_layer};
 
@@ -22,6 +22,7 @@ pub(super) fn before(class: &Class, config: &mut Object, extra: &mut Object) -> 
     match class.model_type {
         "apertus" | "ministral3" | "gpt_oss" => default_rope(class, config),
         "voxtral" => default_text(class, config),
+        "qwen2_5_vl" | "qwen2_vl" if null(config, "text_config") => flat_text(class, config, extra),
         "kimi_k25" => {
             if let Some(kind) = config.get_mut("text_config").and_then(|text| text.get_mut("model_type"))
                 && kind == "kimi_k2"
@@ -89,7 +90,7 @@ pub(super) fn before(class: &Class, config: &mut Object, extra: &mut Object) -> 
 pub(super) fn after(class: &Class, config: &mut Object) -> Result<(), Refusal> {
     let text = |config: &Object, key: &str| config.get("text_config").and_then(|text| text.get(key)).cloned();
     match class.model_type {
-        "llava" | "glm4v" | "glm4v_moe" | "glm_ocr" => {
+        "llava" | "glm4v" | "glm4v_moe" | "glm_ocr" | "qwen2_5_vl" | "qwen2_vl" => {
             if !config.get("tie_word_embeddings").is_some_and(truthy)
                 && let Some(tied) = text(config, "tie_word_embeddings").filter(truthy)
             {
@@ -151,7 +152,7 @@ fn heads(class: &Class, config: &mut Object) -> Result<(), Refusal> {
             head_dim(config)?;
         }
         "arcee" | "internlm3" | "iquestcoder" | "llama" | "llama4_text" | "mistral" | "ministral3"
-        | "seed_oss" | "nemotron" | "eurobert" | "gpt_oss" => head_dim(config)?,
+        | "seed_oss" | "nemotron" | "eurobert" | "gpt_oss" | "qwen3_vl_moe_text" => head_dim(config)?,
         _ => {}
     }
     let key = if class.model_type == "falcon" { "num_kv_heads" } else { "num_key_value_heads" };
@@ -167,13 +168,19 @@ fn heads(class: &Class, config: &mut Object) -> Result<(), Refusal> {
 
 /// Sliding windows that are switched off, or halved and doubled again.
 fn windows(class: &Class, config: &mut Object) -> Result<(), Refusal> {
-    if matches!(class.model_type, "qwen2" | "qwen2_moe" | "qwen3" | "qwen3_moe")
-        && !config.get("use_sliding_window").is_some_and(truthy)
+    if class.model_type == "qwen3_vl_moe_text" {
+        config.insert("sliding_window".into(), Value::Null);
+    }
+    if matches!(
+        class.model_type,
+        "qwen2" | "qwen2_5_vl_text" | "qwen2_moe" | "qwen2_vl_text" | "qwen3" | "qwen3_moe"
+    ) && !config.get("use_sliding_window").is_some_and(truthy)
     {
         let off = if class.model_type == "qwen2_moe" { Value::from(0) } else { Value::Null };
         config.insert("sliding_window".into(), off);
     }
-    if matches!(class.model_type, "qwen2_moe" | "qwen3_moe" | "qwen3_next") && null(config, "mlp_only_layers")
+    if matches!(class.model_type, "qwen2_moe" | "qwen3_moe" | "qwen3_next" | "qwen3_vl_moe_text")
+        && null(config, "mlp_only_layers")
     {
         config.insert("mlp_only_layers".into(), Value::Array(Vec::new()));
     }
@@ -233,6 +240,15 @@ fn default_text(class: &Class, config: &mut Object) {
         text.extend(set.clone());
         config.insert("text_config".into(), text.into());
     }
+}
+
+/// `text_config` from a file that has no such section but its settings beside the others.
+fn flat_text(class: &Class, config: &mut Object, extra: &mut Object) {
+    let kind = class.text.as_ref().map(|text| text.model_type);
+    let fields = CLASSES.iter().filter(|class| Some(class.model_type) == kind).flat_map(|class| class.fields);
+    let names = fields.map(|(name, ..)| *name).chain(["rope_scaling", "rope_theta"]);
+    let text: Object = names.filter_map(|name| Some((name.to_owned(), extra.shift_remove(name)?))).collect();
+    config.insert("text_config".into(), text.into());
 }
 
 /// Gemma 3n: one size, or one for each layer.

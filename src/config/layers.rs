@@ -107,7 +107,7 @@ fn layer_types(class: &Class, config: &Object, extra: &mut Object) -> Result<Opt
             let kind = if key("sliding_window").is_null() { FULL } else { SLIDING };
             Ok(Some(vec![kind.into(); depth(config)?]))
         }
-        "qwen2" | "qwen3" => {
+        "qwen2" | "qwen2_5_vl_text" | "qwen2_vl_text" | "qwen3" => {
             let window = int(config, "max_window_layers")?;
             let slides = |layer| !key("sliding_window").is_null() && layer >= window;
             Ok(names(&mut (0..).take(depth(config)?).map(slides), SLIDING, FULL))

@@ -228,12 +228,38 @@ impl Config {
         Err(self.invalid(format!("{}{}: {number} does not fit 32-bit floats", self.within, keys.join("/"))))
     }
 
+    /// [`Config::f64`] of a key that must be there.
+    ///
+    /// # Errors
+    /// Also if it is missing or null.
+    pub fn require_f64(&self, keys: &[&str]) -> Result<f64> {
+        self.f64(keys)?.ok_or_else(|| self.missing(keys, "a number"))
+    }
+
     /// [`Config::f32`] of a key that must be there.
     ///
     /// # Errors
     /// Also if it is missing or null.
     pub fn require_f32(&self, keys: &[&str]) -> Result<f32> {
         self.f32(keys)?.ok_or_else(|| self.missing(keys, "a number"))
+    }
+
+    /// The list of strings under `key`, unless that is missing or null.
+    ///
+    /// # Errors
+    /// If the value is anything else.
+    pub fn strings(&self, key: &str) -> Result<Option<Vec<&str>>> {
+        let Some((_, value)) = self.get(&[key]) else { return Ok(None) };
+        let strings = value.as_array().and_then(|items| items.iter().map(Value::as_str).collect());
+        strings.map(Some).ok_or_else(|| self.mismatch(key, "a list of strings", value))
+    }
+
+    /// The same with another value for `key`.
+    #[must_use]
+    pub fn replaced(&self, key: &str, value: impl Into<Value>) -> Self {
+        let mut config = self.clone();
+        config.map.insert(key.into(), value.into());
+        config
     }
 
     /// A string under the first of `keys` that is there.

@@ -49,6 +49,13 @@ pub(super) fn convert(class: &Class, config: &mut Object, extra: &mut Object) ->
             rope.entry("rope_theta").or_insert(theta);
             rope.entry("partial_rotary_factor").or_insert(rotary);
         }
+        "qwen2_5_vl_text" | "qwen2_vl_text" => {
+            let theta = extra.shift_remove("rope_theta").unwrap_or_else(|| class.theta.into());
+            rope.entry("rope_theta").or_insert(theta);
+            if rope.get("rope_type").or(rope.get("type")).is_some_and(|kind| kind == "mrope") {
+                rope.insert("rope_type".into(), "default".into());
+            }
+        }
         _ => {
             let own = config.get("rope_theta").cloned().unwrap_or_else(|| class.theta.into());
             let theta = extra.shift_remove("rope_theta").unwrap_or(own);

@@ -1,0 +1,46 @@
+"""Gemma of all versions."""
+
+from checkpoint import case
+
+SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6}
+
+
+def gemma(id, arch, model_type, config=None, **more):
+    config = {"architectures": [arch], "model_type": model_type, **SMALL, **(config or {})}
+    return case(id, config, **{"tokenizer": "spm", **more})
+
+
+def cases():
+    yield gemma("gemma", "GemmaForCausalLM", "gemma")
+    yield gemma("gemma-f16", "GemmaForCausalLM", "gemma", {"num_key_value_heads": 1, "head_dim": 32}, dtype="f16")
+    yield gemma("gemma-head", "GemmaForCausalLM", "gemma", {"num_hidden_layers": 3}, extra=[("lm_head.weight", [40, 64])],
+                dtype="f32")
+    yield gemma("gemma-saved", "GemmaForCausalLM", "gemma", saved=True)
+    yield gemma("gemma2", "Gemma2ForCausalLM", "gemma2")
+    yield gemma("gemma2-f16", "Gemma2ForCausalLM", "gemma2",
+                {"sliding_window": 128, "attn_logit_softcapping": 40.0, "final_logit_softcapping": 20.0}, dtype="f16")
+    yield gemma("gemma2-saved", "Gemma2ForCausalLM", "gemma2", {"num_key_value_heads": 4}, saved=True, dtype="f32")
+    yield gemma("gemma2-no-cap", "Gemma2ForCausalLM", "gemma2", {"attn_logit_softcapping": None}, refused=True)
+    yield gemma("gemma3", "Gemma3ForCausalLM", "gemma3_text", {"sliding_window": 128, "num_hidden_layers": 7})
+    yield gemma("gemma3-f16", "Gemma3ForCausalLM", "gemma3_text",
+                {"rope_scaling": {"rope_type": "linear", "factor": 8.0}, "final_logit_softcapping": 30.0}, dtype="f16")
+    yield gemma("gemma3-bpe", "Gemma3ForCausalLM", "gemma3_text", {"sliding_window_pattern": 2}, tokenizer="gpt2-trimmed")
+    yield gemma("gemma3-saved", "Gemma3ForCausalLM", "gemma3_text", {"use_bidirectional_attention": True}, saved=True)
+    yield gemma("gemma3-every-layer", "Gemma3ForCausalLM", "gemma3_text", {"sliding_window_pattern": 1}, dtype="f32")
+    yield gemma("gemma3-more-rows", "Gemma3ForCausalLM", "gemma3_text", {"vocab_size": 30})
+    text = {k: v for k, v in SMALL.items()}
+    yield case("gemma3-vision", {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3",
+                                 "text_config": {"model_type": "gemma3_text", **text, "sliding_window": 64},
+                                 "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 32,
+                                                   "intermediate_size": 48, "num_hidden_layers": 1,
+                                                   "num_attention_heads": 2, "image_size": 28, "patch_size": 14},
+                                 "mm_tokens_per_image": 4}, tokenizer="spm")
+    pooling = {"modules.json": [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+                                {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}],
+               "1_Pooling/config.json": {"word_embedding_dimension": 64, "pooling_mode_mean_tokens": True}}
+    embedding = {"sliding_window": 512, "use_bidirectional_attention": True}
+    yield gemma("gemma-embedding", "Gemma3TextModel", "gemma3_text", embedding, files=pooling)
+    yield gemma("gemma-embedding-f32", "Gemma3TextModel", "gemma3_text", embedding, dtype="f32")
+    yield gemma("gemma-embedding-window", "Gemma3TextModel", "gemma3_text", {"sliding_window": 257, "use_bidirectional_attention": True}, dtype="f16")
+    yield gemma("gemma-embedding-no-window", "Gemma3TextModel", "gemma3_text", refused=True)
