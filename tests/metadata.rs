@@ -18,7 +18,7 @@ fn readable(value: &Value) -> Json {
         Value::U32(n) => json!(["UINT32", n]),
         Value::I32(n) => json!(["INT32", n]),
         Value::F32(f) => json!(["FLOAT32", f.to_bits()]),
-        Value::Strings(items) => json!(["STRINGS", items.iter().map(|b| text(b)).collect::<Vec<_>>()]),
+        Value::Strings(items) => json!(["STRINGS", items.iter().map(text).collect::<Vec<_>>()]),
         Value::I32s(items) => json!(["INT32S", items]),
         Value::F32s(items) => json!(["FLOAT32S", items.iter().map(|f| f.to_bits()).collect::<Vec<_>>()]),
         Value::Bools(items) => json!(["BOOLS", items]),

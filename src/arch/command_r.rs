@@ -29,7 +29,7 @@ pub(super) const COHERE2_MOE: Family = Family {
     arch: "cohere2moe",
     tensors: names::COHERE2MOE,
     blocks: |config, _, _| {
-        keys::block_count_and(config, config.u32(&["num_nextn_predict_layers"])?.unwrap_or(0))
+        keys::blocks_and_more(config, config.u32(&["num_nextn_predict_layers"])?.unwrap_or(0))
     },
     keys: cohere2_moe_keys,
     convert: experts,

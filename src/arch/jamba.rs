@@ -35,7 +35,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     if offset > input.blocks {
         return Err(config.invalid(format!("attn_layer_offset: {offset} is beyond the last layer")));
     }
-    let attends = |block: u32| block >= offset && (block - offset) % period == 0;
+    let attends = |block: u32| block >= offset && (block - offset).is_multiple_of(period);
     let kv_heads = (0..input.blocks).map(|block| if attends(block) { kv_heads } else { 0 }).collect();
     let rank = keys::nonzero(config, &["mamba_dt_rank"])?.unwrap_or(width.div_ceil(16));
     let feed_forward = config.require_u32(&["intermediate_size"])?;

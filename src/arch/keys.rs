@@ -20,14 +20,14 @@ const SQRT_SOFTPLUS: u32 = 4;
 /// # Errors
 /// If there is none, or llama.cpp has no room for so many.
 pub(super) fn block_count(config: &Config) -> Result<u32> {
-    block_count_and(config, 0)
+    blocks_and_more(config, 0)
 }
 
 /// Number of blocks of a model that has `more` than its configuration counts.
 ///
 /// # Errors
 /// As [`block_count`].
-pub(super) fn block_count_and(config: &Config, more: u32) -> Result<u32> {
+pub(super) fn blocks_and_more(config: &Config, more: u32) -> Result<u32> {
     let blocks = config.require_u32(&["n_layers", "num_hidden_layers", "n_layer", "num_layers"])?;
     bounded_blocks(config, u64::from(blocks) + u64::from(more))
 }

@@ -21,7 +21,7 @@ pub(super) fn blocks(config: &Config, options: &Options, _: &Checkpoint) -> Resu
         Mtp::Drop => 0,
         Mtp::Keep | Mtp::Only => config.u32(&COUNT)?.unwrap_or(0),
     };
-    keys::block_count_and(config, more)
+    keys::blocks_and_more(config, more)
 }
 
 /// Leaves out the tensors that are not asked for.

@@ -50,7 +50,7 @@ pub(super) const QWEN35_MOE: Family = Family {
 /// checkpoint has.
 fn blocks(config: &Config, options: &Options, checkpoint: &Checkpoint) -> Result<u32> {
     if options.mtp == Mtp::Drop {
-        return keys::block_count_and(config, 0);
+        return keys::blocks_and_more(config, 0);
     }
     let mut more = config.u32(&["mtp_num_hidden_layers"])?.unwrap_or(0);
     if more == 0 {
@@ -64,7 +64,7 @@ fn blocks(config: &Config, options: &Options, checkpoint: &Checkpoint) -> Result
         };
         more = u32::try_from(found).unwrap_or(u32::MAX);
     }
-    keys::block_count_and(config, more)
+    keys::blocks_and_more(config, more)
 }
 
 /// The number of a prediction layer that a tensor belongs to, and its name there.

@@ -73,7 +73,7 @@ fn value_json(value: &Value) -> Json {
         Value::Bools(v) => json!(v),
         Value::F32s(v) => v.iter().copied().map(f32_json).collect(),
         Value::F64s(v) => v.iter().copied().map(f64_json).collect(),
-        Value::Strings(v) => v.iter().map(|v| string_json(v)).collect(),
+        Value::Strings(v) => v.iter().map(string_json).collect(),
     }
 }
 

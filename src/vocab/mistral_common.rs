@@ -126,7 +126,7 @@ fn add_tekken(kv: &mut KeyValues, path: &Path) -> Result<(u32, u32)> {
 /// Version and number of tokens.
 fn add_sentencepiece(kv: &mut KeyValues, path: &Path) -> Result<(u32, u32)> {
     let model = Model::read(path)?.ok_or_else(|| Error::invalid(path, "expected a file"))?;
-    let size = model.len();
+    let size = model.count();
     kv.string("tokenizer.ggml.model", "llama");
     let [unk, bos, eos, pad] = model.named_ids();
     Ids { bos, eos, unk, pad: pad.or(eos) }.write(kv, path)?;

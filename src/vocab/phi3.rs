@@ -26,9 +26,9 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
     }
     let path = files.dir.join("tokenizer.model");
     let model = Model::read(&path)?.ok_or_else(|| super::missing(&files.dir, "tokenizer.model"))?;
-    let len = vocab_size(config, &files.dir)?.unwrap_or(model.len());
-    if len < model.len() {
-        let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.len());
+    let len = vocab_size(config, &files.dir)?.unwrap_or(model.count());
+    if len < model.count() {
+        let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.count());
         return Err(Error::invalid(path, problem));
     }
     let mut pieces = model.tokens(len);

@@ -236,7 +236,7 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
         VocabRoute::NomicBert => match model_type(&files, "model", "type") {
             Some("WordPiece") => wordpiece::add(kv, &files, config),
             Some("Unigram") => {
-                let experts = config.get("moe_every_n_layers").is_some_and(|n| crate::config::truthy(n));
+                let experts = config.get("moe_every_n_layers").is_some_and(crate::config::truthy);
                 unigram::add_xlm_roberta(kv, &files, config, experts)
             }
             found => {

@@ -102,7 +102,7 @@ impl Model {
     }
 
     /// Number of pieces.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.pieces.len()
     }
 
@@ -143,7 +143,7 @@ pub fn load(dir: &Path, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
     let path = dir.join("tokenizer.model");
     let Some(model) = Model::read(&path)? else { return Ok(None) };
 
-    let len = vocab_size.filter(|&n| n != 0).unwrap_or(model.len() as u64);
+    let len = vocab_size.filter(|&n| n != 0).unwrap_or(model.count() as u64);
     if len > VOCAB_CAP {
         return Err(Error::invalid(
             dir.join("config.json"),
@@ -151,8 +151,8 @@ pub fn load(dir: &Path, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
         ));
     }
     let mut pieces = model.tokens(len as usize);
-    if model.len() > pieces.tokens.len() {
-        tracing::warn!("{}: has {} pieces, only the first {len} are used", path.display(), model.len());
+    if model.count() > pieces.tokens.len() {
+        tracing::warn!("{}: has {} pieces, only the first {len} are used", path.display(), model.count());
     }
     pieces.add_from_added_tokens(dir, Outside::Ignored)?;
     add_from_tokenizer_config(&mut pieces, &dir.join("tokenizer_config.json"))?;

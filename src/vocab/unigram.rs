@@ -46,9 +46,9 @@ pub fn add_t5(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, V
             return Err(Error::invalid(path, problem));
         }
     }
-    let len = vocab_size(config, &files.dir)?.unwrap_or(model.len());
-    if len < model.len() {
-        let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.len());
+    let len = vocab_size(config, &files.dir)?.unwrap_or(model.count());
+    if len < model.count() {
+        let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.count());
         return Err(Error::invalid(path, problem));
     }
     let mut pieces = model.tokens(len);
@@ -75,7 +75,7 @@ pub fn add_xlm_roberta(
     let (pieces, normalizer) = match Model::read(&path)? {
         None => from_tokenizer_json(files, config)?,
         Some(model) if model.algorithm == Algorithm::Unigram => {
-            let len = model.len().max(vocab_size(config, &files.dir)?.unwrap_or(0));
+            let len = model.count().max(vocab_size(config, &files.dir)?.unwrap_or(0));
             let mut pieces = realign(model.tokens(len));
             if with_mask {
                 /// Where the mask token is.

@@ -1,7 +1,7 @@
 """GPT-NeoX and Pythia.
 
-transformers 5 moves `rotary_pct` out of the reference's sight, which then refuses the model. Settings that
-transformers refuses to read are given to the reference as they stand; `classifier_dropout` is such a setting here.
+transformers 5 moves `rotary_pct` out of the reference's sight, which then refuses the model. A `model_type` that
+transformers does not know leaves the settings as they stand, as earlier versions did.
 """
 
 from checkpoint import case
@@ -9,7 +9,7 @@ from checkpoint import case
 SMALL = {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "hidden_size": 64, "intermediate_size": 96,
          "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 2048, "layer_norm_eps": 1e-5,
          "rotary_emb_base": 10000, "rotary_pct": 0.25, "use_parallel_residual": True, "tie_word_embeddings": False}
-RAW = {"classifier_dropout": "none"}
+RAW = {"model_type": "gpt_neox_as_it_stands"}
 
 
 def neox(id, config=None, **more):

@@ -30,7 +30,7 @@ def cases():
     moe = {"num_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 32}
     yield olmo("olmoe", "OlmoeForCausalLM", "olmoe", moe)
     yield olmo("olmoe-f16", "OlmoeForCausalLM", "olmoe", {**moe, "num_experts": 3, "num_key_value_heads": 2}, dtype="f16")
-    yield olmo("olmoe-fused", "OlmoeForCausalLM", "olmoe", {**moe, "norm_topk_prob": True}, flags="--fuse-gate-up-exps")
+    yield olmo("olmoe-f32", "OlmoeForCausalLM", "olmoe", {**moe, "norm_topk_prob": True}, dtype="f32")
     yield olmo("seed-oss", "SeedOssForCausalLM", "seed_oss", {"num_key_value_heads": 2, "head_dim": 32})
     yield olmo("seed-oss-f16", "SeedOssForCausalLM", "seed_oss", {"attention_out_bias": True, "mlp_bias": True}, dtype="f16")
     yield olmo("seed-oss-tied", "SeedOssForCausalLM", "seed_oss",

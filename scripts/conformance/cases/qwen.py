@@ -17,6 +17,13 @@ def prediction(layers=1):
             (f"mtp.layers.{{0-{layers - 1}}}.self_attn.q_proj.weight", [64, 64])]
 
 
+def prediction(layers=1):
+    """Layers for multi-token prediction."""
+    return [("mtp.fc.weight", [64, 128]), ("mtp.pre_fc_norm_embedding.weight", [64]), ("mtp.norm.weight", [64]),
+            ("mtp.pre_fc_norm_hidden.weight", [64]), (f"mtp.layers.{{0-{layers - 1}}}.input_layernorm.weight", [64]),
+            (f"mtp.layers.{{0-{layers - 1}}}.self_attn.q_proj.weight", [64, 64])]
+
+
 def cases():
     yield qwen("qwen2", "Qwen2ForCausalLM", "qwen2", tokenizer="qwen2-trimmed")
     yield qwen("qwen2-tied-f16", "Qwen2ForCausalLM", "qwen2", {"tie_word_embeddings": True, "rope_theta": 1e6}, dtype="f16",

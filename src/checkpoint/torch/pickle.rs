@@ -260,7 +260,10 @@ impl Machine {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let arguments = self.items(arguments)?.to_vec();
         let result = match (function, arguments.as_slice()) {
-            (Value::Global(Global::OrderedDict), []) => return Ok(self.dict()),
+            (Value::Global(Global::OrderedDict), []) => {
+                self.dict();
+                return Ok(());
+            }
             (
                 Value::Global(Global::RebuildTensor),
                 [Value::Storage(storage), Value::Int(offset), shape, strides, ..],
