@@ -43,6 +43,7 @@ CONFIGS = {
     "spm": {"architectures": ["LlamaForCausalLM"], "vocab_size": 512},
     "llama-hf": {"architectures": ["LlamaForCausalLM"], "vocab_size": 482},
     "gpt2-trimmed": {"architectures": ["LlamaForCausalLM"], "vocab_size": 50257},
+    "gpt2-roles": {"architectures": ["LlamaForCausalLM"], "vocab_size": 50304},
     "llama3-trimmed": {"architectures": ["LlamaForCausalLM"], "vocab_size": 128256},
     "qwen2-trimmed": {"architectures": ["Qwen2ForCausalLM"], "vocab_size": 151936},
     "smollm-trimmed": {"architectures": ["LlamaForCausalLM"], "vocab_size": 49152},
@@ -59,6 +60,7 @@ PRE = {
     "spm": "default",
     "llama-hf": "default",
     "gpt2-trimmed": "gpt-2",
+    "gpt2-roles": "gpt-2",
     "llama3-trimmed": "llama-bpe",
     "qwen2-trimmed": "qwen2",
     "smollm-trimmed": "smollm",
@@ -76,6 +78,8 @@ SENTENCES = [
     "Москва — столица России. 東京は日本の首都です。",
 ]
 
+# Tokens that GLM's vocabularies have, and converting them asks for.
+ROLES = ["[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] "
     "+ '<|im_end|>' + '\\n' }}{% endfor %}"
@@ -289,7 +293,7 @@ def train_unigram(**options):
             **options,
         )
     made = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue())
-    made.trainer_spec.ClearField("model_prefix")
+    made.normalizer_spec.ClearField("normalization_rule_tsv")  # a temporary file
     return made
 
 
@@ -396,10 +400,11 @@ def merge_steps(word, ranks, vocab, ignore_merges):
         seen.add(parts[i])
 
 
-def trim(name, source, texts, low_ids, chat_template):
+def trim(name, source, texts, low_ids, chat_template, added=()):
     """Keep ids, added tokens and settings; keep of the vocabulary the bytes, the first `low_ids`
-    ids, and what comes up while `texts` are encoded; keep the merges among those."""
+    ids, and what comes up while `texts` are encoded; keep the merges among those. Adds tokens of its own."""
     data = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
+    data["added_tokens"] += [{"id": 50257 + i, **added_token(token, True)} for i, token in enumerate(added)]
     full = Tokenizer.from_file(str(source / "tokenizer.json"))
     model = data["model"]
     merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
@@ -422,7 +427,7 @@ def trim(name, source, texts, low_ids, chat_template):
         if a in model["vocab"] and b in model["vocab"] and a + b in model["vocab"]
     ]
     trimmed = Tokenizer.from_str(json.dumps(data))
-    assert all(full.token_to_id(token) == id for token, id in trimmed.get_vocab().items()), name
+    assert all(full.token_to_id(token) == id for token, id in trimmed.get_vocab().items() if token not in added), name
     for text in texts:
         assert trimmed.encode(text).ids == full.encode(text).ids, (name, text)
 
@@ -517,6 +522,7 @@ def main():
     make_xlm_roberta()
     texts = [check_text(args.llama_cpp / "conversion" / "base.py"), *SENTENCES]
     trim("gpt2-trimmed", args.gpt2, texts, 600, CHATML)
+    trim("gpt2-roles", args.gpt2, texts, 600, CHATML, ROLES)
     trim("llama3-trimmed", args.llama3, texts, 600, LLAMA3)
     trim("qwen2-trimmed", args.qwen2, texts, 600, CHATML)
     trim("smollm-trimmed", args.smollm, texts, 600, CHATML)

@@ -13,9 +13,9 @@ from itertools import product
 from pathlib import Path
 
 # What config.json says of the vocabulary's size. The embeddings themselves have ROWS rows, to be small.
-VOCAB = {"spm": 520, "llama-hf": 482, "gpt2-trimmed": 50257, "llama3-trimmed": 128256, "qwen2-trimmed": 151936,
-         "smollm-trimmed": 49152, "wordpiece": 30522, "t5": 320, "xlm-roberta": 302, "xlm-roberta-model": 302,
-         "gpt2-roles": 50304}
+VOCAB = {"spm": 520, "llama-hf": 482, "gpt2-trimmed": 50257, "gpt2-roles": 50304, "llama3-trimmed": 128256,
+         "qwen2-trimmed": 151936, "smollm-trimmed": 49152, "wordpiece": 30522, "t5": 320, "xlm-roberta": 302,
+         "xlm-roberta-model": 302}
 ROWS = 40
 TORCH = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 DTYPES = {"BF16": "bf16", "F16": "f16", "F32": "f32", "F64": "f64", "I64": "i64", "I32": "i32", "I16": "i16",
@@ -25,7 +25,7 @@ RUNS = [(1, "--outtype f16"), (1, "--outtype bf16"), (1, "--outtype auto"), (2, 
 
 
 def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shapes=None, tensors=None, extra=(), drop=(),
-         rename=(), dtypes=(), files=None, flags="", also=(), vocab=True, saved=False, refused=False):
+         rename=(), dtypes=(), files=None, flags="", also=(), vocab=True, saved=False, refused=False, bos=False):
     """A model, by its config.json.
 
     config     what the file says; vocab_size and torch_dtype are added unless they are there
@@ -45,10 +45,11 @@ def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shap
     vocab      whether to add vocab_size
     saved      write config.json as transformers does, with all defaults, instead of as given
     refused    the reference raises, and ggraft must refuse
+    bos        run the reference with tokenizers that remember add_bos_token, as those of transformers 4 did
     """
     return dict(id=id, config=config, tokenizer=tokenizer, dtype=dtype, build=build, shapes=shapes or {}, tensors=tensors,
                 extra=list(extra), drop=list(drop), rename=list(rename), dtypes=list(dtypes), files=files or {},
-                flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused)
+                flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused, bos=bos)
 
 
 def tokenizer_config(name: str, **changes) -> dict:

@@ -43,19 +43,28 @@ def load(llama_cpp: Path):
     return convert_hf_to_gguf
 
 
-def convert(converter, jobs: list[tuple[Path, str, Path]], workers: int) -> None:
-    """Jobs: model directory, flags, and where files and `result.json` go."""
+def convert(converter, jobs: list[tuple[Path, str, Path, bool]], workers: int) -> None:
+    """Jobs: model directory, flags, where files and `result.json` go, and whether tokenizers say add_bos_token."""
     running = {}
-    for model, flags, out in jobs:
+    for model, flags, out, bos in jobs:
         while len(running) >= workers:
             pid, _ = os.wait()
             running.pop(pid)
         pid = os.fork()
         if pid == 0:
+            if bos:
+                remember_bos()
             one(converter, model, flags, out)
         running[pid] = out
     for _ in range(len(running)):
         os.wait()
+
+
+def remember_bos() -> None:
+    """One converter asserts `tokenizer.add_bos_token`, which transformers 5 forgets where there is a tokenizer.json."""
+    from transformers import TokenizersBackend
+
+    TokenizersBackend.add_bos_token = property(lambda self: True, lambda self, value: None)
 
 
 def one(converter, model: Path, flags: str, out: Path) -> None:

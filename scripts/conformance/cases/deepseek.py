@@ -68,4 +68,4 @@ def cases():
     # The reference insists on this.
     bos = {"tokenizer_config.json": tokenizer_config("gpt2-trimmed", add_bos_token=True)}
     for id, more in (("deepseek32", {}), ("deepseek32-f16", {"dtype": "f16"}), ("deepseek32-f32", {"dtype": "f32"})):
-        yield deepseek(id, "DeepseekV32ForCausalLM", "deepseek_v32", v3(rope_scaling=SAME_YARN, **index), files=bos, **more)
+        yield deepseek(id, "DeepseekV32ForCausalLM", "deepseek_v32", v3(rope_scaling=SAME_YARN, **index), files=bos, bos=True, **more)
