@@ -326,7 +326,7 @@ for base in (GPT2, QWEN2, HF, SMOL, LLAMA3):
     case(base, "model_type absent", "config.json#/model_type")
 case(SMOL, "class number", tc={"/tokenizer_class": 5})
 case(SMOL, "class unknown in config.json", f"{TC}#/tokenizer_class", c={"/tokenizer_class": "UnknownTokenizer"})
-case(SMOL, "class Cohere", tc={"/tokenizer_class": "CohereTokenizer"}, unsupported=True)
+case(SMOL, "class Cohere", tc={"/tokenizer_class": "CohereTokenizer"})
 case(SMOL, "class of the model itself", tc={"/tokenizer_class": "XTokenizer", "/auto_map": {"AutoTokenizer": ["x.XTokenizer", None]}})
 case(SMOL, "class of the model itself, known", tc={"/auto_map": {"AutoTokenizer": ["x.XTokenizer", None]}})
 case(SMOL, "class of the model itself, null", tc={"/auto_map": {"AutoTokenizer": None}})

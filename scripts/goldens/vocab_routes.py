@@ -95,7 +95,7 @@ def add(case, token, template) -> None:
     case(bert, "backend", tc={"/tokenizer_class": "PreTrainedTokenizerFast"}, route="bert")
     case(bert, "no tokenizer_config", tc, route="bert")
     case(bert, "other class", tc={"/tokenizer_class": "AlbertTokenizer"}, route="bert", unsupported=True)
-    case(bert, "BPE class", tc={"/tokenizer_class": "GPT2Tokenizer"}, route="bert")
+    case(bert, "BPE class", tc={"/tokenizer_class": "GPT2Tokenizer"}, route="bert", unsupported=True)
     case(bert, "other tokens", tc={"/cls_token": "[MASK]", "/sep_token": "[PAD]"}, route="bert")
     case(bert, "tokens with flags", tc={"/cls_token": {"__type": "AddedToken", **token("[CLS]", lstrip=True)}}, route="bert")
     case(bert, "added tokens", t={"/added_tokens/-": {"id": 30522, **token("##new", special=False)}}, c={"/vocab_size": 30530}, route="bert")
@@ -169,9 +169,15 @@ def add(case, token, template) -> None:
     case(tekken, "own template ignored", files={"chat_template.jinja": "a\r\nb"}, route="llama")
     for version in ("v1", "v2", "v3", "v7", "v11", "v13", "v15", "v4", "3", ""):
         case(tekken, f"version {version}", files={}, route="llama", tk={"/config/version": version})
-    special_tokens = [{"rank": i, "token_str": text, "is_control": True} for i, text in enumerate(["<unk>", "<s>", "</s>", "<pad>", "[X]"])]
-    case(tekken, "special tokens listed", tk={"/special_tokens": special_tokens, "/config/version": "v13"}, route="llama")
-    case(tekken, "special tokens listed, v3", tk={"/special_tokens": special_tokens}, route="llama")
+    texts = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]",
+             "[TOOL_CALLS]", "[PREFIX]", "[SUFFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]", "[ARGS]", "[CALL_ID]", "<pad>"]
+    special_tokens = [{"rank": i, "token_str": text, "is_control": True} for i, text in enumerate(texts)]
+    for version in ("v1", "v3", "v11", "v13", "v15"):
+        case(tekken, f"special tokens listed, {version}", tk={"/special_tokens": special_tokens, "/config/version": version}, route="llama")
+    for missing in ("[PREFIX]", "[TOOL_CONTENT]", "[CALL_ID]", "<pad>", "</s>"):
+        without = [{**token, "token_str": "[X]" if token["token_str"] == missing else token["token_str"]} for token in special_tokens]
+        for version in ("v3", "v7", "v13"):
+            case(tekken, f"{missing} missing, {version}", tk={"/special_tokens": without, "/config/version": version}, route="llama")
     case(tekken, "special tokens twice", tk={"/special_tokens": special_tokens[:4] + special_tokens[:1]}, route="llama")
     case(tekken, "special token missing", tk={"/special_tokens": special_tokens[:3]}, route="llama")
     case(tekken, "special tokens too many", tk={"/config/default_num_special_tokens": 4, "/special_tokens": special_tokens}, route="llama")
