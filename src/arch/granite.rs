@@ -22,7 +22,7 @@ pub(super) const GRANITE: Family = Family {
 
 pub(super) const GRANITE_SWA: Family = Family {
     names: &["GraniteSWAForCausalLM"],
-    arch: "granite-swa",
+    arch: "granite_swa",
     tensors: names::GRANITE_SWA,
     keys: sliding_keys,
     rename: |_, name| {

@@ -21,14 +21,16 @@ def cases():
     moe = {**SCALES, "num_local_experts": 4, "num_experts_per_tok": 2}
     yield granite("granite-moe", "GraniteMoeForCausalLM", "granitemoe", moe)
     yield granite("granite-moe-tied", "GraniteMoeForCausalLM", "granitemoe", {**moe, "tie_word_embeddings": True}, dtype="f16")
-    yield granite("granite-moe-fused", "GraniteMoeForCausalLM", "granitemoe", {**moe, "num_local_experts": 3},
-                  flags="--fuse-gate-up-exps")
+    yield granite("granite-moe-f32", "GraniteMoeForCausalLM", "granitemoe", {**moe, "num_local_experts": 3},
+                  dtype="f32", flags="--fuse-qkv")
     shared = {**moe, "shared_intermediate_size": 48}
     yield granite("granite-shared", "GraniteMoeSharedForCausalLM", "granitemoeshared", shared)
     yield granite("granite-shared-f16", "GraniteMoeSharedForCausalLM", "granitemoeshared", shared, dtype="f16")
     yield granite("granite-shared-only", "GraniteMoeSharedForCausalLM", "granitemoeshared",
                   {**shared, "num_local_experts": 0}, drop=["block_sparse_moe"], build=("GraniteMoeSharedForCausalLM", {
-                      **SMALL, **shared, "model_type": "granitemoeshared"}))
+                      **SMALL, **shared, "model_type": "granitemoeshared"}), refused=True)
+    yield granite("granite-shared-f32", "GraniteMoeSharedForCausalLM", "granitemoeshared", {
+        **shared, "num_local_experts": 2, "rope_scaling": {"rope_type": "linear", "factor": 2.0}}, dtype="f32")
 
     swa = {**SCALES, "sliding_window": 64, "num_hidden_layers": 5}
     yield granite("granite-swa", "GraniteSWAForCausalLM", "granite_swa", swa)

@@ -2,6 +2,7 @@
 
 from checkpoint import case
 
+PIECES = 500
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 1e6}
 
@@ -13,7 +14,8 @@ def second(id, config=None, kv=2, heads=4, **more):
                (f"{layer}feed_forward.w1.weight", [96, 64]), (f"{layer}feed_forward.w3.weight", [96, 64]),
                (f"{layer}feed_forward.w2.weight", [64, 96]), (f"{layer}attention_norm.weight", [64]),
                (f"{layer}ffn_norm.weight", [64])]
-    settings = {"architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", **SMALL, "num_key_value_heads": kv,
+    # The reference asks tokenizer.model for every one of these.
+    settings = {"vocab_size": PIECES, "architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", **SMALL, "num_key_value_heads": kv,
                 "num_attention_heads": heads}
     return case(id, {**settings, **(config or {})}, tensors=tensors, tokenizer="spm", **more)
 
