@@ -550,3 +550,38 @@ fn refusals() {
     assert!(!dir.path().join("out").exists(), "nothing is left behind");
     refused(&[text(&huge), "--in-place"], 1, "too little space");
 }
+
+/// What a sparse checkpoint does not occupy, the aligned one does not either.
+#[test]
+fn holes_stay_holes() {
+    const HOLE: u64 = 24 << 20;
+    let dirs = sharing().into_iter().chain([tempfile::tempdir().unwrap()]);
+    for dir in dirs {
+        let model = dir.path().join("model");
+        fs::create_dir(&model).unwrap();
+        // 1000 bytes in front, so that everything moves.
+        let header = format!(
+            r#"{{"a":{{"dtype":"U8","shape":[1000],"data_offsets":[0,1000]}},"b":{{"dtype":"U8","shape":[{HOLE}],"data_offsets":[1000,{}]}}}}"#,
+            HOLE + 1000
+        );
+        let (path, start) = (model.join("model.safetensors"), 8 + header.len() as u64);
+        let prefix = (header.len() as u64).to_le_bytes();
+        put(&model, "model.safetensors", [&prefix[..], header.as_bytes(), &[7; 1000]].concat());
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(start + 1000 + HOLE).unwrap();
+        let data = [9; 5000];
+        file.write_all_at(&data, start + 1000 + HOLE / 2).unwrap();
+
+        let to = dir.path().join("aligned");
+        report(&["align", text(&model), "-o", text(&to)]);
+        let aligned = to.join("model.safetensors");
+        let occupied = fs::metadata(&aligned).unwrap().blocks() * 512;
+        assert!(occupied < HOLE / 4, "{occupied} bytes");
+        let bytes = fs::read(&aligned).unwrap();
+        let (b, a) = bytes[bytes.len() - HOLE as usize - 1000..].split_at(HOLE as usize);
+        assert!(a == [7; 1000]);
+        let middle = (HOLE / 2) as usize;
+        assert!(b[middle..middle + data.len()] == data);
+        assert_eq!(b.iter().map(|byte| u64::from(*byte)).sum::<u64>(), 9 * 5000, "the rest is zeros");
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use crate::sys;
@@ -65,6 +66,16 @@ pub fn preallocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
     }
 }
 
+/// The first stretch of data in `file` from byte `from` on; none if there is none, only a hole up to the end.
+/// Where the file system knows no holes, all is data. Moves the file's cursor, which positional reads do not
+/// look at.
+///
+/// # Errors
+/// What the operating system says.
+pub fn next_data(file: &File, from: u64) -> io::Result<Option<Range<u64>>> {
+    sys::next_data(file, from)
+}
+
 /// Tells the kernel that `file` will be read from start to end, so that it reads further ahead.
 ///
 /// # Errors
@@ -94,6 +105,18 @@ pub fn start_writeback(file: &File, offset: u64, len: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn data_is_found_behind_holes() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(12 << 20).unwrap();
+        assert_eq!(next_data(&file, 0).unwrap(), None);
+        write_all_at(&file, &[1; 8192], 4 << 20).unwrap();
+        let data = next_data(&file, 0).unwrap().unwrap();
+        assert!(data.start <= 4 << 20 && data.start > 0 && data.end >= (4 << 20) + 8192, "{data:?}");
+        assert!(next_data(&file, data.end).unwrap().is_none_or(|more| more.start > data.end));
+    }
 
     fn numbered(len: usize) -> (File, Vec<u8>) {
         let bytes: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();

@@ -20,7 +20,8 @@ pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{Extent, ExtentUsage, for_each_extent, shared_bytes};
 pub use fs::FileSystem;
 pub use io::{
-    advise_sequential, copy_in_kernel, drop_cache, preallocate, read_exact_at, start_writeback, write_all_at,
+    advise_sequential, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at, start_writeback,
+    write_all_at,
 };
 pub use limits::{available_memory, raise_open_file_limit};
 pub use map::map_prefix;

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{self, AT_FDCWD, AtFlags, FallocateFlags, PosixFadviseAdvice};
 use nix::sys::statfs::fstatfs;
-use nix::unistd::linkat;
+use nix::unistd::{Whence, linkat, lseek};
 
 use crate::extents::Extent;
 
@@ -34,6 +35,21 @@ pub fn clone_range(src: &File, src_offset: u64, len: u64, dst: &File, dst_offset
     // SAFETY: both descriptors are open files, and `range` outlives the call, which only reads it.
     unsafe { ficlonerange(dst.as_raw_fd(), &raw const range) }?;
     Ok(())
+}
+
+/// `lseek` to data and to the hole behind it. Moves the file's cursor.
+pub fn next_data(file: &File, from: u64) -> io::Result<Option<Range<u64>>> {
+    let seek = |at: u64, whence| {
+        let at = i64::try_from(at).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        match lseek(file, at, whence) {
+            Ok(at) => Ok(u64::try_from(at).ok()),
+            Err(Errno::ENXIO) => Ok(None),
+            Err(e) => Err(io::Error::from(e)),
+        }
+    };
+    let Some(start) = seek(from, Whence::SeekData)? else { return Ok(None) };
+    let end = seek(start, Whence::SeekHole)?;
+    Ok(end.map(|end| start..end))
 }
 
 /// Extents fetched per call.

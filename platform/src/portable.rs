@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use nix::sys::statvfs::fstatvfs;
@@ -46,6 +47,10 @@ pub fn available_memory() -> Option<u64> {
 
 pub fn copy_file_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<u64> {
     Err(unsupported())
+}
+
+pub fn next_data(_: &File, from: u64) -> io::Result<Option<Range<u64>>> {
+    Ok(Some(from..u64::MAX))
 }
 
 pub fn preallocate(_: &File, _: u64, _: u64) -> io::Result<()> {

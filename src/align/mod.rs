@@ -7,6 +7,7 @@
 mod arrange;
 mod carry;
 mod check;
+mod holes;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -231,11 +232,15 @@ impl Job {
             Target::InPlace => &self.checkpoint.dir,
         };
         let mut sharing = self.sharing();
+        let mut open = Vec::with_capacity(sources.len());
         for path in &sources {
             let source = File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
             sharing.refusals.push(platform::can_clone(&source, home).err().map(|why| why.to_string()));
+            open.push(source);
         }
-        Plan::rewrite(sources, &sharing, files)
+        let mut plan = Plan::rewrite(sources, &sharing, files)?;
+        holes::keep(&mut plan, &open);
+        Ok(plan)
     }
 
     /// Carries out [`plans`](Self::plans), telling `progress` of bytes as they are done.

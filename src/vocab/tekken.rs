@@ -114,7 +114,9 @@ impl Tekken {
 
         let required = REQUIRED.iter().filter(|(_, since)| version >= *since).map(|(text, _)| *text);
         if let Some(missing) = required.into_iter().find(|text| !seen.contains(text)) {
-            return Err(invalid(format!("special_tokens: expected {missing}, which version {version} needs")));
+            return Err(invalid(format!(
+                "special_tokens: expected {missing}, which version {version} needs"
+            )));
         }
 
         let mut tokens = Vec::with_capacity(own);

@@ -1,0 +1,47 @@
+//! Holes of a checkpoint stay holes when it is rewritten, as `cp` keeps them: nothing is read or written for them.
+
+use std::fs::File;
+
+use ggraft_platform::next_data;
+
+use crate::plan::{Action, Plan, Step};
+
+/// Shorter holes are copied as the zeros they read as.
+const SMALLEST: u64 = 1 << 20;
+
+/// Replaces copies of holes in `sources` by zeros, which a new file consists of.
+pub fn keep(plan: &mut Plan, sources: &[File]) {
+    for output in &mut plan.outputs {
+        let steps = std::mem::take(&mut output.steps);
+        output.steps = steps.into_iter().flat_map(|step| without_holes(step, sources)).collect();
+    }
+}
+
+/// `step`, cut where its source has holes.
+fn without_holes(step: Step, sources: &[File]) -> Vec<Step> {
+    let Action::Copy { walk, first } = &step.action else { return vec![step] };
+    let Some(file) = sources.get(walk.file).filter(|_| walk.is_contiguous() && step.len >= SMALLEST) else {
+        return vec![step];
+    };
+    // Elements of a rewrite are bytes.
+    let (source, mut steps, mut at) = (walk.offset + first, Vec::new(), 0);
+    let mut push = |start: u64, end: u64, hole: bool| {
+        if end > start {
+            let copy = Action::Copy { walk: walk.clone(), first: first + start };
+            let (action, reason) = if hole { (Action::Zero, None) } else { (copy, step.reason) };
+            steps.push(Step { start: step.start + start, len: end - start, action, reason });
+        }
+    };
+    while at < step.len {
+        // Where the file system does not know, all is data.
+        let data = next_data(file, source + at).unwrap_or(Some(source + at..u64::MAX));
+        let (from, to) = data.map_or((u64::MAX, u64::MAX), |data| (data.start, data.end));
+        let from = from.saturating_sub(source).clamp(at, step.len);
+        let from = if from - at < SMALLEST && from < step.len { at } else { from };
+        let to = to.saturating_sub(source).clamp(from, step.len);
+        push(at, from, true);
+        push(from, to, false);
+        at = to;
+    }
+    steps
+}
