@@ -145,7 +145,7 @@ impl Conversion {
         kv.u32("general.quantization_version", 2);
         vocab::add(model.vocab, &mut kv, dir, &config)?;
 
-        let path = output_path(options, &general, model.ftype.name())?;
+        let path = output_path(options, &general, model.ftype.name(), model.only_prediction)?;
         if !parent(&path).is_dir() {
             let missing = parent(&path).display();
             return Err(Error::Usage(format!("--outfile: there is no directory {missing}")));
@@ -269,10 +269,18 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Where to write: a directory gets the default name, anything else is a template.
-fn output_path(options: &Options, general: &Metadata, output_type: &str) -> Result<PathBuf> {
+fn output_path(
+    options: &Options,
+    general: &Metadata,
+    output_type: &str,
+    only_prediction: bool,
+) -> Result<PathBuf> {
     let target = options.outfile.as_deref().unwrap_or(&options.model);
     if target.is_dir() {
-        return Ok(target.join(general.default_file_name(output_type, options.vocab_only)?));
+        return Ok(target.join(match only_prediction {
+            true => general.prediction_file_name(output_type)?,
+            false => general.default_file_name(output_type, options.vocab_only)?,
+        }));
     }
     if target.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(Error::Usage(format!("--outfile: there is no directory {}", target.display())));

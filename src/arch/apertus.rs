@@ -6,8 +6,9 @@ use crate::error::Result;
 use crate::gguf::Value;
 
 use super::builder::Builder;
+use super::contents;
 use super::llama::{self, LLAMA};
-use super::{Family, Input, names, small};
+use super::{Family, Input, names};
 
 pub(super) const APERTUS: Family = Family {
     names: &["ApertusForCausalLM"],
@@ -39,7 +40,7 @@ fn xielu(input: &Input, builder: &mut Builder) -> Result<()> {
     for (name, expr) in &input.tensors {
         let Some(parameter) = parameter(name) else { continue };
         let Some(block) = name.split('.').find_map(|part| part.parse().ok()) else { continue };
-        let values = small::floats(input, name, expr)?;
+        let values = contents::floats(input.checkpoint, name, expr)?;
         let [value] = values.as_slice() else {
             return Err(builder.invalid(format!("{name}: expected one value, found {}", values.len())));
         };

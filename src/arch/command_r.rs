@@ -4,8 +4,9 @@ use crate::error::Result;
 use crate::gguf::Value;
 
 use super::builder::{Builder, Tensor};
+use super::contents;
 use super::experts::{NAMES, add_expert};
-use super::{Family, Input, Keys, TEXT, keys, names, rope, small};
+use super::{Family, Input, Keys, TEXT, keys, names, rope};
 
 pub(super) const COMMAND_R: Family = Family {
     names: &["CohereForCausalLM"],
@@ -93,7 +94,7 @@ fn without_biases(input: &Input, builder: &mut Builder, tensor: Tensor) -> Resul
     if !tensor.name.ends_with(".bias") {
         return builder.add(tensor);
     }
-    match small::floats(input, &tensor.name, &tensor.expr)?.iter().all(|value| *value == 0.0) {
+    match contents::floats(input.checkpoint, &tensor.name, &tensor.expr)?.iter().all(|value| *value == 0.0) {
         true => Ok(()),
         false => Err(input.config.unsupported(format!(
             "{} is not zero, and llama.cpp has no biases for this architecture",

@@ -6,7 +6,7 @@ use crate::checkpoint::{Checkpoint, SourceTensor};
 use crate::convert::{convert, supports};
 use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
-use crate::input;
+use crate::input::{self, quoted};
 use crate::tensor::{Leaf, TensorExpr};
 
 /// Elements compared at a time.
@@ -51,6 +51,24 @@ fn whole<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Result<&'c Source
         let dir = checkpoint.dir.display();
         Error::Unsupported(format!("{dir}: quantized embeddings cannot be compared with the output matrix"))
     })
+}
+
+/// More bytes than tensors have whose values become key-values.
+const LARGEST: u64 = 1 << 20;
+
+/// The elements of a small tensor, `name`.
+///
+/// # Errors
+/// If it is not small, is not in the checkpoint as it is, or cannot be read.
+pub(super) fn floats(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<Vec<f32>> {
+    let source = whole(checkpoint, expr).ok().filter(|source| source.len <= LARGEST);
+    let Some(source) = source else {
+        let problem = format!("{}: expected numbers of at most {LARGEST} bytes", quoted(name));
+        return Err(Error::invalid(&checkpoint.dir, problem));
+    };
+    let mut reader = Reader::new(checkpoint, source)?;
+    reader.read(0, source.len / source.dtype.size())?;
+    Ok(reader.values.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
 struct Reader<'c> {

@@ -44,6 +44,7 @@ pub(super) const DEEPSEEK32: Family = Family {
     vocab: VocabRoute::DeepseekV32,
     tensors: names::DEEPSEEK32,
     mtp: true,
+    mtp_file_name: false,
     blocks: mtp::blocks,
     keys: |input, keys| {
         latent_keys(input, keys)?;

@@ -30,6 +30,10 @@ pub(super) const GEMMA3N: Family = Family {
 
 const ALTUP_INPUTS: u32 = 4;
 
+/// Limits for embeddings that are filled up, far from what overflows.
+const MOST_TOKENS: u32 = 1 << 24;
+const WIDEST: u64 = 1 << 32;
+
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     gemma3_keys(input, keys)?;
     let config = input.config;
@@ -65,12 +69,18 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
 
 /// An embedding with rows of zeros for tokens that stand for images and sound.
 fn padded(input: &Input, builder: &Builder, expr: TensorExpr) -> Result<TensorExpr> {
-    let wanted = u64::from(input.config.u32(&["vocab_size"])?.unwrap_or(262_400));
+    let wanted = input.config.u32(&["vocab_size"])?.unwrap_or(262_400);
+    if wanted > MOST_TOKENS {
+        return Err(input
+            .config
+            .invalid(format!("vocab_size: expected at most {MOST_TOKENS}, found {wanted}")));
+    }
+    let wanted = u64::from(wanted);
     let &[rows, columns] = expr.shape() else {
         return Err(builder.invalid(format!("an embedding has shape {:?}", expr.shape())));
     };
     match wanted.checked_sub(rows).filter(|missing| *missing > 0) {
-        Some(missing) if missing.checked_mul(columns).is_some() => {
+        Some(missing) if columns <= WIDEST => {
             TensorExpr::concat(vec![expr, TensorExpr::zeros(&[missing, columns])])
         }
         Some(_) => Err(builder.invalid(format!("an embedding has shape {:?}", expr.shape()))),

@@ -73,6 +73,7 @@ pub(super) const GLM_DSA: Family = Family {
     names: &["GlmMoeDsaForCausalLM"],
     arch: "glm-dsa",
     tensors: names::GLM_DSA,
+    mtp_file_name: false,
     keys: dsa_keys,
     convert: latent,
     ..GLM4_MOE_LITE

@@ -113,6 +113,9 @@ fn convert(_: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
         ("gate_up_proj", "weight", 1)
     };
     let shape = tensor.expr.shape().to_vec();
+    if !bias && rank != 3 {
+        return Err(builder.invalid(format!("{name}: expected stacks of matrices, found shape {shape:?}")));
+    }
     if shape.get(axis).is_none_or(|len| len % 2 != 0) {
         return Err(builder.invalid(format!("{name}: expected gate and up in turns, found shape {shape:?}")));
     }

@@ -49,7 +49,6 @@ mod qwen_next;
 mod qwen_vl;
 mod rerank;
 mod rope;
-mod small;
 mod spelling;
 mod stablelm;
 mod starcoder;
@@ -167,6 +166,8 @@ pub struct Family {
     packed: &'static [&'static str],
     /// Whether layers for multi-token prediction can be left out, or written alone.
     mtp: bool,
+    /// Whether a file of such layers alone says so in its name.
+    mtp_file_name: bool,
     /// Whether the configuration is read without the defaults of its class.
     bare_config: bool,
     /// Number of blocks of the model.
@@ -197,6 +198,7 @@ const TEXT: Family = Family {
     tensors: &[],
     packed: &[],
     mtp: false,
+    mtp_file_name: true,
     bare_config: false,
     blocks: |config, _, _| keys::block_count(config),
     variant: |_| Ok(None),
@@ -300,6 +302,8 @@ pub struct Model {
     pub early: KeyValues,
     /// The tensors, in the reference's order.
     pub tensors: Vec<OutputTensor>,
+    /// Whether these are only layers for multi-token prediction, and the file's name has to say so.
+    pub only_prediction: bool,
     /// The predominant element type.
     pub ftype: FileType,
     /// How the vocabulary is read.
@@ -432,6 +436,7 @@ impl Family {
             arch: family.arch,
             hparams: keys.values,
             early: early.values,
+            only_prediction: options.mtp == Mtp::Only && family.mtp_file_name,
             tensors,
             ftype: input.ftype,
             vocab: family.vocab,

@@ -3,7 +3,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
@@ -173,6 +173,9 @@ fn squeezed(expr: TensorExpr) -> Result<TensorExpr> {
     expr.reshape(&shape)
 }
 
+/// More rows than any head has; keeps sums within range.
+const ABSURD: u64 = 1 << 40;
+
 /// Heads of linear attention: how many, and their sizes.
 struct Heads {
     keys: u64,
@@ -206,7 +209,7 @@ impl Heads {
     /// values, and separately all gates.
     fn ungroup(&self, expr: TensorExpr) -> Result<(TensorExpr, TensorExpr)> {
         let columns = expr.shape().get(1).copied().unwrap_or(0);
-        let wide = self.ratio().saturating_mul(self.value_size);
+        let wide = self.ratio().saturating_mul(self.value_size).min(ABSURD);
         let ends =
             [0, self.key_size, 2 * self.key_size, 2 * self.key_size + wide, 2 * (self.key_size + wide)];
         let grouped = expr.reshape(&[self.keys, ends[4], columns])?;
@@ -222,6 +225,9 @@ impl Heads {
     fn tile(&self, expr: TensorExpr, axis: usize, size: u64) -> Result<TensorExpr> {
         let shape = expr.shape().to_vec();
         let mut split = shape.clone();
+        if axis >= split.len() {
+            return Err(Error::Unsupported(format!("unexpected tensor shape: {shape:?}")));
+        }
         split.splice(axis..=axis, [self.keys, self.ratio(), size]);
         expr.reshape(&split)?.swap_axes(axis, axis + 1)?.reshape(&shape)
     }

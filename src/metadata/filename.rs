@@ -14,12 +14,27 @@ impl Metadata {
     ///
     /// [`Error::Invalid`] if one of these is not text, or would lead out of the directory.
     pub fn default_file_name(&self, output_type: &str, vocab_only: bool) -> Result<String> {
+        match vocab_only {
+            true => self.file_name(false, "vocab"),
+            false => self.file_name(true, &output_type.to_uppercase()),
+        }
+    }
+
+    /// The name of a file that has only a model's layers for multi-token prediction.
+    ///
+    /// # Errors
+    /// As [`Metadata::default_file_name`].
+    pub fn prediction_file_name(&self, output_type: &str) -> Result<String> {
+        Ok(format!("mtp-{}", self.file_name(false, &output_type.to_uppercase())?))
+    }
+
+    fn file_name(&self, with_size: bool, last: &str) -> Result<String> {
         let key = if self.get("general.basename").is_some() { "general.basename" } else { "general.name" };
         let mut name = match self.text_for_file_name(key)? {
             Some(name) => strip(name).replace([' ', '/'], "-"),
             None => "ggml-model".to_owned(),
         };
-        if !vocab_only && let Some(size) = self.get("general.size_label") {
+        if with_size && let Some(size) = self.get("general.size_label") {
             name = name + "-" + &self.formatted("general.size_label", size)?;
         }
         for key in ["general.finetune", "general.version"] {
@@ -28,7 +43,7 @@ impl Metadata {
             }
         }
         name.push('-');
-        name.push_str(&if vocab_only { "vocab".to_owned() } else { output_type.to_uppercase() });
+        name.push_str(last);
         name.push_str(".gguf");
         if name.contains(['/', '\0']) {
             let problem =
