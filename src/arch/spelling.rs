@@ -22,8 +22,9 @@ impl Spelling {
     /// The spellings of `tensors` in a model of `blocks` blocks.
     pub(super) fn new(tensors: &[&str], blocks: u32) -> Self {
         let mut patterns = HashMap::new();
-        for (gguf, names) in SPELLINGS.iter().filter(|(gguf, _)| tensors.contains(gguf)) {
-            patterns.extend([gguf].into_iter().chain(*names).map(|name| (*name, *gguf)));
+        for (tensor, names) in SPELLINGS.iter().filter(|(tensor, _)| tensors.contains(tensor)) {
+            let gguf = tensor.split('#').next().unwrap_or_default();
+            patterns.extend([gguf].into_iter().chain(names.iter().copied()).map(|name| (name, gguf)));
         }
         Self { patterns, blocks }
     }
