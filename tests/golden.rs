@@ -81,6 +81,7 @@ fn every_case_is_run_and_expected() {
     let tested = [
         "dtypes",
         "files",
+        "fp8",
         "llama",
         "metadata",
         "mistral",

@@ -328,7 +328,7 @@ const CONFIGS: &[Case] = &[
     ("architectures is a list of numbers", |d| config(d, &json!({"architectures": [1]})), INVALID, "architectures: expected a list"),
     ("a misspelled architecture", |d| config(d, &json!({"architectures": ["LlamaForCasualLM"]})), UNSUPPORTED, "did you mean LlamaForCausalLM?"),
     ("an unknown architecture", |d| config(d, &json!({"architectures": ["x\n".repeat(100_000)]})), UNSUPPORTED, "--print-supported-models"),
-    ("an architecture of the reference", |d| config(d, &json!({"architectures": ["GPT2LMHeadModel"]})), UNSUPPORTED, "GPT2LMHeadModel is not supported yet"),
+    ("an architecture of the reference", |d| config(d, &json!({"architectures": ["Grok1ForCausalLM"]})), UNSUPPORTED, "Grok1ForCausalLM is not supported yet"),
     ("a vision wrapper", |d| config(d, &json!({"architectures": ["LlavaForConditionalGeneration"], "text_config": {}})), UNSUPPORTED, "LlavaForConditionalGeneration"),
     ("text_config is a number", |d| config(d, &json!({"text_config": 1})), INVALID, "text_config: expected an object, found 1"),
     ("no hidden_size", |d| config(d, &json!({"model_type": null, "hidden_size": null})), INVALID, "hidden_size"),

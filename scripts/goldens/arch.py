@@ -429,7 +429,7 @@ for name, published in PUBLISHED.items():
     case(name, published, [])
 
 # --- what is not supported yet ---------------------------------------------------------------------------------------
-for arch in ("GemmaForCausalLM", "VLlama3ForCausalLM", "VoxtralForConditionalGeneration", "LlamaForCausalLMEagle3",
+for arch in ("VLlama3ForCausalLM", "VoxtralForConditionalGeneration", "LlamaForCausalLMEagle3",
              "NoSuchModel"):
     case(f"unsupported {arch}", llama(arch), [])
 case("unsupported eagle3", llama(draft_vocab_size=8, num_hidden_layers=1), model(layers=1))

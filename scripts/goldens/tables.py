@@ -232,22 +232,30 @@ def name_table() -> str:
 #![allow(dead_code, reason = "covers architectures whose families are not written yet")]
 
 /// GGUF tensors (without `.weight`) and the names that mean them; `{bid}` is the block number.
-/// Where two claim a name, the later one gets it.
+/// Where two claim a name, the later one gets it. What follows a `#` tells tensors apart that GGUF calls the same.
 pub(super) const SPELLINGS: &[(&str, &[&str])] = &[
 """
+    owner = {}
+    for tensor, name in TENSOR_NAMES.items():
+        owner.setdefault(name, tensor)
+
+    def known_as(tensor) -> str:
+        name = TENSOR_NAMES[tensor]
+        return name if owner[name] == tensor else f"{name}#{tensor.name.lower()}"
+
     used = set().union(*(MODEL_TENSORS[getattr(MODEL_ARCH, a)] for a in ARCHS))
     for cfg, blocks in ((TensorNameMap.mappings_cfg, False), (TensorNameMap.block_mappings_cfg, True)):
         for tensor, keys in cfg.items():
             if tensor in used:
                 for key in (TENSOR_NAMES[tensor], *keys):
                     assert key.split(".").count("{bid}") == key.count("{") <= blocks, key
-                out += f"({s(TENSOR_NAMES[tensor])}, &[{', '.join(map(s, dict.fromkeys(keys)))}]),\n"
+                out += f"({s(known_as(tensor))}, &[{', '.join(map(s, dict.fromkeys(keys)))}]),\n"
     out += "];\n\n"
     for arch in ARCHS:
         model_arch = getattr(MODEL_ARCH, arch)
         assert model_arch not in TensorNameMap.arch_block_mappings_cfg, arch
         out += strings(f"Tensors of the GGUF architecture `{arch.lower()}`.", arch,
-                       [TENSOR_NAMES[t] for t in MODEL_TENSORS[model_arch]])
+                       [known_as(t) for t in MODEL_TENSORS[model_arch]])
     known = sorted(set(conversion.TEXT_MODEL_MAP) | set(conversion.MMPROJ_MODEL_MAP))
     return out + strings("Architectures the reference has a converter for.", "REFERENCE_ARCHITECTURES", known)
 

@@ -4,25 +4,43 @@ use std::fs::File;
 
 use ggraft_platform::next_data;
 
+use crate::error::{Error, Result};
 use crate::plan::{Action, Plan, Step};
 
 /// Shorter holes are copied as the zeros they read as.
 const SMALLEST: u64 = 1 << 20;
 
-/// Replaces copies of holes in `sources` by zeros, which a new file consists of.
-pub fn keep(plan: &mut Plan, sources: &[File]) {
+/// Replaces copies of holes in sources by zeros, which a new file consists of.
+///
+/// # Errors
+/// [`Error::Io`] if a source cannot be opened.
+pub fn keep(plan: &mut Plan) -> Result<()> {
+    // A shard's steps read one file; there may be more files than can be open.
+    let mut open: Option<(usize, File)> = None;
     for output in &mut plan.outputs {
-        let steps = std::mem::take(&mut output.steps);
-        output.steps = steps.into_iter().flat_map(|step| without_holes(step, sources)).collect();
+        let mut kept = Vec::with_capacity(output.steps.len());
+        for step in std::mem::take(&mut output.steps) {
+            match &step.action {
+                Action::Copy { walk, .. } if walk.is_contiguous() && step.len >= SMALLEST => {
+                    let path = &plan.sources[walk.file];
+                    let file = match open.take().filter(|(index, _)| *index == walk.file) {
+                        Some((_, file)) => file,
+                        None => File::open(path).map_err(|e| Error::io("cannot open", path, e))?,
+                    };
+                    kept.extend(without_holes(&step, &file));
+                    open = Some((walk.file, file));
+                }
+                _ => kept.push(step),
+            }
+        }
+        output.steps = kept;
     }
+    Ok(())
 }
 
 /// `step`, cut where its source has holes.
-fn without_holes(step: Step, sources: &[File]) -> Vec<Step> {
-    let Action::Copy { walk, first } = &step.action else { return vec![step] };
-    let Some(file) = sources.get(walk.file).filter(|_| walk.is_contiguous() && step.len >= SMALLEST) else {
-        return vec![step];
-    };
+fn without_holes(step: &Step, file: &File) -> Vec<Step> {
+    let Action::Copy { walk, first } = &step.action else { return vec![step.clone()] };
     // Elements of a rewrite are bytes.
     let (source, mut steps, mut at) = (walk.offset + first, Vec::new(), 0);
     let mut push = |start: u64, end: u64, hole: bool| {

@@ -232,14 +232,12 @@ impl Job {
             Target::InPlace => &self.checkpoint.dir,
         };
         let mut sharing = self.sharing();
-        let mut open = Vec::with_capacity(sources.len());
         for path in &sources {
             let source = File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
             sharing.refusals.push(platform::can_clone(&source, home).err().map(|why| why.to_string()));
-            open.push(source);
         }
         let mut plan = Plan::rewrite(sources, &sharing, files)?;
-        holes::keep(&mut plan, &open);
+        holes::keep(&mut plan)?;
         Ok(plan)
     }
 

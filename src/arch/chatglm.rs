@@ -11,8 +11,8 @@ pub(super) const CHATGLM: Family = Family {
     tensors: names::CHATGLM,
     keys: key_values,
     rename: |_, name| {
-        let name = name.strip_prefix("transformer.").unwrap_or(name);
-        (!name.ends_with(".rotary_pos_emb.inv_freq")).then(|| name.to_owned())
+        let kept = !name.ends_with(".rotary_pos_emb.inv_freq");
+        kept.then(|| name.strip_prefix("transformer.").unwrap_or(name).to_owned())
     },
     ..TEXT
 };

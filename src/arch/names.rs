@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "covers architectures whose families are not written yet")]
 
 /// GGUF tensors (without `.weight`) and the names that mean them; `{bid}` is the block number.
-/// Where two claim a name, the later one gets it.
+/// Where two claim a name, the later one gets it. What follows a `#` tells tensors apart that GGUF calls the same.
 pub(super) const SPELLINGS: &[(&str, &[&str])] = &[
     (
         "token_embd",
@@ -343,7 +343,7 @@ pub(super) const SPELLINGS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "blk.{bid}.ffn_norm",
+        "blk.{bid}.ffn_norm#ffn_pre_norm",
         &[
             "model.layers.{bid}.pre_feedforward_layernorm",
             "layers.{bid}.pre_feedforward_layernorm",
@@ -1361,7 +1361,7 @@ pub(super) const GEMMA2: &[&str] = &[
     "blk.{bid}.ffn_up",
     "blk.{bid}.attn_norm",
     "blk.{bid}.post_attention_norm",
-    "blk.{bid}.ffn_norm",
+    "blk.{bid}.ffn_norm#ffn_pre_norm",
     "blk.{bid}.post_ffw_norm",
 ];
 
@@ -1382,7 +1382,7 @@ pub(super) const GEMMA3: &[&str] = &[
     "blk.{bid}.ffn_up",
     "blk.{bid}.attn_norm",
     "blk.{bid}.post_attention_norm",
-    "blk.{bid}.ffn_norm",
+    "blk.{bid}.ffn_norm#ffn_pre_norm",
     "blk.{bid}.post_ffw_norm",
 ];
 
@@ -1403,7 +1403,7 @@ pub(super) const GEMMA3N: &[&str] = &[
     "blk.{bid}.ffn_up",
     "blk.{bid}.attn_norm",
     "blk.{bid}.post_attention_norm",
-    "blk.{bid}.ffn_norm",
+    "blk.{bid}.ffn_norm#ffn_pre_norm",
     "blk.{bid}.post_ffw_norm",
     "per_layer_token_embd",
     "per_layer_model_proj",
@@ -1446,7 +1446,7 @@ pub(super) const GEMMA4: &[&str] = &[
     "blk.{bid}.attn_norm",
     "blk.{bid}.post_attention_norm",
     "blk.{bid}.ffn_gate_inp",
-    "blk.{bid}.ffn_norm",
+    "blk.{bid}.ffn_norm#ffn_pre_norm",
     "blk.{bid}.pre_ffw_norm_2",
     "blk.{bid}.post_ffw_norm",
     "blk.{bid}.post_ffw_norm_1",
@@ -1479,7 +1479,7 @@ pub(super) const GEMMA_EMBEDDING: &[&str] = &[
     "blk.{bid}.ffn_up",
     "blk.{bid}.attn_norm",
     "blk.{bid}.post_attention_norm",
-    "blk.{bid}.ffn_norm",
+    "blk.{bid}.ffn_norm#ffn_pre_norm",
     "blk.{bid}.post_ffw_norm",
 ];
 

@@ -8,10 +8,6 @@ use super::tensors::is_decimal;
 /// What stands for the block number in patterns.
 const BLOCK: &str = "{bid}";
 
-/// A spelling of the norm before the MLP for architectures that have another after it. GGUF calls this norm as
-/// it calls the only one of Jamba and Granite, which they spell with the same name.
-const PRE_NORM: &str = "model.layers.{bid}.pre_ff_layernorm.weight";
-
 /// No spelling has so many parts between dots. A bound keeps hostile names cheap.
 const MOST_PARTS: usize = 16;
 
@@ -26,9 +22,9 @@ impl Spelling {
     /// The spellings of `tensors` in a model of `blocks` blocks.
     pub(super) fn new(tensors: &[&str], blocks: u32) -> Self {
         let mut patterns = HashMap::new();
-        for (gguf, names) in SPELLINGS.iter().filter(|(gguf, _)| tensors.contains(gguf)) {
-            let names = [gguf].into_iter().chain(*names).filter(|name| **name != PRE_NORM);
-            patterns.extend(names.map(|name| (*name, *gguf)));
+        for (tensor, names) in SPELLINGS.iter().filter(|(tensor, _)| tensors.contains(tensor)) {
+            let gguf = tensor.split('#').next().unwrap_or_default();
+            patterns.extend([gguf].into_iter().chain(names.iter().copied()).map(|name| (name, gguf)));
         }
         Self { patterns, blocks }
     }
