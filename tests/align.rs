@@ -316,10 +316,10 @@ fn ends(path: &Path) -> BTreeMap<String, [[u8; 8]; 2]> {
     header(path).1.into_iter().map(|(name, t)| (name, [read(t.start), read(t.start + t.len - 8)])).collect()
 }
 
-/// Half a gigabyte in five shards, hardly anything of it on disk: four tensors each, marked at their ends.
-fn sparse() -> tempfile::TempDir {
+/// A third of a gigabyte in five shards: four tensors each, marked at their ends.
+fn bulky() -> tempfile::TempDir {
     const SHARDS: u64 = 5;
-    const LEN: u64 = 24 << 20;
+    const LEN: u64 = 16 << 20;
     let dir = tempfile::tempdir().unwrap();
     for shard in 0..SHARDS {
         let entry = |i: u64| {
@@ -331,8 +331,8 @@ fn sparse() -> tempfile::TempDir {
         fs::write(&path, safetensors(&text, 0)).unwrap();
         let file = File::options().write(true).open(&path).unwrap();
         let start = 8 + text.len() as u64;
-        file.set_len(start + 4 * LEN).unwrap();
         for i in 0..4 {
+            file.write_all_at(&vec![0xa5; LEN as usize], start + i * LEN).unwrap();
             let mark = |end: u64| (0x0101_0101 * (8 * shard + 2 * i + end + 1)).to_le_bytes();
             file.write_all_at(&mark(0), start + i * LEN).unwrap();
             file.write_all_at(&mark(1), start + (i + 1) * LEN - 8).unwrap();
@@ -343,7 +343,7 @@ fn sparse() -> tempfile::TempDir {
 
 #[test]
 fn a_killed_run_loses_nothing() {
-    let dir = sparse();
+    let dir = bulky();
     let before: Vec<_> = shards(dir.path()).iter().map(|p| ends(p)).collect();
     assert!(before.iter().flat_map(|shard| shard.values().flatten()).all(|mark| *mark != [0; 8]));
     let mut killed = 0;
@@ -367,7 +367,7 @@ fn a_killed_run_loses_nothing() {
 
 #[test]
 fn an_interrupted_copy_leaves_nothing() {
-    let (dir, to) = (sparse(), tempfile::tempdir().unwrap());
+    let (dir, to) = (bulky(), tempfile::tempdir().unwrap());
     put(dir.path(), "deep/er/note.txt", "");
     let out = to.path().join("out");
     let child =
