@@ -30,7 +30,6 @@ def manifest(path: Path, where: str, full: bool) -> dict:
 def load(llama_cpp: Path):
     os.environ["TQDM_DISABLE"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["ATEN_CPU_CAPABILITY"] = "avx2"  # torch's powers differ in the last bit between instruction sets
     sys.path.insert(0, str(llama_cpp))
     import convert_hf_to_gguf
     import torch
