@@ -27,7 +27,7 @@ use ggraft_platform::{
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
 
 use crate::error::{Error, Result};
-use crate::plan::{Action, Output, Plan};
+use crate::plan::{Action, Output, Plan, Step};
 use behind::Behind;
 use queue::Queue;
 use sources::Sources;
@@ -139,8 +139,10 @@ fn clone_all(
 pub fn check_space(plan: &Plan) -> Result<()> {
     let Some(first) = plan.outputs.first() else { return Ok(()) };
     let dir = first.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let bytes = Report::of(plan).bytes;
-    let needed = bytes.total - bytes.cloned;
+    // Zeros are holes.
+    let takes_space = |step: &&Step| !matches!(step.action, Action::Clone { .. } | Action::Zero);
+    let needed: u64 =
+        plan.outputs.iter().flat_map(|o| &o.steps).filter(takes_space).map(|step| step.len).sum();
     let free = FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.free_bytes;
     if needed > free {
         let problem = format!("needs {needed} bytes, the file system has {free} free");
