@@ -279,7 +279,7 @@ fn tekken_that_takes_long() {
     tekken["vocab"][300]["token_bytes"] = "QUFB".repeat(333_334).into();
     model.put("tekken.json", tekken.to_string());
     model.refused("llama", "a long token", "entry 300");
-    tekken["config"]["default_num_special_tokens"] = json!(1 << 40);
+    tekken["config"]["default_num_special_tokens"] = json!(1u64 << 40);
     tekken["config"]["default_vocab_size"] = json!((1u64 << 40) + 400);
     model.put("tekken.json", tekken.to_string());
     model.refused("llama", "many special tokens", "config");
