@@ -1,49 +1,63 @@
 #!/usr/bin/env python3
 """Makes checkpoints with the exact headers of published models, from their shapes alone.
 
-    scripts/make_checkpoint.py llama-3.2-1b OUT_DIR [--weights zero|random] [--align N] [--tokenizer DIR]
+    scripts/make_checkpoint.py llama-3.2-1b OUT_DIR [--weights zero|random] [--align N] [--fp8] [--tokenizer DIR]
 
 Tensor names, order, dtype, shard borders (5 GB in state-dict order, as `save_pretrained` cuts them) and
 header padding are those of the Hugging Face writer. With `--weights zero` the data are holes, so 100 GB
 take kilobytes; clones of holes take no space and copies do, so the blocks of an output show what
 was not shared. `--align N` pads headers so that data starts on a multiple of N bytes, which is legal.
+`--fp8` stores linear layers as FP8 with a scale for each block of 128 × 128, as Qwen publishes them.
 Needs only Python; `random` needs numpy.
 """
 
 import argparse
 import json
+import math
 import shutil
 from pathlib import Path
 
 from published_shapes import MODELS
 
 SHARD_LIMIT = 5 * 10**9
+FP8_BLOCK = 128
+SIZES = {"F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1}
 
 
-def size(shape: list[int]) -> int:
-    count = 2  # all are of 16 bits
-    for n in shape:
-        count *= n
-    return count
+def in_fp8(found: dict[str, tuple]) -> dict[str, tuple]:
+    """The same with linear layers in FP8."""
+    made = {}
+    for name, (dtype, shape) in found.items():
+        linear = "_proj." in name
+        made[name] = ("F8_E4M3" if linear else dtype, shape)
+        if linear:
+            made[name + "_scale_inv"] = ("F32", [-(-n // FP8_BLOCK) for n in shape])
+    return made
 
 
-def shards(found: dict[str, list[int]]) -> list[list[str]]:
+def size(tensor: tuple[str, list[int]]) -> int:
+    dtype, shape = tensor
+    return SIZES[dtype] * math.prod(shape)
+
+
+def shards(found: dict[str, tuple]) -> list[list[str]]:
     """Cuts where the next tensor would exceed the limit."""
     cut, filled = [[]], 0
-    for name, shape in found.items():
-        if filled and filled + size(shape) > SHARD_LIMIT:
+    for name, tensor in found.items():
+        if filled and filled + size(tensor) > SHARD_LIMIT:
             cut.append([])
             filled = 0
         cut[-1].append(name)
-        filled += size(shape)
+        filled += size(tensor)
     return cut
 
 
-def write_shard(path: Path, names: list[str], found: dict, dtype: str, weights: str, align: int) -> None:
+def write_shard(path: Path, names: list[str], found: dict, weights: str, align: int) -> None:
     header, end = {"__metadata__": {"format": "pt"}}, 0
-    for name in sorted(names):
+    for name in sorted(names, key=lambda name: (-SIZES[found[name][0]], name)):
         start, end = end, end + size(found[name])
-        header[name] = {"dtype": dtype, "shape": found[name], "data_offsets": [start, end]}
+        dtype, shape = found[name]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text = text.ljust(-(-(8 + len(text)) // align) * align - 8)
     with open(path, "wb") as file:
@@ -53,8 +67,8 @@ def write_shard(path: Path, names: list[str], found: dict, dtype: str, weights: 
             rng = np.random.default_rng(len(names))
             for left in range(end, 0, -(1 << 24)):
                 values = rng.integers(0, 1 << 16, min(left, 1 << 24) // 2, dtype=np.uint16)
-                # Small numbers of either sign, so that nothing is infinite or no number.
-                file.write(((values & 0x8FFF) | 0x3000).tobytes())
+                # Small numbers of either sign whatever the dtype, so that nothing is infinite or no number.
+                file.write(((values & 0x8FBF) | 0x3000).tobytes())
         file.truncate(8 + len(text) + end)
 
 
@@ -64,10 +78,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--weights", choices=["zero", "random"], default="zero")
     parser.add_argument("--align", type=int, default=8)
+    parser.add_argument("--fp8", action="store_true")
     parser.add_argument("--layers", type=int, help="another number of layers than the model has (Llamas only)")
     parser.add_argument("--tokenizer", type=Path, help="directory with tokenizer files to copy")
     args = parser.parse_args()
     config, found, dtype = MODELS[args.model](**({"layers": args.layers} if args.layers else {}))
+    found = {name: (dtype, shape) for name, shape in found.items()}
+    if args.fp8:
+        found = in_fp8(found)
     args.out.mkdir(parents=True, exist_ok=True)
 
     parts = shards(found)
@@ -79,9 +97,12 @@ def main() -> None:
                  "weight_map": {name: file for file, names in zip(files, parts) for name in names}}
         (args.out / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
     for file, names in zip(files, parts):
-        write_shard(args.out / file, names, found, dtype, args.weights, args.align)
+        write_shard(args.out / file, names, found, args.weights, args.align)
 
     config |= {"torch_dtype": {"BF16": "bfloat16", "F16": "float16"}[dtype]}
+    if args.fp8:
+        config["quantization_config"] = {
+            "quant_method": "fp8", "activation_scheme": "dynamic", "fmt": "e4m3", "weight_block_size": [FP8_BLOCK] * 2}
     (args.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     for file in args.tokenizer.iterdir() if args.tokenizer else ():
         shutil.copy(file, args.out)

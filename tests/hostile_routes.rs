@@ -142,7 +142,8 @@ fn wrong_types() {
         json!({}),
         json!(true),
     ];
-    let places: [(&str, &str, &[&str], &str, &[&str]); 6] = [
+    type Place<'a> = (&'a str, &'a str, &'a [&'a str], &'a str, &'a [&'a str]);
+    let places: [Place; 6] = [
         (
             "tekken",
             "llama",

@@ -55,7 +55,7 @@ fn a_set_that_cannot_be_published_whole_is_not_published() {
         let dir = dir.path();
         let files = ["a", "b", "c"].map(|name| written(&dir.join(name), b"x"));
         fs::create_dir(dir.join("b")).unwrap();
-        assert!(AtomicFile::publish_all(files.into()).is_err(), "b is a directory");
+        assert!(AtomicFile::publish_all(files.into(), true).is_err(), "b is a directory");
         assert_eq!(names(dir), [Path::new("b")]);
     }
 }

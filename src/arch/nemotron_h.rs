@@ -285,6 +285,8 @@ fn place_prediction(mut tensor: Tensor, block: u32) -> Tensor {
 fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     let config = input.config;
     let puzzle = input.architecture == "NemotronHPuzzleForCausalLM";
+    // The type of a tensor follows from the number in its name, be it the prediction layer's own.
+    let numbered = tensor.block;
     if !puzzle && let Some(block) = prediction_layer(config, input.options)? {
         tensor = place_prediction(tensor, block);
     }
@@ -296,9 +298,11 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
         let block = tensor.block.and_then(|block| usize::try_from(block).ok());
         block.and_then(|block| layers.get(block)) == Some(&true)
     };
-    if is(&layers.states) {
+    let (states, attention) = (is(&layers.states), is(&layers.attention));
+    tensor.block = numbered;
+    if states {
         mamba::mamba2(builder, tensor, sizes(input)?)
-    } else if is(&layers.attention) {
+    } else if attention {
         granite::split_fused(input, builder, tensor)
     } else {
         builder.add(tensor)

@@ -129,6 +129,10 @@ struct ArchArgs {
     /// Leave out the layers for multi-token prediction
     #[arg(long, alias = "no-mtp", help_heading = TENSORS)]
     no_nextn: bool,
+
+    /// Also write the dense layers that sentence-transformers puts after the model (EmbeddingGemma)
+    #[arg(long, help_heading = TENSORS)]
+    sentence_transformers_dense_modules: bool,
 }
 
 impl ArchArgs {
@@ -143,7 +147,7 @@ impl ArchArgs {
                 (_, true) => Mtp::Drop,
                 _ => Mtp::Keep,
             },
-            dense_modules: false,
+            dense_modules: self.sentence_transformers_dense_modules,
         }
     }
 }

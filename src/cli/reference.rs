@@ -24,8 +24,6 @@ pub struct ReferenceOnly {
     mistral_format: bool,
     #[arg(long, hide = true)]
     disable_mistral_community_chat_template: bool,
-    #[arg(long, hide = true)]
-    sentence_transformers_dense_modules: bool,
     #[arg(long, hide = true, value_name = "DIR")]
     target_model_dir: Option<PathBuf>,
 }
@@ -43,7 +41,6 @@ impl ReferenceOnly {
             ("--dspark", self.dspark),
             ("--mistral-format", self.mistral_format),
             ("--disable-mistral-community-chat-template", self.disable_mistral_community_chat_template),
-            ("--sentence-transformers-dense-modules", self.sentence_transformers_dense_modules),
             ("--target-model-dir", self.target_model_dir.is_some()),
         ];
         if let Some((flag, _)) = missing.iter().find(|(_, given)| *given) {

@@ -8,9 +8,11 @@
 mod cpu;
 mod decode;
 mod encode;
+mod exp;
 mod quantize;
 
 pub use cpu::Cpu;
+pub use exp::{exp, exp_rounded};
 
 use crate::dtype::{Dtype, GgmlType};
 

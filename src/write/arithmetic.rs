@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::sources::Sources;
-use crate::convert;
+use crate::convert::{self, exp, exp_rounded};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::plan::{Place, Run, Walk};
@@ -47,7 +47,8 @@ impl<'a> Evaluation<'a> {
             match step {
                 Arithmetic::Widen => half = false,
                 Arithmetic::Add(constant) => each(out, half, |x| x + constant),
-                Arithmetic::NegExp => each(out, half, |x| -x.exp()),
+                Arithmetic::NegExp if half => each(out, half, |x| -exp_rounded(x)),
+                Arithmetic::NegExp => each(out, half, |x| -exp(x)),
                 Arithmetic::Scale(scale) => {
                     half = false;
                     let runs = self.runs(first, out.len() as u64);

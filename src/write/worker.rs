@@ -22,6 +22,9 @@ use crate::plan::{Output, Walk};
 /// How often whoever waits is told of the progress.
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// Bytes of stack of a worker, whose buffers are elsewhere.
+const STACK: usize = 256 << 10;
+
 /// Elements that are computed at a time.
 const BATCH: usize = 4096;
 
@@ -63,19 +66,24 @@ impl<'a> Work<'a> {
     ///
     /// # Errors
     /// The first error of any worker, or [`Error::Interrupted`].
-    pub fn run(self, threads: usize, progress: &mut dyn FnMut(u64)) -> Result<()> {
+    pub fn run(&self, threads: usize, progress: &mut dyn FnMut(u64)) -> Result<()> {
         let mut told = 0;
         thread::scope(|scope| {
             let (alive, ended) = mpsc::channel::<()>();
-            for _ in 0..threads {
+            for n in 0..threads {
                 // Dropped with the last worker, which ends the wait below.
                 let alive = alive.clone();
-                let work = &self;
-                let mut buffers = Buffers::default();
-                scope.spawn(move || {
+                let worker = move || {
                     let _alive = alive;
-                    work.work(&mut buffers);
-                });
+                    self.work(&mut Buffers::default());
+                };
+                let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, worker);
+                match spawned {
+                    Ok(_) => {}
+                    Err(e) if n == 0 => return Err(Error::io("cannot start", "a thread", e)),
+                    // Fewer will do.
+                    Err(_) => break,
+                }
             }
             drop(alive);
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
@@ -83,10 +91,11 @@ impl<'a> Work<'a> {
                 progress(written - told);
                 told = written;
             }
-        });
+            Ok(())
+        })?;
         progress(self.written.load(Ordering::Relaxed) - told);
-        let failure = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failure.map_or(Ok(()), Err)
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.take().map_or(Ok(()), Err)
     }
 
     /// What a worker does.

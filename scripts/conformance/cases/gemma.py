@@ -44,3 +44,29 @@ def cases():
     yield gemma("gemma-embedding-f32", "Gemma3TextModel", "gemma3_text", embedding, dtype="f32")
     yield gemma("gemma-embedding-window", "Gemma3TextModel", "gemma3_text", {"sliding_window": 257, "use_bidirectional_attention": True}, dtype="f16")
     yield gemma("gemma-embedding-no-window", "Gemma3TextModel", "gemma3_text", refused=True)
+
+    n = {"num_hidden_layers": 5, "intermediate_size": [96] * 5, "hidden_size_per_layer_input": 16, "laurel_rank": 8,
+         "altup_num_inputs": 4, "num_kv_shared_layers": 0, "vocab_size_per_layer_input": 520, "sliding_window": 128,
+         "activation_sparsity_pattern": [0.95, 0.0, 0.5, 0.0, 0.0]}
+    rows = {"vocab_size_per_layer_input": 40}
+    yield gemma("gemma3n", "Gemma3nForCausalLM", "gemma3n_text", n, shapes=rows)
+    yield gemma("gemma3n-shared", "Gemma3nForCausalLM", "gemma3n_text",
+                {**n, "num_hidden_layers": 6, "intermediate_size": [96] * 6, "num_kv_shared_layers": 1,
+                 "layer_types": ["sliding_attention"] * 4 + ["full_attention", "sliding_attention"],
+                 "activation_sparsity_pattern": [0.0] * 6}, shapes=rows, dtype="f32")
+    yield gemma("gemma3n-f16", "Gemma3nForCausalLM", "gemma3n_text", {**n, "rope_theta": 5e5, "rope_local_base_freq": 5e3},
+                dtype="f16", shapes=rows)
+
+    def gemma4(id, config, **more):
+        return gemma(id, "Gemma4ForCausalLM", "gemma4_text", config, **{"tokenizer": "llama-hf", **more})
+
+    four = {"num_hidden_layers": 6, "global_head_dim": 32, "hidden_size_per_layer_input": 0, "sliding_window": 128,
+            "num_kv_shared_layers": 0, "final_logit_softcapping": 30.0}
+    yield gemma4("gemma4", four)
+    yield gemma4("gemma4-per-layer", {**four, "hidden_size_per_layer_input": 16, "vocab_size_per_layer_input": 482,
+                                      "num_kv_shared_layers": 2, "use_double_wide_mlp": True,
+                                      "layer_types": ["sliding_attention", "full_attention"] * 3},
+                 shapes={"vocab_size_per_layer_input": 40}, dtype="f32")
+    yield gemma4("gemma4-experts", {**four, "enable_moe_block": True, "num_experts": 4, "top_k_experts": 2,
+                                    "moe_intermediate_size": 32, "attention_k_eq_v": True,
+                                    "num_global_key_value_heads": 1}, dtype="f16")

@@ -7,6 +7,15 @@ SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "nu
          "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 1e6}
 
 
+def tokens(count, **more):
+    """tokenizer_config.json whose added tokens are `count` of those of tokenizer.model."""
+    added = {str(i): {"content": f"<|added {i}|>", "special": i % 2 == 0} for i in range(490, 490 + count)}
+    if count > 1:
+        added["491"]["content"] = "<|im_end|>"
+    return {"tokenizer_config.json": {"tokenizer_class": "InternLM2Tokenizer", "bos_token": "<s>", "eos_token": "</s>",
+                                      "added_tokens_decoder": added, **more}, "added_tokens.json": {}}
+
+
 def second(id, config=None, kv=2, heads=4, **more):
     layer = "model.layers.{0-1}."
     tensors = [("model.tok_embeddings.weight", [40, 64]), ("model.norm.weight", [64]), ("output.weight", [40, 64]),
@@ -17,7 +26,8 @@ def second(id, config=None, kv=2, heads=4, **more):
     # The reference asks tokenizer.model for every one of these.
     settings = {"vocab_size": PIECES, "architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", **SMALL, "num_key_value_heads": kv,
                 "num_attention_heads": heads}
-    return case(id, {**settings, **(config or {})}, tensors=tensors, tokenizer="spm", **more)
+    return case(id, {**settings, **(config or {})}, tensors=tensors, tokenizer="spm",
+                **{"files": tokens(4), **more})
 
 
 def third(id, config=None, **more):
@@ -29,10 +39,10 @@ def third(id, config=None, **more):
 def cases():
     yield second("internlm2")
     yield second("internlm2-f16", kv=4, dtype="f16", config={"rope_scaling": {"type": "dynamic", "factor": 2.0}})
-    yield second("internlm2-f32", kv=1, dtype="f32")
+    yield second("internlm2-f32", kv=1, dtype="f32", files=tokens(1))
     yield second("internlm2-fused", heads=8, flags="--fuse-qkv")
     yield second("internlm2-uneven", config={"num_key_value_heads": 3}, refused=True)
-    yield third("internlm3", {"head_dim": 16})
+    yield third("internlm3", {"head_dim": 16}, files=tokens(3, add_prefix_space=True))
     yield third("internlm3-f16", {"attention_bias": True, "num_key_value_heads": 4}, dtype="f16")
     yield third("internlm3-f32", {"tie_word_embeddings": True, "rope_scaling": {"rope_type": "dynamic", "factor": 6.0}},
                 dtype="f32", extra=[("vision_model.patch.weight", [8, 8])])

@@ -24,7 +24,7 @@ def cases():
               {"num_key_value_heads": 4, "rope_theta": 20000.0, "tie_word_embeddings": True}, dtype="f32")
     yield phi3("phi3")
     yield phi3("phi3-long", {"rope_scaling": LONG, "original_max_position_embeddings": 1024, "sliding_window": 1000})
-    yield phi3("phi3-long-f16", {"rope_scaling": {**LONG, "type": "su"}, "original_max_position_embeddings": 2048,
+    yield phi3("phi3-long-f16", {"rope_scaling": LONG, "original_max_position_embeddings": 2048,
                                  "tie_word_embeddings": True}, dtype="f16")
     yield phi3("phi3-long-no-longer", {"rope_scaling": LONG, "original_max_position_embeddings": 4096}, dtype="f32")
     yield phi3("phi4", {"rope_scaling": None, "sliding_window": None, "num_key_value_heads": 4}, tokenizer="gpt2-trimmed",

@@ -55,29 +55,43 @@ def cases():
                {**moe, "linear_num_value_heads": 2, "full_attention_interval": 2}, extra=prediction(), dtype="f16")
     yield qwen("qwen3next-no-mtp", "Qwen3NextForCausalLM", "qwen3_next", moe, flags="--no-nextn")
     yield qwen("qwen3next-without", "Qwen3NextForCausalLM", "qwen3_next", moe, refused=True)
+    # transformers has a pre-tokenizer of its own for other model types of these, with which the reference recognizes only
+    # the real vocabulary.
+    gpt2 = {"tokenizer": "gpt2-trimmed"}
     for id, size, config in (("qwen35", "Qwen3_5", linear), ("qwen35moe", "Qwen3_5Moe", moe)):
-        arch, kind = f"{size}ForCausalLM", "qwen3_5_text" if size == "Qwen3_5" else "qwen3_5_moe_text"
-        yield qwen(id, arch, kind, config, extra=prediction(), **alone)
-        yield qwen(f"{id}-tied", arch, kind, {**config, "tie_word_embeddings": True, "full_attention_interval": 2,
-                                              "mtp_num_hidden_layers": 1}, extra=prediction(), dtype="f32")
-        yield qwen(f"{id}-f16", arch, kind, {**config, "linear_num_value_heads": 2}, flags="--no-nextn", dtype="f16")
-        yield qwen(f"{id}-three", arch, kind, {**config, "linear_num_value_heads": 6}, flags="--no-nextn")
-        mrope = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25,
-                                     "mrope_section": [1, 1, 0], "mrope_interleaved": True}}
-        text = {"model_type": kind, **SMALL, **config, **mrope}
-        yield case(f"{id}-vision", {"architectures": [f"{size}ForConditionalGeneration"], "model_type": kind.removesuffix("_text"),
-                                    "text_config": text, "vision_config": {
-                                        "depth": 1, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2,
-                                        "out_hidden_size": 64, "num_position_embeddings": 16, "patch_size": 8}},
-                   extra=prediction())
+        arch, build = f"{size}ForCausalLM", "qwen3_5_text" if size == "Qwen3_5" else "qwen3_5_moe_text"
 
-    qwen1 = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4, "kv_channels": 16,
-             "seq_length": 2048, "layer_norm_epsilon": 1e-6, "rotary_emb_base": 10000, "vocab_size": 151936}
-    tensors = [("transformer.wte.weight", [40, 64]), ("transformer.ln_f.weight", [64]), ("lm_head.weight", [40, 64]),
-               ("transformer.h.{0-1}.attn.c_attn.weight", [192, 64]), ("transformer.h.{0-1}.attn.c_attn.bias", [192]),
-               ("transformer.h.{0-1}.attn.c_proj.weight", [64, 64]), ("transformer.h.{0-1}.mlp.w1.weight", [96, 64]),
-               ("transformer.h.{0-1}.mlp.w2.weight", [96, 64]), ("transformer.h.{0-1}.mlp.c_proj.weight", [64, 96]),
-               ("transformer.h.{0-1}.ln_1.weight", [64]), ("transformer.h.{0-1}.ln_2.weight", [64])]
-    for id, dtype in (("qwen1", "bf16"), ("qwen1-f16", "f16"), ("qwen1-f32", "f32")):
-        yield case(id, {"architectures": ["QWenLMHeadModel"], "model_type": "qwen", **qwen1}, dtype=dtype, tensors=tensors,
-                   tokenizer="qwen2-trimmed")
+        def qwen35(suffix, config, arch=arch, id=id, inner=arch, build=build, **more):
+            return qwen(id + suffix, arch, "qwen3_5_text", config, **gpt2,
+                        build=(inner, {"model_type": build, **SMALL, **config}), **more)
+
+        yield qwen35("", config, extra=prediction(), **alone)
+        yield qwen35("-tied", {**config, "tie_word_embeddings": True, "full_attention_interval": 2,
+                               "mtp_num_hidden_layers": 1}, extra=prediction(), dtype="f32")
+        yield qwen35("-f16", {**config, "linear_num_value_heads": 2}, flags="--no-nextn", dtype="f16")
+        yield qwen35("-three", {**config, "linear_num_value_heads": 6}, flags="--no-nextn")
+        mrope = {"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25, "mrope_section": [1, 1, 0],
+                 "mrope_interleaved": True}
+        yield qwen35("-vision", {**config, "rope_parameters": mrope}, arch=f"{size}ForConditionalGeneration",
+                     rename=[("^model", "model.language_model")],
+                     extra=[("model.visual.patch_embed.proj.weight", [8, 3, 2, 2]), *prediction()])
+
+    vision = {"depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "intermediate_size": 48, "out_hidden_size": 64,
+              "patch_size": 8, "num_position_embeddings": 16}
+    mrope = {"rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}, "rope_theta": 1e6}
+    for id, arch, kind, dtype in (("qwen2vl", "Qwen2VLForConditionalGeneration", "qwen2_vl", "bf16"),
+                                  ("qwen25vl", "Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl", "f16")):
+        yield case(id, {"architectures": [arch], "model_type": kind, **SMALL, **mrope, "vision_config": vision}, dtype=dtype)
+        text = {"model_type": f"{kind}_text", **SMALL, **mrope, "tie_word_embeddings": True}
+        yield case(f"{id}-text", {"architectures": [arch], "model_type": kind, "text_config": text, "vision_config": vision,
+                                  "tie_word_embeddings": True}, dtype="f32")
+    mrope = {"rope_scaling": {"rope_type": "default", "mrope_section": [3, 3, 2], "mrope_interleaved": True},
+             "rope_theta": 5e6, "head_dim": 16}
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "decoder_sparse_step": 1}
+    for id, arch, kind, config in (("qwen3vl", "Qwen3VLForConditionalGeneration", "qwen3_vl", {}),
+                                   ("qwen3vlmoe", "Qwen3VLMoeForConditionalGeneration", "qwen3_vl_moe", experts)):
+        for suffix, dtype, layers in (("", "bf16", [0]), ("-none", "f16", []), ("-default", "f32", None)):
+            deep = {"deepstack_visual_indexes": layers} if layers is not None else {}
+            text = {"model_type": f"{kind}_text", **SMALL, **mrope, **config, "tie_word_embeddings": dtype == "f16"}
+            yield case(id + suffix, {"architectures": [arch], "model_type": kind, "text_config": text,
+                                     "tie_word_embeddings": dtype == "f16", "vision_config": {**vision, **deep}}, dtype=dtype)
