@@ -30,10 +30,15 @@ const MOST_TEXT: usize = 1 << 14;
 /// Whether excerpts do for the model with these settings and lists.
 pub fn will_do(settings: &Map<String, Value>, lists: &BpeLists) -> bool {
     let absent = |key: &str| settings.get(key).is_none_or(|value| value.is_null() || value == "");
-    let stand_ins = stand_ins(settings, lists);
-    let stands_in = |place: u32| stand_ins.binary_search(&(place as usize)).is_ok();
+    let (unknown, bytes) = stand_ins(settings);
+    let stands_in = |text: &str| {
+        unknown == Some(text) || text.starts_with("<0x") && bytes.iter().any(|byte| byte == text)
+    };
     ["dropout", "continuing_subword_prefix", "end_of_word_suffix"].into_iter().all(absent)
-        && !lists.merges.iter().any(|merge| stands_in(merge.left) || stands_in(merge.right))
+        && !lists.merges.iter().any(|merge| {
+            let (left, right) = lists.parts(*merge);
+            stands_in(left) || stands_in(right)
+        })
 }
 
 /// The model that encodes `words` as the one with these settings and all of `lists` does, as
@@ -50,7 +55,9 @@ pub fn model(settings: &Map<String, Value>, lists: &BpeLists, words: &[String]) 
         lists.vocabulary.iter().map(|(text, _)| parts.contains(text.as_bytes())).collect();
     let merges = lists.merges.iter().filter(|merge| kept.get(merge.joined as usize) == Some(&true));
     let merges: Vec<Value> = merges.map(|merge| json!(lists.parts(*merge))).collect();
-    for place in stand_ins(settings, lists) {
+    let (unknown, bytes) = stand_ins(settings);
+    let stand_ins = unknown.into_iter().chain(bytes.iter().map(String::as_str));
+    for place in stand_ins.filter_map(|text| lists.vocabulary.place(text)) {
         kept[place] = true;
     }
     let tokens = lists.vocabulary.iter().zip(&kept).filter(|(_, kept)| **kept);
@@ -73,15 +80,11 @@ fn with_lists(settings: &Map<String, Value>, vocab: Value, merges: Value) -> Val
     model.into()
 }
 
-/// Places of the tokens for unknown characters and for bytes, sorted.
-fn stand_ins(settings: &Map<String, Value>, lists: &BpeLists) -> Vec<usize> {
-    let unknown = settings.get("unk_token").and_then(Value::as_str).map(str::to_owned);
+/// The tokens for unknown characters and for bytes, whether they exist or not.
+fn stand_ins(settings: &Map<String, Value>) -> (Option<&str>, Vec<String>) {
     let fallback = settings.get("byte_fallback").is_some_and(|flag| flag == true);
     let bytes = (0..=u8::MAX).filter(|_| fallback).map(|byte| format!("<0x{byte:02X}>"));
-    let mut places: Vec<_> =
-        unknown.into_iter().chain(bytes).filter_map(|text| lists.vocabulary.place(&text)).collect();
-    places.sort_unstable();
-    places
+    (settings.get("unk_token").and_then(Value::as_str), bytes.collect())
 }
 
 /// All parts of some words.
