@@ -225,14 +225,22 @@ impl<'de> Visitor<'de> for OneMerge<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Form, A::Error> {
         self.joined.clear();
-        let left = pair.next_element_seed(Text(|part: &str| Some(self.joined.push_str(part))))?;
+        let left = pair.next_element_seed(appended(self.joined))?;
         let split = self.joined.len();
-        let right = pair.next_element_seed(Text(|part: &str| Some(self.joined.push_str(part))))?;
+        let right = pair.next_element_seed(appended(self.joined))?;
         match (left, right, pair.next_element::<IgnoredAny>()?) {
             (Some(()), Some(()), None) => self.push(split).map(|()| Form::Pair),
             _ => Err(unusual()),
         }
     }
+}
+
+/// A text that is put at the end of another.
+fn appended(to: &mut String) -> Text<impl FnOnce(&str) -> Option<()>> {
+    Text(|text: &str| {
+        to.push_str(text);
+        Some(())
+    })
 }
 
 /// A text, and what to do with it.
