@@ -30,10 +30,15 @@ const MOST_TEXT: usize = 1 << 14;
 /// Whether excerpts do for the model with these settings and lists.
 pub fn will_do(settings: &Map<String, Value>, lists: &BpeLists) -> bool {
     let absent = |key: &str| settings.get(key).is_none_or(|value| value.is_null() || value == "");
-    let stand_ins = stand_ins(settings, lists);
-    let stands_in = |place: u32| stand_ins.binary_search(&(place as usize)).is_ok();
+    let (unknown, bytes) = stand_ins(settings);
+    let stands_in = |text: &str| {
+        unknown == Some(text) || text.starts_with("<0x") && bytes.iter().any(|byte| byte == text)
+    };
     ["dropout", "continuing_subword_prefix", "end_of_word_suffix"].into_iter().all(absent)
-        && !lists.merges.iter().any(|merge| stands_in(merge.left) || stands_in(merge.right))
+        && !lists.merges.iter().any(|merge| {
+            let (left, right) = lists.parts(*merge);
+            stands_in(left) || stands_in(right)
+        })
 }
 
 /// The model that encodes `words` as the one with these settings and all of `lists` does, as
@@ -50,7 +55,9 @@ pub fn model(settings: &Map<String, Value>, lists: &BpeLists, words: &[String]) 
         lists.vocabulary.iter().map(|(text, _)| parts.contains(text.as_bytes())).collect();
     let merges = lists.merges.iter().filter(|merge| kept.get(merge.joined as usize) == Some(&true));
     let merges: Vec<Value> = merges.map(|merge| json!(lists.parts(*merge))).collect();
-    for place in stand_ins(settings, lists) {
+    let (unknown, bytes) = stand_ins(settings);
+    let stand_ins = unknown.into_iter().chain(bytes.iter().map(String::as_str));
+    for place in stand_ins.filter_map(|text| lists.vocabulary.place(text)) {
         kept[place] = true;
     }
     let tokens = lists.vocabulary.iter().zip(&kept).filter(|(_, kept)| **kept);
@@ -73,15 +80,11 @@ fn with_lists(settings: &Map<String, Value>, vocab: Value, merges: Value) -> Val
     model.into()
 }
 
-/// Places of the tokens for unknown characters and for bytes, sorted.
-fn stand_ins(settings: &Map<String, Value>, lists: &BpeLists) -> Vec<usize> {
-    let unknown = settings.get("unk_token").and_then(Value::as_str).map(str::to_owned);
+/// The tokens for unknown characters and for bytes, whether they exist or not.
+fn stand_ins(settings: &Map<String, Value>) -> (Option<&str>, Vec<String>) {
     let fallback = settings.get("byte_fallback").is_some_and(|flag| flag == true);
     let bytes = (0..=u8::MAX).filter(|_| fallback).map(|byte| format!("<0x{byte:02X}>"));
-    let mut places: Vec<_> =
-        unknown.into_iter().chain(bytes).filter_map(|text| lists.vocabulary.place(&text)).collect();
-    places.sort_unstable();
-    places
+    (settings.get("unk_token").and_then(Value::as_str), bytes.collect())
 }
 
 /// All parts of some words.
@@ -160,7 +163,14 @@ impl Model for Excerpt<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::error::Result;
+    use crate::vocab::files::TokenizerFiles;
+    use crate::vocab::hf::HfTokenizer;
+    use crate::vocab::pre::CHECK_TEXT;
+    use crate::vocab::tokenizer_json;
 
     #[test]
     fn parts_are_found() {
@@ -172,5 +182,93 @@ mod tests {
         for other in ["c", "ba ", "aba b", "ababa", "aa", "bé", "éa"] {
             assert!(!parts.contains(other.as_bytes()), "{other}");
         }
+    }
+    const TEXTS: [&str; 5] = [
+        CHECK_TEXT,
+        include_str!("../../LICENSE-APACHE"),
+        "",
+        "<|endoftext|> </s><unk><0x41> a<s>\u{2581}the \u{120}the\0\u{fffd}",
+        "日本語のテキスト, עברית, 한국어, ไทย, العربية \u{1f469}\u{200d}\u{1f469} ǅ ﬁ e\u{301}",
+    ];
+
+    /// What excerpts give is what whole models give, for all usual tokenizers, and for all variations of
+    /// those of the tests. `GGRAFT_TOKENIZERS` may name a directory of model directories to try as well.
+    #[test]
+    fn excerpts_encode_as_whole_models() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokenizers");
+        let mut compared = 0;
+        for dir in directories(&tests) {
+            let json = fs::read(dir.join("tokenizer.json")).unwrap();
+            let json: Value = serde_json::from_slice(&json).unwrap();
+            for (place, value) in variations() {
+                let mut varied = json.clone();
+                let (parent, key) = place.rsplit_once('/').unwrap();
+                varied.pointer_mut(parent).unwrap()[key] = value.clone();
+                compared += compare(&dir, varied.to_string().as_bytes(), &format!("{place} is {value}"));
+            }
+        }
+        assert!(compared > 100, "{compared}");
+        for dir in std::env::var_os("GGRAFT_TOKENIZERS").iter().flat_map(|dir| directories(Path::new(dir))) {
+            compare(&dir, &fs::read(dir.join("tokenizer.json")).unwrap(), "as it is");
+        }
+    }
+
+    fn directories(parent: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|dir| dir.join("tokenizer.json").exists()).collect()
+    }
+
+    fn variations() -> Vec<(&'static str, Value)> {
+        let rare = json!([{"type": "Replace", "pattern": {"String": "e"}, "content": "\u{1f980}"}]);
+        vec![
+            ("/truncation", json!(null)),
+            ("/pre_tokenizer", json!(null)),
+            ("/pre_tokenizer", json!({"type": "Whitespace"})),
+            ("/normalizer", json!({"type": "Sequence", "normalizers": rare})),
+            ("/model/ignore_merges", json!(true)),
+            ("/model/ignore_merges", json!(false)),
+            ("/model/byte_fallback", json!(true)),
+            ("/model/byte_fallback", json!(false)),
+            ("/model/unk_token", json!(null)),
+            ("/model/unk_token", json!("a")),
+            ("/model/fuse_unk", json!(true)),
+            ("/model/fuse_unk", json!(false)),
+            ("/model/continuing_subword_prefix", json!("t")),
+            ("/model/end_of_word_suffix", json!("e")),
+            ("/model/dropout", json!(0.0)),
+        ]
+    }
+
+    /// Number of texts compared: those that the whole model can encode.
+    fn compare(dir: &Path, json: &[u8], what: &str) -> usize {
+        let path = dir.join("tokenizer.json");
+        let mut excerpts = TokenizerFiles::read(dir).unwrap();
+        let parsed = tokenizer_json::parse(&path, json).unwrap();
+        (excerpts.tokenizer, excerpts.lists) = (Some(parsed.tree.into()), parsed.lists);
+        let mut whole = TokenizerFiles::read(dir).unwrap();
+        (whole.tokenizer, whole.lists) = (Some(serde_json::from_slice(json).unwrap()), None);
+
+        let config = excerpts.model_config.clone().unwrap_or_default();
+        let whole = HfTokenizer::new(&whole, &config);
+        let excerpts = HfTokenizer::new(&excerpts, &config);
+        let (mut whole, mut excerpts) = match (whole, excerpts) {
+            (Ok(whole), Ok(excerpts)) => (whole, excerpts),
+            (Err(whole), Err(excerpts)) => {
+                assert_eq!(whole.to_string(), excerpts.to_string(), "{dir:?}: {what}");
+                return 0;
+            }
+            (whole, excerpts) => panic!("{dir:?}: {what}: {:?}, {:?}", whole.err(), excerpts.err()),
+        };
+        assert_eq!(whole.added(), excerpts.added(), "{dir:?}: {what}");
+        assert_eq!(whole.base().len(), excerpts.base().len(), "{dir:?}: {what}");
+        assert!(whole.tokens().all(|(text, id)| excerpts.id(text) == Some(id)), "{dir:?}: {what}");
+        let texts = TEXTS.iter().filter(|text| {
+            let (expected, found) = (whole.encode(text), excerpts.encode(text));
+            let message = |result: Result<Vec<u32>>| result.map_err(|error| error.to_string());
+            let (expected, found) = (message(expected), message(found));
+            assert_eq!(expected, found, "{dir:?}: {what}: {:?}", text.chars().take(20).collect::<String>());
+            expected.is_ok()
+        });
+        texts.count()
     }
 }

@@ -2,7 +2,11 @@
 
 use std::hash::BuildHasher;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// Room is made for at most so many tokens before they are there. The largest vocabularies have that many.
+const MOST_EXPECTED: usize = 1 << 18;
 
 /// Token texts, each once, and their ids.
 #[derive(Debug, Default)]
@@ -23,18 +27,28 @@ struct Token {
 }
 
 impl Vocabulary {
+    /// An empty one with room for about so many tokens.
+    pub fn with_capacity(tokens: usize) -> Self {
+        let tokens = tokens.min(MOST_EXPECTED);
+        let index = HashTable::with_capacity(tokens);
+        Self { tokens: Vec::with_capacity(tokens), index, ..Self::default() }
+    }
+
     /// Appends a token. `None` if there is one with this text, or texts of 4 GiB.
     pub fn push(&mut self, text: &str, id: u32) -> Option<()> {
         let place = u32::try_from(self.tokens.len()).ok()?;
         let end = u32::try_from(self.text.len() + text.len()).ok()?;
-        if self.place(text).is_some() {
-            return None;
-        }
-        self.text.push_str(text);
-        self.tokens.push(Token { end, id });
         let Self { text: texts, tokens, index, hasher } = self;
-        let hash = |place: &u32| hasher.hash_one(text_at(texts, tokens, *place as usize));
-        index.insert_unique(hasher.hash_one(text), place, hash);
+        let text_of = |place: &u32| text_at(texts, tokens, *place as usize);
+        let entry = index.entry(
+            hasher.hash_one(text),
+            |place| text_of(place) == text,
+            |place| hasher.hash_one(text_of(place)),
+        );
+        let Entry::Vacant(entry) = entry else { return None };
+        entry.insert(place);
+        texts.push_str(text);
+        tokens.push(Token { end, id });
         Some(())
     }
 
@@ -85,52 +99,50 @@ fn text_at<'a>(text: &'a str, tokens: &[Token], place: usize) -> &'a str {
     text.get(start as usize..end as usize).unwrap_or_default()
 }
 
-/// What a BPE model consists of. All that its merges name is in the vocabulary.
+/// What a BPE model consists of.
 #[derive(Debug, Default)]
 pub struct BpeLists {
     /// The tokens.
     pub vocabulary: Vocabulary,
     /// The most important first.
     pub merges: Vec<Merge>,
-    joined: String,
 }
 
-/// Places in the vocabulary.
+/// Two tokens that become one.
 #[derive(Clone, Copy, Debug)]
 pub struct Merge {
-    /// What comes first.
-    pub left: u32,
-    /// What follows it.
-    pub right: u32,
-    /// The token that they become.
+    /// The place of what they become.
     pub joined: u32,
+    /// Where in its text the second starts.
+    split: u32,
 }
 
 impl BpeLists {
-    /// Appends a merge of two tokens, given as places. `None` if there is no token to make of them.
-    pub fn push_merge(&mut self, left: usize, right: usize) -> Option<()> {
-        let (first, _) = self.vocabulary.get(left)?;
-        let (second, _) = self.vocabulary.get(right)?;
+    /// Appends a merge, given as what it makes and where that is split. `None` if there is no such token.
+    /// Whether its parts are tokens is left to [`BpeLists::is_complete`].
+    pub fn push_merge(&mut self, joined: &str, split: usize) -> Option<()> {
         // Usually merges stand in the order of what they make.
         let last = self.merges.last().map_or(0, |merge| merge.joined as usize);
-        let is_it = |place: &usize| {
-            let found = self.vocabulary.get(*place);
-            found.and_then(|(text, _)| text.strip_prefix(first)).is_some_and(|rest| rest == second)
-        };
-        let joined = [last, last + 1].into_iter().find(is_it).or_else(|| {
-            self.joined.clear();
-            self.joined.push_str(first);
-            self.joined.push_str(second);
-            self.vocabulary.place(&self.joined)
-        })?;
-        self.merges.push(Merge { left: left as u32, right: right as u32, joined: joined as u32 });
+        let is_it = |place: &usize| self.vocabulary.get(*place).is_some_and(|(text, _)| text == joined);
+        let place = [last, last + 1].into_iter().find(is_it).or_else(|| self.vocabulary.place(joined))?;
+        self.merges.push(Merge { joined: u32::try_from(place).ok()?, split: u32::try_from(split).ok()? });
         Some(())
+    }
+
+    /// Whether all that merges name is in the vocabulary. To look it up here, once all is there, is twice
+    /// as fast as while reading.
+    pub fn is_complete(&self) -> bool {
+        let is_token = |text| self.vocabulary.place(text).is_some();
+        self.merges.iter().all(|merge| {
+            let (left, right) = self.parts(*merge);
+            is_token(left) & is_token(right)
+        })
     }
 
     /// The texts of a merge's parts.
     pub fn parts(&self, merge: Merge) -> (&str, &str) {
-        let text = |place: u32| self.vocabulary.get(place as usize).map_or("", |(text, _)| text);
-        (text(merge.left), text(merge.right))
+        let joined = self.vocabulary.get(merge.joined as usize).map_or("", |(text, _)| text);
+        joined.split_at_checked(merge.split as usize).unwrap_or_default()
     }
 }
 
@@ -154,15 +166,19 @@ mod tests {
     }
 
     #[test]
-    fn merges_need_a_token_to_make() {
+    fn merges_need_tokens() {
         let mut lists = BpeLists::default();
-        for (id, text) in ["a", "b", "ba", "ab", "aba"].iter().enumerate() {
+        for (id, text) in ["a", "b", "ba", "ab", "aba", "abac"].iter().enumerate() {
             lists.vocabulary.push(text, id as u32).unwrap();
         }
-        let joined: Vec<_> = [(0, 1), (0, 2), (3, 0), (1, 0), (1, 1), (9, 0)]
-            .map(|(left, right)| lists.push_merge(left, right).map(|()| lists.merges.last().unwrap().joined))
-            .into();
-        assert_eq!(joined, [Some(3), Some(4), Some(4), Some(2), None, None]);
+        let merges = [("ab", 1), ("aba", 1), ("aba", 2), ("ba", 1), ("bb", 1)];
+        let joined = merges.map(|(joined, split)| {
+            lists.push_merge(joined, split).and_then(|()| lists.merges.last()).map(|merge| merge.joined)
+        });
+        assert_eq!(joined, [Some(3), Some(4), Some(4), Some(2), None]);
         assert_eq!(lists.parts(lists.merges[1]), ("a", "ba"));
+        assert!(lists.is_complete());
+        lists.push_merge("abac", 3).unwrap();
+        assert!(!lists.is_complete());
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::lists::BpeLists;
+use super::lists::{BpeLists, Vocabulary};
 use crate::error::{Error, Result};
 use crate::input::bounded;
 
@@ -38,7 +38,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<TokenizerJson> {
 /// Fails if there is anything unusual, which need not be an error.
 fn usual(text: &str) -> serde_json::Result<TokenizerJson> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let usual = json.deserialize_map(DocumentVisitor)?;
+    let usual = json.deserialize_map(DocumentVisitor { len: text.len() })?;
     json.end()?;
     Ok(usual)
 }
@@ -47,7 +47,10 @@ fn unusual<E: serde::de::Error>() -> E {
     E::custom("unusual")
 }
 
-struct DocumentVisitor;
+struct DocumentVisitor {
+    /// Length of the text in bytes.
+    len: usize,
+}
 
 impl<'de> Visitor<'de> for DocumentVisitor {
     type Value = TokenizerJson;
@@ -62,7 +65,10 @@ impl<'de> Visitor<'de> for DocumentVisitor {
             let value = if key != "model" {
                 map.next_value()?
             } else if lists.is_none() {
-                Value::Object(map.next_value_seed(Model(lists.insert(BpeLists::default())))?)
+                // With its merges and all that stands between, a token takes that much of the text.
+                let vocabulary = Vocabulary::with_capacity(self.len / 100);
+                let lists = lists.insert(BpeLists { vocabulary, merges: Vec::new() });
+                Value::Object(map.next_value_seed(Model(lists))?)
             } else {
                 return Err(unusual());
             };
@@ -108,7 +114,7 @@ impl<'de> Visitor<'de> for Model<'_> {
             }
         }
         let is_bpe = tree.get("type").is_some_and(|kind| kind == "BPE");
-        match is_bpe && merges && self.0.vocabulary.has_unique_ids() {
+        match is_bpe && merges && self.0.is_complete() && self.0.vocabulary.has_unique_ids() {
             true => Ok(tree),
             false => Err(unusual()),
         }
@@ -162,8 +168,8 @@ impl<'de> Visitor<'de> for Merges<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let mut all = None;
-        while let Some(form) = list.next_element_seed(OneMerge(self.0))? {
+        let (mut all, mut joined) = (None, String::new());
+        while let Some(form) = list.next_element_seed(OneMerge { lists: self.0, joined: &mut joined })? {
             if *all.get_or_insert(form) != form {
                 return Err(unusual());
             }
@@ -180,7 +186,17 @@ enum Form {
     Pair,
 }
 
-struct OneMerge<'a>(&'a mut BpeLists);
+struct OneMerge<'a> {
+    lists: &'a mut BpeLists,
+    /// Memory to use.
+    joined: &'a mut String,
+}
+
+impl OneMerge<'_> {
+    fn push<E: serde::de::Error>(self, split: usize) -> Result<(), E> {
+        self.lists.push_merge(self.joined, split).ok_or_else(unusual)
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for OneMerge<'_> {
     type Value = Form;
@@ -198,22 +214,33 @@ impl<'de> Visitor<'de> for OneMerge<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Form, E> {
-        let place = |part| self.0.vocabulary.place(part);
         // The tokenizers crate takes such a line of a list for the heading of merges.txt.
         let parts = text.split_once(' ').filter(|_| !text.starts_with("#version"));
-        let places = parts.filter(|(_, right)| !right.contains(' ')).map(|(l, r)| (place(l), place(r)));
-        let Some((Some(left), Some(right))) = places else { return Err(unusual()) };
-        self.0.push_merge(left, right).map(|()| Form::String).ok_or_else(unusual)
+        let (left, right) = parts.filter(|(_, right)| !right.contains(' ')).ok_or_else(unusual)?;
+        self.joined.clear();
+        self.joined.push_str(left);
+        self.joined.push_str(right);
+        self.push(left.len()).map(|()| Form::String)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Form, A::Error> {
-        let place = |part: &str| self.0.vocabulary.place(part);
-        let (left, right) = (pair.next_element_seed(Text(place))?, pair.next_element_seed(Text(place))?);
-        let (Some(left), Some(right), None) = (left, right, pair.next_element::<IgnoredAny>()?) else {
-            return Err(unusual());
-        };
-        self.0.push_merge(left, right).map(|()| Form::Pair).ok_or_else(unusual)
+        self.joined.clear();
+        let left = pair.next_element_seed(appended(self.joined))?;
+        let split = self.joined.len();
+        let right = pair.next_element_seed(appended(self.joined))?;
+        match (left, right, pair.next_element::<IgnoredAny>()?) {
+            (Some(()), Some(()), None) => self.push(split).map(|()| Form::Pair),
+            _ => Err(unusual()),
+        }
     }
+}
+
+/// A text that is put at the end of another.
+fn appended(to: &mut String) -> Text<impl FnOnce(&str) -> Option<()>> {
+    Text(|text: &str| {
+        to.push_str(text);
+        Some(())
+    })
 }
 
 /// A text, and what to do with it.
