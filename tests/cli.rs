@@ -145,7 +145,6 @@ fn flags_that_are_not_there_yet_say_so() {
         "--dspark",
         "--mistral-format",
         "--disable-mistral-community-chat-template",
-        "--sentence-transformers-dense-modules",
         "--target-model-dir=.",
     ] {
         let named = flag.split('=').next().unwrap().replace("no-mtp", "no-nextn");
