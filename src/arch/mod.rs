@@ -1,5 +1,5 @@
 //! What a GGUF must contain: for each architecture, the key-values and the output tensors, each a lazy
-//! [`TensorExpr`](crate::tensor::TensorExpr). Knows nothing of file offsets, buffers or reflinks.
+//! [`TensorExpr`]. Knows nothing of file offsets, buffers or reflinks.
 //!
 //! A family of architectures is one file and one line in `FAMILIES`: a [`Family`] names the Hugging
 //! Face classes it serves, the GGUF tensors it has, and a few functions. What families share lies in
@@ -152,7 +152,7 @@ static FAMILIES: &[Family] = &[
     t5::T5_ENCODER,
 ];
 
-/// Architectures that are converted alike. Most start from [`TEXT`].
+/// Architectures that are converted alike. Most start from `TEXT`.
 pub struct Family {
     /// Names of the Hugging Face classes, as `architectures` in `config.json` gives them.
     pub names: &'static [&'static str],
