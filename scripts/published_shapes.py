@@ -171,16 +171,19 @@ MODELS: dict[str, Callable[[], tuple[dict, Shapes, str]]] = {
     "glm-106b": glm_106b,
     "jamba-mini": jamba_mini,
     "nemotron-nano-9b-v2": nemotron_nano_9b,
-    # OLMo-2-32B has these dimensions; here it goes by Llama's names and has the tokenizer of Llama 3.
-    "llama-64gb": lambda layers=64: llama(5120, layers, 27648, 40, 8, 128256, False, {
+    # What takes memory, if anything does: the whole model, and a single matrix (3.4 GB, twice).
+    "llama-100gb": lambda layers=99: llama(5120, layers, 27648, 40, 8, 128256, False, {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096,
         "rms_norm_eps": 1e-06, "rope_theta": 500000.0, "bos_token_id": 128000, "eos_token_id": 128001}),
+    "llama-wide": lambda: llama(40960, 1, 64, 320, 1, 512, True, {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-06, "rope_theta": 500000.0}),
     # A terabyte in 90,000 tensors: what a plan costs.
     "mixtral-1tb": lambda layers=60: llama(2048, layers, 2688, 32, 8, 128256, False, {
         "architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "max_position_embeddings": 4096,
         "rms_norm_eps": 1e-06, "rope_theta": 500000.0, "num_experts_per_tok": 8, "bos_token_id": 128000,
         "eos_token_id": 128001}, experts=500),
-    "llama-1gb": lambda layers=6: llama(2048, layers, 8192, 32, 8, 32000, True, {
+    "llama-1gb": lambda layers=6: llama(2048, layers, 8192, 32, 8, 128256, True, {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096,
         "rms_norm_eps": 1e-06, "rope_theta": 500000.0}),
 }

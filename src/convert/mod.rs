@@ -5,6 +5,8 @@
 //! [`decode`] to F32, [`encode`] from it, a few thousand elements at a time, so that what is in
 //! between stays in the first-level cache.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod cpu;
 mod decode;
 mod encode;
@@ -56,9 +58,15 @@ pub fn encode(to: GgmlType, src: &[f32], dst: &mut [u8]) {
     Cpu::best().encode(to, src, dst);
 }
 
-/// [`convert`] for whatever instructions its caller is compiled for.
+/// [`convert`] for whatever instructions its caller is compiled for, by way of its [`encode`].
 #[inline(always)]
-fn convert_here(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
+fn convert_here(
+    from: Dtype,
+    to: GgmlType,
+    src: &[u8],
+    dst: &mut [u8],
+    encode: impl Fn(GgmlType, &[f32], &mut [u8]),
+) {
     let size = from.size() as usize;
     check_lengths(to, src.len() / size, dst.len());
     match (from, to) {
@@ -74,7 +82,7 @@ fn convert_here(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
             for (src, dst) in sources.zip(dst.chunks_mut(to.bytes(BATCH as u64) as usize)) {
                 let between = &mut between[..src.len() / size];
                 decode_here(from, src, between);
-                encode_here(to, between, dst);
+                encode(to, between, dst);
             }
         }
     }

@@ -8,11 +8,11 @@
 use super::encode;
 
 /// Blocks whose scales are computed together.
-const GROUP: usize = 64;
+pub const GROUP: usize = 64;
 
 /// Blocks in groups, each with the places of its results.
 #[inline(always)]
-fn groups<'a, const N: usize, const BYTES: usize>(
+pub fn groups<'a, const N: usize, const BYTES: usize>(
     src: &'a [f32],
     dst: &'a mut [u8],
 ) -> impl Iterator<Item = (&'a [[f32; N]], &'a mut [[u8; BYTES]])> {
@@ -103,24 +103,31 @@ fn ternary(block: &[f32; 256], inverse: f32) -> [u8; 256] {
 }
 
 /// The scales of a group of blocks.
-struct Scales {
+pub struct Scales {
     /// As they are stored.
-    halves: [[u8; 2]; GROUP],
+    pub halves: [[u8; 2]; GROUP],
     /// What elements are multiplied by; no number if they all become zero.
-    inverses: [f32; GROUP],
+    pub inverses: [f32; GROUP],
 }
 
 impl Scales {
     /// The largest magnitudes divided by `steps`.
     #[inline(always)]
     fn new<const N: usize>(blocks: &[[f32; N]], steps: f32) -> Self {
-        let mut largest_of = [0.0; GROUP];
+        let mut largest_of = [0; GROUP];
         for (to, block) in largest_of.iter_mut().zip(blocks) {
             *to = largest(block);
         }
+        Self::of(&largest_of, steps)
+    }
+
+    /// The largest magnitudes, given as bits, divided by `steps`.
+    #[inline(always)]
+    pub fn of(largest_of: &[u32; GROUP], steps: f32) -> Self {
         let mut scales = Self { halves: [[0; 2]; GROUP], inverses: [0.0; GROUP] };
-        for (i, largest) in largest_of.into_iter().enumerate() {
-            let scale = largest / steps;
+        for (i, &largest) in largest_of.iter().enumerate() {
+            let nan = largest > f32::INFINITY.to_bits();
+            let scale = f32::from_bits(if nan { 0x7fc0_0000 } else { largest }) / steps;
             let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
             scales.halves[i] = encode::f16(scale).to_le_bytes();
             scales.inverses[i] = if inverse.is_finite() && scale.is_finite() { inverse } else { f32::NAN };
@@ -129,18 +136,17 @@ impl Scales {
     }
 }
 
-/// The largest magnitude, or NaN if there is one in the block, whose length is a multiple of 8.
+/// The bits of the largest magnitude of a block, whose length is a multiple of 8. They are in the order of the
+/// magnitudes, and NaNs are above all of them.
 #[inline(always)]
-fn largest(block: &[f32]) -> f32 {
-    // Bits of magnitudes are in the order of the magnitudes, and NaNs are above all of them.
+fn largest(block: &[f32]) -> u32 {
     let mut lanes = [0; 8];
     for part in block.as_chunks::<8>().0 {
         for (lane, x) in lanes.iter_mut().zip(part) {
             *lane = (x.to_bits() & 0x7fff_ffff).cast_signed().max(*lane);
         }
     }
-    let most = lanes.into_iter().fold(0, i32::max).cast_unsigned();
-    if most > f32::INFINITY.to_bits() { f32::from_bits(0x7fc0_0000) } else { f32::from_bits(most) }
+    lanes.into_iter().fold(0, i32::max).cast_unsigned()
 }
 
 /// Rounds a number of magnitude below 2^22 to the nearest integer, ties away from zero; something for others.
