@@ -153,6 +153,11 @@ fn all_inputs_convert_as_the_reference_does() {
                 assert_eq!(&sha256(part)[..8], *expected, "{what}");
             }
             assert_eq!(sha256(&output), kernel.sha256, "{} to {}, {cpu:?}", kernel.from, kernel.to);
+            if (kernel.from(), kernel.to()) == (Dtype::BF16, GgmlType::BF16) {
+                let mut in_place = input.clone();
+                cpu.quiet_bf16(&mut in_place);
+                assert_eq!(sha256(&in_place), kernel.sha256, "in place, {cpu:?}");
+            }
         }
     }
 }

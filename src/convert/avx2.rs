@@ -7,13 +7,19 @@ use std::arch::x86_64::*;
 
 use super::encode::{each, f16 as half_of};
 use super::quantize::{GROUP, Scales, groups};
-use super::{convert_here, decode_here, encode_here};
+use super::{convert_here, decode_here, encode_here, quiet_bf16_here};
 use crate::dtype::{Dtype, GgmlType};
 
 /// See [`super::convert`].
 #[target_feature(enable = "avx2,f16c")]
 pub fn convert(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
     convert_here(from, to, src, dst, |to, src, dst| encode(to, src, dst));
+}
+
+/// See [`super::quiet_bf16`].
+#[target_feature(enable = "avx2,f16c")]
+pub fn quiet_bf16(elements: &mut [u8]) {
+    quiet_bf16_here(elements);
 }
 
 /// See [`super::decode`].

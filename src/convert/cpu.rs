@@ -6,7 +6,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::{convert_here, decode_here, encode_here};
+use super::{convert_here, decode_here, encode_here, quiet_bf16_here};
 use crate::dtype::{Dtype, GgmlType};
 
 /// A set of instructions that the kernels exist for.
@@ -36,6 +36,16 @@ impl Cpu {
             return unsafe { avx2::convert(from, to, src, dst) };
         }
         convert_here(from, to, src, dst, encode_here);
+    }
+
+    /// See [`super::quiet_bf16`].
+    pub fn quiet_bf16(self, elements: &mut [u8]) {
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2 {
+            // SAFETY: as above.
+            return unsafe { avx2::quiet_bf16(elements) };
+        }
+        quiet_bf16_here(elements);
     }
 
     pub(super) fn decode(self, from: Dtype, src: &[u8], dst: &mut [f32]) {
