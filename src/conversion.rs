@@ -18,7 +18,7 @@ use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata, ParameterCount};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::tensor::OutputTensor;
-use crate::vocab;
+use crate::vocab::{self, Template, VocabRoute};
 use crate::write::{self, Report, Settings};
 
 /// What to convert, and how.
@@ -30,6 +30,10 @@ pub struct Options {
     pub outfile: Option<PathBuf>,
     /// What to make of the model's tensors.
     pub arch: arch::Options,
+    /// The model is in Mistral's own format.
+    pub mistral_format: bool,
+    /// In that format: no chat template but the model's own.
+    pub own_template_only: bool,
     /// Only the tokenizer and the metadata.
     pub vocab_only: bool,
     /// Overrides `general.name`.
@@ -116,9 +120,16 @@ impl Conversion {
                 dir.display()
             )));
         }
-        let config = Config::load(dir)?;
-        let family = arch::lookup(config.architecture()?)?;
-        let checkpoint = match Checkpoint::open(dir) {
+        let (config, family, checkpoint) = if options.mistral_format {
+            let config = Config::load_params(dir)?;
+            let family = arch::in_mistral_format(&config);
+            (config, family, Checkpoint::open_consolidated(dir))
+        } else {
+            let config = Config::load(dir)?;
+            let family = arch::lookup(config.architecture()?)?;
+            (config, family, Checkpoint::open(dir))
+        };
+        let checkpoint = match checkpoint {
             // A tokenizer can be exported from a directory without weights.
             Err(Error::NoWeights { .. }) if options.vocab_only => {
                 Checkpoint { dir: dir.clone(), ..Checkpoint::default() }
@@ -143,7 +154,11 @@ impl Conversion {
         general.write(&mut kv)?;
         kv.extend(model.hparams);
         kv.u32("general.quantization_version", 2);
-        vocab::add(model.vocab, &mut kv, dir, &config)?;
+        let route = match model.vocab {
+            VocabRoute::Mistral(_) if options.own_template_only => VocabRoute::Mistral(Template::Own),
+            route => route,
+        };
+        vocab::add(route, &mut kv, dir, &config)?;
 
         let path = output_path(options, &general, model.ftype.name(), model.only_prediction)?;
         if !parent(&path).is_dir() {
@@ -298,7 +313,9 @@ const SOURCE_EXTENSIONS: [&str; 6] = ["json", "jinja", "md", "model", "safetenso
 fn sources(options: &Options, checkpoint: &Checkpoint) -> Result<HashSet<(u64, u64)>> {
     let is_source = |path: &Path| {
         let extension = path.extension().and_then(|e| e.to_str());
+        let versioned = path.file_stem().and_then(|stem| stem.to_str());
         extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
+            || versioned.is_some_and(|stem| stem.ends_with(".model"))
     };
     let entries = fs::read_dir(&options.model).map_err(|e| Error::io("cannot list", &options.model, e))?;
     let beside = entries.flatten().map(|e| e.path()).filter(|path| is_source(path));

@@ -136,20 +136,13 @@ fn flags_that_are_not_there_yet_say_so() {
     let model = tiny(dir.path());
     let before = names(&model);
     let model = model.to_str().unwrap();
-    for flag in [
-        "--bigendian",
-        "--remote",
-        "--mmproj",
-        "--mtp",
-        "--no-mtp",
-        "--dspark",
-        "--mistral-format",
-        "--disable-mistral-community-chat-template",
-        "--target-model-dir=.",
-    ] {
+    for flag in
+        ["--bigendian", "--remote", "--mmproj", "--mtp", "--no-mtp", "--dspark", "--target-model-dir=."]
+    {
         let named = flag.split('=').next().unwrap().replace("no-mtp", "no-nextn");
         refused(["convert", model, flag], 3, &named);
     }
+    refused(["convert", model, "--mistral-format"], 4, "params.json");
     assert_eq!(names(Path::new(model)), before);
     let out = dir.path().join("out.gguf");
     for flag in ["--use-temp-file", "--no-lazy"] {

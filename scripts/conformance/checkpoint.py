@@ -25,7 +25,8 @@ RUNS = [(1, "--outtype f16"), (1, "--outtype bf16"), (1, "--outtype auto"), (2, 
 
 
 def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shapes=None, tensors=None, extra=(), drop=(),
-         rename=(), dtypes=(), files=None, flags="", also=(), vocab=True, saved=False, refused=False, bos=False):
+         rename=(), dtypes=(), files=None, flags="", also=(), vocab=True, saved=False, refused=False, bos=False,
+         params=False):
     """A model, by its config.json.
 
     config     what the file says; vocab_size and torch_dtype are added unless they are there
@@ -45,11 +46,12 @@ def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shap
     vocab      whether to add vocab_size
     saved      write config.json as transformers does, with all defaults, instead of as given
     refused    the reference raises, and ggraft must refuse
+    params     config is params.json, and the weights are called consolidated, as in Mistral's own format
     bos        run the reference with tokenizers that remember add_bos_token, as those of transformers 4 did
     """
     return dict(id=id, config=config, tokenizer=tokenizer, dtype=dtype, build=build, shapes=shapes or {}, tensors=tensors,
                 extra=list(extra), drop=list(drop), rename=list(rename), dtypes=list(dtypes), files=files or {},
-                flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused, bos=bos)
+                flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused, bos=bos, params=params)
 
 
 def tokenizer_config(name: str, **changes) -> dict:
@@ -72,7 +74,8 @@ def model_dir(case: dict) -> dict:
             config["text_config"] = {"vocab_size": size, **config["text_config"]}
         else:
             config.setdefault("vocab_size", size)
-    config.setdefault("torch_dtype", TORCH[case["dtype"]])
+    if not case["params"]:
+        config.setdefault("torch_dtype", TORCH[case["dtype"]])
     tensors = case["tensors"]
     if tensors is None:
         build = case["build"] or config["architectures"][0]
@@ -93,6 +96,10 @@ def model_dir(case: dict) -> dict:
     tensors = [t[:2] if t[2:] == [case["dtype"]] else t for t in tensors]
     model = {"dir": f"tiny-{case['id']}", "config": config, "tokenizer": case["tokenizer"], "files": case["files"]}
     weights = {"seed": zlib.crc32(case["id"].encode()), "dtype": case["dtype"], "bounded": True, "tensors": tensors}
+    if case["params"]:
+        del model["config"]
+        model["files"] = {"params.json": config, **case["files"]}
+        weights["consolidated"] = True
     return {k: v for k, v in model.items() if v} | {"weights": weights}
 
 

@@ -31,6 +31,7 @@ mod keys;
 mod llama;
 mod llama4;
 mod mamba;
+mod mistral;
 mod mistral3;
 mod modern_bert;
 mod mtp;
@@ -463,6 +464,11 @@ pub fn lookup(architecture: &str) -> Result<&'static Family> {
     let near = near.map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"));
     let shown: String = architecture.chars().take(80).collect();
     Err(Error::Unsupported(format!("architecture \"{shown}\" is not supported{near} ({hint})")))
+}
+
+/// The family of a model in Mistral's own format, by what [`Config::load_params`] read.
+pub fn in_mistral_format(config: &Config) -> &'static Family {
+    if config.has_experts() { &mistral::MISTRAL_MOE } else { &mistral::MISTRAL }
 }
 
 /// The Hugging Face names that can be converted, each with its GGUF architecture.

@@ -2,9 +2,9 @@
 //!
 //! The choice is the reference's (`get_model_part_names` and `index_tensors` in conversion/base.py):
 //! what `model.safetensors.index.json` names, else every `model*.safetensors`, else the same with
-//! `pytorch_model*.bin`.
+//! `pytorch_model*.bin`. In Mistral's own format it is every `consolidated*.safetensors`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ use crate::input::listed;
 
 const INDEX: &str = "model.safetensors.index.json";
 const TORCH_INDEX: &str = "pytorch_model.bin.index.json";
+/// How names of the files start and end.
+const CONSOLIDATED: (&str, &str) = ("consolidated", ".safetensors");
+const TORCH: (&str, &str) = ("pytorch_model", ".bin");
 
 /// The files of a checkpoint in the order they are indexed, and the index if there is one.
 pub struct Parts {
@@ -26,49 +29,52 @@ pub struct Parts {
 
 /// Finds the files of the checkpoint in `dir`.
 pub fn parts(dir: &Path) -> Result<Parts> {
-    let (mut safetensors, mut torch) = (Vec::new(), Vec::new());
-    let (mut has_index, mut has_torch_index, mut has_mistral) = (false, false, false);
-    for entry in fs::read_dir(dir).map_err(|e| Error::io("cannot open the model directory", dir, e))? {
-        let name = entry.map_err(|e| Error::io("cannot list the model directory", dir, e))?.file_name();
-        let matches = |prefix: &str, suffix: &str| {
-            let bytes = name.as_encoded_bytes();
-            bytes.starts_with(prefix.as_bytes()) && bytes.ends_with(suffix.as_bytes())
-        };
-        has_index |= name == INDEX;
-        has_torch_index |= name == TORCH_INDEX;
-        has_mistral |= matches("consolidated", ".safetensors");
-        if matches("model", ".safetensors") {
-            safetensors.push(name);
-        } else if matches("pytorch_model", ".bin") {
-            torch.push(name);
-        }
-    }
-    if has_index {
+    let names = names(dir)?;
+    let has = |file: &str| names.iter().any(|name| name == file);
+    if has(INDEX) {
         return indexed(dir, INDEX, Format::Safetensors);
     }
-    if !safetensors.is_empty() {
-        return Ok(listed_parts(dir, safetensors, Format::Safetensors));
+    if let Some(parts) = listed_parts(dir, &names, ("model", ".safetensors"), Format::Safetensors) {
+        return Ok(parts);
     }
-    if has_mistral {
+    if names.iter().any(|name| matches(name, CONSOLIDATED)) {
         return Err(Error::Unsupported(format!(
-            "{}: holds consolidated*.safetensors, Mistral's own format, which is not supported yet; \
-             use the Hugging Face version of the model (model*.safetensors)",
+            "{}: holds consolidated*.safetensors, Mistral's own format; ggraft convert reads it with --mistral-format",
             dir.display()
         )));
     }
-    if has_torch_index {
+    if has(TORCH_INDEX) {
         return indexed(dir, TORCH_INDEX, Format::Torch);
     }
-    if !torch.is_empty() {
-        return Ok(listed_parts(dir, torch, Format::Torch));
-    }
-    Err(Error::NoWeights { dir: dir.to_owned() })
+    listed_parts(dir, &names, TORCH, Format::Torch).ok_or_else(|| Error::NoWeights { dir: dir.to_owned() })
 }
 
-/// All files of a kind, by name.
-fn listed_parts(dir: &Path, mut names: Vec<OsString>, format: Format) -> Parts {
+/// Finds the files of the checkpoint in `dir`, which is in Mistral's own format: that has no index.
+pub fn consolidated(dir: &Path) -> Result<Parts> {
+    let names = names(dir)?;
+    listed_parts(dir, &names, CONSOLIDATED, Format::Safetensors)
+        .or_else(|| listed_parts(dir, &names, TORCH, Format::Torch))
+        .ok_or_else(|| Error::NoWeights { dir: dir.to_owned() })
+}
+
+/// The names of what is in `dir`, in order.
+fn names(dir: &Path) -> Result<Vec<OsString>> {
+    let entries = fs::read_dir(dir).map_err(|e| Error::io("cannot open the model directory", dir, e))?;
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<Vec<_>, _>>();
+    let mut names = names.map_err(|e| Error::io("cannot list the model directory", dir, e))?;
     names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
-    Parts { format, paths: names.iter().map(|name| dir.join(name)).collect(), index: None }
+    Ok(names)
+}
+
+fn matches(name: &OsStr, (prefix, suffix): (&str, &str)) -> bool {
+    let bytes = name.as_encoded_bytes();
+    bytes.starts_with(prefix.as_bytes()) && bytes.ends_with(suffix.as_bytes())
+}
+
+/// All files that start and end so, if there are any.
+fn listed_parts(dir: &Path, names: &[OsString], ends: (&str, &str), format: Format) -> Option<Parts> {
+    let paths: Vec<_> = names.iter().filter(|name| matches(name, ends)).map(|name| dir.join(name)).collect();
+    (!paths.is_empty()).then_some(Parts { format, paths, index: None })
 }
 
 /// The files that an index names. Those that are missing are all told at once.

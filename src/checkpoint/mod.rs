@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::{listed, quoted};
+use files::Parts;
 use index::Index;
 pub(crate) use safetensors::{HEADER_MAX, SafetensorsFile, read as read_file};
 
@@ -79,10 +80,21 @@ impl Checkpoint {
         Self::open_with(dir, |_| ())
     }
 
+    /// [`Checkpoint::open`] of a directory in Mistral's own format, `consolidated*.safetensors`.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn open_consolidated(dir: &Path) -> Result<Self> {
+        Self::of_parts(dir, files::consolidated(dir)?, |_| ())
+    }
+
     /// [`Checkpoint::open`], showing every safetensors file's header to `seen` in the order of
     /// [`Checkpoint::files`].
-    pub(crate) fn open_with(dir: &Path, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
-        let parts = files::parts(dir)?;
+    pub(crate) fn open_with(dir: &Path, seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
+        Self::of_parts(dir, files::parts(dir)?, seen)
+    }
+
+    fn of_parts(dir: &Path, parts: Parts, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
         let mut checkpoint = Self { dir: dir.to_owned(), format: parts.format, ..Self::default() };
         for path in parts.paths {
             match parts.format {

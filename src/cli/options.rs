@@ -32,6 +32,15 @@ pub struct OptionArgs {
     #[arg(long)]
     vocab_only: bool,
 
+    /// Read the model in Mistral's own format: params.json, consolidated*.safetensors, and tekken.json or
+    /// tokenizer.model.v…
+    #[arg(long)]
+    mistral_format: bool,
+
+    /// With --mistral-format: write no chat template but the model's own chat_template.jinja
+    #[arg(long)]
+    disable_mistral_community_chat_template: bool,
+
     /// Name of the model [default: from the model card, the configuration or the directory]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
@@ -84,6 +93,8 @@ impl OptionArgs {
             model: model.to_owned(),
             outfile: self.outfile.clone(),
             arch: self.arch.options(self.outtype.into()),
+            mistral_format: self.mistral_format,
+            own_template_only: self.disable_mistral_community_chat_template,
             vocab_only: self.vocab_only,
             model_name: self.model_name.clone(),
             metadata: self.metadata.clone(),

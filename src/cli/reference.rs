@@ -20,10 +20,6 @@ pub struct ReferenceOnly {
     mmproj: bool,
     #[arg(long, hide = true)]
     dspark: bool,
-    #[arg(long, hide = true)]
-    mistral_format: bool,
-    #[arg(long, hide = true)]
-    disable_mistral_community_chat_template: bool,
     #[arg(long, hide = true, value_name = "DIR")]
     target_model_dir: Option<PathBuf>,
 }
@@ -39,8 +35,6 @@ impl ReferenceOnly {
             ("--remote", self.remote),
             ("--mmproj", self.mmproj),
             ("--dspark", self.dspark),
-            ("--mistral-format", self.mistral_format),
-            ("--disable-mistral-community-chat-template", self.disable_mistral_community_chat_template),
             ("--target-model-dir", self.target_model_dir.is_some()),
         ];
         if let Some((flag, _)) = missing.iter().find(|(_, given)| *given) {

@@ -8,6 +8,7 @@ mod auto;
 mod classes;
 mod derive;
 mod layers;
+mod params;
 mod per_layer;
 mod rope;
 mod validate;

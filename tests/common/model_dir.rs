@@ -79,6 +79,9 @@ pub struct Weights {
     pub shards: usize,
     /// Overrides the presence of the index, which only several shards have.
     pub index: Option<bool>,
+    /// Names of files start with `consolidated`, as in Mistral's own format, which has no index.
+    #[serde(default)]
+    pub consolidated: bool,
     #[serde(default)]
     pub header: Header,
 }
@@ -177,17 +180,18 @@ impl Weights {
     fn write(&self, dir: &Path, config: &Map<String, Value>) -> io::Result<()> {
         let tensors = self.tensors(config);
         let shards = self.shards;
+        let stem = if self.consolidated { "consolidated" } else { "model" };
         let mut weight_map = Map::new();
         for (i, part) in tensors.chunks(tensors.len().div_ceil(shards).max(1)).enumerate() {
             let file = match shards {
-                1 => "model.safetensors".into(),
-                _ => format!("model-{:05}-of-{shards:05}.safetensors", i + 1),
+                1 => format!("{stem}.safetensors"),
+                _ => format!("{stem}-{:05}-of-{shards:05}.safetensors", i + 1),
             };
             weight_map.extend(part.iter().map(|t| (t.name.clone(), json!(file))));
             weight_map.extend(self.only_in_index.iter().map(|name| (name.clone(), json!(file))));
             fs::write(dir.join(file), safetensors(part, self))?;
         }
-        if self.index.unwrap_or(shards > 1) {
+        if self.index.unwrap_or(shards > 1 && !self.consolidated) {
             let total_size: usize = tensors.iter().map(Tensor::len).sum();
             let index = json!({"metadata": {"total_size": total_size}, "weight_map": weight_map});
             fs::write(dir.join("model.safetensors.index.json"), serde_json::to_string_pretty(&index)?)?;
