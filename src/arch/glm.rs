@@ -48,7 +48,8 @@ pub(super) const GLM4_MOE: Family = Family {
     ..TEXT
 };
 
-pub(super) const SOLAR_OPEN: Family = Family { names: &["SolarOpenForCausalLM"], mtp: false, ..GLM4_MOE };
+pub(super) const SOLAR_OPEN: Family =
+    Family { names: &["SolarOpenForCausalLM"], vocab: VocabRoute::SolarOpen, mtp: false, ..GLM4_MOE };
 
 pub(super) const GLM4_MOE_LITE: Family = Family {
     names: &["Glm4MoeLiteForCausalLM"],
@@ -94,14 +95,20 @@ fn glm4(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
     if input.rope.map().contains_key("mrope_section") && (is("q_proj") || is("k_proj")) {
         let size = rope::dimension_count(input)?;
         let rotated = keys::rotated(input, size, 0.5)?;
+        let heads = input.config.require_u32(&["num_attention_heads"])?;
+        let kv_heads = input.config.require_u32(&["num_key_value_heads"])?;
         let shape = tensor.expr.shape().to_vec();
-        tensor.expr = halves_from_pairs(tensor.expr, size.into(), rotated.into()).map_err(|_| {
+        let problem = || {
             builder.invalid(format!(
-                "{}: expected heads of {size} rows, of which an even number is rotated ({rotated}), found \
-                 shape {shape:?}",
+                "{}: expected {heads} heads (or {kv_heads} of keys) of {size} rows, of which an even number is \
+                 rotated ({rotated}), found shape {shape:?}",
                 tensor.name
             ))
-        })?;
+        };
+        let found = shape.first().and_then(|rows| rows.checked_div(size.into()));
+        let fits = found == Some(heads.into()) || is("k_proj") && found == Some(kv_heads.into());
+        let turned = halves_from_pairs(tensor.expr, size.into(), rotated.into());
+        tensor.expr = turned.ok().filter(|_| fits).ok_or_else(problem)?;
     }
     builder.add(tensor)
 }

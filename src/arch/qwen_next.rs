@@ -214,7 +214,7 @@ impl Heads {
             [0, self.key_size, 2 * self.key_size, 2 * self.key_size + wide, 2 * (self.key_size + wide)];
         let grouped = expr.reshape(&[self.keys, ends[4], columns])?;
         let part = |at: usize| {
-            let rows = self.keys * (ends[at + 1] - ends[at]);
+            let rows = self.keys.saturating_mul(ends[at + 1] - ends[at]);
             grouped.clone().slice(1, ends[at], ends[at + 1], 1)?.reshape(&[rows, columns])
         };
         Ok((TensorExpr::concat(vec![part(0)?, part(1)?, part(2)?])?, part(3)?))

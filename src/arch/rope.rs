@@ -24,6 +24,12 @@ pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()>
     if !rope.str(&["rope_type"])?.is_some_and(|kind| kind.eq_ignore_ascii_case("llama3")) {
         return Ok(());
     }
+    if input.architecture == "LlamaModel" {
+        // The reference puts LlamaModel's prefix before the factors' name, too, and then knows no such tensor.
+        return Err(input
+            .config
+            .unsupported("LlamaModel with rope_type \"llama3\", which llama.cpp's converter refuses"));
+    }
     let get = |key: &str, default: f64| {
         if !rope.map().contains_key(key) {
             return Ok(default);

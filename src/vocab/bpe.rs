@@ -35,7 +35,7 @@ impl Base {
         let mut tokenizer = HfTokenizer::new(files, config)?;
         let (tokens, types) = tokens(&mut tokenizer, files, config)?;
         let ids = tokenizer.encode(pre::CHECK_TEXT)?;
-        let pre = pre::recognize(&ids).map_err(|hash| unknown(&files.dir, &hash))?;
+        let pre = pre::recognize(&ids).map_err(|hash| unknown(&files.dir.join("tokenizer.json"), &hash))?;
         let added = tokenizer.added().into_iter().map(|(id, token)| (token.content, id)).collect();
         Ok(Self { tokens, types, pre, added })
     }
@@ -75,12 +75,13 @@ pub fn add(
     special.write(kv, &files.dir)
 }
 
-fn unknown(dir: &Path, hash: &str) -> Error {
+/// The tokenizer in `path` is none that llama.cpp knows.
+pub fn unknown(path: &Path, hash: &str) -> Error {
     Error::Unsupported(format!(
         "{}: the pre-tokenizer is not one that llama.cpp knows: its hash is {hash}. If llama.cpp's \
          convert_hf_to_gguf.py converts this model, please report the hash to ggraft; if it does not, \
          llama.cpp has to learn it first",
-        dir.join("tokenizer.json").display()
+        path.display()
     ))
 }
 

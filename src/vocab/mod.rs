@@ -18,6 +18,7 @@ mod mistral;
 mod mistral_common;
 mod phi3;
 mod pre;
+mod qwen;
 mod route;
 pub mod sentencepiece;
 mod settings;

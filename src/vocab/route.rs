@@ -10,8 +10,8 @@ use super::files::TokenizerFiles;
 use super::mistral_common::Template;
 use super::special::{KINDS, SpecialVocab};
 use super::{
-    TokenType, add_token_type_count, bpe, internlm, llama_hf, missing, mistral_common, phi3, sentencepiece,
-    sentencepiece_size, unigram, vocab_size, wordpiece,
+    TokenType, add_token_type_count, bpe, internlm, llama_hf, missing, mistral_common, phi3, qwen,
+    sentencepiece, sentencepiece_size, unigram, vocab_size, wordpiece,
 };
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -63,6 +63,8 @@ pub enum VocabRoute {
     Glm4,
     /// BPE with the roles of GLM's tokens: GLM-4 MoE and later.
     Glm4Moe,
+    /// BPE with the roles of Solar's tokens.
+    SolarOpen,
     /// BPE with the roles of GLM's tokens; ChatGLM 3 by its name.
     ChatGlm,
     /// SentencePiece with all added tokens and `<|im_end|>` as EOS.
@@ -163,7 +165,7 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
             bpe::add(kv, &files, config, &[])
         }
         VocabRoute::Mistral(template) => mistral_common::add(kv, dir, template),
-        VocabRoute::Qwen => Err(tiktoken(dir, "qwen.tiktoken")),
+        VocabRoute::Qwen => qwen::add(kv, &files, config),
         VocabRoute::StableLm if files.tokenizer.is_some() => bpe::add(kv, &files, config, &[]),
         VocabRoute::StableLm => Err(tiktoken(dir, "a tiktoken file")),
         VocabRoute::Gemma4 => add_gemma4(kv, &files, config),
@@ -194,6 +196,12 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
             &files,
             config,
             &[("bos", "[gMASK]"), ("eot", GLM_USER), ("unk", GLM_END), ("eom", "<|observation|>")],
+        ),
+        VocabRoute::SolarOpen => bpe::add(
+            kv,
+            &files,
+            config,
+            &[("eos", GLM_END), ("eot", GLM_END), ("unk", "<unk>"), ("bos", "<|startoftext|>")],
         ),
         VocabRoute::ChatGlm => {
             let name = config.get("_name_or_path").and_then(Value::as_str);
@@ -253,7 +261,7 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
     }
 }
 
-/// GLM's token for the end of a text.
+/// GLM's and Solar's token for the end of a text.
 const GLM_END: &str = "<|endoftext|>";
 /// GLM's token that begins the user's turn, and so ends the model's.
 const GLM_USER: &str = "<|user|>";

@@ -103,6 +103,11 @@ impl SpecialVocab {
         Ok(())
     }
 
+    /// Takes over the merges of a BPE model.
+    pub fn set_merges(&mut self, lists: &BpeLists) {
+        self.merges = usual_merges(lists);
+    }
+
     /// Whether a kind of token has an id.
     pub fn has(&self, kind: &str) -> bool {
         self.ids.contains_key(kind)

@@ -192,7 +192,7 @@ pub fn version(text: &str) -> Option<u32> {
 
 /// The letter that byte-level BPE writes for each byte: printable ones stand for themselves, the others for
 /// the letters from U+0100 on (`bytes_to_unicode` of GPT-2).
-fn letters() -> [char; 256] {
+pub fn letters() -> [char; 256] {
     let mut next = 0x100;
     std::array::from_fn(|byte| {
         let byte = byte as u8;
@@ -206,6 +206,7 @@ fn letters() -> [char; 256] {
     })
 }
 
-fn write(letters: &[char; 256], bytes: &[u8]) -> String {
+/// `bytes` in those letters.
+pub fn write(letters: &[char; 256], bytes: &[u8]) -> String {
     bytes.iter().map(|byte| letters[usize::from(*byte)]).collect()
 }
