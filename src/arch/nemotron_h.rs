@@ -293,7 +293,10 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
     if let Some(block) = prediction_layer(config, input.options)? {
         tensor = place_prediction(tensor, block);
     }
-    if tensor.block.is_some() && (is_puzzle(config) || has_experts(config)) && tensor.name.contains("mixer.experts") {
+    if tensor.block.is_some()
+        && (is_puzzle(config) || has_experts(config))
+        && tensor.name.contains("mixer.experts")
+    {
         return add_expert(builder, tensor, config.require_u32(&["n_routed_experts"])?, &EXPERTS);
     }
     let layers = Layers::of(input)?;
