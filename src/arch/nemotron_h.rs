@@ -62,6 +62,10 @@ fn block_configs(config: &Config) -> Result<&Vec<Json>> {
     list.ok_or_else(|| config.invalid("block_configs: expected a list of the layers' settings"))
 }
 
+fn is_puzzle(config: &Config) -> bool {
+    config.architecture().is_ok_and(|name| NEMOTRON_H_PUZZLE.names.contains(&name))
+}
+
 fn has_experts(config: &Config) -> bool {
     let own = |map: &serde_json::Map<String, Json>| map.contains_key("num_experts_per_tok");
     own(config.map()) || config.map().get("llm_config").and_then(Json::as_object).is_some_and(own)
@@ -75,9 +79,9 @@ fn trunk(config: &Config) -> Result<u32> {
     }
 }
 
-/// The layer for multi-token prediction, if there is one.
+/// The layer for multi-token prediction, if there is one. Puzzle's is another, and left out.
 fn prediction_layer(config: &Config, options: &Options) -> Result<Option<u32>> {
-    if !has_experts(config) || options.mtp == Mtp::Drop {
+    if is_puzzle(config) || !has_experts(config) || options.mtp == Mtp::Drop {
         return Ok(None);
     }
     match config.u32(&["num_nextn_predict_layers"])? {
@@ -115,7 +119,7 @@ impl Layers {
         let config = input.config;
         let prediction = prediction_layer(config, input.options)?;
         let count = input.blocks as usize - usize::from(prediction.is_some());
-        let puzzle = input.architecture == "NemotronHPuzzleForCausalLM";
+        let puzzle = is_puzzle(config);
         let given = |key: &str| config.map().get(key).filter(|pattern| truthy(pattern));
         let kinds: Vec<char> = match (given("hybrid_override_pattern"), given("layers_block_type")) {
             (Some(Json::String(pattern)), _) => pattern.chars().take(count + 1).collect(),
@@ -284,13 +288,15 @@ fn place_prediction(mut tensor: Tensor, block: u32) -> Tensor {
 
 fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     let config = input.config;
-    let puzzle = input.architecture == "NemotronHPuzzleForCausalLM";
     // The type of a tensor follows from the number in its name, be it the prediction layer's own.
     let numbered = tensor.block;
-    if !puzzle && let Some(block) = prediction_layer(config, input.options)? {
+    if let Some(block) = prediction_layer(config, input.options)? {
         tensor = place_prediction(tensor, block);
     }
-    if tensor.block.is_some() && (puzzle || has_experts(config)) && tensor.name.contains("mixer.experts") {
+    if tensor.block.is_some()
+        && (is_puzzle(config) || has_experts(config))
+        && tensor.name.contains("mixer.experts")
+    {
         return add_expert(builder, tensor, config.require_u32(&["n_routed_experts"])?, &EXPERTS);
     }
     let layers = Layers::of(input)?;

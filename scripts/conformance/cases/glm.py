@@ -1,6 +1,6 @@
 """GLM 4 and later, and Solar Open."""
 
-from checkpoint import case
+from checkpoint import case, tokenizer_config
 
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5}
@@ -42,6 +42,16 @@ def cases():
     yield wrapped("glm4v-all-rotated", "Glm4vForConditionalGeneration", "glm4v",
                   {"model_type": "glm4v_text", "rope_parameters": {**mrope["rope_parameters"], "partial_rotary_factor": 1.0,
                                                                    "mrope_section": [2, 3, 3]}}, dtype="f16")
+    several = {"model_type": "glm4v_text", **mrope, "num_key_value_heads": 1, "attention_bias": True,
+               "tie_word_embeddings": True}
+    yield wrapped("glm4v-one-head", "Glm4vForConditionalGeneration", "glm4v", several, dtype="f32")
+    # The class ignores head_dim, the reference does not.
+    yield wrapped("glm4v-other-heads", "Glm4vForConditionalGeneration", "glm4v", {**several, "head_dim": 32}, refused=True)
+    for suffix, dtype, config in (("", "bf16", {}), ("-f16", "f16", {"num_nextn_predict_layers": 0, "num_key_value_heads": 4}),
+                                  ("-nextn", "f32", {"num_nextn_predict_layers": 1, "num_hidden_layers": 3})):
+        extra = NEXTN if suffix == "-nextn" else []
+        yield wrapped(f"glm-ocr{suffix}", "GlmOcrForConditionalGeneration", "glm_ocr",
+                      {"model_type": "glm_ocr_text", **mrope, **config}, dtype=dtype, extra=extra)
     moe = {**EXPERTS, "use_qk_norm": False}
     yield glm("glm4moe", "Glm4MoeForCausalLM", "glm4_moe", moe)
     yield glm("glm4moe-nextn", "Glm4MoeForCausalLM", "glm4_moe",
@@ -50,6 +60,16 @@ def cases():
               {**moe, "n_shared_experts": 2, "norm_topk_prob": False, "first_k_dense_replace": 2}, dtype="f16")
     yield wrapped("glm4v-moe", "Glm4vMoeForConditionalGeneration", "glm4v_moe",
                   {"model_type": "glm4v_moe_text", **moe, **mrope}, dtype="f32")
+    yield wrapped("glm4v-moe-biases", "Glm4vMoeForConditionalGeneration", "glm4v_moe",
+                  {"model_type": "glm4v_moe_text", **moe, **mrope, "attention_bias": True, "num_key_value_heads": 4})
+    yield wrapped("glm4v-moe-f16", "Glm4vMoeForConditionalGeneration", "glm4v_moe",
+                  {"model_type": "glm4v_moe_text", **moe, **mrope, "n_routed_experts": 2, "n_shared_experts": 2,
+                   "first_k_dense_replace": 2}, dtype="f16")
+    solar = {"files": {"tokenizer_config.json": tokenizer_config("gpt2-roles", unk_token="<unk>", bos_token="<|startoftext|>")}}
+    for suffix, dtype, config in (("", "bf16", {}), ("-f16", "f16", {"n_routed_experts": 2, "num_key_value_heads": 1}),
+                                  ("-f32", "f32", {"n_shared_experts": 2, "norm_topk_prob": False, "head_dim": 32,
+                                                   "tie_word_embeddings": True})):
+        yield glm(f"solar-open{suffix}", "SolarOpenForCausalLM", "solar_open", {**moe, **config}, dtype=dtype, **solar)
     lite = {**EXPERTS, **LATENT}
     yield glm("glm4moelite", "Glm4MoeLiteForCausalLM", "glm4_moe_lite", lite)
     yield glm("glm4moelite-nextn", "Glm4MoeLiteForCausalLM", "glm4_moe_lite", {**lite, "num_nextn_predict_layers": 1},

@@ -22,10 +22,33 @@ def cases():
     yield llama("llama-f32", dtype="f32")
     yield llama("llama-saved", saved=True, config={"rope_scaling": LLAMA3})
     yield llama("llama-fused", flags="--fuse-qkv")
-    yield llama("llama-model", "LlamaModel", config={"tie_word_embeddings": True})
     yield llama("mistral", "MistralForCausalLM", "mistral", config={"sliding_window": 128, "rope_theta": 1e6})
-    yield llama("mixtral", "MixtralForCausalLM", "mixtral", config={"num_local_experts": 3, "num_experts_per_tok": 2})
-    yield llama("iquestcoder", "IQuestCoderForCausalLM", "iquestcoder", config={"head_dim": 16}, build="LlamaForCausalLM")
+    yield llama("mistral-heads", "MistralForCausalLM", "mistral", dtype="f16", tokenizer="gpt2-trimmed",
+                config={"sliding_window": None, "head_dim": 8, "num_key_value_heads": 1})
+    yield llama("mistral-tied", "MistralForCausalLM", "mistral", config={"tie_word_embeddings": True}, dtype="f32",
+                saved=True)
+    experts = {"num_local_experts": 3, "num_experts_per_tok": 2}
+    yield llama("mixtral", "MixtralForCausalLM", "mixtral", config=experts)
+    yield llama("mixtral-f16", "MixtralForCausalLM", "mixtral", dtype="f16",
+                config={**experts, "num_local_experts": 2, "num_key_value_heads": 4, "sliding_window": 64, "rope_theta": 1e6})
+    yield llama("mixtral-f32", "MixtralForCausalLM", "mixtral", dtype="f32", tokenizer="gpt2-trimmed",
+                config={**experts, "num_hidden_layers": 3, "num_experts_per_tok": 1, "tie_word_embeddings": True})
+
+    # Names that stand for Llama, written in several ways.
+    ways = (("", "bf16", {}), ("-f16", "f16", {"num_key_value_heads": 4, "tie_word_embeddings": True}),
+            ("-f32", "f32", {"head_dim": 32, "attention_bias": True, "rope_theta": 5e5, "rope_scaling": LLAMA3}))
+    for id, arch, kind, inner in (("llama-model", "LlamaModel", "llama", "LlamaModel"),
+                                  ("llama-old-name", "LLaMAForCausalLM", "llama", "LlamaForCausalLM"),
+                                  ("llama-bidirectional", "LlamaBidirectionalModel", "llama_bidirec", "LlamaModel"),
+                                  ("iquestcoder", "IQuestCoderForCausalLM", "iquestcoder", "LlamaForCausalLM")):
+        for suffix, dtype, config in ways:
+            if arch == "LlamaModel" and "rope_scaling" in config:
+                # It prefixes the name of the factors, too, and then knows no such tensor.
+                yield llama("llama-model-scaled", arch, kind, config, build=(inner, {"model_type": kind, **SMALL, **config}),
+                            refused=True)
+                config = {**config, "rope_scaling": None}
+            yield llama(id + suffix, arch, kind, config, dtype=dtype,
+                        build=(inner, {"model_type": "llama", **SMALL, **config}))
 
     arcee = {"hidden_act": "relu2"}
     yield llama("arcee", "ArceeForCausalLM", "arcee", config=arcee)
@@ -56,9 +79,14 @@ def cases():
     yield llama("llama4-interleaved", "Llama4ForCausalLM", "llama4_text",
                 config={**llama4, "interleave_moe_layer_step": 2, "rope_scaling": LLAMA3},
                 tokenizer="gpt2-trimmed")
-    text = {"model_type": "llama4_text", **SMALL, **llama4, "no_rope_layers": []}
-    yield case("llama4-wrapped", {"architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4",
-                                  "text_config": text},
-               shapes={"vision_config": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
-                                         "intermediate_size": 64, "vision_output_dim": 32, "image_size": 28,
-                                         "projector_input_dim": 32, "projector_output_dim": 32}})
+    yield llama("llama4-full", "Llama4ForCausalLM", "llama4_text", dtype="f16", tokenizer="gpt2-trimmed",
+                config={**llama4, "interleave_moe_layer_step": 4, "layer_types": ["full_attention"] * 4,
+                        "num_local_experts": 2, "tie_word_embeddings": True})
+    vision = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64,
+              "vision_output_dim": 32, "image_size": 28, "projector_input_dim": 32, "projector_output_dim": 32}
+    for suffix, dtype, config in (("", "bf16", {"no_rope_layers": []}), ("-f16", "f16", {"interleave_moe_layer_step": 2}),
+                                  ("-f32", "f32", {"num_local_experts": 2, "rope_scaling": LLAMA3, "head_dim": 32})):
+        yield case("llama4-wrapped" + suffix, {
+            "architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4",
+            "text_config": {"model_type": "llama4_text", **SMALL, **llama4, **config}},
+            dtype=dtype, shapes={"vision_config": vision})

@@ -66,6 +66,11 @@ def hybrid():
               "architectures": ["NemotronHPuzzleForCausalLM"], "model_type": "nemotron_h_puzzle", "block_configs": blocks,
               "moe_latent_size": 32, "rms_norm_eps": 1e-5, "num_hidden_layers": 4, "num_nextn_predict_layers": 1}
     same = {**experts, "layers_block_type": [b["block_type"] for b in blocks], "moe_latent_size": 32}
-    for id, dtype, rename in (("nemotron-h-puzzle", "bf16", []), ("nemotron-h-puzzle-f16", "f16", [("^backbone", "model")]),
-                              ("nemotron-h-puzzle-f32", "f32", [("^backbone", "model")])):
-        yield case(id, puzzle, build=("NemotronHForCausalLM", same), dtype=dtype, rename=rename, extra=mtp)
+    model = [("^backbone", "model")]
+    # What the whole model says of experts counts for nothing.
+    for id, dtype, rename, config in (
+            ("nemotron-h-puzzle", "bf16", [], {}), ("nemotron-h-puzzle-f16", "f16", model, {"num_key_value_heads": 4}),
+            ("nemotron-h-puzzle-f32", "f32", model, {"num_experts_per_tok": 3, "moe_intermediate_size": 48})):
+        heads = {"num_key_value_heads": config.get("num_key_value_heads", 2)}
+        yield case(id, {**puzzle, **config}, build=("NemotronHForCausalLM", {**same, **heads}), dtype=dtype, rename=rename,
+                   extra=mtp)

@@ -16,6 +16,10 @@ def cases():
     yield olmo("olmo-tied", "OlmoForCausalLM", "olmo",
                {"tie_word_embeddings": True, "attention_bias": True, "rope_scaling": {"type": "linear", "factor": 2.0}})
     yield olmo("olmo-old-name", "OLMoForCausalLM", "olmo", {"clip_qkv": None}, build="OlmoForCausalLM", dtype="f32")
+    yield olmo("olmo-old-name-grouped", "OLMoForCausalLM", "olmo", {"num_key_value_heads": 1, "rope_theta": 5e5},
+               build="OlmoForCausalLM")
+    yield olmo("olmo-old-name-tied", "OLMoForCausalLM", "olmo", {"tie_word_embeddings": True, "clip_qkv": 6.0},
+               build="OlmoForCausalLM", dtype="f16")
     yield olmo("olmo-odd", "OlmoForCausalLM", "olmo", tensors=[
         ("model.embed_tokens.weight", [40, 64]), ("model.layers.0.self_attn.q_proj.weight", [60, 64])], refused=True)
     yield olmo("olmo2", "Olmo2ForCausalLM", "olmo2")

@@ -32,6 +32,16 @@ def cases():
     half = {**LONG, "long_factor": LONG["long_factor"][:6], "short_factor": LONG["short_factor"][:6]}
     yield phi3("phi4-mini", {"partial_rotary_factor": 0.75, "rope_scaling": half, "tie_word_embeddings": True,
                              "original_max_position_embeddings": 1024}, tokenizer="gpt2-trimmed", files=PHI4)
+    # Phi 4 with eyes; the tower is left out.
+    tower = [("model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.weight", [8, 3, 2, 2]),
+             ("model.mm_projector.0.weight", [64, 8])]
+    for suffix, dtype, config in (
+            ("", "bf16", {}), ("-f16", "f16", {"num_key_value_heads": 4, "original_max_position_embeddings": 1024}),
+            ("-f32", "f32", {"tie_word_embeddings": True, "partial_rotary_factor": 0.5, "sliding_window": 512})):
+        config = {"original_max_position_embeddings": 4096, "rope_theta": 250000.0, "rms_norm_eps": 1e-5, "pad_token_id": 0,
+                  **config}
+        yield phi(f"phi4-vision{suffix}", "Phi4ForCausalLMV", "phi4-siglip", config, dtype=dtype, files=PHI4, extra=tower,
+                  build=("Phi3ForCausalLM", {"model_type": "phi3", **SMALL, **config}))
     yield phi3("phi3-factors", {"rope_scaling": half, "original_max_position_embeddings": 1024},
                build=("Phi3ForCausalLM", {"model_type": "phi3", **SMALL}), refused=True)
     moe = {"num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 32}

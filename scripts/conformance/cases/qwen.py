@@ -1,5 +1,9 @@
 """Qwen, of all generations."""
 
+import base64
+import json
+from pathlib import Path
+
 from checkpoint import case
 
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -17,14 +21,78 @@ def prediction(layers=1):
             (f"mtp.layers.{{0-{layers - 1}}}.self_attn.q_proj.weight", [64, 64])]
 
 
-def prediction(layers=1):
-    """Layers for multi-token prediction."""
-    return [("mtp.fc.weight", [64, 128]), ("mtp.pre_fc_norm_embedding.weight", [64]), ("mtp.norm.weight", [64]),
-            ("mtp.pre_fc_norm_hidden.weight", [64]), (f"mtp.layers.{{0-{layers - 1}}}.input_layernorm.weight", [64]),
-            (f"mtp.layers.{{0-{layers - 1}}}.self_attn.q_proj.weight", [64, 64])]
+# What the code that comes with Qwen 1 does, as far as the reference asks for it.
+CODE = """
+import base64
+import unicodedata
+from pathlib import Path
+
+import tiktoken
+
+SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
+         r"|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{n}|>" for n in range(205))]
+
+
+class QWenTokenizer:
+    @classmethod
+    def register_for_auto_class(cls, auto_class="AutoTokenizer"):
+        pass
+
+    @classmethod
+    def from_pretrained(cls, directory, *args, **kwargs):
+        self = cls()
+        lines = Path(directory, "qwen.tiktoken").read_text().splitlines()
+        self.mergeable_ranks = {base64.b64decode(token): int(rank) for token, rank in map(str.split, lines)}
+        self.special_tokens = {token: 151643 + at for at, token in enumerate(SPECIAL)}
+        self.encoding = tiktoken.Encoding("qwen", pat_str=SPLIT, mergeable_ranks=self.mergeable_ranks,
+                                          special_tokens=self.special_tokens)
+        return self
+
+    def get_vocab(self):
+        return self.mergeable_ranks
+
+    def encode(self, text):
+        return self.encoding.encode(unicodedata.normalize("NFC", text))
+"""
+
+
+def tiktoken():
+    """The tokens of Qwen 2 that merges make, which are those of Qwen 1, in its format."""
+    path = Path(__file__).resolve().parents[3] / "tests/tokenizers/qwen2-trimmed/tokenizer.json"
+    model = json.loads(path.read_text())["model"]
+    letters = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters += [byte for byte in range(256) if byte not in letters]
+    byte = {chr(b if at < 188 else 256 + at - 188): b for at, b in enumerate(letters)}
+    made = {"".join(merge.split(" ") if isinstance(merge, str) else merge) for merge in model["merges"]}
+    tokens = sorted((id, text) for text, id in model["vocab"].items() if len(text) == 1 or text in made)
+    encoded = ((base64.b64encode(bytes(byte[c] for c in text)).decode(), id) for id, text in tokens)
+    return [f"{text} {id}" for text, id in encoded]
+
+
+def first(id, config=None, **more):
+    """Qwen 1, which transformers has no class for."""
+    config = {"architectures": ["QWenLMHeadModel"], "model_type": "qwen", "hidden_size": 64, "intermediate_size": 192,
+              "num_hidden_layers": 2, "num_attention_heads": 4, "kv_channels": 16, "seq_length": 2048,
+              "max_position_embeddings": 8192, "layer_norm_epsilon": 1e-6, "rotary_emb_base": 10000, "no_bias": True,
+              "vocab_size": 151936, "tie_word_embeddings": False, **(config or {})}
+    at = f"transformer.h.{{0-{config['num_hidden_layers'] - 1}}}."
+    tensors = [("transformer.wte.weight", [40, 64]), ("transformer.ln_f.weight", [64]), ("lm_head.weight", [40, 64]),
+               (at + "ln_1.weight", [64]), (at + "ln_2.weight", [64]), (at + "attn.c_attn.weight", [192, 64]),
+               (at + "attn.c_attn.bias", [192]), (at + "attn.c_proj.weight", [64, 64]), (at + "mlp.w1.weight", [96, 64]),
+               (at + "mlp.w2.weight", [96, 64]), (at + "mlp.c_proj.weight", [64, 96])]
+    settings = {"model_max_length": 8192, "tokenizer_class": "QWenTokenizer",
+                "auto_map": {"AutoTokenizer": ["tokenization_qwen.QWenTokenizer", None]}}
+    files = {"qwen.tiktoken": tiktoken(), "tokenizer_config.json": settings, "tokenization_qwen.py": CODE.strip().split("\n")}
+    return case(id, config, tokenizer=None, tensors=tensors, files=files, **more)
 
 
 def cases():
+    yield first("qwen")
+    yield first("qwen-ids", {"bos_token_id": 151643, "eos_token_id": 151645, "num_hidden_layers": 3, "num_attention_heads": 8},
+                dtype="f16")
+    yield first("qwen-f32", {"rotary_emb_base": 1000000, "layer_norm_epsilon": 1e-5, "vocab_size": 151851}, dtype="f32",
+                also=["--outtype f32"])
     yield qwen("qwen2", "Qwen2ForCausalLM", "qwen2", tokenizer="qwen2-trimmed")
     yield qwen("qwen2-tied-f16", "Qwen2ForCausalLM", "qwen2", {"tie_word_embeddings": True, "rope_theta": 1e6}, dtype="f16",
                tokenizer="qwen2-trimmed")
@@ -35,13 +103,33 @@ def cases():
     yield qwen("qwen2moe", "Qwen2MoeForCausalLM", "qwen2_moe", moe)
     yield qwen("qwen2moe-dense", "Qwen2MoeForCausalLM", "qwen2_moe", {**moe, "mlp_only_layers": [0]}, refused=True)
     yield qwen("qwen2moe-f16", "Qwen2MoeForCausalLM", "qwen2_moe", moe, dtype="f16")
+    yield qwen("qwen2moe-f32", "Qwen2MoeForCausalLM", "qwen2_moe",
+               {**moe, "num_experts": 3, "num_key_value_heads": 4, "tie_word_embeddings": True}, dtype="f32", saved=True)
     yield qwen("qwen3", "Qwen3ForCausalLM", "qwen3", {"head_dim": 32})
     yield qwen("qwen3-tied", "Qwen3ForCausalLM", "qwen3", {"tie_word_embeddings": True, "head_dim": 16}, saved=True)
     yield qwen("qwen3-f32", "Qwen3ForCausalLM", "qwen3", dtype="f32")
     moe = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "head_dim": 16}
     yield qwen("qwen3moe", "Qwen3MoeForCausalLM", "qwen3_moe", moe)
     yield qwen("qwen3moe-dense", "Qwen3MoeForCausalLM", "qwen3_moe", {**moe, "mlp_only_layers": [1]}, refused=True)
+    yield qwen("qwen3moe-tied", "Qwen3MoeForCausalLM", "qwen3_moe",
+               {**moe, "num_experts": 2, "tie_word_embeddings": True, "rope_theta": 1e7}, dtype="f16")
     yield qwen("qwen3moe-f32", "Qwen3MoeForCausalLM", "qwen3_moe", {**moe, "num_key_value_heads": 4}, dtype="f32")
+
+    # Embedding models, and others that differ from these by name.
+    modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+               {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+    last = {"modules.json": modules, "1_Pooling/config.json": {"word_embedding_dimension": 64, "pooling_mode_lasttoken": True}}
+    renamed = [("input_layernorm", "pre_attention_layernorm"), ("post_attention_layernorm", "pre_mlp_layernorm")]
+    for id, arch, kind, inner, base, config, more in (
+            ("qwen2-model", "Qwen2Model", "qwen2", "Qwen2Model", "qwen2", {}, {"files": last, "tokenizer": "qwen2-trimmed"}),
+            ("qwen3-model", "Qwen3Model", "qwen3", "Qwen3Model", "qwen3", {}, {"files": last}),
+            ("kormo", "KORMoForCausalLM", "kormo", "LlamaForCausalLM", "llama", {}, {"rename": renamed}),
+            ("rnd1", "RND1", "rnd1", "Qwen3MoeForCausalLM", "qwen3_moe", {**moe, "mask_token_id": 20}, {})):
+        for suffix, dtype, changes in (("", "bf16", {}), ("-tied", "f16", {"tie_word_embeddings": True, "rope_theta": 1e6}),
+                                       ("-heads", "f32", {"num_key_value_heads": 1, "num_hidden_layers": 3, "head_dim": 32})):
+            changes = {**config, **changes}
+            yield qwen(id + suffix, arch, kind, changes, dtype=dtype, build=(inner, {"model_type": base, **SMALL, **changes}),
+                       **more)
 
     linear = {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 16,
               "linear_conv_kernel_dim": 4, "head_dim": 16, "num_hidden_layers": 4}
@@ -72,9 +160,13 @@ def cases():
         yield qwen35("-three", {**config, "linear_num_value_heads": 6}, flags="--no-nextn")
         mrope = {"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25, "mrope_section": [1, 1, 0],
                  "mrope_interleaved": True}
-        yield qwen35("-vision", {**config, "rope_parameters": mrope}, arch=f"{size}ForConditionalGeneration",
-                     rename=[("^model", "model.language_model")],
-                     extra=[("model.visual.patch_embed.proj.weight", [8, 3, 2, 2]), *prediction()])
+        tower = {"arch": f"{size}ForConditionalGeneration", "rename": [("^model", "model.language_model")]}
+        pictures = ("model.visual.patch_embed.proj.weight", [8, 3, 2, 2])
+        yield qwen35("-vision", {**config, "rope_parameters": mrope}, extra=[pictures, *prediction()], **tower)
+        yield qwen35("-vision-f16", {**config, "linear_num_value_heads": 6, "num_key_value_heads": 1},
+                     extra=[pictures], flags="--no-nextn", dtype="f16", **tower)
+        half = {"tie_word_embeddings": True, "rope_parameters": {**mrope, "partial_rotary_factor": 0.5}}
+        yield qwen35("-vision-f32", {**config, **half}, extra=[pictures, *prediction(2)], dtype="f32", **tower)
 
     vision = {"depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "intermediate_size": 48, "out_hidden_size": 64,
               "patch_size": 8, "num_position_embeddings": 16}
@@ -85,6 +177,14 @@ def cases():
         text = {"model_type": f"{kind}_text", **SMALL, **mrope, "tie_word_embeddings": True}
         yield case(f"{id}-text", {"architectures": [arch], "model_type": kind, "text_config": text, "vision_config": vision,
                                   "tie_word_embeddings": True}, dtype="f32")
+        yield case(f"{id}-heads", {"architectures": [arch], "model_type": kind, **SMALL, **mrope, "vision_config": vision,
+                                   "num_key_value_heads": 4, "num_hidden_layers": 3, "sliding_window": 512}, dtype="bf16",
+                   tokenizer="qwen2-trimmed")
+    for suffix, dtype, config in (("", "bf16", {}), ("-f16", "f16", {"num_key_value_heads": 1}),
+                                  ("-f32", "f32", {"num_hidden_layers": 1, "rope_theta": 1e4})):
+        text = {"model_type": "qwen2_vl_text", **SMALL, **mrope, **config}
+        yield case(f"qwen2vl-model{suffix}", {"architectures": ["Qwen2VLModel"], "model_type": "qwen2_vl", "text_config": text,
+                                             "vision_config": vision}, dtype=dtype)
     mrope = {"rope_scaling": {"rope_type": "default", "mrope_section": [3, 3, 2], "mrope_interleaved": True},
              "rope_theta": 5e6, "head_dim": 16}
     experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "decoder_sparse_step": 1}
