@@ -129,13 +129,16 @@ impl Conversion {
             let family = arch::lookup(config.architecture()?)?;
             (config, family, Checkpoint::open(dir))
         };
-        let checkpoint = match checkpoint {
+        let mut checkpoint = match checkpoint {
             // A tokenizer can be exported from a directory without weights.
             Err(Error::NoWeights { .. }) if options.vocab_only => {
                 Checkpoint { dir: dir.clone(), ..Checkpoint::default() }
             }
             other => other?,
         };
+        if options.arch.dense_modules && family.dense_modules {
+            checkpoint.add_modules("Dense")?;
+        }
         let model = family.build(&checkpoint, &config, &options.arch)?;
         let tensors = if options.vocab_only { Vec::new() } else { model.tensors };
 

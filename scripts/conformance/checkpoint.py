@@ -26,7 +26,7 @@ RUNS = [(1, "--outtype f16"), (1, "--outtype bf16"), (1, "--outtype auto"), (2, 
 
 def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shapes=None, tensors=None, extra=(), drop=(),
          rename=(), dtypes=(), files=None, flags="", also=(), vocab=True, saved=False, refused=False, bos=False,
-         params=False):
+         params=False, modules=None):
     """A model, by its config.json.
 
     config     what the file says; vocab_size and torch_dtype are added unless they are there
@@ -47,11 +47,13 @@ def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shap
     saved      write config.json as transformers does, with all defaults, instead of as given
     refused    the reference raises, and ggraft must refuse
     params     config is params.json, and the weights are called consolidated, as in Mistral's own format
+    modules    tensors of modules that sentence-transformers puts after the model, by directory: (name, shape, dtype)
     bos        run the reference with tokenizers that remember add_bos_token, as those of transformers 4 did
     """
     return dict(id=id, config=config, tokenizer=tokenizer, dtype=dtype, build=build, shapes=shapes or {}, tensors=tensors,
                 extra=list(extra), drop=list(drop), rename=list(rename), dtypes=list(dtypes), files=files or {},
-                flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused, bos=bos, params=params)
+                flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused, bos=bos, params=params,
+                modules=modules or {})
 
 
 def tokenizer_config(name: str, **changes) -> dict:
@@ -100,6 +102,10 @@ def model_dir(case: dict) -> dict:
         del model["config"]
         model["files"] = {"params.json": config, **case["files"]}
         weights["consolidated"] = True
+    modules = {path: {"seed": zlib.crc32(path.encode()), "dtype": "f32", "bounded": True, "tensors": tensors}
+               for path, tensors in case["modules"].items()}
+    if modules:
+        model["modules"] = modules
     return {k: v for k, v in model.items() if v} | {"weights": weights}
 
 

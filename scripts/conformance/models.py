@@ -36,7 +36,7 @@ def goldens() -> Counter:
     found = Counter()
     for path in (ROOT / "tests/conformance").glob("*.json"):
         for case in json.loads(path.read_text())["cases"]:
-            config = case["model"].get("config", {})
+            config = case["model"].get("config", {})  # models in Mistral's own format have none
             # As the reference does it: the text model's own architecture goes first.
             names = config.get("text_config", {}).get("architectures") or config.get("architectures") or []
             if names and all("files" in run for run in case["runs"]):

@@ -5,11 +5,12 @@ use serde_json::Value as Json;
 use crate::config::read_json;
 use crate::error::{Error, Result};
 use crate::input;
+use crate::tensor::TensorExpr;
 use crate::vocab::sentencepiece;
 
-use super::builder::Tensor;
+use super::builder::{Builder, Tensor};
 use super::pooling::pooling_type;
-use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
+use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names, tensors};
 
 pub(super) const GEMMA: Family = Family {
     names: &["GemmaForCausalLM"],
@@ -54,11 +55,9 @@ pub(super) const GEMMA_EMBEDDING: Family = Family {
     names: &["Gemma3TextModel"],
     arch: "gemma-embedding",
     tensors: names::GEMMA_EMBEDDING,
-    variant: |input| match input.options.dense_modules {
-        true => Err(Error::Unsupported("--sentence-transformers-dense-modules is not supported yet".into())),
-        false => Ok(None),
-    },
+    dense_modules: true,
     keys: embedding_keys,
+    generate: dense_layers,
     ..GEMMA3
 };
 
@@ -114,7 +113,57 @@ fn embedding_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     let window = window.and_then(|window| u32::try_from(window).ok());
     let missing = || Error::invalid(&path, "sliding_window: expected an unsigned 32-bit integer");
     keys.u32("attention.sliding_window", Some(window.ok_or_else(missing)?));
+    for module in &input.checkpoint.modules {
+        dense_keys(input, &module.path, keys)?;
+    }
     pooling_type(input, keys)
+}
+
+/// What llama.cpp calls the dense layer that sentence-transformers keeps at `path`.
+fn dense_name(path: &str) -> &'static str {
+    if path == "2_Dense" { "dense_2" } else { "dense_3" }
+}
+
+/// The sizes of a dense layer, if its directory says them.
+fn dense_keys(input: &Input, path: &str, keys: &mut Keys) -> Result<()> {
+    let file = input.checkpoint.dir.join(path).join("config.json");
+    if !input::exists(&file)? {
+        return Ok(());
+    }
+    let config = read_json(&file)?;
+    let size = |key: &str| match config.get(key) {
+        Some(Json::Null) => Ok(None),
+        value => match value.and_then(Json::as_u64).and_then(|size| u32::try_from(size).ok()) {
+            Some(size) => Ok(Some(size)),
+            None => Err(Error::invalid(&file, format!("{key}: expected an unsigned 32-bit integer"))),
+        },
+    };
+    if let (Some(inputs), Some(outputs)) = (size("in_features")?, size("out_features")?) {
+        let name = dense_name(path);
+        keys.u32(&format!("{name}_feat_in"), Some(inputs));
+        keys.u32(&format!("{name}_feat_out"), Some(outputs));
+    }
+    Ok(())
+}
+
+/// The matrices of the dense layers.
+fn dense_layers(input: &Input, builder: &mut Builder) -> Result<()> {
+    let checkpoint = input.checkpoint;
+    for module in &checkpoint.modules {
+        let tensors = checkpoint.tensors.iter().enumerate();
+        for (index, source) in tensors.take(module.tensors.end).skip(module.tensors.start) {
+            if !source.name.ends_with(".weight") {
+                continue;
+            }
+            let name = builder.resolve(&source.name.replace("linear", dense_name(&module.path)))?;
+            builder.begin(&name);
+            let expr = TensorExpr::source(index, &source.shape);
+            if let Some(tensor) = tensors::load(checkpoint, &name, &expr)? {
+                (input.family.convert)(input, builder, tensor)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Gemma multiplies by one more than what it stores.

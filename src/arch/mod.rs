@@ -169,6 +169,8 @@ pub struct Family {
     mtp: bool,
     /// Whether a file of such layers alone says so in its name.
     mtp_file_name: bool,
+    /// Whether dense layers of sentence-transformers can follow the model ([`Checkpoint::modules`]).
+    pub dense_modules: bool,
     /// Whether the configuration is read without the defaults of its class.
     bare_config: bool,
     /// Number of blocks of the model.
@@ -200,6 +202,7 @@ const TEXT: Family = Family {
     packed: &[],
     mtp: false,
     mtp_file_name: true,
+    dense_modules: false,
     bare_config: false,
     blocks: |config, _, _| keys::block_count(config),
     variant: |_| Ok(None),

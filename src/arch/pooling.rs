@@ -1,13 +1,11 @@
 //! How an embedding model turns its outputs into one vector: read from the files that
 //! sentence-transformers puts beside the weights.
 
-use std::path::{Component, Path};
-
 use serde_json::Value;
 
+use crate::checkpoint::modules;
 use crate::config::{read_json, truthy};
 use crate::error::{Error, Result};
-use crate::input;
 
 use super::{Input, Keys};
 
@@ -38,28 +36,8 @@ pub(super) fn pooling_type(input: &Input, keys: &mut Keys) -> Result<()> {
 
 fn from_modules(input: &Input, keys: &mut Keys) -> Result<()> {
     let dir = &input.checkpoint.dir;
-    let modules = dir.join("modules.json");
-    if !input::exists(&modules)? {
+    let Some(path) = modules::listed(dir, "Pooling")?.into_iter().next() else {
         return Ok(());
-    }
-    let list = read_json(&modules)?;
-    let Some(list) = list.as_array() else {
-        return Err(Error::invalid(&modules, "expected a list of modules"));
-    };
-    let is_pooling = |module: &&Value| {
-        module.get("type").and_then(Value::as_str).is_some_and(|class| class.ends_with("Pooling"))
-    };
-    let Some(module) = list.iter().find(is_pooling) else {
-        return Ok(());
-    };
-    let path = module.get("path").and_then(Value::as_str).map(Path::new);
-    let inside =
-        |path: &&Path| path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
-    let Some(path) = path.filter(inside) else {
-        return Err(Error::invalid(
-            &modules,
-            "the pooling module's path must lie inside the model directory",
-        ));
     };
     let path = dir.join(path).join("config.json");
     let pooling = read_json(&path)?;

@@ -87,7 +87,7 @@ const NEVER_TERNARY: [&str; 6] = [
 /// The tensors of the text model in order, under the names families know. Where two get one name, the
 /// second takes the first's place.
 pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
-    let named = input.checkpoint.tensors.iter().enumerate().filter_map(|(index, tensor)| {
+    let named = input.checkpoint.own_tensors().iter().enumerate().filter_map(|(index, tensor)| {
         let name = (input.family.rename)(input, &tensor.name)?;
         let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
             || OTHER_PARTS.iter().any(|part| name.contains(part));

@@ -5,6 +5,7 @@
 mod files;
 mod header;
 mod index;
+pub(crate) mod modules;
 mod safetensors;
 mod torch;
 
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::input::{listed, quoted};
 use files::Parts;
 use index::Index;
+pub use modules::Module;
 pub(crate) use safetensors::{HEADER_MAX, SafetensorsFile, read as read_file};
 
 /// A model directory, indexed: every tensor with its dtype, shape, file and byte range.
@@ -30,6 +32,8 @@ pub struct Checkpoint {
     pub tensors: Vec<SourceTensor>,
     /// What kind of files they are.
     pub format: Format,
+    /// What follows the model; the tensors of these come last. Only there after [`Checkpoint::add_modules`].
+    pub modules: Vec<Module>,
 }
 
 /// The kinds of files tensors come in.
@@ -115,6 +119,27 @@ impl Checkpoint {
             check_index(path, index, &places)?;
         }
         Ok(checkpoint)
+    }
+
+    /// Adds the modules of sentence-transformers whose class's name ends with `kind` and that have weights.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`]; also if one leads out of the model directory.
+    pub fn add_modules(&mut self, kind: &str) -> Result<()> {
+        for path in modules::listed(&self.dir, kind)? {
+            let Some(weights) = modules::weights(&self.dir, &path)? else { continue };
+            let file = safetensors::read(&weights)?;
+            let start = self.tensors.len();
+            self.add(weights, file.len, file.data_start, file.data_start, file.tensors);
+            self.modules.push(Module { path, tensors: start..self.tensors.len() });
+        }
+        Ok(())
+    }
+
+    /// The tensors of the model itself.
+    pub fn own_tensors(&self) -> &[SourceTensor] {
+        let end = self.modules.first().map_or(self.tensors.len(), |module| module.tensors.start);
+        self.tensors.get(..end).unwrap_or_default()
     }
 
     /// Adds a file of `len` bytes whose tensors' ranges count from byte `base`.

@@ -27,6 +27,9 @@ pub struct ModelDir {
     pub files: BTreeMap<String, Value>,
     /// The tensors.
     pub weights: Weights,
+    /// Those of further modules, each in a directory of its own.
+    #[serde(default)]
+    pub modules: BTreeMap<String, Weights>,
 }
 
 /// The tensors of a decoder of the Llama kind, and how they lie in files.
@@ -171,6 +174,10 @@ impl ModelDir {
             let path = dir.join(name);
             fs::create_dir_all(path.parent().unwrap_or(&dir))?;
             fs::write(path, text)?;
+        }
+        for (path, weights) in &self.modules {
+            fs::create_dir_all(dir.join(path))?;
+            weights.write(&dir.join(path), &Map::new())?;
         }
         self.weights.write(&dir, self.config.as_ref().unwrap_or(&Map::new()))
     }

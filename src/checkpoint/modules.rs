@@ -1,0 +1,57 @@
+//! `modules.json`: what sentence-transformers puts after a model, each module in a directory of its own.
+
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::config::read_json;
+use crate::error::{Error, Result};
+use crate::input::{self, quoted};
+
+/// A module with tensors of its own.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// Its directory, as `modules.json` has it.
+    pub path: String,
+    /// Its part of [`Checkpoint::tensors`](super::Checkpoint::tensors).
+    pub tensors: Range<usize>,
+}
+
+/// Where the modules are whose class's name ends with `kind`, relative to `dir`; nowhere if there is no list.
+///
+/// # Errors
+/// If the list is none of modules, or one leads out of the model directory or is there twice.
+pub fn listed(dir: &Path, kind: &str) -> Result<Vec<String>> {
+    let file = dir.join("modules.json");
+    if !input::exists(&file)? {
+        return Ok(Vec::new());
+    }
+    let list = read_json(&file)?;
+    let list = list.as_array().ok_or_else(|| Error::invalid(&file, "expected a list of modules"))?;
+    let text = |module: &Value, key: &str| module.get(key).and_then(Value::as_str).map(str::to_owned);
+    let mut found: Vec<String> = Vec::new();
+    for module in list {
+        let Some(class) = text(module, "type").filter(|class| class.ends_with(kind)) else { continue };
+        let path = text(module, "path").filter(|path| is_inside(path)).ok_or_else(|| {
+            let problem = format!("the path of {} must lie inside the model directory", quoted(&class));
+            Error::invalid(&file, problem)
+        })?;
+        if found.contains(&path) {
+            return Err(Error::invalid(&file, format!("module {} is there twice", quoted(&path))));
+        }
+        found.push(path);
+    }
+    Ok(found)
+}
+
+/// Whether a path leads nowhere but down. Symlinks on it are followed: caches are full of them.
+fn is_inside(path: &str) -> bool {
+    Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// The weights of the module at `path`, if it has any.
+pub fn weights(dir: &Path, path: &str) -> Result<Option<PathBuf>> {
+    let file = dir.join(path).join("model.safetensors");
+    Ok(input::exists(&file)?.then_some(file))
+}
