@@ -8,6 +8,7 @@
 //! is a path, and tensors that are converted anyway serve as shims between edges that do not meet.
 
 mod follow;
+mod map;
 
 pub use follow::Effort;
 

@@ -4,8 +4,8 @@
 //! Phases are counted in *slots* here: multiples of the greatest common divisor of everything that occurs.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
+use super::map::{Kind, Map, gcd};
 use super::{Item, Path};
 
 /// How many sorts of items to choose from at a time. There are rarely more than a few.
@@ -83,52 +83,6 @@ struct Trail {
     gain: u64,
 }
 
-/// Items that want the same phase and move it on by the same distance.
-struct Group {
-    advance: usize,
-    /// Into [`Map::moving`], in order.
-    items: Range<usize>,
-}
-
-/// Items that move the phase by the same distance, wherever they are put.
-struct Kind {
-    advance: usize,
-    /// Those that want nothing, in order.
-    shims: Vec<usize>,
-    /// Those that would lose their gain, smallest first.
-    wanting: Vec<usize>,
-}
-
-/// What does not change during a search.
-struct Map<'a> {
-    items: &'a [Item],
-    /// Bytes per slot.
-    unit: u64,
-    slots: usize,
-    /// Bytes to be gained, by slot, and the most of them.
-    gains: Vec<u64>,
-    most: u64,
-    /// Slots where anything can be gained, the richest first.
-    by_gain: Vec<usize>,
-    /// Items that want a slot and stay there.
-    staying: Vec<Vec<usize>>,
-    /// Into `groups`, by slot.
-    leaving: Vec<Range<usize>>,
-    groups: Vec<Group>,
-    /// The group of an item that has one.
-    group_of: Vec<usize>,
-    moving: Vec<usize>,
-    /// The same, largest gain first within each group.
-    richest: Vec<usize>,
-    /// Items that want nothing and move nothing: they can go anywhere.
-    neutral: Vec<usize>,
-    kinds: Vec<Kind>,
-    /// Greatest common divisor of all advances: slots that differ by anything else never meet.
-    stride: usize,
-    /// Bytes to be gained, by slot modulo `stride`.
-    bounds: Vec<u64>,
-}
-
 /// What changes while a trail grows.
 struct State {
     slot: usize,
@@ -161,92 +115,7 @@ fn first_left(list: &[usize], at: &mut usize, placed: &[bool]) -> Option<usize> 
     list.get(*at).copied()
 }
 
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-impl<'a> Map<'a> {
-    fn new(items: &'a [Item], block: u64) -> Self {
-        let unit = items
-            .iter()
-            .fold(block, |unit, item| gcd(gcd(unit, item.advance), item.want.map_or(0, |w| w.phase)));
-        let slots = (block / unit) as usize;
-        let slot = |phase: u64| (phase / unit) as usize;
-        let mut map = Self {
-            items,
-            unit,
-            slots,
-            gains: vec![0; slots],
-            most: 0,
-            by_gain: Vec::new(),
-            staying: vec![Vec::new(); slots],
-            leaving: Vec::with_capacity(slots),
-            groups: Vec::new(),
-            group_of: vec![usize::MAX; items.len()],
-            moving: Vec::new(),
-            richest: Vec::new(),
-            neutral: Vec::new(),
-            kinds: Vec::new(),
-            stride: 0,
-            bounds: Vec::new(),
-        };
-        let mut kinds: BTreeMap<usize, Kind> = BTreeMap::new();
-        let mut leaving: Vec<(usize, usize, usize)> = Vec::new();
-        for (i, item) in items.iter().enumerate() {
-            let advance = slot(item.advance);
-            if advance != 0 {
-                let new = || Kind { advance, shims: Vec::new(), wanting: Vec::new() };
-                let kind = kinds.entry(advance).or_insert_with(new);
-                if item.want.is_some() { &mut kind.wanting } else { &mut kind.shims }.push(i);
-            }
-            match item.want {
-                Some(want) => {
-                    map.gains[slot(want.phase)] += want.gain;
-                    match advance {
-                        0 => map.staying[slot(want.phase)].push(i),
-                        _ => leaving.push((slot(want.phase), advance, i)),
-                    }
-                }
-                None if advance == 0 => map.neutral.push(i),
-                None => {}
-            }
-        }
-        map.by_gain = (0..slots).filter(|s| map.gains[*s] > 0).collect();
-        map.by_gain.sort_by_key(|s| std::cmp::Reverse(map.gains[*s]));
-        map.most = map.gains.iter().copied().max().unwrap_or(0);
-        map.kinds = kinds.into_values().collect();
-        for kind in &mut map.kinds {
-            kind.wanting.sort_by_key(|i| items[*i].want.map(|w| w.gain));
-        }
-        leaving.sort_unstable();
-        map.moving = leaving.iter().map(|(_, _, i)| *i).collect();
-        map.richest = map.moving.clone();
-        let mut at = 0;
-        for slot in 0..slots {
-            let first = map.groups.len();
-            while let Some(&(_, advance, _)) = leaving.get(at).filter(|l| l.0 == slot) {
-                let count = leaving[at..].iter().take_while(|l| l.0 == slot && l.1 == advance).count();
-                leaving[at..at + count].iter().for_each(|l| map.group_of[l.2] = map.groups.len());
-                map.richest[at..at + count]
-                    .sort_by_key(|i| std::cmp::Reverse(items[*i].want.map(|w| w.gain)));
-                map.groups.push(Group { advance, items: at..at + count });
-                at += count;
-            }
-            map.leaving.push(first..map.groups.len());
-        }
-        map.stride = map.kinds.iter().fold(slots, |s, kind| gcd(s as u64, kind.advance as u64) as usize);
-        map.bounds = vec![0; map.stride];
-        for (slot, gain) in map.gains.iter().enumerate() {
-            map.bounds[slot % map.stride] += gain;
-        }
-        map
-    }
-
-    /// No path from slot `start` shares more.
-    fn bound(&self, start: usize) -> u64 {
-        self.bounds[start % self.stride]
-    }
-
+impl Map<'_> {
     /// Places `forced`, then follows tensors as long as they lead anywhere and bridges gaps.
     fn walk(&self, start: usize, forced: &[usize], rule: Rule, work: &mut Effort) -> Trail {
         work.spend(self.items.len() + self.slots);
