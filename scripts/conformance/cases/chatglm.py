@@ -27,6 +27,9 @@ def cases():
     yield chat("chatglm", NAMES[0], tensors=tensors())
     yield chat("chatglm-f16", NAMES[1], {"multi_query_group_num": 1, "num_layers": 3, "rope_ratio": 1}, dtype="f16",
                tensors=tensors(groups=1, layers=3))
+    yield chat("chatglm-no-bias", NAMES[1], {"add_qkv_bias": False}, tensors=tensors(bias=False))
+    yield chat("chatglm-f32", NAMES[1], {"multi_query_group_num": 4, "kv_channels": 16}, dtype="f32", tensors=tensors(groups=4))
+    yield chat("chatglm-groups", NAMES[0], {"num_attention_heads": 4, "rope_ratio": 1}, dtype="f16", tensors=tensors())
     bare = {k: v for k, v in CHAT.items() if k not in ("ffn_hidden_size", "multi_query_group_num", "seq_length",
                                                        "layernorm_epsilon", "rope_ratio", "padded_vocab_size")}
     yield case("chatglm-defaults", {"architectures": [NAMES[0]], **bare, "attention_dim": 16}, dtype="f32",

@@ -69,3 +69,21 @@ def cases():
     bos = {"tokenizer_config.json": tokenizer_config("gpt2-trimmed", add_bos_token=True)}
     for id, more in (("deepseek32", {}), ("deepseek32-f16", {"dtype": "f16"}), ("deepseek32-f32", {"dtype": "f32"})):
         yield deepseek(id, "DeepseekV32ForCausalLM", "deepseek_v32", v3(rope_scaling=SAME_YARN, **index), files=bos, bos=True, **more)
+
+    # Language models of wrappers, and a small one without experts.
+    vision = [("vision_tower.patch_embed.proj.weight", [8, 8]), ("multi_modal_projector.linear_1.weight", [8, 8])]
+    for name, id, model_type in (("KimiVLForConditionalGeneration", "kimi-vl", "kimi_vl"),
+                                 ("KimiK25ForConditionalGeneration", "kimi-k25", "kimi_k25")):
+        for variant, config, more in (("", {}, {}), ("-f16", {"q_lora_rank": None, "rope_scaling": SAME_YARN}, {"dtype": "f16"}),
+                                      ("-f32", {"n_group": 1, "first_k_dense_replace": 2}, {"dtype": "f32"})):
+            text = {"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", **BASE, **v3(**config)}
+            yield case(id + variant, {"architectures": [name], "model_type": model_type,
+                                      "text_config": {k: v for k, v in text.items() if k != "architectures"}},
+                       build=("DeepseekV3ForCausalLM", text), rename=[("^", "language_model.")], extra=vision, **more)
+    dense = {k: v for k, v in BASE.items() if "expert" not in k and k not in ("moe_intermediate_size", "first_k_dense_replace")}
+    for name, id in (("YoutuForCausalLM", "youtu"), ("YoutuVLForConditionalGeneration", "youtu-vl")):
+        for variant, config, more in (("", {}, {}), ("-f16", {"q_lora_rank": None}, {"dtype": "f16"}),
+                                      ("-tied", {"tie_word_embeddings": True, "rope_scaling": SAME_YARN}, {"dtype": "f32"})):
+            built = {"model_type": "deepseek_v3", **BASE, "first_k_dense_replace": 3, **LATENT, "rope_theta": 1.6e6, **config}
+            yield case(id + variant, {"architectures": [name], "model_type": "youtu", **dense, **LATENT, "rope_theta": 1.6e6, **config},
+                       build=("DeepseekV3ForCausalLM", built), **more)

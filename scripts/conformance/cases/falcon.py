@@ -20,3 +20,7 @@ def cases():
     yield falcon("falcon-uneven", {"new_decoder_architecture": True, "num_kv_heads": 3}, build=(
         "FalconForCausalLM", {**SMALL, "model_type": "falcon", "new_decoder_architecture": True, "num_kv_heads": 2}),
         refused=True)
+    yield falcon("falcon-old-groups", {"new_decoder_architecture": True, "num_kv_heads": 2}, "RWForCausalLM",
+                 build="FalconForCausalLM", dtype="f16")
+    yield falcon("falcon-old-untied", {"new_decoder_architecture": True, "num_kv_heads": 4, "tie_word_embeddings": False},
+                 "RWForCausalLM", build="FalconForCausalLM", dtype="f32")

@@ -25,7 +25,7 @@ def second(id, config=None, kv=2, heads=4, **more):
                (f"{layer}ffn_norm.weight", [64])]
     # The reference asks tokenizer.model for every one of these.
     settings = {"vocab_size": PIECES, "architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", **SMALL, "num_key_value_heads": kv,
-                "num_attention_heads": heads}
+                "num_attention_heads": heads, "bos_token_id": 1, "eos_token_id": 2}
     return case(id, {**settings, **(config or {})}, tensors=tensors, tokenizer="spm",
                 **{"files": tokens(4), **more})
 

@@ -19,6 +19,10 @@ def cases():
     original = {"d_model": 64, "n_layer": 2, "vocab_size": 50277, "ssm_cfg": {}, "pad_vocab_size_multiple": 8}
     yield case("mamba-original", {**original, "architectures": ["MambaLMHeadModel"]}, build=("MambaForCausalLM", mamba),
                rename=[("backbone.embeddings", "backbone.embedding")])
+    for id, more, dtype in (("mamba-original-f16", {"n_layer": 3}, "f16"), ("mamba-original-f32", {"d_model": 32}, "f32")):
+        built = {**mamba, "num_hidden_layers": more.get("n_layer", 2), "hidden_size": more.get("d_model", 64)}
+        yield case(id, {**original, **more, "architectures": ["MambaLMHeadModel"]}, build=("MambaForCausalLM", built),
+                   rename=[("backbone.embeddings", "backbone.embedding")], dtype=dtype)
     falcon = {**mamba, "architectures": ["FalconMambaForCausalLM"], "model_type": "falcon_mamba"}
     yield case("falcon-mamba", {**falcon, "intermediate_size": 128, "tie_word_embeddings": False})
     yield case("falcon-mamba-tied", {**falcon, "tie_word_embeddings": True, "mixer_rms_eps": 1e-6})

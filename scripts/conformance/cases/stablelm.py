@@ -20,3 +20,8 @@ def cases():
     yield stablelm("stablelm-epoch", {"norm_eps": 1e-6, "rope_pct": 0.25}, "StableLMEpochForCausalLM")
     yield stablelm("stablelm-llava", {"use_parallel_residual": False}, "LlavaStableLMEpochForCausalLM",
                    extra=[("vision_tower.patch.weight", [8, 8])])
+    for name, id, extra in (("StableLMEpochForCausalLM", "epoch", []),
+                            ("LlavaStableLMEpochForCausalLM", "llava", [("vision_tower.patch.weight", [8, 8])])):
+        yield stablelm(f"stablelm-{id}-grouped", {"num_key_value_heads": 2, "use_qkv_bias": True}, name, dtype="f16", extra=extra)
+        yield stablelm(f"stablelm-{id}-tied", {"tie_word_embeddings": True, "use_parallel_residual": True}, name, dtype="f32",
+                       extra=extra)

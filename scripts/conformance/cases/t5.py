@@ -27,3 +27,9 @@ def cases():
     yield t5("t5-encoder", "T5EncoderModel")
     yield t5("t5-encoder-gated", "T5EncoderModel", config={"feed_forward_proj": "gated-gelu"}, dtype="f16")
     yield t5("t5-encoder-f32", "T5EncoderModel", config={"num_heads": 2, "layer_norm_epsilon": 1e-5}, dtype="f32")
+    old = {"build": "T5ForConditionalGeneration", "saved": True}
+    yield t5("t5-old-name", "T5WithLMHeadModel", config={"feed_forward_proj": "gated-gelu"}, **old)
+    yield t5("t5-old-name-f16", "T5WithLMHeadModel", config={"num_heads": 2, "d_kv": 32, "num_decoder_layers": 1}, dtype="f16", **old)
+    yield t5("umt5-shallow-decoder", "UMT5ForConditionalGeneration", "umt5", {"num_decoder_layers": 1, "n_positions": 256})
+    yield t5("umt5-model-f32", "UMT5Model", "umt5", {"num_heads": 2, "d_kv": 32}, dtype="f32")
+    yield t5("umt5-model-deep", "UMT5Model", "umt5", {"num_layers": 3, "relative_attention_num_buckets": 16})
