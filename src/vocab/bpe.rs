@@ -1,7 +1,6 @@
 //! The byte-level BPE route (llama.cpp's "gpt2" tokenizer model).
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -9,7 +8,7 @@ use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;
 use super::sentencepiece::looks_special;
 use super::special::{KINDS, SpecialVocab};
-use super::{TokenType, pre, vocab_size};
+use super::{TokenType, nearest, pre, vocab_size};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Strings, Value as Kv};
 use crate::input::quoted;
@@ -35,7 +34,7 @@ impl Base {
         let mut tokenizer = HfTokenizer::new(files, config)?;
         let (tokens, types) = tokens(&mut tokenizer, files, config)?;
         let ids = tokenizer.encode(pre::CHECK_TEXT)?;
-        let pre = pre::recognize(&ids).map_err(|hash| unknown(&files.dir, &hash))?;
+        let pre = pre::recognize(&ids).map_err(|hash| unknown(files, &hash))?;
         let added = tokenizer.added().into_iter().map(|(id, token)| (token.content, id)).collect();
         Ok(Self { tokens, types, pre, added })
     }
@@ -75,12 +74,15 @@ pub fn add(
     special.write(kv, &files.dir)
 }
 
-fn unknown(dir: &Path, hash: &str) -> Error {
+fn unknown(files: &TokenizerFiles, hash: &str) -> Error {
+    let near = files.tokenizer.as_ref().and_then(nearest::nearest);
+    let near =
+        near.map_or_else(String::new, |name| format!(" (of those it knows, {name} has the nearest pattern)"));
     Error::Unsupported(format!(
-        "{}: the pre-tokenizer is not one that llama.cpp knows: its hash is {hash}. If llama.cpp's \
-         convert_hf_to_gguf.py converts this model, please report the hash to ggraft; if it does not, \
-         llama.cpp has to learn it first",
-        dir.join("tokenizer.json").display()
+        "{}: the pre-tokenizer is not one that llama.cpp knows: its hash is {hash}{near}. If llama.cpp's \
+         convert_hf_to_gguf.py converts this model, please report the hash and the model's name to ggraft; if it \
+         does not, llama.cpp has to learn it first",
+        files.dir.join("tokenizer.json").display()
     ))
 }
 
