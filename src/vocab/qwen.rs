@@ -90,7 +90,7 @@ fn recognize(files: &TokenizerFiles, lists: BpeLists) -> Result<&'static str> {
         model_config: None,
     };
     let ids = HfTokenizer::new(&files, &Map::new())?.encode(pre::CHECK_TEXT)?;
-    pre::recognize(&ids).map_err(|hash| bpe::unknown(&files.dir.join(FILE), &hash))
+    pre::recognize(&ids).map_err(|hash| bpe::unknown(&files.dir.join(FILE), &hash, None))
 }
 
 /// Parses lines of a token in base64 and its rank, which is its id, below `size`.
