@@ -48,7 +48,8 @@ CLASSES = {
     "DeepseekV3ForCausalLM": {"model_type": "deepseek_v3"},
     "DistilBertModel": {"model_type": "distilbert", "vocab_size": 30522},
     "GPT2LMHeadModel": {"model_type": "gpt2", "n_ctx": 1024},
-    "GPTNeoXForCausalLM": {"model_type": "gpt_neox", "rotary_pct": 0.25},
+    # With this class's own name, transformers 5 hides rotary_pct from the reference.
+    "GPTNeoXForCausalLM": {"model_type": "gpt_neox_as_it_stands", "rotary_pct": 0.25, "layer_norm_eps": 1e-5},
     "Gemma2ForCausalLM": {"model_type": "gemma2"},
     "Gemma3ForCausalLM": {"model_type": "gemma3_text"},
     "Gemma3TextModel": {"model_type": "gemma3_text", "sliding_window": 512},
