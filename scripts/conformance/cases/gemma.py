@@ -47,7 +47,7 @@ def cases():
         yield case(f"gemma3-vision{suffix}", {
             "architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "vision_config": vision,
             "text_config": {"model_type": "gemma3_text", **SMALL, **config}, "mm_tokens_per_image": 4}, tokenizer="spm",
-            dtype=dtype)
+            dtype=dtype, saved=dtype == "f32")
     pooling = {"modules.json": [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
                                 {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}],
                "1_Pooling/config.json": {"word_embedding_dimension": 64, "pooling_mode_mean_tokens": True}}
@@ -67,7 +67,7 @@ def cases():
                  "layer_types": ["sliding_attention"] * 4 + ["full_attention", "sliding_attention"],
                  "activation_sparsity_pattern": [0.0] * 6}, shapes=rows, dtype="f32")
     yield gemma("gemma3n-f16", "Gemma3nForCausalLM", "gemma3n_text", {**n, "rope_theta": 5e5, "rope_local_base_freq": 5e3},
-                dtype="f16", shapes=rows)
+                dtype="f16", shapes=rows, saved=True)
     for suffix, dtype, config in (("", "bf16", {}), ("-f16", "f16", {"num_key_value_heads": 1, "sliding_window": 256}),
                                   ("-f32", "f32", {"activation_sparsity_pattern": [0.25] * 5, "head_dim": 32})):
         yield seen(f"gemma3n-seen{suffix}", "Gemma3nForConditionalGeneration", "gemma3n", "Gemma3nForCausalLM", {**n, **config},
@@ -85,7 +85,7 @@ def cases():
     rows = {"shapes": {"vocab_size_per_layer_input": 40}}
     yield gemma4("gemma4", four)
     yield gemma4("gemma4-per-layer", per_layer, dtype="f32", **rows)
-    yield gemma4("gemma4-experts", experts, dtype="f16")
+    yield gemma4("gemma4-experts", experts, dtype="f16", saved=True)
     arch = "Gemma4ForConditionalGeneration"
     for suffix, dtype, config in (("", "bf16", four), ("-per-layer", "f32", {**per_layer, "num_key_value_heads": 1}),
                                   ("-experts", "f16", {**experts, "num_experts": 2, "final_logit_softcapping": None})):
@@ -98,5 +98,5 @@ def cases():
             ("-f16", "f16", {"attention_k_eq_v": True, "num_global_key_value_heads": 1}, {}),
             ("-f32", "f32", {"num_hidden_layers": 3, "layer_types": ["sliding_attention"] * 2 + ["full_attention"]},
              {"generation_config.json": {"suppress_tokens": []}})):
-        yield seen(f"gemma4-unified{suffix}", "Gemma4UnifiedForConditionalGeneration", "gemma4_unified", "Gemma4UnifiedForCausalLM",
-                   {**unified, **config}, dtype=dtype, files=files, tokenizer="llama-hf")
+        yield seen(f"gemma4-unified{suffix}", "Gemma4UnifiedForConditionalGeneration", "gemma4_unified",
+                   "Gemma4UnifiedForCausalLM", {**unified, **config}, dtype=dtype, files=files, tokenizer="llama-hf")

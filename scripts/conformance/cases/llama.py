@@ -32,7 +32,7 @@ def cases():
     yield llama("mixtral-f16", "MixtralForCausalLM", "mixtral", dtype="f16",
                 config={**experts, "num_local_experts": 2, "num_key_value_heads": 4, "sliding_window": 64, "rope_theta": 1e6})
     yield llama("mixtral-f32", "MixtralForCausalLM", "mixtral", dtype="f32", tokenizer="gpt2-trimmed",
-                config={**experts, "num_hidden_layers": 3, "num_experts_per_tok": 1, "tie_word_embeddings": True})
+                config={**experts, "num_hidden_layers": 3, "num_experts_per_tok": 1, "tie_word_embeddings": True}, saved=True)
 
     # Names that stand for Llama, written in several ways.
     ways = (("", "bf16", {}), ("-f16", "f16", {"num_key_value_heads": 4, "tie_word_embeddings": True}),
@@ -55,12 +55,13 @@ def cases():
     yield llama("arcee-yarn", "ArceeForCausalLM", "arcee", config={**arcee, "head_dim": 32, "rope_scaling": {
         "rope_type": "yarn", "factor": 20.0, "original_max_position_embeddings": 1024, "beta_fast": 32.0, "beta_slow": 1.0,
         "mscale": 1.0}})
-    yield llama("arcee-f16", "ArceeForCausalLM", "arcee", config={**arcee, "tie_word_embeddings": True}, dtype="f16")
+    yield llama("arcee-f16", "ArceeForCausalLM", "arcee", config={**arcee, "tie_word_embeddings": True}, dtype="f16",
+                saved=True)
 
     yield llama("smollm3", "SmolLM3ForCausalLM", "smollm3", config={"num_hidden_layers": 5, "no_rope_layer_interval": 4,
                                                                     "pad_token_id": 2}, tokenizer="smollm-trimmed")
     yield llama("smollm3-tied", "SmolLM3ForCausalLM", "smollm3",
-                config={"no_rope_layers": [1, 0], "tie_word_embeddings": True, "pad_token_id": 2})
+                config={"no_rope_layers": [1, 0], "tie_word_embeddings": True, "pad_token_id": 2}, saved=True)
     yield llama("smollm3-yarn", "SmolLM3ForCausalLM", "smollm3",
                 config={"rope_scaling": {"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 1024},
                         "pad_token_id": 2, "rope_theta": 5e6})
@@ -70,7 +71,7 @@ def cases():
     yield llama("apertus-theta", "ApertusForCausalLM", "apertus",
                 config={**apertus, "rope_theta": 12e6, "rope_scaling": LLAMA3, "num_key_value_heads": 4})
     yield llama("apertus-f16", "ApertusForCausalLM", "apertus", config={**apertus, "tie_word_embeddings": True},
-                dtype="f16")
+                dtype="f16", saved=True)
 
     llama4 = {"intermediate_size": 48, "intermediate_size_mlp": 96, "num_hidden_layers": 4, "num_local_experts": 4,
               "num_experts_per_tok": 1, "head_dim": 16, "use_qk_norm": True, "attention_chunk_size": 64}
@@ -78,7 +79,7 @@ def cases():
                 tokenizer="gpt2-trimmed")
     yield llama("llama4-interleaved", "Llama4ForCausalLM", "llama4_text",
                 config={**llama4, "interleave_moe_layer_step": 2, "rope_scaling": LLAMA3},
-                tokenizer="gpt2-trimmed")
+                tokenizer="gpt2-trimmed", saved=True)
     yield llama("llama4-full", "Llama4ForCausalLM", "llama4_text", dtype="f16", tokenizer="gpt2-trimmed",
                 config={**llama4, "interleave_moe_layer_step": 4, "layer_types": ["full_attention"] * 4,
                         "num_local_experts": 2, "tie_word_embeddings": True})
@@ -89,4 +90,4 @@ def cases():
         yield case("llama4-wrapped" + suffix, {
             "architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4",
             "text_config": {"model_type": "llama4_text", **SMALL, **llama4, **config}},
-            dtype=dtype, shapes={"vision_config": vision})
+            dtype=dtype, shapes={"vision_config": vision}, saved=dtype == "f16")

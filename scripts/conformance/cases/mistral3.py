@@ -25,9 +25,9 @@ def mistral3(id, text, **more):
 def cases():
     yield ministral("ministral3")
     yield ministral("ministral3-default-rope", {"rope_parameters": None}, dtype="f16")
-    yield ministral("ministral3-tied", {"tie_word_embeddings": True, "head_dim": 16,
-                                        "rope_parameters": {**YARN, "mscale_all_dim": 0.5, "llama_4_scaling_beta": 0.2}}, dtype="f32")
+    yield ministral("ministral3-tied", {"tie_word_embeddings": True, "head_dim": 16, "rope_parameters": {
+        **YARN, "mscale_all_dim": 0.5, "llama_4_scaling_beta": 0.2}}, dtype="f32", saved=True)
     yield mistral3("mistral3", {"model_type": "mistral", "rope_theta": 1e9, "sliding_window": None})
     yield mistral3("mistral3-ministral3", {"model_type": "ministral3", "rope_parameters": YARN}, dtype="f16")
-    yield mistral3("mistral3-spm", {"model_type": "mistral", "head_dim": 16}, tokenizer="spm", dtype="f32")
+    yield mistral3("mistral3-spm", {"model_type": "mistral", "head_dim": 16}, tokenizer="spm", dtype="f32", saved=True)
     yield ministral("ministral3-linear", {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e6}}, refused=True)

@@ -12,7 +12,8 @@ def cases():
     yield case("nemotron-f16", {**SMALL, "head_dim": 16, "partial_rotary_factor": 0.25, "attention_bias": True,
                                 "mlp_bias": True}, tokenizer="spm", dtype="f16", flags="--fuse-qkv")
     yield case("nemotron-scaled", {**SMALL, "tie_word_embeddings": True, "rope_theta": 5e4, "num_key_value_heads": 4,
-                                   "rope_scaling": {"rope_type": "linear", "factor": 2.0}}, tokenizer="spm", dtype="f32")
+                                   "rope_scaling": {"rope_type": "linear", "factor": 2.0}}, tokenizer="spm", dtype="f32",
+               saved=True)
 
     for case_ in hybrid():
         yield case_

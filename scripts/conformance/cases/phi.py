@@ -19,19 +19,19 @@ def phi3(id, config=None, **more):
 
 def cases():
     yield phi("phi2", "PhiForCausalLM", "phi", {"num_key_value_heads": 4, "partial_rotary_factor": 0.4})
-    yield phi("phi2-f16", "PhiForCausalLM", "phi", {"num_key_value_heads": 4}, dtype="f16")
+    yield phi("phi2-f16", "PhiForCausalLM", "phi", {"num_key_value_heads": 4}, dtype="f16", saved=True)
     yield phi("phi2-qk-norm", "PhiForCausalLM", "phi",
               {"num_key_value_heads": 4, "rope_theta": 20000.0, "tie_word_embeddings": True}, dtype="f32")
     yield phi3("phi3")
     yield phi3("phi3-long", {"rope_scaling": LONG, "original_max_position_embeddings": 1024, "sliding_window": 1000})
     yield phi3("phi3-long-f16", {"rope_scaling": LONG, "original_max_position_embeddings": 2048,
-                                 "tie_word_embeddings": True}, dtype="f16")
+                                 "tie_word_embeddings": True}, dtype="f16", saved=True)
     yield phi3("phi3-long-no-longer", {"rope_scaling": LONG, "original_max_position_embeddings": 4096}, dtype="f32")
     yield phi3("phi4", {"rope_scaling": None, "sliding_window": None, "num_key_value_heads": 4}, tokenizer="gpt2-trimmed",
                files=PHI4)
     half = {**LONG, "long_factor": LONG["long_factor"][:6], "short_factor": LONG["short_factor"][:6]}
     yield phi3("phi4-mini", {"partial_rotary_factor": 0.75, "rope_scaling": half, "tie_word_embeddings": True,
-                             "original_max_position_embeddings": 1024}, tokenizer="gpt2-trimmed", files=PHI4)
+                             "original_max_position_embeddings": 1024}, tokenizer="gpt2-trimmed", files=PHI4, saved=True)
     # Phi 4 with eyes; the tower is left out.
     tower = [("model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.weight", [8, 3, 2, 2]),
              ("model.mm_projector.0.weight", [64, 8])]
@@ -50,4 +50,5 @@ def cases():
                              ("phimoe-biased", {"attention_bias": True, "lm_head_bias": True, "num_local_experts": 3,
                                                 "rope_scaling": long}, "f16"),
                              ("phimoe-window", {"sliding_window": 100, "rope_scaling": {**long, "long_mscale": 1.1}}, "f32")):
-        yield phi(id, "PhiMoEForCausalLM", "phimoe", {**moe, **extra}, tokenizer="spm", dtype=dtype, build="PhimoeForCausalLM")
+        yield phi(id, "PhiMoEForCausalLM", "phimoe", {**moe, **extra}, tokenizer="spm", dtype=dtype, build="PhimoeForCausalLM",
+                  saved=dtype == "f32")

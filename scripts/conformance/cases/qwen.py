@@ -113,7 +113,8 @@ def cases():
     yield qwen("qwen3moe-dense", "Qwen3MoeForCausalLM", "qwen3_moe", {**moe, "mlp_only_layers": [1]}, refused=True)
     yield qwen("qwen3moe-tied", "Qwen3MoeForCausalLM", "qwen3_moe",
                {**moe, "num_experts": 2, "tie_word_embeddings": True, "rope_theta": 1e7}, dtype="f16")
-    yield qwen("qwen3moe-f32", "Qwen3MoeForCausalLM", "qwen3_moe", {**moe, "num_key_value_heads": 4}, dtype="f32")
+    yield qwen("qwen3moe-f32", "Qwen3MoeForCausalLM", "qwen3_moe", {**moe, "num_key_value_heads": 4}, dtype="f32",
+               saved=True)
 
     # Embedding models, and others that differ from these by name.
     modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -140,7 +141,8 @@ def cases():
     yield qwen("qwen3next-two", "Qwen3NextForCausalLM", "qwen3_next", {**moe, "tie_word_embeddings": True},
                extra=prediction(2), dtype="f32")
     yield qwen("qwen3next-f16", "Qwen3NextForCausalLM", "qwen3_next",
-               {**moe, "linear_num_value_heads": 2, "full_attention_interval": 2}, extra=prediction(), dtype="f16")
+               {**moe, "linear_num_value_heads": 2, "full_attention_interval": 2}, extra=prediction(), dtype="f16",
+               saved=True)
     yield qwen("qwen3next-no-mtp", "Qwen3NextForCausalLM", "qwen3_next", moe, flags="--no-nextn")
     yield qwen("qwen3next-without", "Qwen3NextForCausalLM", "qwen3_next", moe, refused=True)
     # transformers has a pre-tokenizer of its own for other model types of these, with which the reference recognizes only
@@ -157,7 +159,7 @@ def cases():
         yield qwen35("-tied", {**config, "tie_word_embeddings": True, "full_attention_interval": 2,
                                "mtp_num_hidden_layers": 1}, extra=prediction(), dtype="f32")
         yield qwen35("-f16", {**config, "linear_num_value_heads": 2}, flags="--no-nextn", dtype="f16")
-        yield qwen35("-three", {**config, "linear_num_value_heads": 6}, flags="--no-nextn")
+        yield qwen35("-three", {**config, "linear_num_value_heads": 6}, flags="--no-nextn", saved=True)
         mrope = {"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25, "mrope_section": [1, 1, 0],
                  "mrope_interleaved": True}
         tower = {"arch": f"{size}ForConditionalGeneration", "rename": [("^model", "model.language_model")]}
@@ -176,7 +178,7 @@ def cases():
         yield case(id, {"architectures": [arch], "model_type": kind, **SMALL, **mrope, "vision_config": vision}, dtype=dtype)
         text = {"model_type": f"{kind}_text", **SMALL, **mrope, "tie_word_embeddings": True}
         yield case(f"{id}-text", {"architectures": [arch], "model_type": kind, "text_config": text, "vision_config": vision,
-                                  "tie_word_embeddings": True}, dtype="f32")
+                                  "tie_word_embeddings": True}, dtype="f32", saved=True)
         yield case(f"{id}-heads", {"architectures": [arch], "model_type": kind, **SMALL, **mrope, "vision_config": vision,
                                    "num_key_value_heads": 4, "num_hidden_layers": 3, "sliding_window": 512}, dtype="bf16",
                    tokenizer="qwen2-trimmed")
@@ -194,4 +196,5 @@ def cases():
             deep = {"deepstack_visual_indexes": layers} if layers is not None else {}
             text = {"model_type": f"{kind}_text", **SMALL, **mrope, **config, "tie_word_embeddings": dtype == "f16"}
             yield case(id + suffix, {"architectures": [arch], "model_type": kind, "text_config": text,
-                                     "tie_word_embeddings": dtype == "f16", "vision_config": {**vision, **deep}}, dtype=dtype)
+                                     "tie_word_embeddings": dtype == "f16", "vision_config": {**vision, **deep}}, dtype=dtype,
+                       saved=dtype == "f16")
