@@ -31,6 +31,12 @@ def cases():
                                                        "layernorm_epsilon", "rope_ratio", "padded_vocab_size")}
     yield case("chatglm-defaults", {"architectures": [NAMES[0]], **bare, "attention_dim": 16}, dtype="f32",
                tokenizer="gpt2-roles", tensors=tensors(groups=4, bias=False))
+    for name in NAMES:
+        short = "model" if name == NAMES[0] else "generation"
+        yield chat(f"chatglm-{short}-no-bias", name, {"num_attention_heads": 8, "kv_channels": 8, "add_qkv_bias": False,
+                                                      "multi_query_group_num": 4, "rope_ratio": 10000}, dtype="f32",
+                   tensors=tensors(heads=4, groups=2, bias=False))
+        yield chat(f"chatglm-{short}-long", name, {"seq_length": 131072, "num_layers": 3}, tensors=tensors(layers=3))
     small = {"architectures": ["GlmForCausalLM"], "model_type": "glm", "hidden_size": 64, "intermediate_size": 96,
              "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
              "max_position_embeddings": 2048}

@@ -69,3 +69,39 @@ def cases():
     bos = {"tokenizer_config.json": tokenizer_config("gpt2-trimmed", add_bos_token=True)}
     for id, more in (("deepseek32", {}), ("deepseek32-f16", {"dtype": "f16"}), ("deepseek32-f32", {"dtype": "f32"})):
         yield deepseek(id, "DeepseekV32ForCausalLM", "deepseek_v32", v3(rope_scaling=SAME_YARN, **index), files=bos, bos=True, **more)
+
+    yield from youtu()
+    yield from kimi()
+
+
+def youtu():
+    """Latent attention without experts."""
+    dense = {k: v for k, v in BASE.items() if k not in ("moe_intermediate_size", "n_routed_experts", "n_shared_experts",
+                                                        "num_experts_per_tok", "first_k_dense_replace")}
+    # Towers and what joins them, as in a model that sees.
+    tower = [("siglip2.vision_model.encoder.layers.{0-1}.mlp.fc1.weight", [8, 8]), ("merger.mlp.0.weight", [8, 8])]
+    for prefix, arch, model_type in (("youtu", "YoutuForCausalLM", "youtu"),
+                                     ("youtu-vl", "YoutuVLForConditionalGeneration", "youtu_vl")):
+        for id, more, dtype in (("", {"tie_word_embeddings": True, "rope_theta": 1.6e6}, "bf16"),
+                                ("-f16", {"tie_word_embeddings": False, "q_lora_rank": None}, "f16"),
+                                ("-heads", {"num_attention_heads": 8, "num_key_value_heads": 8, "v_head_dim": 8,
+                                            "num_hidden_layers": 2, "rope_scaling": SAME_YARN}, "f32")):
+            config = {"architectures": [arch], "model_type": model_type, **dense, **LATENT, **more}
+            yield case(prefix + id, config, build=("YoutuForCausalLM", {**config, "model_type": "youtu"}), dtype=dtype,
+                       tokenizer="llama3-trimmed", extra=tower if "vl" in prefix else [])
+
+
+def kimi():
+    """DeepSeek 3 as the language model of a model that sees."""
+    text = {"model_type": "deepseek_v3", **BASE, **v3()}
+    tower = [("vision_tower.patch_embed.proj.weight", [8, 3, 4, 4]), ("vision_tower.encoder.blocks.{0-1}.wqkv.weight", [24, 8]),
+             ("multi_modal_projector.linear_1.weight", [8, 8])]
+    for prefix, arch, model_type in (("kimi-vl", "KimiVLForConditionalGeneration", "kimi_vl"),
+                                     ("kimi-k25", "KimiK25ForConditionalGeneration", "kimi_k25")):
+        for id, more, dtype in (("", {"q_lora_rank": None}, "bf16"), ("-yarn", {"rope_scaling": SAME_YARN}, "f16"),
+                                ("-heads", {"num_attention_heads": 8, "num_key_value_heads": 8, "n_group": 1,
+                                            "first_k_dense_replace": 2, "n_shared_experts": 1}, "f32")):
+            yield case(prefix + id, {"architectures": [arch], "model_type": model_type, "text_config": {**text, **more},
+                                     "vision_config": {"model_type": "moonvit", "hidden_size": 8}},
+                       build=("DeepseekV3ForCausalLM", {**text, **more}), dtype=dtype, extra=tower,
+                       rename=[("^", "language_model.")], shapes={})

@@ -24,8 +24,9 @@ def second(id, config=None, kv=2, heads=4, **more):
                (f"{layer}feed_forward.w2.weight", [64, 96]), (f"{layer}attention_norm.weight", [64]),
                (f"{layer}ffn_norm.weight", [64])]
     # The reference asks tokenizer.model for every one of these.
-    settings = {"vocab_size": PIECES, "architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", **SMALL, "num_key_value_heads": kv,
-                "num_attention_heads": heads}
+    settings = {"vocab_size": PIECES, "architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", **SMALL,
+                "num_key_value_heads": kv, "num_attention_heads": heads, "bos_token_id": 1, "eos_token_id": 2,
+                "pad_token_id": 2}
     return case(id, {**settings, **(config or {})}, tensors=tensors, tokenizer="spm",
                 **{"files": tokens(4), **more})
 
@@ -41,6 +42,8 @@ def cases():
     yield second("internlm2-f16", kv=4, dtype="f16", config={"rope_scaling": {"type": "dynamic", "factor": 2.0}})
     yield second("internlm2-f32", kv=1, dtype="f32", files=tokens(1))
     yield second("internlm2-fused", heads=8, flags="--fuse-qkv")
+    # The id of the end is looked up without asking whether there is one.
+    yield second("internlm2-no-end", {"eos_token_id": None}, refused=True)
     yield second("internlm2-uneven", config={"num_key_value_heads": 3}, refused=True)
     yield third("internlm3", {"head_dim": 16}, files=tokens(3, add_prefix_space=True))
     yield third("internlm3-f16", {"attention_bias": True, "num_key_value_heads": 4}, dtype="f16")

@@ -19,6 +19,12 @@ def cases():
     original = {"d_model": 64, "n_layer": 2, "vocab_size": 50277, "ssm_cfg": {}, "pad_vocab_size_multiple": 8}
     yield case("mamba-original", {**original, "architectures": ["MambaLMHeadModel"]}, build=("MambaForCausalLM", mamba),
                rename=[("backbone.embeddings", "backbone.embedding")])
+    yield case("mamba-original-f16", {**original, "architectures": ["MambaLMHeadModel"], "n_layer": 3}, dtype="f16",
+               build=("MambaForCausalLM", {**mamba, "num_hidden_layers": 3}),
+               rename=[("backbone.embeddings", "backbone.embedding")])
+    yield case("mamba-original-output", {**original, "architectures": ["MambaLMHeadModel"], "pad_vocab_size_multiple": 16,
+                                         "d_state": 8}, dtype="f32", build=("MambaForCausalLM", mamba),
+               rename=[("backbone.embeddings", "backbone.embedding")], extra=[("lm_head.weight", [40, 64])])
     falcon = {**mamba, "architectures": ["FalconMambaForCausalLM"], "model_type": "falcon_mamba"}
     yield case("falcon-mamba", {**falcon, "intermediate_size": 128, "tie_word_embeddings": False})
     yield case("falcon-mamba-tied", {**falcon, "tie_word_embeddings": True, "mixer_rms_eps": 1e-6})

@@ -15,6 +15,10 @@ def cases():
     yield t5("t5")
     yield t5("t5-gated", config={"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "n_positions": 256}, dtype="f16")
     yield t5("t5-f32", "T5WithLMHeadModel", build="T5ForConditionalGeneration", dtype="f32", saved=True)
+    yield t5("t5-old-gated", "T5WithLMHeadModel", build="T5ForConditionalGeneration", config={
+        "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False})
+    yield t5("t5-old-heads", "T5WithLMHeadModel", build="T5ForConditionalGeneration", dtype="f16", config={
+        "num_heads": 2, "d_kv": 32, "n_positions": 512, "num_layers": 3})
     yield t5("t5-all-names", extra=[("encoder.embed_tokens.weight", [40, 64]), ("decoder.embed_tokens.weight", [40, 64])])
     yield t5("t5-shallow-decoder", config={"num_decoder_layers": 1})
     yield t5("t5-no-start", config={"decoder_start_token_id": None}, refused=True)
@@ -23,6 +27,9 @@ def cases():
     yield t5("mt5-f32", "MT5ForConditionalGeneration", "mt5", {"num_layers": 3, "num_decoder_layers": 3}, dtype="f32")
     yield t5("umt5", "UMT5ForConditionalGeneration", "umt5")
     yield t5("umt5-model", "UMT5Model", "umt5", dtype="f16")
+    yield t5("umt5-model-heads", "UMT5Model", "umt5", {"num_heads": 8, "d_kv": 8, "num_decoder_layers": 1})
+    yield t5("umt5-model-f32", "UMT5Model", "umt5", {"num_layers": 3, "relative_attention_num_buckets": 16}, dtype="f32")
+    yield t5("umt5-f16", "UMT5ForConditionalGeneration", "umt5", {"num_layers": 3, "d_ff": 64}, dtype="f16")
     yield t5("umt5-f32", "UMT5ForConditionalGeneration", "umt5", {"tie_word_embeddings": True}, dtype="f32")
     yield t5("t5-encoder", "T5EncoderModel")
     yield t5("t5-encoder-gated", "T5EncoderModel", config={"feed_forward_proj": "gated-gelu"}, dtype="f16")
