@@ -42,23 +42,27 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
 /// StableLM 2 12B has a norm per head, which GGUF stacks. (The reference means to do so, and stops instead.)
 fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     for (layer, heads) in [("q_layernorm", "num_attention_heads"), ("k_layernorm", "num_key_value_heads")] {
-        let Some((before, _)) = tensor.name.split_once(&format!("{layer}.norms")) else { continue };
+        let Some((before, rest)) = tensor.name.split_once(&format!("{layer}.norms.")) else { continue };
         let count = input.config.require_u32(&[heads])?;
-        let mut norms = Vec::new();
-        let mut last = 0;
-        for head in 0..count {
-            let name = format!("{before}{layer}.norms.{head}.weight");
-            let Some((index, _, expr)) = input.tensors.get_full(&name) else {
-                return Err(builder.invalid(format!("{name} is missing (there are {count} heads)")));
-            };
-            last = last.max(index);
-            norms.push(expr.clone());
+        let norm = |head: u32| format!("{before}{layer}.norms.{head}.weight");
+        let head = rest.strip_suffix(".weight").and_then(|head| head.parse().ok());
+        if head.is_none_or(|head| head >= count || norm(head) != tensor.name) {
+            return Err(builder.invalid(format!("{}: expected one of {count} heads", tensor.name)));
         }
-        if input.tensors.get_index_of(&tensor.name) != Some(last) {
-            return Ok(());
+        // The first head's brings the others along.
+        let first = norm(0);
+        if tensor.name != first {
+            let known = input.tensors.contains_key(&first);
+            return if known { Ok(()) } else { Err(builder.invalid(format!("{first} is missing"))) };
         }
+        let found = (0..count).map(|head| {
+            let name = norm(head);
+            let expr = input.tensors.get(&name).cloned();
+            expr.ok_or_else(|| builder.invalid(format!("{name} is missing (there are {count} heads)")))
+        });
+        let norms = TensorExpr::stack(found.collect::<Result<_>>()?)?;
         let name = format!("{before}{layer}.weight");
-        return builder.add(Tensor { name, block: tensor.block, expr: TensorExpr::stack(norms)? });
+        return builder.add(Tensor { name, block: tensor.block, expr: norms });
     }
     builder.add(tensor)
 }
