@@ -240,6 +240,7 @@ const WEIGHT_FILES: &[Case] = &[
     ("a hole between tensors", |d| header(d, |map| drop(map.shift_remove(Q))), INVALID, "leaves a hole"),
     ("a tensor beyond the end", |d| offsets(d, Q, |start, end| (start + (1 << 40), end + (1 << 40))), INVALID, "leaves a hole"),
     ("a shape that overflows", |d| describe(d, Q, "BF16", &[1 << 63, 2]), INVALID, "more bytes than a file can hold"),
+    ("a shape of nothing that overflows", |d| describe(d, Q, "BF16", &[0, 1 << 40, 1 << 40]), INVALID, "more bytes than a file can hold"),
     ("a shape that overflows to the right size", |d| describe(d, Q, "BF16", &[(1 << 63) + 4096]), INVALID, "more bytes than a file can hold"),
     ("a shape of another size", |d| describe(d, Q, "BF16", &[64, 65]), INVALID, "needs 8320 bytes, but its range"),
     ("a million dimensions", |d| describe(d, Q, "BF16", &vec![1; 1_000_000]), INVALID, "more than 64 dimensions"),

@@ -175,6 +175,13 @@ impl Checkpoint {
     }
 }
 
+/// Bytes of a tensor; none if it has more than can be counted. The same goes for one without elements whose other
+/// dimensions are absurd, so that nobody who multiplies only some of them has to check again.
+fn byte_size(shape: &[u64], dtype: Dtype) -> Option<u64> {
+    let most = shape.iter().try_fold(dtype.size(), |n, dim| n.checked_mul((*dim).max(1)))?;
+    Some(if shape.contains(&0) { 0 } else { most })
+}
+
 /// The index and the files must name the same tensors. Where a file holds a tensor that the index
 /// places in another, the file is right; the reference does not look.
 fn check_index(path: &Path, index: &Index, places: &HashMap<&str, usize>) -> Result<()> {

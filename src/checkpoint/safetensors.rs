@@ -9,6 +9,7 @@ use std::path::Path;
 
 use ggraft_platform::map_prefix;
 
+use super::byte_size;
 use super::header::{Entry, Header};
 use crate::error::{Error, Result};
 use crate::input::{bounded, open_regular, quoted};
@@ -102,9 +103,7 @@ fn check_ranges(tensors: &mut [Entry], data_len: u64) -> Result<(), String> {
 /// One tensor, whose range must begin at `expected`.
 fn check_range(t: &Entry, expected: u64, data_len: u64) -> Result<(), String> {
     let (shape, begin, end) = (&t.shape, t.begin, t.end);
-    let elements = shape.iter().try_fold(1u64, |n, dim| n.checked_mul(*dim));
-    let bytes = elements
-        .and_then(|n| n.checked_mul(t.dtype.size()))
+    let bytes = byte_size(shape, t.dtype)
         .ok_or_else(|| format!("shape {shape:?} has more bytes than a file can hold"))?;
     let Some(found) = end.checked_sub(begin) else {
         return Err(format!("data range {begin}..{end} ends before it begins"));

@@ -13,6 +13,7 @@ use std::path::Path;
 use zip::{CompressionMethod, ZipArchive};
 
 use self::pickle::{PickleError, PickledTensor};
+use super::byte_size;
 use super::header::Entry;
 use crate::error::{Error, Result};
 use crate::input::{bounded, open_regular, quoted};
@@ -138,9 +139,7 @@ fn place(tensor: PickledTensor, root: &str, places: &HashMap<String, Place>) -> 
     let place = places
         .get(&format!("{root}data/{storage}"))
         .ok_or_else(|| problem(format!("its storage {} is missing", quoted(&storage))))?;
-    let bytes = |elements: u64| elements.checked_mul(dtype.size());
-    let elements = shape.iter().try_fold(1u64, |n, dim| n.checked_mul(*dim));
-    let range = elements.and_then(bytes).zip(bytes(offset));
+    let range = byte_size(&shape, dtype).zip(offset.checked_mul(dtype.size()));
     let range = range.filter(|(len, begin)| begin.checked_add(*len).is_some_and(|end| end <= place.len));
     let (len, begin) = range.ok_or_else(|| {
         problem(format!(
