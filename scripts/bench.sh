@@ -7,9 +7,11 @@
 # of convert_hf_to_gguf.py, and GGRAFT_REFERENCE_PYTHON, a Python that has torch and transformers, the
 # reference is measured as well. On tmpfs and on XFS each row is GGRAFT_BENCH_PAIRS (5) pairs, ours and theirs in
 # turns, page cache warm: medians, and the median of the pairs' ratios. Weights are random numbers, not
-# holes. Needs numpy, GNU time, and 6 GB of memory for tmpfs.
+# holes. GGRAFT_BENCH_ROWS, a regular expression, picks rows by label. Needs numpy, GNU time, and 8 GB of memory.
+# A virtual machine that gives free memory back to its host makes every second run pay for that: switch it off
+# (page_reporting_order of the page_reporting module), or ratios are its, not the programs'.
 set -euo pipefail
-[ $# = 1 ] || [ $# = 2 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 1 ] || [ $# = 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 tokenizer=$(realpath "$1") llama_cpp=${2:-}
 cd "$(dirname "$0")/.."
 ggraft=${GGRAFT:-target/release/ggraft}
@@ -29,13 +31,15 @@ timed() {
 # compare LABEL OURS THEIRS: functions that write $out; one of each to warm up, then pairs; prints a row.
 compare() {
     local label=$1 ours=$2 theirs=$3 i
+    [[ $label =~ ${GGRAFT_BENCH_ROWS:-} ]] || return 0
     rm -f "$results/ours" "$results/theirs"
     for ((i = 0; i <= pairs; i++)); do
+        # Each goes first as often as the other: what one leaves behind in memory is there for the next.
+        [ $((i % 2)) = 0 ] || { rm -f "$out" && $theirs "$results/theirs"; }
         rm -f "$out"
         $ours "$results/ours"
         [ -e "$like" ] || cp --reflink=never "$out" "$like"
-        rm -f "$out"
-        $theirs "$results/theirs"
+        [ $((i % 2)) = 1 ] || { rm -f "$out" && $theirs "$results/theirs"; }
     done
     rm -f "$out"
     python3 - "$label" "$results/ours" "$results/theirs" <<'PY'

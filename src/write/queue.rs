@@ -6,9 +6,10 @@ use super::tile::{Tile, Tiling};
 use crate::dtype::GgmlType;
 use crate::plan::{Action, Output, Step, Walk};
 
-/// Bytes per chunk, read or written, whichever is more. What is read, converted and written in one
-/// go should still be in the second-level cache when it is written.
-pub const CHUNK: u64 = 256 << 10;
+/// Bytes per chunk, read or written, whichever is more. File systems let one writer at a time into a file, so a
+/// chunk must be worth the wait; what is read, converted and written in one go should still be in the cache
+/// when it is written.
+pub const CHUNK: u64 = 1 << 20;
 
 /// Bytes that are copied by the kernel in one call.
 const KERNEL_CHUNK: u64 = 4 << 20;
