@@ -30,6 +30,7 @@ mod jamba;
 mod keys;
 mod llama;
 mod llama4;
+mod maincoder;
 mod mamba;
 mod mistral;
 mod mistral3;
@@ -117,6 +118,7 @@ static FAMILIES: &[Family] = &[
     llama::LLAMA,
     llama::LLAMA_EMBED,
     llama::SMOLLM3,
+    maincoder::MAINCODER,
     mamba::MAMBA,
     mamba::MAMBA2,
     mistral3::MISTRAL3,

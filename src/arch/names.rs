@@ -2451,6 +2451,25 @@ pub(super) const T5ENCODER: &[&str] = &[
     "enc.output_norm",
 ];
 
+/// Tensors of the GGUF architecture `maincoder`.
+pub(super) const MAINCODER: &[&str] = &[
+    "token_embd",
+    "output_norm",
+    "output",
+    "blk.{bid}.attn_norm",
+    "blk.{bid}.attn_qkv",
+    "blk.{bid}.attn_q",
+    "blk.{bid}.attn_q_norm",
+    "blk.{bid}.attn_k",
+    "blk.{bid}.attn_k_norm",
+    "blk.{bid}.attn_v",
+    "blk.{bid}.attn_output",
+    "blk.{bid}.ffn_norm",
+    "blk.{bid}.ffn_gate",
+    "blk.{bid}.ffn_down",
+    "blk.{bid}.ffn_up",
+];
+
 /// Architectures the reference has a converter for.
 pub(super) const REFERENCE_ARCHITECTURES: &[&str] = &[
     "AfmoeForCausalLM",
