@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::encode::{each, f16 as half_of};
-use super::quantize::{GROUP, Scales, groups};
+use super::quantize::q8_0_by;
 use super::{convert_here, decode_here, encode_here, quiet_bf16_here};
 use crate::dtype::{Dtype, GgmlType};
 
@@ -33,7 +33,7 @@ pub fn decode(from: Dtype, src: &[u8], dst: &mut [f32]) {
 pub fn encode(to: GgmlType, src: &[f32], dst: &mut [u8]) {
     match to {
         GgmlType::F16 => f16(src, dst),
-        GgmlType::Q8_0 => q8_0(src, dst),
+        GgmlType::Q8_0 => q8_0_by(src, dst, |block| largest(block), |block, by, to| round(block, by, to)),
         _ => encode_here(to, src, dst),
     }
 }
@@ -55,25 +55,6 @@ fn f16(src: &[f32], dst: &mut [u8]) {
         }
         if nans {
             each(src, dst, |x| half_of(x).to_le_bytes());
-        }
-    }
-}
-
-/// Like the portable one. Scales are computed for many blocks together, or divisions would take most of the time.
-#[target_feature(enable = "avx2,f16c")]
-fn q8_0(src: &[f32], dst: &mut [u8]) {
-    for (blocks, places) in groups::<32, 34>(src, dst) {
-        let mut largest_of = [0; GROUP];
-        for (to, block) in largest_of.iter_mut().zip(blocks) {
-            *to = largest(block);
-        }
-        let scales = Scales::of(&largest_of, 127.0);
-        for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
-            let (head, bytes) = to.split_at_mut(2);
-            head.copy_from_slice(&scales.halves[i]);
-            let inverse = scales.inverses[i];
-            let bytes: &mut [u8; 32] = bytes.try_into().expect("34 less 2");
-            if inverse.is_nan() { bytes.fill(0) } else { round(block, inverse, bytes) }
         }
     }
 }

@@ -8,11 +8,11 @@
 use super::encode;
 
 /// Blocks whose scales are computed together.
-pub const GROUP: usize = 64;
+const GROUP: usize = 64;
 
 /// Blocks in groups, each with the places of its results.
 #[inline(always)]
-pub fn groups<'a, const N: usize, const BYTES: usize>(
+fn groups<'a, const N: usize, const BYTES: usize>(
     src: &'a [f32],
     dst: &'a mut [u8],
 ) -> impl Iterator<Item = (&'a [[f32; N]], &'a mut [[u8; BYTES]])> {
@@ -22,19 +22,33 @@ pub fn groups<'a, const N: usize, const BYTES: usize>(
 /// An F16 scale, then 32 signed bytes.
 #[inline(always)]
 pub fn q8_0(src: &[f32], dst: &mut [u8]) {
-    for (blocks, places) in groups::<32, 34>(src, dst) {
-        let scales = Scales::new(blocks, 127.0);
-        for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
-            let (head, bytes) = to.split_at_mut(2);
-            head.copy_from_slice(&scales.halves[i]);
-            let inverse = scales.inverses[i];
-            if inverse.is_nan() {
-                bytes.fill(0);
-            } else {
-                for (to, x) in bytes.iter_mut().zip(block) {
-                    *to = round(x * inverse) as u8;
-                }
+    q8_0_by(
+        src,
+        dst,
+        |block| largest(block),
+        |block, inverse, bytes| {
+            for (to, x) in bytes.iter_mut().zip(block) {
+                *to = round(x * inverse) as u8;
             }
+        },
+    );
+}
+
+/// [`q8_0`] with other ways to find the [`largest`] magnitude of a block, and to round its products with a factor.
+#[inline(always)]
+pub fn q8_0_by(
+    src: &[f32],
+    dst: &mut [u8],
+    largest: impl Fn(&[f32; 32]) -> u32,
+    round: impl Fn(&[f32; 32], f32, &mut [u8; 32]),
+) {
+    for (blocks, places) in groups::<32, 34>(src, dst) {
+        let scales = Scales::new(blocks, 127.0, &largest);
+        for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
+            let [low, high, bytes @ ..] = to;
+            [*low, *high] = scales.halves[i];
+            let inverse = scales.inverses[i];
+            if inverse.is_nan() { bytes.fill(0) } else { round(block, inverse, bytes) }
         }
     }
 }
@@ -47,7 +61,7 @@ pub fn q8_0(src: &[f32], dst: &mut [u8]) {
 #[inline(always)]
 pub fn tq1_0(src: &[f32], dst: &mut [u8]) {
     for (blocks, places) in groups::<256, 54>(src, dst) {
-        let scales = Scales::new(blocks, 1.0);
+        let scales = Scales::new(blocks, 1.0, |block| largest(block));
         for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
             let digits = ternary(block, scales.inverses[i]);
             pack::<5>(&digits[..160], &mut to[..32]);
@@ -63,7 +77,7 @@ pub fn tq1_0(src: &[f32], dst: &mut [u8]) {
 #[inline(always)]
 pub fn tq2_0(src: &[f32], dst: &mut [u8]) {
     for (blocks, places) in groups::<256, 66>(src, dst) {
-        let scales = Scales::new(blocks, 1.0);
+        let scales = Scales::new(blocks, 1.0, |block| largest(block));
         for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
             let digits = ternary(block, scales.inverses[i]);
             for (to, digits) in to.chunks_exact_mut(32).zip(digits.chunks_exact(128)) {
@@ -103,29 +117,24 @@ fn ternary(block: &[f32; 256], inverse: f32) -> [u8; 256] {
 }
 
 /// The scales of a group of blocks.
-pub struct Scales {
+struct Scales {
     /// As they are stored.
-    pub halves: [[u8; 2]; GROUP],
+    halves: [[u8; 2]; GROUP],
     /// What elements are multiplied by; no number if they all become zero.
-    pub inverses: [f32; GROUP],
+    inverses: [f32; GROUP],
 }
 
 impl Scales {
-    /// The largest magnitudes divided by `steps`.
+    /// The magnitudes whose bits `largest` gives, divided by `steps`. Divisions are vectorized here, or they
+    /// would take most of the time.
     #[inline(always)]
-    fn new<const N: usize>(blocks: &[[f32; N]], steps: f32) -> Self {
+    fn new<const N: usize>(blocks: &[[f32; N]], steps: f32, largest: impl Fn(&[f32; N]) -> u32) -> Self {
         let mut largest_of = [0; GROUP];
         for (to, block) in largest_of.iter_mut().zip(blocks) {
             *to = largest(block);
         }
-        Self::of(&largest_of, steps)
-    }
-
-    /// The largest magnitudes, given as bits, divided by `steps`.
-    #[inline(always)]
-    pub fn of(largest_of: &[u32; GROUP], steps: f32) -> Self {
         let mut scales = Self { halves: [[0; 2]; GROUP], inverses: [0.0; GROUP] };
-        for (i, &largest) in largest_of.iter().enumerate() {
+        for (i, largest) in largest_of.into_iter().enumerate() {
             let nan = largest > f32::INFINITY.to_bits();
             let scale = f32::from_bits(if nan { 0x7fc0_0000 } else { largest }) / steps;
             let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
