@@ -11,6 +11,7 @@ mod follow;
 mod map;
 
 pub use follow::Effort;
+pub use map::gcd;
 
 use std::collections::BTreeSet;
 

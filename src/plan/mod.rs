@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use kind::Kind;
+pub(crate) use layout::gcd;
 pub use reason::Reason;
 pub use rewrite::{Range, Rewrite};
 pub use split::SplitRules;

@@ -2,7 +2,7 @@
 //! long enough along both: each is read in long runs, rearranged in memory, and written in long runs.
 
 use crate::dtype::Dtype;
-use crate::plan::Walk;
+use crate::plan::{Walk, gcd};
 use crate::tensor::Dim;
 
 /// A walk cut into boxes.
@@ -190,10 +190,6 @@ fn by_stride(dims: &[Dim]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..dims.len()).collect();
     order.sort_by_key(|&i| dims[i].stride);
     order
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

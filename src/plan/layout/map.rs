@@ -51,6 +51,7 @@ pub struct Map<'a> {
     pub bounds: Vec<u64>,
 }
 
+/// The greatest common divisor.
 pub fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
