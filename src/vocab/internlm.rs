@@ -46,10 +46,8 @@ pub fn add_2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Va
             end_of_turn = u32::try_from(id).ok();
         }
     })?;
-    kv.string("tokenizer.ggml.model", "llama");
-    kv.string("tokenizer.ggml.pre", "default");
     let len = pieces.tokens.len();
-    pieces.write(kv);
+    pieces.write_for(kv, "llama");
     kv.bool("tokenizer.ggml.add_space_prefix", model.add_dummy_prefix);
     let mut special = SpecialVocab::load(files, false, &KINDS, Some(len))?;
     if !special.has("eos") {
@@ -69,10 +67,8 @@ pub fn add_3(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Va
     let size = super::sentencepiece_size(config, &files.dir)?;
     let pieces = sentencepiece::load(&files.dir, size)?;
     let pieces = pieces.ok_or_else(|| super::missing(&files.dir, "tokenizer.model"))?;
-    kv.string("tokenizer.ggml.model", "llama");
-    kv.string("tokenizer.ggml.pre", "default");
     let len = pieces.tokens.len();
-    pieces.write(kv);
+    pieces.write_for(kv, "llama");
     let mut special = SpecialVocab::load(files, false, &KINDS, Some(len))?;
     if let Some(config) = &files.config {
         let path = files.dir.join("tokenizer_config.json");

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::files::TokenizerFiles;
-use super::sentencepiece::{Model, Outside, Pieces, kind};
+use super::sentencepiece::{self, Model, Outside, Pieces, kind};
 use super::special::{KINDS, SpecialVocab};
 use super::{bpe, vocab_size};
 use crate::error::{Error, Result};
@@ -26,17 +26,10 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
     }
     let path = files.dir.join("tokenizer.model");
     let model = Model::read(&path)?.ok_or_else(|| super::missing(&files.dir, "tokenizer.model"))?;
-    let len = vocab_size(config, &files.dir)?.unwrap_or(model.count());
-    if len < model.count() {
-        let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.count());
-        return Err(Error::invalid(path, problem));
-    }
-    let mut pieces = model.tokens(len);
-    pieces.add_from_added_tokens(&files.dir, Outside::Ignored)?;
+    let mut pieces = sentencepiece::fill_up(&model, &path, &files.dir, vocab_size(config, &files.dir)?)?;
+    let len = pieces.tokens.len();
     set_added(&mut pieces, files, |_, _| {})?;
-    kv.string("tokenizer.ggml.model", "llama");
-    kv.string("tokenizer.ggml.pre", "default");
-    pieces.write(kv);
+    pieces.write_for(kv, "llama");
     SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)
 }
 

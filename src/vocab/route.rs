@@ -430,10 +430,8 @@ fn add_sentencepiece(
 ) -> Result<bool> {
     let size = sentencepiece_size(config, &files.dir)?;
     let Some(pieces) = sentencepiece::load(&files.dir, size)? else { return Ok(false) };
-    kv.string("tokenizer.ggml.model", "llama");
-    kv.string("tokenizer.ggml.pre", "default");
     let len = pieces.tokens.len();
-    pieces.write(kv);
+    pieces.write_for(kv, "llama");
     SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)?;
     Ok(true)
 }

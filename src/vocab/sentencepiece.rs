@@ -159,6 +159,22 @@ pub fn load(dir: &Path, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
     Ok(Some(pieces))
 }
 
+/// The pieces of `model`, read from `path`, filled up to `vocab_size`, with the tokens of `added_tokens.json`
+/// in `dir`.
+///
+/// # Errors
+/// [`Error::Invalid`] if there are more pieces than that, or an added token is malformed.
+pub fn fill_up(model: &Model, path: &Path, dir: &Path, vocab_size: Option<usize>) -> Result<Pieces> {
+    let len = vocab_size.unwrap_or(model.count());
+    if len < model.count() {
+        let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.count());
+        return Err(Error::invalid(path, problem));
+    }
+    let mut pieces = model.tokens(len);
+    pieces.add_from_added_tokens(dir, Outside::Ignored)?;
+    Ok(pieces)
+}
+
 /// Whether a token that is not marked special is one by the look of it: some models mark added
 /// control tokens as ordinary text (command-r, deepseek-coder, gemma).
 pub fn looks_special(token: &str) -> bool {
@@ -184,6 +200,13 @@ impl Pieces {
         self.tokens[id] = token;
         self.scores[id] = score;
         self.types[id] = kind;
+    }
+
+    /// Writes them for llama.cpp's tokenizer `model`, with its usual pre-tokenizer.
+    pub fn write_for(self, kv: &mut KeyValues, model: &str) {
+        kv.string("tokenizer.ggml.model", model);
+        kv.string("tokenizer.ggml.pre", "default");
+        self.write(kv);
     }
 
     /// Writes the lists.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;
-use super::sentencepiece::{Algorithm, Model, Outside, Pieces, kind};
+use super::sentencepiece::{self, Algorithm, Model, Pieces, kind};
 use super::special::{KINDS, SpecialVocab};
 use super::vocab_size;
 use crate::error::{Error, Result};
@@ -46,14 +46,9 @@ pub fn add_t5(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, V
             return Err(Error::invalid(path, problem));
         }
     }
-    let len = vocab_size(config, &files.dir)?.unwrap_or(model.count());
-    if len < model.count() {
-        let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.count());
-        return Err(Error::invalid(path, problem));
-    }
-    let mut pieces = model.tokens(len);
-    pieces.add_from_added_tokens(&files.dir, Outside::Ignored)?;
-    begin(kv, pieces);
+    let pieces = sentencepiece::fill_up(&model, &path, &files.dir, vocab_size(config, &files.dir)?)?;
+    let len = pieces.tokens.len();
+    pieces.write_for(kv, "t5");
     let normalizer = Normalizer::of(model);
     kv.bool("tokenizer.ggml.add_space_prefix", normalizer.add_space_prefix);
     normalizer.end(kv, files, len)?;
@@ -94,16 +89,10 @@ pub fn add_xlm_roberta(
         }
     };
     let len = pieces.tokens.len();
-    begin(kv, pieces);
+    pieces.write_for(kv, "t5");
     kv.bool("tokenizer.ggml.add_space_prefix", normalizer.add_space_prefix);
     super::add_token_type_count(kv, files, config)?;
     normalizer.end(kv, files, len)
-}
-
-fn begin(kv: &mut KeyValues, pieces: Pieces) {
-    kv.string("tokenizer.ggml.model", "t5");
-    kv.string("tokenizer.ggml.pre", "default");
-    pieces.write(kv);
 }
 
 impl Normalizer {
