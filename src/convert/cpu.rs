@@ -6,7 +6,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::{convert_here, decode_here, encode_here, quiet_bf16_here};
+use super::{convert_here, decode_here, encode_here, multiply_here, quiet_bf16_here};
 use crate::dtype::{Dtype, GgmlType};
 
 /// A set of instructions that the kernels exist for.
@@ -35,7 +35,8 @@ impl Cpu {
             // SAFETY: the processor has AVX2 and F16C: only `best` sets this.
             return unsafe { avx2::convert(from, to, src, dst) };
         }
-        convert_here(from, to, src, dst, encode_here);
+        let decode = |src: &[u8], dst: &mut [f32]| decode_here(from, src, dst);
+        convert_here(from, to, src, dst, decode, |src, dst| encode_here(to, src, dst));
     }
 
     /// See [`super::quiet_bf16`].
@@ -46,6 +47,15 @@ impl Cpu {
             return unsafe { avx2::quiet_bf16(elements) };
         }
         quiet_bf16_here(elements);
+    }
+
+    pub(super) fn multiply(self, values: &mut [f32], factor: f32) {
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2 {
+            // SAFETY: as above.
+            return unsafe { avx2::multiply(values, factor) };
+        }
+        multiply_here(values, factor);
     }
 
     pub(super) fn decode(self, from: Dtype, src: &[u8], dst: &mut [f32]) {

@@ -56,14 +56,20 @@ pub fn encode(to: GgmlType, src: &[f32], dst: &mut [u8]) {
     Cpu::best().encode(to, src, dst);
 }
 
-/// [`convert`] for whatever instructions its caller is compiled for, by way of its [`encode`].
+/// Multiplies all `values` by `factor`.
+pub fn multiply(values: &mut [f32], factor: f32) {
+    Cpu::best().multiply(values, factor);
+}
+
+/// [`convert`] for whatever instructions its caller is compiled for, by way of its [`decode`] and [`encode`].
 #[inline(always)]
 fn convert_here(
     from: Dtype,
     to: GgmlType,
     src: &[u8],
     dst: &mut [u8],
-    encode: impl Fn(GgmlType, &[f32], &mut [u8]),
+    decode: impl Fn(&[u8], &mut [f32]),
+    encode: impl Fn(&[f32], &mut [u8]),
 ) {
     let size = from.size() as usize;
     check_lengths(to, src.len() / size, dst.len());
@@ -79,8 +85,8 @@ fn convert_here(
             let sources = src.chunks(BATCH * size);
             for (src, dst) in sources.zip(dst.chunks_mut(to.bytes(BATCH as u64) as usize)) {
                 let between = &mut between[..src.len() / size];
-                decode_here(from, src, between);
-                encode(to, between, dst);
+                decode(src, between);
+                encode(between, dst);
             }
         }
     }
@@ -136,6 +142,12 @@ fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
         GgmlType::TQ2_0 => quantize::tq2_0(src, dst),
         GgmlType::MXFP4 => unreachable!("only repacked, from sources that have it already"),
     }
+}
+
+/// [`multiply`] for whatever instructions its caller is compiled for.
+#[inline(always)]
+fn multiply_here(values: &mut [f32], factor: f32) {
+    values.iter_mut().for_each(|x| *x *= factor);
 }
 
 fn check_lengths(to: GgmlType, elements: usize, bytes: usize) {

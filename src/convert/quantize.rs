@@ -12,10 +12,10 @@ const GROUP: usize = 64;
 
 /// Blocks in groups, each with the places of its results.
 #[inline(always)]
-fn groups<'a, const N: usize, const BYTES: usize>(
-    src: &'a [f32],
+fn groups<'a, T, const N: usize, const BYTES: usize>(
+    src: &'a [T],
     dst: &'a mut [u8],
-) -> impl Iterator<Item = (&'a [[f32; N]], &'a mut [[u8; BYTES]])> {
+) -> impl Iterator<Item = (&'a [[T; N]], &'a mut [[u8; BYTES]])> {
     src.as_chunks().0.chunks(GROUP).zip(dst.as_chunks_mut().0.chunks_mut(GROUP))
 }
 
@@ -36,13 +36,13 @@ pub fn q8_0(src: &[f32], dst: &mut [u8]) {
 
 /// [`q8_0`] with other ways to find the [`largest`] magnitude of a block, and to round its products with a factor.
 #[inline(always)]
-pub fn q8_0_by(
-    src: &[f32],
+pub fn q8_0_by<T>(
+    src: &[T],
     dst: &mut [u8],
-    largest: impl Fn(&[f32; 32]) -> u32,
-    round: impl Fn(&[f32; 32], f32, &mut [u8; 32]),
+    largest: impl Fn(&[T; 32]) -> u32,
+    round: impl Fn(&[T; 32], f32, &mut [u8; 32]),
 ) {
-    for (blocks, places) in groups::<32, 34>(src, dst) {
+    for (blocks, places) in groups::<_, 32, 34>(src, dst) {
         let scales = Scales::new(blocks, 127.0, &largest);
         for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
             let [low, high, bytes @ ..] = to;
@@ -60,7 +60,7 @@ pub fn q8_0_by(
 /// so that multiplication by three moves a digit out at the top.
 #[inline(always)]
 pub fn tq1_0(src: &[f32], dst: &mut [u8]) {
-    for (blocks, places) in groups::<256, 54>(src, dst) {
+    for (blocks, places) in groups::<_, 256, 54>(src, dst) {
         let scales = Scales::new(blocks, 1.0, |block| largest(block));
         for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
             let digits = ternary(block, scales.inverses[i]);
@@ -76,7 +76,7 @@ pub fn tq1_0(src: &[f32], dst: &mut [u8]) {
 /// 32 apart, the first in the lowest bits.
 #[inline(always)]
 pub fn tq2_0(src: &[f32], dst: &mut [u8]) {
-    for (blocks, places) in groups::<256, 66>(src, dst) {
+    for (blocks, places) in groups::<_, 256, 66>(src, dst) {
         let scales = Scales::new(blocks, 1.0, |block| largest(block));
         for (i, (block, to)) in blocks.iter().zip(places).enumerate() {
             let digits = ternary(block, scales.inverses[i]);
@@ -128,7 +128,7 @@ impl Scales {
     /// The magnitudes whose bits `largest` gives, divided by `steps`. Divisions are vectorized here, or they
     /// would take most of the time.
     #[inline(always)]
-    fn new<const N: usize>(blocks: &[[f32; N]], steps: f32, largest: impl Fn(&[f32; N]) -> u32) -> Self {
+    fn new<T, const N: usize>(blocks: &[[T; N]], steps: f32, largest: impl Fn(&[T; N]) -> u32) -> Self {
         let mut largest_of = [0; GROUP];
         for (to, block) in largest_of.iter_mut().zip(blocks) {
             *to = largest(block);

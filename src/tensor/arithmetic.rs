@@ -76,11 +76,29 @@ impl<S> Scale<S> {
         index
     }
 
-    /// How many elements from `at` on are next to each other in a block.
-    pub fn run(&self, at: u64) -> u64 {
-        self.grid.last().map_or(1, |axis| {
-            let within = at % axis.len;
-            (axis.block - within % axis.block).min(axis.len - within)
+    /// The scales of `count` elements from `at` on: their indices, and how many elements in a row have each.
+    pub fn runs(&self, at: u64, count: u64) -> impl Iterator<Item = (u64, u64)> {
+        let axis = self.grid.last().copied().unwrap_or(GridAxis { len: 1, block: 1, stride: 0 });
+        let (mut at, end) = (at, at + count);
+        let (mut index, mut left_of_line, mut left_of_block) = (0, 0, 0);
+        std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            // Divisions are what this costs, so they are made once for a line of the innermost axis.
+            if left_of_line == 0 {
+                let within = at % axis.len;
+                index = self.index(at);
+                (left_of_line, left_of_block) = (axis.len - within, axis.block - within % axis.block);
+            } else if left_of_block == 0 {
+                index += axis.stride;
+                left_of_block = axis.block;
+            }
+            let same = left_of_block.min(left_of_line).min(end - at);
+            at += same;
+            left_of_line -= same;
+            left_of_block -= same;
+            Some((index, same))
         })
     }
 
@@ -155,14 +173,19 @@ mod tests {
     }
 
     #[test]
-    fn runs_stay_within_a_block() {
-        let scale = Scale::new(0, &[4, 10], &[2, 3], Some(&[2, 4])).unwrap();
-        let mut at = 0;
-        while at < 40 {
-            let run = scale.run(at);
-            assert!(run > 0 && (at..at + run).all(|i| scale.index(i) == scale.index(at)), "{at}");
-            at += run;
+    fn runs_are_of_elements_with_the_same_scale() {
+        let blocks = Scale::new(0, &[4, 10], &[2, 3], Some(&[2, 4])).unwrap();
+        let rows = Scale::new(0, &[8, 5], &[8], None).unwrap();
+        let one = Scale::new(0, &[40], &[], None).unwrap();
+        for scale in [blocks, rows, one] {
+            for (at, count) in [(0, 40), (3, 37), (9, 2), (13, 1), (7, 0), (20, 20)] {
+                let runs: Vec<_> = scale.runs(at, count).collect();
+                assert!(runs.iter().all(|(_, len)| *len > 0), "{runs:?}");
+                let each = runs.iter().flat_map(|&(index, len)| (0..len).map(move |_| index));
+                assert!(each.eq((at..at + count).map(|at| scale.index(at))), "{at} {count}: {runs:?}");
+            }
         }
+        assert_eq!(Scale::new(0, &[4, 10], &[2, 3], Some(&[2, 4])).unwrap().runs(0, 20).count(), 6);
     }
 
     #[test]

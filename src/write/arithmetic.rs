@@ -4,13 +4,17 @@ use half::f16;
 
 use super::sources::Sources;
 use crate::convert::{self, exp, exp_rounded};
-use crate::dtype::Dtype;
+use crate::dtype::{Dtype, GgmlType};
 use crate::error::Result;
 use crate::plan::{Place, Run, Walk};
 use crate::tensor::{Arithmetic, Scale};
 
 /// Scales that are read at a time.
 const WINDOW: u64 = 1 << 10;
+
+/// Elements that are computed at a time: 8 KiB of F32, so that what is in between stays in the first-level cache.
+/// A multiple of every block of a type.
+const BATCH: usize = 2048;
 
 /// The arithmetic of a walk, ready to be carried out on any part of it.
 pub struct Evaluation<'a> {
@@ -62,6 +66,22 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
+    /// Computes the elements from element `first` of the walk on, which were gathered into `raw`, as `to`.
+    ///
+    /// # Errors
+    /// As [`Evaluation::values`].
+    pub fn encode(&mut self, first: u64, raw: &[u8], to: GgmlType, out: &mut [u8]) -> Result<()> {
+        let size = self.walk.dtype.size() as usize;
+        let mut values = [0.0; BATCH];
+        let batches = raw.chunks(BATCH * size).zip(out.chunks_mut(to.bytes(BATCH as u64) as usize));
+        for (first, (raw, out)) in (first..).step_by(BATCH).zip(batches) {
+            let values = &mut values[..raw.len() / size];
+            self.values(first, raw, values)?;
+            convert::encode(to, values, out);
+        }
+        Ok(())
+    }
+
     /// Packs codes from byte `first` of the walk on, which were gathered into `raw`, into blocks of MXFP4.
     ///
     /// A block is its scale, then 16 bytes: code *j* in the low half of byte *j*, code *j* + 16 in the high half.
@@ -102,14 +122,12 @@ fn rescale(
     values: &mut [f32],
 ) -> Result<()> {
     let mut rest = values;
-    for Run { mut at, len } in runs {
-        let end = at + len;
-        while at < end {
-            let same = scale.run(at).min(end - at);
-            let factor = scales.value(scale.index(at))?;
+    for Run { at, len } in runs {
+        for (index, same) in scale.runs(at, len) {
+            let factor = scales.value(index)?;
             let (block, tail) = rest.split_at_mut(same as usize);
-            block.iter_mut().for_each(|x| *x *= factor);
-            (rest, at) = (tail, at + same);
+            convert::multiply(block, factor);
+            rest = tail;
         }
     }
     Ok(())
@@ -122,35 +140,36 @@ struct Scales<'a> {
     /// Index of the first scale in `bytes`.
     start: u64,
     bytes: Vec<u8>,
+    /// What is in `bytes`.
+    values: Vec<f32>,
 }
 
 impl<'a> Scales<'a> {
     fn new(sources: &'a Sources<'a>, place: Place) -> Self {
-        Self { sources, place, start: 0, bytes: Vec::new() }
+        Self { sources, place, start: 0, bytes: Vec::new(), values: Vec::new() }
     }
 
-    /// The bytes of scale `index`.
-    fn get(&mut self, index: u64) -> Result<&[u8]> {
-        let size = self.place.dtype.size();
-        let held = self.bytes.len() as u64 / size;
-        if !(self.start..self.start + held).contains(&index) {
+    /// Where scale `index` is in `values`, after reading it if need be.
+    fn get(&mut self, index: u64) -> Result<usize> {
+        if !(self.start..self.start + self.values.len() as u64).contains(&index) {
+            let size = self.place.dtype.size();
             self.start = index / WINDOW * WINDOW;
             let count = WINDOW.min(self.place.elements - self.start);
             self.bytes.resize((count * size) as usize, 0);
             self.sources.read(self.place.file, &mut self.bytes, self.place.offset + self.start * size)?;
+            self.values.resize(count as usize, 0.0);
+            convert::decode(self.place.dtype, &self.bytes, &mut self.values);
         }
-        let at = ((index - self.start) * size) as usize;
-        Ok(&self.bytes[at..at + size as usize])
+        Ok((index - self.start) as usize)
     }
 
+    /// Of scales that are bytes.
     fn byte(&mut self, index: u64) -> Result<u8> {
-        Ok(self.get(index)?[0])
+        self.get(index).map(|at| self.bytes[at])
     }
 
     fn value(&mut self, index: u64) -> Result<f32> {
-        let mut value = [0.0];
-        convert::decode(self.place.dtype, self.get(index)?, &mut value);
-        Ok(value[0])
+        self.get(index).map(|at| self.values[at])
     }
 }
 
