@@ -9,6 +9,7 @@ mod fs;
 mod io;
 mod limits;
 mod map;
+mod memory;
 #[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "portable.rs")]
 mod sys;
@@ -23,5 +24,6 @@ pub use io::{
     advise_sequential, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at, start_writeback,
     write_all_at,
 };
-pub use limits::{available_memory, raise_open_file_limit};
+pub use limits::raise_open_file_limit;
 pub use map::map_prefix;
+pub use memory::{advise_huge_pages, available_memory};

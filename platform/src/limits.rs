@@ -1,13 +1,6 @@
-//! Limits of this process and this machine.
+//! Limits of this process.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-use crate::sys;
-
-/// Bytes of memory that are free or can be freed without harm, the page cache among them; none if nobody knows.
-pub fn available_memory() -> Option<u64> {
-    sys::available_memory()
-}
 
 /// Lets this process open as many files at once as the administrator allows; by default it is fewer.
 pub fn raise_open_file_limit() {

@@ -4,13 +4,16 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::ptr::NonNull;
 
 use nix::errno::Errno;
 use nix::fcntl::{self, AT_FDCWD, AtFlags, FallocateFlags, PosixFadviseAdvice};
+use nix::sys::mman::{MmapAdvise, madvise};
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, linkat, lseek};
 
@@ -179,6 +182,21 @@ pub fn available_memory() -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
+}
+
+/// `madvise(MADV_HUGEPAGE)` for what of `buffer` is whole pages of 2 MiB.
+pub fn advise_huge_pages(buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
+    const HUGE: usize = 2 << 20;
+    let before = buffer.as_ptr().align_offset(HUGE).min(buffer.len());
+    let whole = &mut buffer[before..];
+    let len = whole.len() / HUGE * HUGE;
+    if len == 0 {
+        return Ok(());
+    }
+    // SAFETY: the range is within a buffer that nobody else uses meanwhile, and this advice changes nothing that
+    // is in it.
+    unsafe { madvise(NonNull::from(whole).cast(), len, MmapAdvise::MADV_HUGEPAGE)? };
+    Ok(())
 }
 
 /// `copy_file_range`; the number of bytes copied can be less than `len`.

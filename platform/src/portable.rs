@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::path::Path;
 
@@ -43,6 +44,10 @@ pub fn name_and_block_size(file: &File) -> io::Result<(String, u64)> {
 
 pub fn available_memory() -> Option<u64> {
     None
+}
+
+pub fn advise_huge_pages(_: &mut [MaybeUninit<u8>]) -> io::Result<()> {
+    Err(unsupported())
 }
 
 pub fn copy_file_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<u64> {

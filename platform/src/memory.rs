@@ -1,0 +1,36 @@
+//! Memory of this process and this machine.
+
+use std::io;
+use std::mem::MaybeUninit;
+
+use crate::sys;
+
+/// Bytes of memory that are free or can be freed without harm, the page cache among them; none if nobody knows.
+pub fn available_memory() -> Option<u64> {
+    sys::available_memory()
+}
+
+/// Asks for large pages for a buffer that is about to be filled for the first time: one fault for 2 MiB instead
+/// of 512. Only a hint.
+///
+/// # Errors
+/// What the operating system says, and `Unsupported` if it has no such pages.
+pub fn advise_huge_pages(buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
+    sys::advise_huge_pages(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_leaves_buffers_usable() {
+        for len in [0, 1, 5 << 20] {
+            let mut buffer = Vec::<u8>::with_capacity(len);
+            // Kernels without such pages refuse.
+            _ = advise_huge_pages(buffer.spare_capacity_mut());
+            buffer.resize(len, 7);
+            assert!(buffer.iter().all(|byte| *byte == 7));
+        }
+    }
+}
