@@ -79,7 +79,7 @@ impl Draft {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        self.add(Action::Bytes(bytes.into()), bytes);
+        self.add(Action::Bytes(bytes.to_vec().into()), bytes);
     }
 
     fn zeros(&mut self, len: usize) {

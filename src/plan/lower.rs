@@ -40,7 +40,7 @@ pub enum Origin {
     /// Elements of a source file that change their type.
     Convert(Arc<Walk>),
     /// Generated.
-    Bytes(Arc<[u8]>),
+    Bytes(Arc<Vec<u8>>),
     /// Generated: zeros.
     Zeros,
 }

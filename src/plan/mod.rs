@@ -183,7 +183,7 @@ pub enum Action {
         to: GgmlType,
     },
     /// Bytes known now: headers and generated tensors.
-    Bytes(Arc<[u8]>),
+    Bytes(Arc<Vec<u8>>),
     /// Zeros: padding between tensors.
     Zero,
 }
