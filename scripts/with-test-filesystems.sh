@@ -11,7 +11,7 @@ set -euo pipefail
 [ $# -gt 0 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 [ "$(id -u)" = 0 ] || { echo "$0: must be root to mount file systems" >&2; exit 1; }
 missing=()
-for tool in mkfs.xfs mkfs.btrfs btrfs mkfs.ext4 chattr losetup mount umount; do
+for tool in mkfs.xfs mkfs.btrfs btrfs mkfs.ext4 chattr losetup findmnt mount umount; do
     command -v "$tool" >/dev/null || missing+=("$tool")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -50,6 +50,8 @@ provide() {
     truncate -s "$size" "$root/$name.img"
     "$@" "$root/$name.img" >/dev/null
     attach "$variable" "$name" -o loop "$root/$name.img"
+    # Or everything would be in the page cache twice, which takes time that no disk takes. Not every file can do it.
+    losetup --direct-io=on "$(findmnt --noheadings --output SOURCE "$root/$name")" 2>/dev/null || true
 }
 
 provide GGRAFT_TEST_XFS xfs mkfs.xfs -q -m reflink=1
