@@ -7,8 +7,9 @@ use crate::config::truthy;
 use crate::error::{Error, Result};
 use crate::gguf::Value;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::pooling::pooling_type;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
 
 pub(super) const BERT: Family = Family {

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 
-use super::builder::{Builder, Tensor};
-use super::tensors::is_decimal;
+use super::builder::Builder;
+use super::tensors::{Tensor, is_decimal};
 use super::{Family, Input, Keys, TEXT, keys, names};
 
 pub(super) const BLOOM: Family = Family {

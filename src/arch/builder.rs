@@ -9,22 +9,14 @@ use crate::gguf::KeyValues;
 use crate::input::quoted;
 use crate::tensor::{OutputTensor, TensorExpr};
 
-use super::experts::Experts;
+use super::experts::{ExpertNames, Experts};
 use super::fuse::{Fused, Fusion};
 use super::spelling::Spelling;
-use super::{Input, Keys, tensors};
+use super::tensors::{self, Tensor};
+use super::{Input, Keys};
 
 /// `GGML_MAX_DIMS`.
 const MOST_DIMENSIONS: usize = 4;
-
-/// A tensor on its way from the checkpoint to the GGUF.
-pub(super) struct Tensor {
-    /// Its name in the checkpoint.
-    pub name: String,
-    /// The first number in that name, which is nearly always the block's.
-    pub block: Option<u64>,
-    pub expr: TensorExpr,
-}
 
 /// The output tensors so far.
 pub(super) struct Builder<'a> {
@@ -32,7 +24,7 @@ pub(super) struct Builder<'a> {
     spelling: Spelling,
     tensors: Vec<OutputTensor>,
     names: HashSet<String>,
-    pub experts: Experts,
+    experts: Experts,
     fusion: Fusion,
     /// Key-values that come before all that describe the model ([`super::Model::early`]).
     pub early: Keys,
@@ -87,6 +79,18 @@ impl<'a> Builder<'a> {
                 self.add_as(name, tensor.block, TensorExpr::concat_along(axis, parts)?)
             }
         }
+    }
+
+    /// Takes one matrix of one expert. When it completes a block's `count` experts, adds their stacks.
+    ///
+    /// # Errors
+    /// If an expert is missing among as many tensors as there should be, or shapes differ.
+    pub(super) fn add_expert(&mut self, tensor: Tensor, count: u32, names: &ExpertNames) -> Result<()> {
+        let stacks = self.experts.take(tensor, count, names).map_err(|problem| self.invalid(problem))?;
+        for (name, block, experts) in stacks {
+            self.add(Tensor { name, block: Some(block), expr: TensorExpr::stack(experts)? })?;
+        }
+        Ok(())
     }
 
     /// Adds a tensor under GGUF name `name`.

@@ -3,9 +3,10 @@
 use crate::error::Result;
 use crate::gguf::Value;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::contents;
-use super::experts::{NAMES, add_expert};
+use super::experts::NAMES;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, keys, names, rope};
 
 pub(super) const COMMAND_R: Family = Family {
@@ -111,7 +112,7 @@ fn experts(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     };
     if is_expert(&tensor.name).is_some() {
         let count = input.config.require_u32(&["num_experts"])?;
-        return add_expert(builder, tensor, count, &NAMES);
+        return builder.add_expert(tensor, count, &NAMES);
     }
     without_biases(input, builder, tensor)
 }

@@ -5,9 +5,10 @@ use crate::config::{Config, truthy};
 use crate::error::Result;
 use crate::gguf::Value;
 
-use super::builder::{Builder, Tensor};
-use super::experts::{NAMES, add_expert};
+use super::builder::Builder;
+use super::experts::NAMES;
 use super::llama::interleave_rotary;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, mtp, names, rope};
 
 pub(super) const DEEPSEEK: Family = Family {
@@ -86,7 +87,7 @@ fn first(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()>
 fn expert_or_other(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     if tensor.name.contains("mlp.experts") {
         let count = input.config.require_u32(&["n_routed_experts"])?;
-        return add_expert(builder, tensor, count, &NAMES);
+        return builder.add_expert(tensor, count, &NAMES);
     }
     builder.add(tensor)
 }

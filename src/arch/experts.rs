@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use crate::error::Result;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::tensors::Tensor;
 
 /// How a family names its experts; `{bid}` is the block, `{xid}` the expert, `{matrix}` the matrix.
 pub(super) struct ExpertNames {
@@ -42,49 +41,47 @@ impl Experts {
             "experts of block {block} are incomplete: {count} tensors are left over, among them {name}"
         ))
     }
-}
 
-/// Takes one matrix of one expert. When it completes a block's `count` experts, adds their stacks.
-///
-/// # Errors
-/// If an expert is missing among as many tensors as there should be, or shapes differ.
-pub(super) fn add_expert(
-    builder: &mut Builder,
-    tensor: Tensor,
-    count: u32,
-    names: &ExpertNames,
-) -> Result<()> {
-    let Some(block) = tensor.block else {
-        return Err(builder.invalid(format!("{}: an expert outside of any block", tensor.name)));
-    };
-    if count == 0 {
-        return Err(builder.invalid(format!("{}: an expert in a model of 0 experts", tensor.name)));
-    }
-    let waiting = builder.experts.waiting.entry(block).or_default();
-    waiting.insert(tensor.name, tensor.expr);
-    if (waiting.len() as u64) < u64::from(count) * names.matrices.len() as u64 {
-        return Ok(());
-    }
-    let mut waiting = std::mem::take(waiting);
-    for matrix in names.matrices {
-        let filled =
-            |template: &str| template.replace("{bid}", &block.to_string()).replace("{matrix}", matrix);
-        let one = filled(names.one);
-        let mut experts: Vec<TensorExpr> = Vec::new();
-        for expert in 0..count {
-            let name = one.replace("{xid}", &expert.to_string());
-            let Some(expr) = waiting.swap_remove(&name) else {
-                return Err(builder.invalid(format!("{name} is missing (there are {count} experts)")));
-            };
-            if let Some(first) = experts.first().filter(|first| first.shape() != expr.shape()) {
-                let (expected, found) = (first.shape(), expr.shape());
-                return Err(builder.invalid(format!("{name}: expected shape {expected:?}, found {found:?}")));
-            }
-            experts.push(expr);
+    /// Takes one matrix of one expert. The one that completes a block's `count` experts gives the stacks: for each
+    /// the name it would have in the checkpoint, the block, and the experts' matrices in order.
+    ///
+    /// # Errors
+    /// What is wrong, if an expert is missing among as many tensors as there should be, or shapes differ.
+    pub(super) fn take(
+        &mut self,
+        tensor: Tensor,
+        count: u32,
+        names: &ExpertNames,
+    ) -> Result<Vec<(String, u64, Vec<TensorExpr>)>, String> {
+        let Some(block) = tensor.block else {
+            return Err(format!("{}: an expert outside of any block", tensor.name));
+        };
+        if count == 0 {
+            return Err(format!("{}: an expert in a model of 0 experts", tensor.name));
         }
-        let expr = TensorExpr::stack(experts)?;
-        builder.add(Tensor { name: filled(names.stack), block: Some(block), expr })?;
+        let waiting = self.waiting.entry(block).or_default();
+        waiting.insert(tensor.name, tensor.expr);
+        if (waiting.len() as u64) < u64::from(count) * names.matrices.len() as u64 {
+            return Ok(Vec::new());
+        }
+        let stack = |matrix: &&str| {
+            let filled =
+                |template: &str| template.replace("{bid}", &block.to_string()).replace("{matrix}", matrix);
+            let one = filled(names.one);
+            let mut experts: Vec<TensorExpr> = Vec::new();
+            for expert in 0..count {
+                let name = one.replace("{xid}", &expert.to_string());
+                let Some(expr) = waiting.swap_remove(&name) else {
+                    return Err(format!("{name} is missing (there are {count} experts)"));
+                };
+                if let Some(first) = experts.first().filter(|first| first.shape() != expr.shape()) {
+                    let (expected, found) = (first.shape(), expr.shape());
+                    return Err(format!("{name}: expected shape {expected:?}, found {found:?}"));
+                }
+                experts.push(expr);
+            }
+            Ok((filled(names.stack), block, experts))
+        };
+        names.matrices.iter().map(stack).collect()
     }
-    builder.experts.waiting.insert(block, waiting);
-    Ok(())
 }

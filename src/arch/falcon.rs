@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, keys, names};
 
 pub(super) const FALCON: Family = Family {

@@ -8,8 +8,9 @@ use crate::input;
 use crate::tensor::TensorExpr;
 use crate::vocab::sentencepiece;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::pooling::pooling_type;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names, tensors};
 
 pub(super) const GEMMA: Family = Family {

@@ -6,9 +6,10 @@ use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::gemma::{GEMMA3, gemma3_keys};
 use super::quantile::normal_quantile;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, VocabRoute, keys, names};
 
 pub(super) const GEMMA3N: Family = Family {

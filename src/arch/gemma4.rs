@@ -8,9 +8,10 @@ use crate::gguf::Value;
 use crate::input;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::gemma::{GEMMA3, gemma3_keys, known_tokens};
 use super::rope::LARGEST_HEAD;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, VocabRoute, keys, names};
 
 pub(super) const GEMMA4: Family = Family {

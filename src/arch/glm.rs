@@ -4,9 +4,10 @@
 use crate::error::Result;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::deepseek::{DEEPSEEK2, indexer_keys, latent, latent_keys, own, without_prediction};
-use super::experts::{NAMES, add_expert};
+use super::experts::NAMES;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, Mtp, TEXT, VocabRoute, keys, mtp, names, rope};
 
 pub(super) const GLM4: Family = Family {
@@ -41,7 +42,7 @@ pub(super) const GLM4_MOE: Family = Family {
     convert: |input, builder, tensor| {
         if tensor.name.contains("mlp.experts") {
             let count = input.config.require_u32(&["n_routed_experts"])?;
-            return add_expert(builder, tensor, count, &NAMES);
+            return builder.add_expert(tensor, count, &NAMES);
         }
         builder.add(tensor)
     },

@@ -3,7 +3,8 @@
 use crate::error::Result;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, keys, names};
 
 pub(super) const GPT2: Family = Family {

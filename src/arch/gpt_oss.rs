@@ -4,7 +4,8 @@ use crate::dtype::GgmlType;
 use crate::error::Result;
 use crate::tensor::{Leaf, TensorExpr};
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, keys, names};
 
 pub(super) const GPT_OSS: Family = Family {

@@ -6,8 +6,9 @@ use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::llama::{self, LLAMA};
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, keys, names, rope};
 
 pub(super) const GRANITE: Family = Family {

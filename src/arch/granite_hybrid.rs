@@ -8,9 +8,10 @@ use crate::error::Result;
 use crate::gguf::Value;
 use crate::vocab::Padding;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::granite::{self, GRANITE};
 use super::mamba::{self, Shape};
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, VocabRoute, keys, names};
 
 pub(super) const GRANITE_HYBRID: Family = Family {

@@ -3,8 +3,9 @@
 use crate::error::Result;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::llama::{self, interleave_rotary};
+use super::tensors::Tensor;
 use super::{Family, Input, TEXT, VocabRoute, names};
 
 pub(super) const INTERNLM2: Family = Family {

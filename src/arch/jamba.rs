@@ -3,9 +3,10 @@
 use crate::error::Result;
 use crate::gguf::Value;
 
-use super::builder::{Builder, Tensor};
-use super::experts::{ExpertNames, add_expert};
+use super::builder::Builder;
+use super::experts::ExpertNames;
 use super::mamba::{epsilon, state_space};
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
 
 pub(super) const JAMBA: Family = Family {
@@ -79,7 +80,7 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
         }
     }
     if tensor.name.contains(".feed_forward.experts.") {
-        return add_expert(builder, tensor, input.config.require_u32(&EXPERT_COUNT)?, &EXPERTS);
+        return builder.add_expert(tensor, input.config.require_u32(&EXPERT_COUNT)?, &EXPERTS);
     }
     let name = builder.resolve(&tensor.name)?;
     let tensor = state_space(&name, tensor);

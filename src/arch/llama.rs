@@ -5,9 +5,10 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
-use super::experts::{ExpertNames, add_expert};
+use super::builder::Builder;
+use super::experts::ExpertNames;
 use super::pooling::pooling_type;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names, rope};
 
 pub(super) const ARCEE: Family = Family {
@@ -106,7 +107,7 @@ pub(super) fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) 
 pub(super) fn unpermuted(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     if tensor.name.contains("block_sparse_moe.experts") {
         let count = input.config.require_u32(&["num_local_experts"])?;
-        return add_expert(builder, tensor, count, &EXPERTS);
+        return builder.add_expert(tensor, count, &EXPERTS);
     }
     builder.add(tensor)
 }

@@ -2,8 +2,9 @@
 
 use crate::error::Result;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::llama::{self, LLAMA};
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, VocabRoute, names};
 
 pub(super) const LLAMA4: Family = Family {

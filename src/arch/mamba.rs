@@ -3,7 +3,8 @@
 use crate::error::Result;
 use crate::gguf::Value;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, contents, keys, names};
 use crate::vocab::Padding;
 

@@ -15,6 +15,7 @@ mod contents;
 mod deepseek;
 mod experts;
 mod falcon;
+mod family;
 mod fuse;
 mod gemma;
 mod gemma3n;
@@ -41,6 +42,7 @@ mod nemotron;
 mod nemotron_h;
 mod nomic_bert;
 mod olmo;
+mod options;
 mod phi;
 mod pooling;
 mod powf;
@@ -57,19 +59,14 @@ mod starcoder;
 mod t5;
 mod tensors;
 
-use std::collections::HashSet;
-
-use indexmap::IndexMap;
-
-use crate::checkpoint::Checkpoint;
 use crate::config::Config;
-use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
-use crate::gguf::{KeyValues, Value};
-use crate::tensor::{OutputTensor, TensorExpr};
 use crate::vocab::VocabRoute;
 
-use builder::{Builder, Tensor};
+pub use family::{Family, Model};
+pub use options::{FileType, Mtp, Options, OutType};
+
+use family::{Input, Keys, TEXT};
 
 /// Every family. Order matters to nobody.
 static FAMILIES: &[Family] = &[
@@ -154,301 +151,6 @@ static FAMILIES: &[Family] = &[
     t5::T5,
     t5::T5_ENCODER,
 ];
-
-/// Architectures that are converted alike. Most start from `TEXT`.
-pub struct Family {
-    /// Names of the Hugging Face classes, as `architectures` in `config.json` gives them.
-    pub names: &'static [&'static str],
-    /// The GGUF architecture, `general.architecture`.
-    pub arch: &'static str,
-    /// How the vocabulary is read.
-    vocab: VocabRoute,
-    /// The GGUF tensors the architecture has, without `.weight`.
-    tensors: &'static [&'static str],
-    /// Quantization methods whose tensors the family reads itself; others are dequantized, or refused.
-    packed: &'static [&'static str],
-    /// Whether layers for multi-token prediction can be left out, or written alone.
-    mtp: bool,
-    /// Whether a file of such layers alone says so in its name.
-    mtp_file_name: bool,
-    /// Whether dense layers of sentence-transformers can follow the model ([`Checkpoint::modules`]).
-    pub dense_modules: bool,
-    /// Whether the configuration is read without the defaults of its class.
-    bare_config: bool,
-    /// Number of blocks of the model.
-    blocks: fn(&Config, &Options, &Checkpoint) -> Result<u32>,
-    /// The family to use instead for a model that differs in more than its class's name tells. Refuses
-    /// variants that need more than is done here.
-    variant: fn(&Input) -> Result<Option<&'static Family>>,
-    /// Adds the key-values, in order.
-    keys: fn(&Input, &mut Keys) -> Result<()>,
-    /// Renames a tensor where its name depends on the family, before anything else looks at it; none leaves
-    /// it out.
-    rename: fn(&Input, &str) -> Option<String>,
-    /// Adds tensors that no checkpoint holds; they come first.
-    generate: fn(&Input, &mut Builder) -> Result<()>,
-    /// Turns one tensor of the checkpoint into tensors of the GGUF.
-    convert: fn(&Input, &mut Builder, Tensor) -> Result<()>,
-    /// The type of a matrix, by the names of its source and of itself, if it is not what was asked for.
-    ggml_type: fn(&Input, &str, &str) -> Option<GgmlType>,
-    /// Called when all tensors of the checkpoint were converted.
-    finish: fn(&Input, &mut Builder) -> Result<()>,
-}
-
-/// What most families have in common.
-const TEXT: Family = Family {
-    names: &[],
-    arch: "",
-    vocab: VocabRoute::Gpt2,
-    tensors: &[],
-    packed: &[],
-    mtp: false,
-    mtp_file_name: true,
-    dense_modules: false,
-    bare_config: false,
-    blocks: |config, _, _| keys::block_count(config),
-    variant: |_| Ok(None),
-    keys: keys::common,
-    rename: |_, name| Some(name.to_owned()),
-    generate: |_, _| Ok(()),
-    convert: |_, builder, tensor| builder.add(tensor),
-    ggml_type: |_, _, _| None,
-    finish: |_, _| Ok(()),
-};
-
-/// What to make of a model.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// The element type.
-    pub out: OutType,
-    /// Q8_0 for matrices that are FP8 in the checkpoint.
-    pub fp8_as_q8: bool,
-    /// One matrix for query, key and value, where the architecture knows it.
-    pub fuse_qkv: bool,
-    /// One stack for the experts' gate and up matrices, where the architecture knows it.
-    pub fuse_gate_up_exps: bool,
-    /// Which layers.
-    pub mtp: Mtp,
-    /// The dense layers that sentence-transformers puts after the model, too.
-    pub dense_modules: bool,
-}
-
-/// The element type asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum OutType {
-    F32,
-    F16,
-    Bf16,
-    Q8_0,
-    Tq1_0,
-    Tq2_0,
-    /// That of the first matrix that is bf16 or f16; f16 if there is none.
-    #[default]
-    Auto,
-}
-
-/// What becomes of layers for multi-token prediction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mtp {
-    /// They are layers like others.
-    #[default]
-    Keep,
-    /// They are all that is written.
-    Only,
-    /// They are left out.
-    Drop,
-}
-
-/// The predominant element type of a file; the discriminants are llama.cpp's (`enum llama_ftype`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-#[repr(u32)]
-pub enum FileType {
-    F32 = 0,
-    F16 = 1,
-    Q8_0 = 7,
-    Bf16 = 32,
-    Mxfp4Moe = 38,
-    Tq1_0 = 36,
-    Tq2_0 = 37,
-}
-
-impl FileType {
-    /// The name the reference puts in file names.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mxfp4Moe => "MXFP4_MOE",
-            other => other.ggml_type().name(),
-        }
-    }
-
-    fn ggml_type(self) -> GgmlType {
-        match self {
-            Self::F32 => GgmlType::F32,
-            Self::F16 => GgmlType::F16,
-            Self::Q8_0 => GgmlType::Q8_0,
-            Self::Bf16 => GgmlType::BF16,
-            Self::Mxfp4Moe => GgmlType::MXFP4,
-            Self::Tq1_0 => GgmlType::TQ1_0,
-            Self::Tq2_0 => GgmlType::TQ2_0,
-        }
-    }
-}
-
-/// What a GGUF must contain.
-#[derive(Clone, Debug)]
-pub struct Model {
-    /// `general.architecture`.
-    pub arch: &'static str,
-    /// The hyperparameters, `general.file_type` among them, in the reference's order.
-    pub hparams: KeyValues,
-    /// Key-values that the reference finds out while it goes through the tensors; they come before all that
-    /// describe the model.
-    pub early: KeyValues,
-    /// The tensors, in the reference's order.
-    pub tensors: Vec<OutputTensor>,
-    /// Whether these are only layers for multi-token prediction, and the file's name has to say so.
-    pub only_prediction: bool,
-    /// The predominant element type.
-    pub ftype: FileType,
-    /// How the vocabulary is read.
-    pub vocab: VocabRoute,
-}
-
-/// What a family's functions may look at.
-struct Input<'a> {
-    family: &'static Family,
-    /// The Hugging Face class, one of `family.names`.
-    architecture: &'a str,
-    checkpoint: &'a Checkpoint,
-    config: &'a Config,
-    options: &'a Options,
-    /// The rope settings in `config`.
-    rope: Config,
-    blocks: u32,
-    ftype: FileType,
-    /// The checkpoint's tensors, dequantized, by the names that `family.rename` gives them, in order. `rename`
-    /// itself sees none.
-    tensors: IndexMap<String, TensorExpr>,
-    /// Which of `tensors` were FP8.
-    fp8: HashSet<String>,
-}
-
-/// Key-values under the architecture's prefix.
-struct Keys {
-    arch: &'static str,
-    values: KeyValues,
-}
-
-impl Keys {
-    /// Sets `ARCH.key`.
-    fn set(&mut self, key: &str, value: Value) {
-        self.values.set(format!("{}.{key}", self.arch), value);
-    }
-
-    /// Sets `ARCH.key` if there is a value.
-    fn u32(&mut self, key: &str, value: Option<u32>) {
-        if let Some(value) = value {
-            self.set(key, Value::U32(value));
-        }
-    }
-
-    /// Sets `ARCH.key` if there is a value.
-    fn f32(&mut self, key: &str, value: Option<f32>) {
-        if let Some(value) = value {
-            self.set(key, Value::F32(value));
-        }
-    }
-
-    /// Sets `ARCH.key` if there is a value.
-    fn bool(&mut self, key: &str, value: Option<bool>) {
-        if let Some(value) = value {
-            self.set(key, Value::Bool(value));
-        }
-    }
-
-    /// Sets `ARCH.key`, unless the list is empty: the reference's writer leaves such out.
-    fn bools(&mut self, key: &str, values: Vec<bool>) {
-        if !values.is_empty() {
-            self.set(key, Value::Bools(values));
-        }
-    }
-}
-
-impl Family {
-    /// Describes the GGUF for a model of this family.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for variants that are not handled, [`Error::Invalid`] where the config is
-    /// absurd or does not fit the tensors.
-    pub fn build(
-        &'static self,
-        checkpoint: &Checkpoint,
-        config: &Config,
-        options: &Options,
-    ) -> Result<Model> {
-        let bare;
-        let config = if self.bare_config {
-            bare = config.bare()?;
-            &bare
-        } else {
-            config.require_known_class()?;
-            config
-        };
-        if options.mtp != Mtp::Keep && !self.mtp {
-            let architecture = config.architecture()?;
-            return Err(Error::Unsupported(format!(
-                "--mtp and --no-nextn: {architecture} has no layers for multi-token prediction"
-            )));
-        }
-        let mut input = Input {
-            family: self,
-            architecture: config.architecture()?,
-            checkpoint,
-            config,
-            options,
-            rope: config.rope()?,
-            blocks: (self.blocks)(config, options, checkpoint)?,
-            ftype: FileType::F32,
-            tensors: IndexMap::new(),
-            fp8: HashSet::new(),
-        };
-        if let Some(family) = (self.variant)(&input)? {
-            input.family = family;
-        }
-        let family = input.family;
-        input.tensors = tensors::index(&input);
-        input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
-        quantized::dequantize(&mut input)?;
-        let mut builder = Builder::new(&input);
-        (family.generate)(&input, &mut builder)?;
-        for (name, expr) in &input.tensors {
-            if let Some(tensor) = tensors::load(checkpoint, name, expr)? {
-                builder.begin(name);
-                (family.convert)(&input, &mut builder, tensor)?;
-            }
-        }
-        (family.finish)(&input, &mut builder)?;
-        let (tensors, early) = builder.finish()?;
-        if quantized::is_mxfp4(&input)?
-            && matches!(input.ftype, FileType::F32 | FileType::F16 | FileType::Bf16)
-        {
-            input.ftype = FileType::Mxfp4Moe;
-        }
-        let mut keys = Keys { arch: family.arch, values: KeyValues::new() };
-        (family.keys)(&input, &mut keys)?;
-        Ok(Model {
-            arch: family.arch,
-            hparams: keys.values,
-            early: early.values,
-            only_prediction: options.mtp == Mtp::Only && family.mtp_file_name,
-            tensors,
-            ftype: input.ftype,
-            vocab: family.vocab,
-        })
-    }
-}
 
 /// The family that converts `architecture`.
 ///

@@ -4,7 +4,8 @@ use crate::config::truthy;
 use crate::error::Result;
 use crate::gguf::Value;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
 
 pub(super) const NEMOTRON: Family = Family {

@@ -8,10 +8,11 @@ use crate::config::{Config, truthy};
 use crate::error::Result;
 use crate::gguf::Value;
 
-use super::builder::{Builder, Tensor};
-use super::experts::{ExpertNames, add_expert};
+use super::builder::Builder;
+use super::experts::ExpertNames;
 use super::granite_hybrid::{self, hybrid_keys, per_layer, require};
 use super::mamba::{self, Shape};
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, Mtp, Options, VocabRoute, granite, keys, names};
 
 pub(super) const NEMOTRON_H: Family = Family {
@@ -297,7 +298,7 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
         && (is_puzzle(config) || has_experts(config))
         && tensor.name.contains("mixer.experts")
     {
-        return add_expert(builder, tensor, config.require_u32(&["n_routed_experts"])?, &EXPERTS);
+        return builder.add_expert(tensor, config.require_u32(&["n_routed_experts"])?, &EXPERTS);
     }
     let layers = Layers::of(input)?;
     let is = |layers: &[bool]| {

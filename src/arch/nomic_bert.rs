@@ -6,7 +6,8 @@ use crate::config::truthy;
 use crate::error::Result;
 
 use super::bert::{self, BERT};
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, VocabRoute, names};
 
 pub(super) const NOMIC_BERT: Family = Family {

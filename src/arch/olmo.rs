@@ -3,9 +3,10 @@
 
 use crate::error::Result;
 
-use super::builder::{Builder, Tensor};
-use super::experts::{NAMES, add_expert};
+use super::builder::Builder;
+use super::experts::NAMES;
 use super::llama::interleave_rotary;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, keys, names};
 
 pub(super) const OLMO: Family = Family {
@@ -79,7 +80,7 @@ fn olmoe_keys(input: &Input, keys: &mut Keys) -> Result<()> {
 fn olmoe(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     if tensor.name.contains("experts") {
         let count = input.config.require_u32(&["num_local_experts", "num_experts"])?;
-        return add_expert(builder, tensor, count, &NAMES);
+        return builder.add_expert(tensor, count, &NAMES);
     }
     builder.add(tensor)
 }

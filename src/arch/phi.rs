@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::tensor::TensorExpr;
 
 use super::builder::Builder;
-use super::experts::{ExpertNames, add_expert};
+use super::experts::ExpertNames;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
 
 pub(super) const PHI2: Family =
@@ -35,7 +35,7 @@ pub(super) const PHI_MOE: Family = Family {
     },
     convert: |input, builder, tensor| {
         if tensor.name.contains("block_sparse_moe.experts") {
-            return add_expert(builder, tensor, input.config.require_u32(&EXPERT_COUNT)?, &EXPERTS);
+            return builder.add_expert(tensor, input.config.require_u32(&EXPERT_COUNT)?, &EXPERTS);
         }
         builder.add(tensor)
     },

@@ -5,10 +5,11 @@ use crate::error::{Error, Result};
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
-use super::experts::{NAMES, add_expert};
+use super::builder::Builder;
+use super::experts::NAMES;
 use super::pooling::pooling_type;
 use super::rerank::{QWEN3_RERANKER, is_reranker};
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
 
 pub(super) const QWEN2: Family = Family {
@@ -109,7 +110,7 @@ pub(super) fn experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) 
     }
     if tensor.name.contains("experts") {
         let count = input.config.require_u32(&["num_local_experts", "num_experts"])?;
-        return add_expert(builder, tensor, count, &NAMES);
+        return builder.add_expert(tensor, count, &NAMES);
     }
     builder.add(tensor)
 }

@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::qwen::{QWEN2_MOE, expert_keys, experts};
-use super::tensors::{general_name, is_decimal};
+use super::tensors::{Tensor, general_name, is_decimal};
 use super::{Family, Input, Keys, Mtp, Options, keys, mtp, names, rope};
 
 pub(super) const QWEN3_NEXT: Family = Family {

@@ -3,9 +3,10 @@
 
 use crate::error::Result;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::qwen::{QWEN2, QWEN3_MOE, dense_keys, expert_keys, experts};
 use super::rerank::is_reranker;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, keys, names};
 
 pub(super) const QWEN2_VL: Family = Family {

@@ -9,8 +9,9 @@ use crate::gguf::Value;
 use crate::input;
 use crate::tensor::TensorExpr;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
 use super::qwen::{self, QWEN3};
+use super::tensors::Tensor;
 use super::{Family, Input, Keys};
 
 pub(super) static QWEN3_RERANKER: Family = Family { names: &[], keys: key_values, convert, ..QWEN3 };

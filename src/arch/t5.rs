@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 
-use super::builder::{Builder, Tensor};
+use super::builder::Builder;
+use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, names};
 
 pub(super) const T5: Family = Family {

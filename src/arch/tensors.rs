@@ -9,8 +9,16 @@ use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::tensor::{Leaf, TensorExpr};
 
-use super::builder::Tensor;
 use super::{FileType, Input, OutType};
+
+/// A tensor on its way from the checkpoint to the GGUF.
+pub(super) struct Tensor {
+    /// Its name in the checkpoint.
+    pub name: String,
+    /// The first number in that name, which is nearly always the block's.
+    pub block: Option<u64>,
+    pub expr: TensorExpr,
+}
 
 /// Tensors of vision, audio and speech parts: names that start with, or contain, one of these.
 const OTHER_PARTS_START: [&str; 10] = [

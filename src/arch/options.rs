@@ -1,0 +1,83 @@
+//! What can be asked for: element types, and which layers.
+
+use crate::dtype::GgmlType;
+
+/// What to make of a model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The element type.
+    pub out: OutType,
+    /// Q8_0 for matrices that are FP8 in the checkpoint.
+    pub fp8_as_q8: bool,
+    /// One matrix for query, key and value, where the architecture knows it.
+    pub fuse_qkv: bool,
+    /// One stack for the experts' gate and up matrices, where the architecture knows it.
+    pub fuse_gate_up_exps: bool,
+    /// Which layers.
+    pub mtp: Mtp,
+    /// The dense layers that sentence-transformers puts after the model, too.
+    pub dense_modules: bool,
+}
+
+/// The element type asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum OutType {
+    F32,
+    F16,
+    Bf16,
+    Q8_0,
+    Tq1_0,
+    Tq2_0,
+    /// That of the first matrix that is bf16 or f16; f16 if there is none.
+    #[default]
+    Auto,
+}
+
+/// What becomes of layers for multi-token prediction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mtp {
+    /// They are layers like others.
+    #[default]
+    Keep,
+    /// They are all that is written.
+    Only,
+    /// They are left out.
+    Drop,
+}
+
+/// The predominant element type of a file; the discriminants are llama.cpp's (`enum llama_ftype`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+#[repr(u32)]
+pub enum FileType {
+    F32 = 0,
+    F16 = 1,
+    Q8_0 = 7,
+    Bf16 = 32,
+    Mxfp4Moe = 38,
+    Tq1_0 = 36,
+    Tq2_0 = 37,
+}
+
+impl FileType {
+    /// The name the reference puts in file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mxfp4Moe => "MXFP4_MOE",
+            other => other.ggml_type().name(),
+        }
+    }
+
+    pub(super) fn ggml_type(self) -> GgmlType {
+        match self {
+            Self::F32 => GgmlType::F32,
+            Self::F16 => GgmlType::F16,
+            Self::Q8_0 => GgmlType::Q8_0,
+            Self::Bf16 => GgmlType::BF16,
+            Self::Mxfp4Moe => GgmlType::MXFP4,
+            Self::Tq1_0 => GgmlType::TQ1_0,
+            Self::Tq2_0 => GgmlType::TQ2_0,
+        }
+    }
+}
