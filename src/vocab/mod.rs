@@ -9,10 +9,12 @@ mod class;
 mod components;
 mod excerpt;
 mod files;
+mod gemma;
 mod guard;
 mod hf;
 mod internlm;
 mod lists;
+mod llama;
 mod llama_hf;
 mod mistral;
 mod mistral_common;
@@ -74,6 +76,11 @@ fn add_token_type_count(
         || Error::invalid(files.dir.join("config.json"), "type_vocab_size: expected a small number");
     kv.u32("tokenizer.ggml.token_type_count", count.ok_or_else(invalid)?);
     Ok(())
+}
+
+/// Texts are not begun with a space.
+fn no_space_prefix(kv: &mut KeyValues) {
+    kv.bool("tokenizer.ggml.add_space_prefix", false);
 }
 
 /// How many tokens a SentencePiece vocabulary has, as the configuration says.

@@ -10,8 +10,8 @@ use super::files::TokenizerFiles;
 use super::mistral_common::Template;
 use super::special::{KINDS, SpecialVocab};
 use super::{
-    TokenType, add_token_type_count, bpe, internlm, llama_hf, missing, mistral_common, phi3, qwen,
-    sentencepiece, sentencepiece_size, unigram, vocab_size, wordpiece,
+    add_token_type_count, bpe, gemma, internlm, llama, llama_hf, mistral_common, no_space_prefix, phi3, qwen,
+    sentencepiece, unigram, vocab_size, wordpiece,
 };
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -113,42 +113,29 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
     let files = TokenizerFiles::read(dir)?;
     let config = config.map();
     match route {
-        VocabRoute::Llama => add_llama(kv, &files, config),
+        VocabRoute::Llama => llama::add(kv, &files, config),
         VocabRoute::Gpt2 => bpe::add(kv, &files, config, &[]),
-        VocabRoute::SentencePiece => require_sentencepiece(kv, &files, config),
-        VocabRoute::Qwen2 => match add_sentencepiece(kv, &files, config)? {
+        VocabRoute::SentencePiece => sentencepiece::require(kv, &files, config),
+        VocabRoute::Qwen2 => match sentencepiece::add(kv, &files, config)? {
             true => Ok(()),
             false => bpe::add(kv, &files, config, &[]),
         },
-        VocabRoute::Gemma => {
-            require_sentencepiece(kv, &files, config)?;
-            let mut special =
-                SpecialVocab::load(&files, false, &["prefix", "suffix", "middle", "fsep", "eot"], None)?;
-            special.set("eot", Some(&107.into()), dir, None)?;
-            special.chat_template = None;
-            special.write(kv, dir)?;
-            no_space_prefix(kv);
-            Ok(())
-        }
-        VocabRoute::Gemma2 => {
-            require_sentencepiece(kv, &files, config)?;
-            no_space_prefix(kv);
-            Ok(())
-        }
-        VocabRoute::Gemma3 => add_gemma3(kv, &files, config),
+        VocabRoute::Gemma => gemma::add_1(kv, &files, config),
+        VocabRoute::Gemma2 => gemma::add_2(kv, &files, config),
+        VocabRoute::Gemma3 => gemma::add_3(kv, &files, config),
         VocabRoute::Gemma3n => {
             let mut config = config.clone();
             config.shift_remove("vocab_size_per_layer_input");
-            add_gemma3(kv, &files, &config)
+            gemma::add_3(kv, &files, &config)
         }
         VocabRoute::Nemotron => {
-            require_sentencepiece(kv, &files, config)?;
+            sentencepiece::require(kv, &files, config)?;
             kv.u32("tokenizer.ggml.padding_token_id", 0);
             kv.u32("tokenizer.ggml.unknown_token_id", 1);
             Ok(())
         }
         VocabRoute::Jamba => {
-            if !add_sentencepiece(kv, &files, config)? {
+            if !sentencepiece::add(kv, &files, config)? {
                 llama_hf::add(kv, &files, config)?;
                 no_space_prefix(kv);
             }
@@ -168,7 +155,7 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
         VocabRoute::Qwen => qwen::add(kv, &files, config),
         VocabRoute::StableLm if files.tokenizer.is_some() => bpe::add(kv, &files, config, &[]),
         VocabRoute::StableLm => Err(tiktoken(dir, "a tiktoken file")),
-        VocabRoute::Gemma4 => add_gemma4(kv, &files, config),
+        VocabRoute::Gemma4 => gemma::add_4(kv, &files, config),
         VocabRoute::Phi3 => phi3::add(kv, &files, config),
         VocabRoute::NemotronH => bpe::add(kv, &files, &padded(Padding::To(8), &files, config)?, &[]),
         VocabRoute::DeepseekV2
@@ -256,7 +243,7 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
         VocabRoute::JinaBertV2 => add_jina_bert_v2(kv, &files, config),
         VocabRoute::T5 => match unigram::add_t5(kv, &files, config)? {
             true => Ok(()),
-            false => require_sentencepiece(kv, &files, config),
+            false => sentencepiece::require(kv, &files, config),
         },
     }
 }
@@ -309,38 +296,13 @@ fn sentencepiece_or_gpt_neox(
     files: &TokenizerFiles,
     config: &Map<String, Value>,
 ) -> Result<()> {
-    match add_sentencepiece(kv, files, config)? {
+    match sentencepiece::add(kv, files, config)? {
         true => Ok(()),
         false => Err(Error::Unsupported(format!(
             "{}: there is no tokenizer; put the tokenizer.json of GPT-NeoX there, which Mamba models use",
             files.dir.display()
         ))),
     }
-}
-
-/// The tokens of tool calls are user-defined, so that the chat parser sees them.
-fn add_gemma4(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
-    const VISIBLE: [&str; 7] = [
-        "<|channel>",
-        "<channel|>",
-        "<|tool_call>",
-        "<tool_call|>",
-        "<|tool_response>",
-        "<tool_response|>",
-        "<|\"|>",
-    ];
-    let mut pieces = llama_hf::read(files, config)?;
-    for (token, kind) in pieces.tokens.iter().zip(&mut pieces.types) {
-        if VISIBLE.iter().any(|visible| visible.as_bytes() == token) {
-            *kind = TokenType::UserDefined as i32;
-        }
-    }
-    kv.string("tokenizer.ggml.model", "gemma4");
-    pieces.write(kv);
-    SpecialVocab::load(files, true, &KINDS, None)?.write(kv, &files.dir)?;
-    no_space_prefix(kv);
-    kv.bool("tokenizer.ggml.add_bos_token", true);
-    Ok(())
 }
 
 fn add_jina_bert_v2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
@@ -364,85 +326,4 @@ fn add_jina_bert_v2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<Str
     }
     kv.u32("tokenizer.ggml.token_type_count", 2);
     Ok(())
-}
-
-fn add_llama(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
-    let dir = &files.dir;
-    if files.tokenizer.is_none() && input::exists(&dir.join("tekken.json"))? {
-        return mistral_common::add(kv, dir, Template::Community);
-    }
-    if let Some(tokenizer_config) = &files.config {
-        let class = tokenizer_config.get("tokenizer_class");
-        if let Some(value) = tokenizer_config.get("add_prefix_space").filter(|v| !v.is_null()) {
-            let value = value.as_bool().ok_or_else(|| {
-                Error::invalid(dir.join("tokenizer_config.json"), "add_prefix_space: expected true or false")
-            })?;
-            kv.bool("tokenizer.ggml.add_space_prefix", value);
-        }
-        if class.is_some_and(|class| class == "HybridDNATokenizer") {
-            return Err(Error::Unsupported(format!(
-                "{}: HybridDNATokenizer is not supported",
-                dir.display()
-            )));
-        }
-    }
-    if !add_sentencepiece(kv, files, config)? {
-        match llama_hf::applies(files) {
-            true => llama_hf::add(kv, files, config)?,
-            false => bpe::add(kv, files, config, &[])?,
-        }
-    }
-    let size = vocab_size(config, dir)?;
-    if size == Some(32016) {
-        add_code_llama(kv, files)?;
-    }
-    if size == Some(49152) {
-        // Small Granite models, says the reference; it means everybody with this many tokens.
-        kv.bool("tokenizer.ggml.add_bos_token", false);
-    }
-    Ok(())
-}
-
-/// CodeLlama's token for the end of a turn, and all that comes along with looking for it.
-fn add_code_llama(kv: &mut KeyValues, files: &TokenizerFiles) -> Result<()> {
-    let mut special = SpecialVocab::load(files, false, &["prefix", "suffix", "middle", "eot"], None)?;
-    special.set("eot", Some(&32010.into()), &files.dir, None)?;
-    special.write(kv, &files.dir)
-}
-
-fn add_gemma3(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
-    match add_sentencepiece(kv, files, config)? {
-        true => no_space_prefix(kv),
-        false => bpe::add(kv, files, config, &[])?,
-    }
-    Ok(())
-}
-
-fn no_space_prefix(kv: &mut KeyValues) {
-    kv.bool("tokenizer.ggml.add_space_prefix", false);
-}
-
-/// Writes the vocabulary of `tokenizer.model`, if there is one.
-fn add_sentencepiece(
-    kv: &mut KeyValues,
-    files: &TokenizerFiles,
-    config: &Map<String, Value>,
-) -> Result<bool> {
-    let size = sentencepiece_size(config, &files.dir)?;
-    let Some(pieces) = sentencepiece::load(&files.dir, size)? else { return Ok(false) };
-    let len = pieces.tokens.len();
-    pieces.write_for(kv, "llama");
-    SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)?;
-    Ok(true)
-}
-
-fn require_sentencepiece(
-    kv: &mut KeyValues,
-    files: &TokenizerFiles,
-    config: &Map<String, Value>,
-) -> Result<()> {
-    match add_sentencepiece(kv, files, config)? {
-        true => Ok(()),
-        false => Err(missing(&files.dir, "tokenizer.model")),
-    }
 }

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::files::TokenizerFiles;
+use super::special::{KINDS, SpecialVocab};
 use crate::gguf::{KeyValues, Value as Kv};
 use crate::{Error, Result, input};
 
@@ -157,6 +159,30 @@ pub fn load(dir: &Path, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
     pieces.add_from_added_tokens(dir, Outside::Ignored)?;
     add_from_tokenizer_config(&mut pieces, &dir.join("tokenizer_config.json"))?;
     Ok(Some(pieces))
+}
+
+/// Writes the vocabulary of `tokenizer.model`. `false` if there is none.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<bool> {
+    let size = super::sentencepiece_size(config, &files.dir)?;
+    let Some(pieces) = load(&files.dir, size)? else { return Ok(false) };
+    let len = pieces.tokens.len();
+    pieces.write_for(kv, "llama");
+    SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)?;
+    Ok(true)
+}
+
+/// [`add`] where there must be one.
+///
+/// # Errors
+/// As [`load`], and if there is none.
+pub(super) fn require(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+    match add(kv, files, config)? {
+        true => Ok(()),
+        false => Err(super::missing(&files.dir, "tokenizer.model")),
+    }
 }
 
 /// The pieces of `model`, read from `path`, filled up to `vocab_size`, with the tokens of `added_tokens.json`
