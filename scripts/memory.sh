@@ -31,7 +31,7 @@ peak() {
 }
 
 # make SHAPE TOKENIZER
-make() { python3 scripts/make_checkpoint.py "$1" "$work/$1" --tokenizer "$2"; }
+make() { python3 scripts/make_checkpoint.py "$1" "$work/$1" --tokenizer "$2" --align 32; }
 
 make llama-1gb "$tokenizers/llama3_2"
 make llama-100gb "$tokenizers/llama3_2"

@@ -6,8 +6,9 @@ use super::tile::{Tile, Tiling};
 use crate::dtype::GgmlType;
 use crate::plan::{Action, Output, Step, Walk};
 
-/// Bytes that are written at once. File systems let one writer at a time into a file, so a chunk must be worth
-/// taking turns for.
+/// Bytes per chunk, read or written, whichever is more. File systems let one writer at a time into a file, so a
+/// chunk must be worth the wait; what is read, converted and written in one go should still be in the cache
+/// when it is written.
 pub const CHUNK: u64 = 1 << 20;
 
 /// Bytes that are copied by the kernel in one call.
@@ -101,12 +102,13 @@ impl<'a> Part<'a> {
         Some(Self { start: step.start, len: step.len, content })
     }
 
-    /// The most bytes up to `room` that can be cut off: whole units.
+    /// The most bytes up to `room` that can be cut off: whole units, of which no more than a chunk is read.
     fn fitting(&self, room: u64) -> u64 {
         let fitting = match self.content {
             Content::Walk { walk, to, .. } => {
-                let (_, bytes) = unit(walk, to);
-                room / bytes * bytes
+                let (elements, bytes) = unit(walk, to);
+                let units = (room / bytes).min(CHUNK / (elements * walk.dtype.size()));
+                units * bytes
             }
             _ => room,
         };

@@ -25,10 +25,6 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Bytes of stack of a worker, whose buffers are elsewhere.
 const STACK: usize = 256 << 10;
 
-/// Bytes that are read to be converted at a time: what was read, and what becomes of it, should still be in the
-/// second-level cache when it is needed.
-const PIECE: u64 = 128 << 10;
-
 /// What all workers share.
 pub struct Work<'a> {
     /// What is read.
@@ -155,7 +151,28 @@ impl<'a> Work<'a> {
             Content::Walk { walk, first, to: None } => {
                 self.sources.gather(walk, first, out, &mut buffers.scratch)
             }
-            Content::Walk { walk, first, to: Some(to) } => self.convert(walk, first, to, out, buffers),
+            Content::Walk { walk, first, to: Some(GgmlType::BF16) }
+                if walk.dtype == Dtype::BF16 && walk.arithmetic.is_empty() =>
+            {
+                self.sources.gather(walk, first, out, &mut buffers.scratch)?;
+                convert::quiet_bf16(out);
+                Ok(())
+            }
+            Content::Walk { walk, first, to: Some(to) } => {
+                let (elements, bytes) = unit(walk, Some(to));
+                let count = out.len() as u64 / bytes * elements;
+                let raw = part_of(&mut buffers.raw, count * walk.dtype.size());
+                self.sources.gather(walk, first, raw, &mut buffers.scratch)?;
+                if walk.arithmetic.is_empty() {
+                    convert::convert(walk.dtype, to, raw, out);
+                    return Ok(());
+                }
+                let mut evaluation = Evaluation::new(self.sources, walk);
+                if walk.is_packed() {
+                    return evaluation.mxfp4(first, raw, out);
+                }
+                evaluation.encode(first, raw, to, out)
+            }
             Content::Bytes(bytes) => {
                 out.copy_from_slice(bytes);
                 Ok(())
@@ -165,38 +182,6 @@ impl<'a> Work<'a> {
                 Ok(())
             }
         }
-    }
-
-    /// Fills `out` with the elements of `walk` from `first` on, converted to `to`.
-    fn convert(
-        &self,
-        walk: &Walk,
-        first: u64,
-        to: GgmlType,
-        out: &mut [u8],
-        buffers: &mut Buffers,
-    ) -> Result<()> {
-        let Buffers { raw, scratch, .. } = buffers;
-        let (elements, bytes) = unit(walk, Some(to));
-        let units = PIECE / (elements * walk.dtype.size());
-        let in_place = walk.dtype == Dtype::BF16 && to == GgmlType::BF16 && walk.arithmetic.is_empty();
-        let mut evaluation = (!walk.arithmetic.is_empty()).then(|| Evaluation::new(self.sources, walk));
-        let firsts = (first..).step_by((units * elements) as usize);
-        for (first, out) in firsts.zip(out.chunks_mut((units * bytes) as usize)) {
-            if in_place {
-                self.sources.gather(walk, first, out, scratch)?;
-                convert::quiet_bf16(out);
-                continue;
-            }
-            let raw = part_of(raw, out.len() as u64 / bytes * elements * walk.dtype.size());
-            self.sources.gather(walk, first, raw, scratch)?;
-            match &mut evaluation {
-                None => convert::convert(walk.dtype, to, raw, out),
-                Some(evaluation) if walk.is_packed() => evaluation.mxfp4(first, raw, out)?,
-                Some(evaluation) => evaluation.encode(first, raw, to, out)?,
-            }
-        }
-        Ok(())
     }
 
     fn tile(
