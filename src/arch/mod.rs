@@ -1,5 +1,5 @@
 //! What a GGUF must contain: for each architecture, the key-values and the output tensors, each a lazy
-//! [`TensorExpr`]. Knows nothing of file offsets, buffers or reflinks.
+//! [`TensorExpr`](crate::tensor::TensorExpr). Knows nothing of file offsets, buffers or reflinks.
 //!
 //! A family of architectures is one file and one line in `FAMILIES`: a [`Family`] names the Hugging
 //! Face classes it serves, the GGUF tensors it has, and a few functions. What families share lies in
