@@ -201,3 +201,25 @@ fn decoding_and_encoding_are_converting() {
         assert!(output == kernel.run(Cpu::best(), &input), "{} to {}", kernel.from, kernel.to);
     }
 }
+
+/// The shortcut gives what its three steps give, which the goldens cover.
+#[test]
+fn scaling_f8_is_decoding_multiplying_and_encoding() {
+    let bytes: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
+    let numbers: Vec<u8> = bytes.iter().copied().filter(|byte| byte & 0x7f != 0x7f).collect();
+    let factors = [1.0, -0.0123, 3e38, -3e38, 1e-38, 1e-45, 0.0, f32::INFINITY, 1.0 / 3.0, 2f32.powi(120)];
+    for (bytes, factor) in factors.into_iter().flat_map(|factor| [(&bytes, factor), (&numbers, factor)]) {
+        let mut values = vec![0.0; bytes.len()];
+        convert::decode(Dtype::F8E4M3, bytes, &mut values);
+        values.iter_mut().for_each(|x| *x *= factor);
+        let mut expected = vec![0; 2 * bytes.len()];
+        convert::encode(GgmlType::BF16, &values, &mut expected);
+        for cpu in CPUS {
+            for len in [bytes.len(), 77] {
+                let mut output = vec![0; 2 * len];
+                cpu().scale_f8_e4m3(&bytes[..len], factor, &mut output);
+                assert!(output == expected[..2 * len], "{factor}, {len} elements, {:?}", cpu());
+            }
+        }
+    }
+}

@@ -7,7 +7,9 @@
 use std::arch::x86_64::*;
 
 use super::quantize::q8_0_by;
-use super::{check_lengths, convert_here, decode_here, encode_here, multiply_here, quiet_bf16_here};
+use super::{
+    check_lengths, convert_here, decode_here, encode_here, multiply_here, quiet_bf16_here, scale_f8_e4m3_here,
+};
 use crate::dtype::{Dtype, GgmlType};
 
 /// See [`super::convert`].
@@ -79,7 +81,6 @@ fn f8<const SHIFT: i32>(src: &[u8], dst: &mut [f32], scale: f32, nan: i8, value:
     const GROUP: usize = 32;
     assert_eq!(src.len(), dst.len(), "source and target lengths");
     let [magnitude, nan] = [0x7f, nan].map(|bits| _mm256_set1_epi8(bits));
-    let sign = _mm256_set1_epi16(0x80);
     let scale = _mm256_set1_ps(scale);
     for (src, dst) in src.chunks(GROUP).zip(dst.chunks_mut(GROUP)) {
         let Some(bytes) = src.first_chunk::<GROUP>() else {
@@ -93,17 +94,52 @@ fn f8<const SHIFT: i32>(src: &[u8], dst: &mut [f32], scale: f32, nan: i8, value:
             super::decode::each(src, dst, &value);
             continue;
         }
-        let halves = [_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes)].map(|bytes| {
-            let bytes = _mm256_cvtepu8_epi16(bytes);
-            let signs = _mm256_slli_epi16::<8>(_mm256_and_si256(bytes, sign));
-            let magnitudes = _mm256_andnot_si256(sign, bytes);
-            _mm256_or_si256(_mm256_slli_epi16::<SHIFT>(magnitudes), signs)
-        });
+        let halves = widened::<SHIFT>(bytes);
         let eights = halves.map(|x| [_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x)]);
         for (eight, to) in eights.as_flattened().iter().zip(dst.as_chunks_mut::<8>().0) {
             let values = _mm256_mul_ps(_mm256_cvtph_ps(*eight), scale);
             // SAFETY: 32 bytes, at any address.
             unsafe { _mm256_storeu_ps(to.as_mut_ptr(), values) };
+        }
+    }
+}
+
+/// 32 F8 as F16 with the same bits of sign and magnitude, the latter shifted.
+#[target_feature(enable = "avx2,f16c")]
+fn widened<const SHIFT: i32>(bytes: __m256i) -> [__m256i; 2] {
+    let sign = _mm256_set1_epi16(0x80);
+    [_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes)].map(|bytes| {
+        let bytes = _mm256_cvtepu8_epi16(bytes);
+        let signs = _mm256_slli_epi16::<8>(_mm256_and_si256(bytes, sign));
+        _mm256_or_si256(_mm256_slli_epi16::<SHIFT>(_mm256_andnot_si256(sign, bytes)), signs)
+    })
+}
+
+/// See [`super::scale_f8_e4m3`].
+#[target_feature(enable = "avx2,f16c")]
+pub fn scale_f8_e4m3(src: &[u8], factor: f32, dst: &mut [u8]) {
+    const GROUP: usize = 32;
+    assert_eq!(2 * src.len(), dst.len(), "source and target lengths");
+    let [magnitude, nan] = [0x7f, 0x7f].map(|bits| _mm256_set1_epi8(bits));
+    let [unbias, by] = [256.0, factor].map(|x| _mm256_set1_ps(x));
+    for (src, dst) in src.chunks(GROUP).zip(dst.chunks_mut(2 * GROUP)) {
+        let Some(bytes) = src.first_chunk::<GROUP>() else {
+            scale_f8_e4m3_here(src, factor, dst);
+            continue;
+        };
+        // SAFETY: 32 bytes, at any address.
+        let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+        let nans = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, magnitude), nan);
+        let mut nans = _mm256_movemask_epi8(nans) != 0;
+        for (sixteen, to) in widened::<7>(bytes).into_iter().zip(dst.as_chunks_mut::<32>().0) {
+            let eights = [_mm256_castsi256_si128(sixteen), _mm256_extracti128_si256::<1>(sixteen)];
+            let x = eights.map(|x| _mm256_mul_ps(_mm256_mul_ps(_mm256_cvtph_ps(x), unbias), by));
+            nans |= _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(x[0], x[1])) != 0;
+            // SAFETY: 32 bytes, at any address.
+            unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), bf16(x)) };
+        }
+        if nans {
+            scale_f8_e4m3_here(src, factor, dst);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::{convert_here, decode_here, encode_here, multiply_here, quiet_bf16_here};
+use super::{convert_here, decode_here, encode_here, multiply_here, quiet_bf16_here, scale_f8_e4m3_here};
 use crate::dtype::{Dtype, GgmlType};
 
 /// A set of instructions that the kernels exist for.
@@ -56,6 +56,16 @@ impl Cpu {
             return unsafe { avx2::multiply(values, factor) };
         }
         multiply_here(values, factor);
+    }
+
+    /// See [`super::scale_f8_e4m3`].
+    pub fn scale_f8_e4m3(self, src: &[u8], factor: f32, dst: &mut [u8]) {
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2 {
+            // SAFETY: as above.
+            return unsafe { avx2::scale_f8_e4m3(src, factor, dst) };
+        }
+        scale_f8_e4m3_here(src, factor, dst);
     }
 
     pub(super) fn decode(self, from: Dtype, src: &[u8], dst: &mut [f32]) {

@@ -61,6 +61,15 @@ pub fn multiply(values: &mut [f32], factor: f32) {
     Cpu::best().multiply(values, factor);
 }
 
+/// Multiplies F8_E4M3 elements in `src` by `factor`, and rounds to BF16 in `dst`: [`decode`], [`multiply`] and
+/// [`encode`] without what is in between, for most of an FP8 checkpoint.
+///
+/// # Panics
+/// If the lengths are not those of the same number of elements.
+pub fn scale_f8_e4m3(src: &[u8], factor: f32, dst: &mut [u8]) {
+    Cpu::best().scale_f8_e4m3(src, factor, dst);
+}
+
 /// [`convert`] for whatever instructions its caller is compiled for, by way of its [`decode`] and [`encode`].
 #[inline(always)]
 fn convert_here(
@@ -148,6 +157,15 @@ fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
 #[inline(always)]
 fn multiply_here(values: &mut [f32], factor: f32) {
     values.iter_mut().for_each(|x| *x *= factor);
+}
+
+/// [`scale_f8_e4m3`] for whatever instructions its caller is compiled for.
+#[inline(always)]
+fn scale_f8_e4m3_here(src: &[u8], factor: f32, dst: &mut [u8]) {
+    assert_eq!(2 * src.len(), dst.len(), "source and target lengths");
+    for (to, from) in dst.as_chunks_mut().0.iter_mut().zip(src.as_chunks().0) {
+        *to = encode::bf16(decode::f8_e4m3(*from) * factor).to_le_bytes();
+    }
 }
 
 fn check_lengths(to: GgmlType, elements: usize, bytes: usize) {

@@ -71,6 +71,21 @@ impl<'a> Evaluation<'a> {
     /// # Errors
     /// As [`Evaluation::values`].
     pub fn encode(&mut self, first: u64, raw: &[u8], to: GgmlType, out: &mut [u8]) -> Result<()> {
+        if let [Arithmetic::Scale(scale)] = self.walk.arithmetic.as_slice()
+            && let [Some(scales)] = self.scales.as_mut_slice()
+            && (self.walk.dtype, to) == (Dtype::F8E4M3, GgmlType::BF16)
+        {
+            let walk = self.walk;
+            let runs = walk.runs(first, raw.len() as u64).map(|run| Run { at: run.at + walk.first, ..run });
+            let (mut raw, mut out) = (raw, out);
+            for (index, same) in runs.flat_map(|run| scale.runs(run.at, run.len)) {
+                let (elements, rest) = raw.split_at(same as usize);
+                let (to, tail) = out.split_at_mut(2 * elements.len());
+                convert::scale_f8_e4m3(elements, scales.value(index)?, to);
+                (raw, out) = (rest, tail);
+            }
+            return Ok(());
+        }
         let size = self.walk.dtype.size() as usize;
         let mut values = [0.0; BATCH];
         let batches = raw.chunks(BATCH * size).zip(out.chunks_mut(to.bytes(BATCH as u64) as usize));
