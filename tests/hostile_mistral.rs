@@ -174,7 +174,7 @@ fn embedding(parent: &Path, modules: Value, files: &Value) -> std::path::PathBuf
 fn modules() {
     const FLAG: &str = "--sentence-transformers-dense-modules";
     let dense = |path: Value| json!({"type": "sentence_transformers.models.Dense", "path": path});
-    let outside = "must lie inside the model directory";
+    let outside = "must be a directory inside the model directory";
     let none = json!({});
     let sizes = |value: Value| json!({"2_Dense/config.json": {"in_features": value, "out_features": 96}});
     let cases = [
@@ -195,7 +195,8 @@ fn modules() {
             none.clone(),
             "dense_3",
         ),
-        ("the model as a module", json!([dense(json!(""))]), none.clone(), "two tensors would both become"),
+        ("the model as a module", json!([dense(json!(""))]), none.clone(), outside),
+        ("the model as a module, by a dot", json!([dense(json!("."))]), none.clone(), outside),
         ("a size that is a text", json!([dense(json!("2_Dense"))]), sizes(json!("64")), "in_features"),
         ("a size beyond 32 bits", json!([dense(json!("2_Dense"))]), sizes(json!(1u64 << 32)), "in_features"),
         (

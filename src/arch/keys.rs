@@ -123,19 +123,6 @@ pub(super) fn times(config: &Config, factor: u32, size: u32) -> Result<u32> {
     factor.checked_mul(size).ok_or_else(problem)
 }
 
-/// The part of `size` dimensions that is rotated (`partial_rotary_factor`).
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
-pub(super) fn rotated_part(input: &Input, size: u32) -> Result<u32> {
-    let Some(factor) = input.rope.f64(&["partial_rotary_factor"])? else {
-        return Err(input.rope.invalid("partial_rotary_factor: expected a number, found nothing"));
-    };
-    let part = factor * f64::from(size);
-    match (0.0..=f64::from(u32::MAX)).contains(&part) {
-        true => Ok(part as u32),
-        false => Err(input.rope.invalid(format!("partial_rotary_factor: expected 0 to 1, found {factor}"))),
-    }
-}
-
 /// Adds `attention.sliding_window_pattern`: which of the layers in `layer_types` have a sliding window.
 ///
 /// # Errors
@@ -146,6 +133,14 @@ pub(super) fn sliding_pattern(config: &Config, keys: &mut Keys) -> Result<()> {
         keys.bools("attention.sliding_window_pattern", slides);
     }
     Ok(())
+}
+
+/// The part of `dimensions` that is rotated, by `partial_rotary_factor`.
+///
+/// # Errors
+/// If the factor is missing, no number, or not between 0 and 1.
+pub(super) fn rotated_part(input: &Input, dimensions: u32) -> Result<u32> {
+    fraction(input, dimensions, input.rope.require_f64(&["partial_rotary_factor"])?)
 }
 
 /// The part of `dimensions` that is rotated, by `partial_rotary_factor`, or `default` where that is missing.

@@ -34,7 +34,8 @@ pub fn listed(dir: &Path, kind: &str) -> Result<Vec<String>> {
     for module in list {
         let Some(class) = text(module, "type").filter(|class| class.ends_with(kind)) else { continue };
         let path = text(module, "path").filter(|path| is_inside(path)).ok_or_else(|| {
-            let problem = format!("the path of {} must lie inside the model directory", quoted(&class));
+            let problem =
+                format!("the path of {} must be a directory inside the model directory", quoted(&class));
             Error::invalid(&file, problem)
         })?;
         if found.contains(&path) {
@@ -45,9 +46,10 @@ pub fn listed(dir: &Path, kind: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Whether a path leads nowhere but down. Symlinks on it are followed: caches are full of them.
+/// Whether a path leads down, and nowhere else. Symlinks on it are followed: caches are full of them.
 fn is_inside(path: &str) -> bool {
-    Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    let mut parts = Path::new(path).components().filter(|part| *part != Component::CurDir).peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// The weights of the module at `path`, if it has any.
