@@ -49,6 +49,7 @@ mod powf;
 mod quantile;
 mod quantized;
 mod qwen;
+mod qwen3;
 mod qwen_next;
 mod qwen_vl;
 mod rerank;
@@ -136,8 +137,8 @@ static FAMILIES: &[Family] = &[
     qwen::QWEN,
     qwen::QWEN2,
     qwen::QWEN2_MOE,
-    qwen::QWEN3,
-    qwen::QWEN3_MOE,
+    qwen3::QWEN3,
+    qwen3::QWEN3_MOE,
     qwen::RND1,
     qwen_next::QWEN35,
     qwen_next::QWEN35_MOE,

@@ -1,14 +1,12 @@
-//! Qwen 2, Qwen 3 and their mixtures of experts (`Qwen2Model`, `Qwen2MoeModel`, `Qwen3Model`,
-//! `Qwen3MoeModel` of the reference).
+//! Qwen 1, Qwen 2 and its mixture of experts (`QwenModel`, `Qwen2Model`, `Qwen2MoeModel` of the reference), and RND1.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
 use super::builder::Builder;
 use super::experts::NAMES;
 use super::pooling::pooling_type;
-use super::rerank::{QWEN3_RERANKER, is_reranker};
 use super::tensors::Tensor;
 use super::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
 
@@ -22,14 +20,6 @@ pub(super) const QWEN2: Family = Family {
     ..TEXT
 };
 
-pub(super) const QWEN3: Family = Family {
-    names: &["Qwen3ForCausalLM", "Qwen3Model"],
-    arch: "qwen3",
-    tensors: names::QWEN3,
-    variant: qwen3_variant,
-    ..QWEN2
-};
-
 pub(super) const QWEN2_MOE: Family = Family {
     names: &["Qwen2MoeForCausalLM"],
     arch: "qwen2moe",
@@ -38,14 +28,6 @@ pub(super) const QWEN2_MOE: Family = Family {
     keys: expert_keys,
     convert: experts,
     ..QWEN2
-};
-
-pub(super) const QWEN3_MOE: Family = Family {
-    names: &["Qwen3MoeForCausalLM"],
-    arch: "qwen3moe",
-    tensors: names::QWEN3MOE,
-    variant: refuse_intern,
-    ..QWEN2_MOE
 };
 
 pub(super) const QWEN: Family = Family {
@@ -125,18 +107,4 @@ fn halves(expr: &TensorExpr) -> Result<Option<(TensorExpr, TensorExpr)>> {
     }
     let part = |from, to| expr.clone().swap_axes(0, 1)?.rows(from, to)?.swap_axes(0, 1);
     Ok(Some((part(0, rows / 2)?, part(rows / 2, rows)?)))
-}
-
-fn refuse_intern(input: &Input) -> Result<Option<&'static Family>> {
-    if input.config.origin_architecture() == Some("InternS1ForConditionalGeneration") {
-        return Err(Error::Unsupported(
-            "architecture InternS1ForConditionalGeneration is not supported yet".into(),
-        ));
-    }
-    Ok(None)
-}
-
-fn qwen3_variant(input: &Input) -> Result<Option<&'static Family>> {
-    refuse_intern(input)?;
-    Ok(is_reranker(input)?.then_some(&QWEN3_RERANKER))
 }

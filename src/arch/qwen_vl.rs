@@ -4,7 +4,8 @@
 use crate::error::Result;
 
 use super::builder::Builder;
-use super::qwen::{QWEN2, QWEN3_MOE, dense_keys, expert_keys, experts};
+use super::qwen::{QWEN2, dense_keys, expert_keys, experts};
+use super::qwen3::QWEN3_MOE;
 use super::rerank::is_reranker;
 use super::tensors::Tensor;
 use super::{Family, Input, Keys, keys, names};

@@ -10,11 +10,12 @@ use crate::input;
 use crate::tensor::TensorExpr;
 
 use super::builder::Builder;
-use super::qwen::{self, QWEN3};
+use super::qwen::{self, QWEN2};
 use super::tensors::Tensor;
-use super::{Family, Input, Keys};
+use super::{Family, Input, Keys, names};
 
-pub(super) static QWEN3_RERANKER: Family = Family { names: &[], keys: key_values, convert, ..QWEN3 };
+pub(super) static QWEN3_RERANKER: Family =
+    Family { names: &[], arch: "qwen3", tensors: names::QWEN3, keys: key_values, convert, ..QWEN2 };
 
 /// `PoolingType.RANK` of gguf-py.
 const RANK: u32 = 4;
@@ -50,7 +51,7 @@ pub(super) fn is_reranker(input: &Input) -> Result<bool> {
 }
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
-    (QWEN3.keys)(input, keys)?;
+    qwen::dense_keys(input, keys)?;
     keys.u32("pooling_type", Some(RANK));
     keys.set("classifier.output_labels", Value::Strings(["yes", "no"].into_iter().collect()));
     keys.values.string(format!("tokenizer.chat_template.{TEMPLATE_NAME}"), TEMPLATE);

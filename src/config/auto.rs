@@ -3,16 +3,14 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::classes::{
-    BOOL, CHOICES, CLASSES, Class, DICT, FLOAT, FLOATS, GENERATION, INT, INTS, Kinds, LEGACY_LAYER_TYPES,
-    LIST, NULL, NUMBERS, OTHER_MODEL_TYPES, READ_ONLY, STR, STRS, TORCH_DTYPES,
+    BOOL, CHOICES, CLASSES, Class, DICT, FLOAT, FLOATS, GENERATION, INT, INTS, Kinds, LIST, NULL, NUMBERS,
+    OTHER_MODEL_TYPES, READ_ONLY, STR, STRS, TORCH_DTYPES,
 };
-use super::rope::{self, number, truthy};
-use super::{derive, per_layer, validate};
-
-pub(super) type Object = Map<String, Value>;
+use super::values::{Object, number, stored_as, truthy};
+use super::{derive, layers, per_layer, rope, validate};
 
 /// What transformers does with a file.
 pub(super) enum Outcome {
@@ -115,7 +113,7 @@ fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object,
     config.insert("_name_or_path".into(), name_or_path.into());
     config.insert("model_type".into(), class.model_type.into());
     for key in ["layer_types", "mtp_layer_types"] {
-        rename_layer_types(config.get_mut(stored_as(class, key)));
+        layers::rename(config.get_mut(stored_as(class, key)));
     }
     derive::after(class, &mut config)?;
     validate::validate(class, &mut config)?;
@@ -153,11 +151,6 @@ fn construct_text(class: &Class, config: &Object) -> Result<Option<Object>, Fail
         _ => self::class(part.model_type)?,
     };
     construct(text, "", &json).map(Some)
-}
-
-/// The name under which a class keeps an attribute.
-pub(super) fn stored_as<'a>(class: &'a Class, name: &'a str) -> &'a str {
-    class.aliases.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, stored)| stored)
 }
 
 /// Whether a value is one of the few that a field allows, if it has but a few.
@@ -242,16 +235,4 @@ fn set_labels(config: &mut Object, count: Option<&Value>) -> Result<(), String> 
         config.insert("label2id".into(), Value::Object(to_id));
     }
     Ok(())
-}
-
-/// Brings old names of layer types up to date.
-pub(super) fn rename_layer_types(layers: Option<&mut Value>) {
-    let Some(Value::Array(kinds)) = layers else {
-        return;
-    };
-    for kind in kinds {
-        if let Some((_, new)) = LEGACY_LAYER_TYPES.iter().find(|(old, _)| *kind == *old) {
-            *kind = (*new).into();
-        }
-    }
 }

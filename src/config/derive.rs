@@ -4,13 +4,9 @@
 
 use serde_json::{Value, json};
 
-use super::auto::{Object, stored_as};
 use super::classes::{CLASSES, Class};
-use super::rope::{number, truthy};
+use super::values::{Object, Refusal, int, null, number, stored_as, truthy};
 use super::{layers, per_layer};
-
-/// Why transformers would refuse the file.
-type Refusal = String;
 
 /// What a class sets before the base class looks at the remaining keys, `extra`.
 pub(super) fn before(class: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
@@ -118,15 +114,6 @@ pub(super) fn to_dict(class: &Class, config: &mut Object) {
     if class.model_type == "modernbert" {
         config.shift_remove("reference_compile");
     }
-}
-
-/// Whether a key is there and null.
-pub(super) fn null(config: &Object, key: &str) -> bool {
-    config.get(key).is_some_and(Value::is_null)
-}
-
-pub(super) fn int(config: &Object, key: &str) -> Result<i64, Refusal> {
-    config.get(key).and_then(Value::as_i64).ok_or(format!("{key} is no integer, or out of range"))
 }
 
 /// Python's `//`.

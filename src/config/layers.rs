@@ -2,12 +2,8 @@
 
 use serde_json::Value;
 
-use super::auto::{Object, rename_layer_types};
-use super::classes::Class;
-use super::derive::{int, null};
-use super::rope::{number, truthy};
-
-type Refusal = String;
+use super::classes::{Class, LEGACY_LAYER_TYPES};
+use super::values::{Object, Refusal, int, null, number, truthy};
 
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
@@ -218,11 +214,23 @@ pub(super) fn nemotron_h(config: &mut Object, extra: &mut Object) -> Result<(), 
     if null(config, "mtp_layers_block_type") {
         config.insert("mtp_layers_block_type".into(), mtp.clone());
     }
-    rename_layer_types(config.get_mut("mtp_layers_block_type"));
+    rename(config.get_mut("mtp_layers_block_type"));
     if let Some(pattern) = extra.shift_remove("mtp_hybrid_override_pattern")
         && config.get("mtp_layers_block_type") == Some(&mtp)
     {
         config.insert("mtp_layers_block_type".into(), from_pattern(pattern)?);
     }
     Ok(())
+}
+
+/// Brings old names of layer types up to date.
+pub(super) fn rename(layers: Option<&mut Value>) {
+    let Some(Value::Array(kinds)) = layers else {
+        return;
+    };
+    for kind in kinds {
+        if let Some((_, new)) = LEGACY_LAYER_TYPES.iter().find(|(old, _)| *kind == *old) {
+            *kind = (*new).into();
+        }
+    }
 }

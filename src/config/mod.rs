@@ -12,8 +12,9 @@ mod params;
 mod per_layer;
 mod rope;
 mod validate;
+mod values;
 
-pub(crate) use rope::truthy;
+pub(crate) use values::truthy;
 
 use std::path::{Path, PathBuf};
 
@@ -207,9 +208,8 @@ impl Config {
     /// # Errors
     /// If the value is not a number.
     pub fn f64(&self, keys: &[&str]) -> Result<Option<f64>> {
-        let number = |value: &Value| value.as_bool().map(|b| f64::from(u8::from(b))).or(value.as_f64());
         self.get(keys)
-            .map(|(key, value)| number(value).ok_or_else(|| self.mismatch(key, "a number", value)))
+            .map(|(key, value)| values::number(value).ok_or_else(|| self.mismatch(key, "a number", value)))
             .transpose()
     }
 

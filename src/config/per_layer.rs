@@ -2,12 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::auto::Object;
 use super::classes::Class;
-use super::derive::{int, null};
-use super::rope::truthy;
-
-type Refusal = String;
+use super::values::{Object, Refusal, int, null, truthy};
 
 /// Whether single layers of the class may differ from the rest.
 pub(super) fn allowed(class: &Class) -> bool {

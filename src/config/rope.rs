@@ -3,12 +3,8 @@
 
 use serde_json::Value;
 
-use super::auto::{Object, stored_as};
 use super::classes::Class;
-use super::derive::int;
-
-/// Why transformers would refuse the file.
-type Refusal = String;
+use super::values::{Object, Refusal, int, number, stored_as, truthy};
 
 /// Kinds of scaling that are relative to a length the model was trained with.
 const RELATIVE: [&str; 3] = ["llama3", "yarn", "longrope"];
@@ -340,23 +336,6 @@ pub(super) fn mirrored(config: &Object) -> Result<Object, &Value> {
         }
     }
     Ok(rope)
-}
-
-/// Python's truth value.
-pub(crate) fn truthy(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(b) => *b,
-        Value::Number(n) => n.as_f64() != Some(0.0),
-        Value::String(s) => !s.is_empty(),
-        Value::Array(a) => !a.is_empty(),
-        Value::Object(o) => !o.is_empty(),
-    }
-}
-
-/// A value Python would calculate with.
-pub(super) fn number(value: &Value) -> Option<f64> {
-    value.as_bool().map(|b| f64::from(u8::from(b))).or(value.as_f64())
 }
 
 /// Whether Python can order the two.

@@ -2,12 +2,9 @@
 
 use serde_json::Value;
 
-use super::auto::{Object, stored_as};
 use super::classes::{ATTENTION_LAYER_TYPES, Class, MLP_LAYER_TYPES};
-use super::derive::int;
-use super::rope::{self, number, truthy};
-
-type Refusal = String;
+use super::rope;
+use super::values::{Object, Refusal, int, number, stored_as, truthy};
 
 /// Fails where transformers would raise.
 pub(super) fn validate(class: &Class, config: &mut Object) -> Result<(), Refusal> {

@@ -1,0 +1,43 @@
+//! What Python sees in a JSON value, and the few questions that all of a class's rules ask.
+
+use serde_json::{Map, Value};
+
+use super::classes::Class;
+
+/// A configuration on its way from the file to `to_dict()`.
+pub(super) type Object = Map<String, Value>;
+
+/// Why transformers would refuse the file.
+pub(super) type Refusal = String;
+
+/// Python's truth value.
+pub(crate) fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(b) => *b,
+        Value::Number(n) => n.as_f64() != Some(0.0),
+        Value::String(s) => !s.is_empty(),
+        Value::Array(a) => !a.is_empty(),
+        Value::Object(o) => !o.is_empty(),
+    }
+}
+
+/// A value Python would calculate with.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    value.as_bool().map(|b| f64::from(u8::from(b))).or(value.as_f64())
+}
+
+/// Whether a key is there and null.
+pub(super) fn null(config: &Object, key: &str) -> bool {
+    config.get(key).is_some_and(Value::is_null)
+}
+
+/// A key's value, an integer.
+pub(super) fn int(config: &Object, key: &str) -> Result<i64, Refusal> {
+    config.get(key).and_then(Value::as_i64).ok_or(format!("{key} is no integer, or out of range"))
+}
+
+/// The name under which a class keeps an attribute.
+pub(super) fn stored_as<'a>(class: &'a Class, name: &'a str) -> &'a str {
+    class.aliases.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, stored)| stored)
+}
