@@ -1,0 +1,44 @@
+//! `ChatGLM` and GLM 4 before it had a name of its own (`ChatGLMModel` of the reference).
+
+use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names, rope};
+use crate::error::Result;
+
+pub(super) const CHATGLM: Family = Family {
+    names: &["ChatGLMForConditionalGeneration", "ChatGLMModel", "GlmForCausalLM"],
+    arch: "chatglm",
+    vocab: VocabRoute::ChatGlm,
+    tensors: names::CHATGLM,
+    keys: key_values,
+    rename: |_, name| {
+        let kept = !name.ends_with(".rotary_pos_emb.inv_freq");
+        kept.then(|| name.strip_prefix("transformer.").unwrap_or(name).to_owned())
+    },
+    ..TEXT
+};
+
+fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
+    let config = input.config;
+    let hidden = config.require_u32(&["hidden_size", "n_embed"])?;
+    let heads = config.require_u32(&["n_head", "num_attention_heads"])?;
+    keys.u32("context_length", Some(config.u32(&["seq_length"])?.unwrap_or(hidden)));
+    keys.u32("embedding_length", Some(hidden));
+    let feed_forward = config.u32(&["ffn_hidden_size", "intermediate_size"])?;
+    keys.u32("feed_forward_length", Some(feed_forward.unwrap_or(hidden.saturating_mul(4))));
+    keys.u32("block_count", Some(input.blocks));
+    keys.u32("attention.head_count", Some(heads));
+    let kv_heads = config.u32(&["multi_query_group_num", "num_key_value_heads"])?;
+    keys.u32("attention.head_count_kv", Some(kv_heads.unwrap_or(heads)));
+    let epsilon = config.f32(&["layernorm_epsilon"])?.unwrap_or(1e-5);
+    keys.f32("attention.layer_norm_rms_epsilon", Some(epsilon));
+    keys.values.u32("general.file_type", input.ftype as u32);
+    let dimensions = match config.u32(&["attention_dim"])? {
+        Some(dimensions) => dimensions,
+        None => rope::width_per_head(input)?,
+    };
+    keys.u32("rope.dimension_count", Some(keys::rotated(input, dimensions, 0.5)?));
+    keys.values.bool("tokenizer.ggml.add_bos_token", false);
+    #[allow(clippy::cast_possible_truncation)]
+    let base = (10_000.0 * config.f64(&["rope_ratio"])?.unwrap_or(1.0)) as f32;
+    keys.f32("rope.freq_base", Some(base));
+    Ok(())
+}

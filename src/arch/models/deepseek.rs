@@ -1,0 +1,191 @@
+//! DeepSeek and models built like it: latent attention, shared and routed experts (`DeepseekModel`,
+//! `DeepseekV2Model`, `DeepseekV32Model` of the reference).
+
+use crate::arch::builder::Builder;
+use crate::arch::experts::NAMES;
+use crate::arch::tensors::Tensor;
+use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, mtp, names, rope};
+use crate::config::{Config, truthy};
+use crate::error::Result;
+use crate::gguf::Value;
+
+use super::llama::interleave_rotary;
+
+pub(super) const DEEPSEEK: Family = Family {
+    names: &["DeepseekForCausalLM"],
+    arch: "deepseek",
+    vocab: VocabRoute::Qwen2,
+    tensors: names::DEEPSEEK,
+    keys: first_keys,
+    convert: first,
+    ..TEXT
+};
+
+pub(super) const DEEPSEEK2: Family = Family {
+    names: &[
+        "DeepseekV2ForCausalLM",
+        "DeepseekV3ForCausalLM",
+        "KimiK25ForConditionalGeneration",
+        "KimiVLForConditionalGeneration",
+        "YoutuForCausalLM",
+        "YoutuVLForConditionalGeneration",
+    ],
+    arch: "deepseek2",
+    vocab: VocabRoute::DeepseekV2,
+    tensors: names::DEEPSEEK2,
+    keys: latent_keys,
+    rename: |_, name| own(name).then(|| name.to_owned()),
+    convert: without_prediction,
+    ..TEXT
+};
+
+pub(super) const DEEPSEEK32: Family = Family {
+    names: &["DeepseekV32ForCausalLM"],
+    arch: "deepseek32",
+    vocab: VocabRoute::DeepseekV32,
+    tensors: names::DEEPSEEK32,
+    mtp: true,
+    mtp_file_name: false,
+    blocks: mtp::blocks,
+    keys: |input, keys| {
+        latent_keys(input, keys)?;
+        mtp::count(input, keys)?;
+        indexer_keys(input.config, keys)
+    },
+    rename: |input, name| mtp::rename(input, name).filter(|name| own(name)),
+    convert: latent,
+    ..DEEPSEEK2
+};
+
+fn first_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+    keys::common(input, keys)?;
+    let config = input.config;
+    keys.u32("rope.dimension_count", Some(rope::dimension_count(input)?));
+    keys.set("rope.scaling.type", Value::String("none".into()));
+    keys.u32("leading_dense_block_count", Some(config.require_u32(&["first_k_dense_replace"])?));
+    keys.u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    keys.u32("expert_feed_forward_length", Some(config.require_u32(&["moe_intermediate_size"])?));
+    keys.f32("expert_weights_scale", Some(1.0));
+    keys.u32("expert_count", Some(config.require_u32(&["n_routed_experts"])?));
+    keys.u32("expert_shared_count", Some(config.require_u32(&["n_shared_experts"])?));
+    Ok(())
+}
+
+fn first(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+    let is = |matrix: &str| {
+        ["weight", "bias"].iter().any(|kind| tensor.name.ends_with(&format!("{matrix}.{kind}")))
+    };
+    let (query, key) = (is("q_proj"), is("k_proj"));
+    if query || key {
+        let heads = input.config.require_u32(&["num_attention_heads"])?;
+        let heads = input.config.u32(&["num_key_value_heads"])?.filter(|_| key).unwrap_or(heads);
+        tensor.expr = interleave_rotary(&tensor.name, tensor.expr, heads).map_err(|p| builder.invalid(p))?;
+    }
+    expert_or_other(input, builder, tensor)
+}
+
+fn expert_or_other(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+    if tensor.name.contains("mlp.experts") {
+        let count = input.config.require_u32(&["n_routed_experts"])?;
+        return builder.add_expert(tensor, count, &NAMES);
+    }
+    builder.add(tensor)
+}
+
+/// Key-values of models with latent attention, which llama.cpp runs as if there were one head of keys and
+/// values, of the latent size.
+pub(super) fn latent_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+    let mut config = input.config.replaced("num_key_value_heads", 1);
+    if !config.map().contains_key("rms_norm_eps") {
+        config = config.replaced("rms_norm_eps", 1e-6);
+    }
+    keys::common_of(input, &config, keys)?;
+    let optional = |key: &str, default: u32| match config.map().contains_key(key) {
+        true => config.require_u32(&[key]),
+        false => Ok(default),
+    };
+    let sum = |a: u32, b: u32| {
+        a.checked_add(b).ok_or_else(|| config.invalid("qk_rope_head_dim: expected a size that is not absurd"))
+    };
+    let experts = config.u32(&["n_routed_experts"])?;
+    let dense = match config.u32(&["first_k_dense_replace"])? {
+        Some(dense) => dense,
+        None if experts.is_some() => 0,
+        None => config.require_u32(&["num_hidden_layers"])?,
+    };
+    keys.u32("leading_dense_block_count", Some(dense));
+    keys.u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    keys.u32("attention.q_lora_rank", config.u32(&["q_lora_rank"])?);
+    let rank = optional("kv_lora_rank", 512)?;
+    let rotated = config.require_u32(&["qk_rope_head_dim"])?;
+    keys.u32("attention.kv_lora_rank", Some(rank));
+    keys.u32("attention.key_length", Some(sum(rank, rotated)?));
+    keys.u32("attention.value_length", Some(rank));
+    let key_length = sum(config.require_u32(&["qk_nope_head_dim"])?, rotated)?;
+    keys.u32("attention.key_length_mla", Some(key_length));
+    keys.u32("attention.value_length_mla", Some(config.require_u32(&["v_head_dim"])?));
+    let length = config.require_u32(&["moe_intermediate_size", "intermediate_size"])?;
+    keys.u32("expert_feed_forward_length", Some(length));
+    keys.u32("expert_count", experts);
+    keys.u32("expert_shared_count", Some(optional("n_shared_experts", 0)?));
+    keys.f32("expert_weights_scale", config.f32(&["routed_scaling_factor"])?);
+    keys.bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?.filter(|norm| *norm));
+    keys.u32("rope.dimension_count", Some(rotated));
+    #[allow(clippy::cast_possible_truncation)]
+    let multiplier = input.rope.f64(&["mscale_all_dim"])?.map(|scale| (0.1 * scale) as f32);
+    keys.f32("rope.scaling.yarn_log_multiplier", multiplier);
+    Ok(())
+}
+
+/// What selects the tokens that sparse attention looks at.
+pub(super) fn indexer_keys(config: &Config, keys: &mut Keys) -> Result<()> {
+    keys.u32("attention.indexer.head_count", Some(config.require_u32(&["index_n_heads"])?));
+    keys.u32("attention.indexer.key_length", Some(config.require_u32(&["index_head_dim"])?));
+    keys.u32("attention.indexer.top_k", Some(config.require_u32(&["index_topk"])?));
+    Ok(())
+}
+
+/// Whether a tensor belongs to the language model, as far as families here need to ask.
+pub(super) fn own(name: &str) -> bool {
+    !name.contains("sam_model") && !name.contains("qwen2_model")
+}
+
+/// [`latent`], leaving out layers beyond the model's own: they predict further tokens.
+pub(super) fn without_prediction(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+    let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+    let block = tensor.name.strip_prefix("model.layers.").map(digits).filter(|block| !block.is_empty());
+    if block.is_some_and(|block| block.parse().unwrap_or(u64::MAX) >= mtp::main_blocks(input)) {
+        return Ok(());
+    }
+    latent(input, builder, tensor)
+}
+
+/// Splits `kv_b_proj` into the part for keys, transposed, and the part for values.
+pub(super) fn latent(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+    let tied = input.config.map().get("tie_word_embeddings").is_some_and(truthy);
+    if tied && matches!(tensor.name.as_str(), "lm_head.weight" | "model.lm_head.weight") {
+        return Ok(());
+    }
+    if tensor.name.contains("mlp.experts") || !tensor.name.ends_with("kv_b_proj.weight") {
+        return expert_or_other(input, builder, tensor);
+    }
+    let size = |key: &str| input.config.require_u32(&[key]).map(u64::from);
+    let (heads, keys) = (size("num_key_value_heads")?, size("qk_nope_head_dim")?);
+    let both = keys + size("v_head_dim")?;
+    let shape = tensor.expr.shape().to_vec();
+    let &[rows, columns] = shape.as_slice() else {
+        return Err(builder.invalid(format!("{}: expected a matrix, found shape {shape:?}", tensor.name)));
+    };
+    if heads.checked_mul(both) != Some(rows) || rows == 0 {
+        return Err(builder.invalid(format!(
+            "{}: expected {both} rows for each of {heads} heads, found shape {shape:?}",
+            tensor.name
+        )));
+    }
+    let split = tensor.expr.reshape(&[heads, both, columns])?;
+    let key = split.clone().slice(1, 0, keys, 1)?.swap_axes(1, 2)?;
+    let value = split.slice(1, keys, both, 1)?;
+    let block = tensor.block;
+    builder.add(Tensor { name: tensor.name.replace("kv_b_proj", "k_b_proj"), block, expr: key })?;
+    builder.add(Tensor { name: tensor.name.replace("kv_b_proj", "v_b_proj"), block, expr: value })
+}

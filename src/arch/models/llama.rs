@@ -1,0 +1,130 @@
+//! Llama, Mistral and Mixtral, and models that differ by little (`LlamaModel`, `ArceeModel`, `SmolLM3Model`,
+//! `LlamaEmbedNemotronModel` of the reference).
+
+use crate::arch::builder::Builder;
+use crate::arch::experts::ExpertNames;
+use crate::arch::pooling::pooling_type;
+use crate::arch::tensors::Tensor;
+use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names, rope};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::tensor::TensorExpr;
+
+pub(super) const ARCEE: Family = Family {
+    names: &["ArceeForCausalLM"],
+    arch: "arcee",
+    tensors: names::ARCEE,
+    keys: |input, keys| {
+        key_values(input, keys)?;
+        pooling_type(input, keys)
+    },
+    ..LLAMA
+};
+
+pub(super) const LLAMA_EMBED: Family =
+    Family { names: &["LlamaBidirectionalModel"], arch: "llama-embed", tensors: names::LLAMA_EMBED, ..LLAMA };
+
+pub(super) const SMOLLM3: Family =
+    Family { names: &["SmolLM3ForCausalLM"], arch: "smollm3", tensors: names::SMOLLM3, ..LLAMA };
+
+pub(super) const LLAMA: Family = Family {
+    names: &[
+        "IQuestCoderForCausalLM",
+        "LLaMAForCausalLM",
+        "LlamaForCausalLM",
+        "LlamaModel",
+        "MistralForCausalLM",
+        "MixtralForCausalLM",
+    ],
+    arch: "llama",
+    vocab: VocabRoute::Llama,
+    tensors: names::LLAMA,
+    variant: refuse_variants,
+    keys: key_values,
+    rename: |_, name| Some(name.replace("text_model.", "")),
+    generate: rope::llama3_factors,
+    convert,
+    ..TEXT
+};
+
+/// Mixtral's experts.
+const EXPERTS: ExpertNames = ExpertNames {
+    one: "model.layers.{bid}.block_sparse_moe.experts.{xid}.{matrix}.weight",
+    stack: "layers.{bid}.feed_forward.experts.{matrix}.weight",
+    matrices: &["w1", "w2", "w3"],
+};
+
+const HEADS: [&str; 2] = ["n_heads", "num_attention_heads"];
+const KV_HEADS: [&str; 2] = ["n_kv_heads", "num_key_value_heads"];
+
+pub(super) fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> {
+    let config = input.config;
+    let has = |key: &str| config.map().contains_key(key);
+    let draft = has("draft_vocab_size") && config.u32(&["num_hidden_layers"])? == Some(1);
+    if draft || has("transformer_layer_config") {
+        return Err(Error::Unsupported("EAGLE-3 draft models are not supported yet".into()));
+    }
+    if config.origin_architecture() == Some("GlmasrModel") {
+        return Err(Error::Unsupported("architecture GlmasrModel is not supported yet".into()));
+    }
+    if !KV_HEADS.iter().any(|key| has(key)) {
+        return Err(config.invalid("num_key_value_heads is missing"));
+    }
+    Ok(None)
+}
+
+pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
+    key_values_of(input, input.config, keys)
+}
+
+/// [`key_values`] for a family that corrects the model's settings first.
+pub(super) fn key_values_of(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
+    keys::common_of(input, config, keys)?;
+    keys.u32("vocab_size", Some(input.config.require_u32(&["vocab_size"])?));
+    keys.u32("rope.dimension_count", Some(rope::dimension_count(input)?));
+    Ok(())
+}
+
+pub(super) fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+    if input.architecture == "LlamaModel" {
+        tensor.name.insert_str(0, "model.");
+    }
+    let is = |matrix: &str| {
+        ["weight", "bias"].iter().any(|kind| tensor.name.ends_with(&format!("{matrix}.{kind}")))
+    };
+    let (query, key) = (is("q_proj"), is("k_proj"));
+    if query || key {
+        let heads = input.config.require_u32(&HEADS)?;
+        let kv_heads = input.config.u32(&KV_HEADS)?.unwrap_or(heads);
+        let heads = if query { heads } else { kv_heads };
+        tensor.expr = interleave_rotary(&tensor.name, tensor.expr, heads).map_err(|p| builder.invalid(p))?;
+    }
+    unpermuted(input, builder, tensor)
+}
+
+/// [`convert`] for models whose heads lie as llama.cpp wants them.
+pub(super) fn unpermuted(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+    if tensor.name.contains("block_sparse_moe.experts") {
+        let count = input.config.require_u32(&["num_local_experts"])?;
+        return builder.add_expert(tensor, count, &EXPERTS);
+    }
+    builder.add(tensor)
+}
+
+/// Hugging Face rotates the first half of each head against the second, llama.cpp neighbour against
+/// neighbour: rows `half` apart move together. The error is what is wrong with the shape.
+pub(super) fn interleave_rotary(name: &str, expr: TensorExpr, heads: u32) -> Result<TensorExpr, String> {
+    let shape = expr.shape().to_vec();
+    let heads = u64::from(heads);
+    let split = shape.split_first().and_then(|(rows, columns)| {
+        let half = rows.checked_div(heads)? / 2;
+        (half > 0 && half * 2 * heads == *rows).then(|| [&[heads, 2, half], columns].concat())
+    });
+    let Some(split) = split else {
+        return Err(format!(
+            "{name}: expected an even number of rows for each of {heads} heads, found shape {shape:?}"
+        ));
+    };
+    let permuted = expr.reshape(&split).and_then(|e| e.swap_axes(1, 2)).and_then(|e| e.reshape(&shape));
+    permuted.map_err(|e| format!("{name}: {e}"))
+}

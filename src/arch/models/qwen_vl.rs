@@ -1,0 +1,91 @@
+//! The language models of Qwen 2 VL, Qwen 2.5 VL and Qwen 3 VL (`Qwen2VLModel`, `Qwen3VLTextModel`,
+//! `Qwen3VLMoeTextModel` of the reference).
+
+use crate::arch::builder::Builder;
+use crate::arch::tensors::Tensor;
+use crate::arch::{Family, Input, Keys, keys, names};
+use crate::error::Result;
+
+use super::qwen::{QWEN2, dense_keys, expert_keys, experts};
+use super::qwen3::QWEN3_MOE;
+use super::rerank::is_reranker;
+
+pub(super) const QWEN2_VL: Family = Family {
+    names: &["Qwen2VLForConditionalGeneration", "Qwen2VLModel", "Qwen2_5_VLForConditionalGeneration"],
+    arch: "qwen2vl",
+    tensors: names::QWEN2VL,
+    keys: keys::common,
+    convert: |_, builder, tensor| builder.add(tensor),
+    ..QWEN2
+};
+
+pub(super) const QWEN3_VL: Family = Family {
+    names: &["Qwen3VLForConditionalGeneration"],
+    arch: "qwen3vl",
+    tensors: names::QWEN3VL,
+    variant: |input| match is_reranker(input)? {
+        true => Err(input.config.unsupported("rerankers with vision are not supported yet")),
+        false => Ok(None),
+    },
+    keys: |input, keys| {
+        dense_keys(input, keys)?;
+        deepstack(input, keys)
+    },
+    convert: |_, builder, tensor| builder.add(tensor),
+    ..QWEN2
+};
+
+pub(super) const QWEN3_VL_MOE: Family = Family {
+    names: &["Qwen3VLMoeForConditionalGeneration"],
+    arch: "qwen3vlmoe",
+    tensors: names::QWEN3VLMOE,
+    keys: |input, keys| {
+        expert_keys(input, keys)?;
+        deepstack(input, keys)
+    },
+    convert: transposed_experts,
+    ..QWEN3_MOE
+};
+
+/// `deepstack_visual_indexes` where the file has none, in the configuration classes for vision.
+const DEFAULT_DEEPSTACK_LAYERS: usize = 3;
+
+/// How many layers take in what layers of the vision model see.
+fn deepstack(input: &Input, keys: &mut Keys) -> Result<()> {
+    let vision = input.config.optional_section("vision_config")?;
+    let layers = match vision.map().get("deepstack_visual_indexes") {
+        None => Some(DEFAULT_DEEPSTACK_LAYERS),
+        Some(indexes) => indexes.as_array().map(Vec::len),
+    };
+    let layers = layers.and_then(|layers| u32::try_from(layers).ok());
+    let problem =
+        || input.config.invalid("vision_config.deepstack_visual_indexes: expected a list of layers");
+    keys.u32("n_deepstack_layers", Some(layers.ok_or_else(problem)?));
+    Ok(())
+}
+
+/// Experts are stored as stacks, transposed, gate and up side by side.
+fn transposed_experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+    let base = tensor.name.strip_suffix(".weight").unwrap_or(&tensor.name).to_owned();
+    let Some(module) = ["down_proj", "gate_up_proj"]
+        .iter()
+        .find_map(|matrix| base.strip_suffix(matrix).filter(|module| module.ends_with("mlp.experts.")))
+    else {
+        return experts(input, builder, tensor);
+    };
+    let shape = tensor.expr.shape();
+    if shape.len() != 3 {
+        return Err(
+            builder.invalid(format!("{base}: expected experts × rows × columns, found shape {shape:?}"))
+        );
+    }
+    tensor.expr = tensor.expr.permute(&[0, 2, 1])?;
+    if base.ends_with("down_proj") {
+        tensor.name = format!("{base}.weight");
+        return builder.add(tensor);
+    }
+    let (gate, up) = tensor.expr.halves(1)?;
+    let block = tensor.block;
+    builder.add(Tensor { name: format!("{module}gate_proj.weight"), block, expr: gate })?;
+    builder.add(Tensor { name: format!("{module}up_proj.weight"), block, expr: up })
+}

@@ -1,0 +1,93 @@
+//! Qwen 3 rerankers: language models that judge a document with "yes" or "no". GGUF keeps only those two
+//! rows of the output matrix, as a classifier (`Qwen3Model` of the reference).
+
+use serde_json::Value as Json;
+
+use crate::arch::builder::Builder;
+use crate::arch::tensors::Tensor;
+use crate::arch::{Family, Input, Keys, names};
+use crate::config::{read_json, truthy};
+use crate::error::{Error, Result};
+use crate::gguf::Value;
+use crate::input;
+use crate::tensor::TensorExpr;
+
+use super::qwen::{self, QWEN2};
+
+pub(super) static QWEN3_RERANKER: Family =
+    Family { names: &[], arch: "qwen3", tensors: names::QWEN3, keys: key_values, convert, ..QWEN2 };
+
+/// `PoolingType.RANK` of gguf-py.
+const RANK: u32 = 4;
+
+/// What to ask the model; llama.cpp looks it up under this name.
+const TEMPLATE_NAME: &str = "rerank";
+const TEMPLATE: &str = "<|im_start|>system\n\
+    Judge whether the Document meets the requirements based on the Query and the Instruct provided. \
+    Note that the answer can only be \"yes\" or \"no\".<|im_end|>\n\
+    <|im_start|>user\n<Instruct>: Given a web search query, retrieve relevant passages that answer the query\n\
+    <Query>: {query}\n<Document>: {document}<|im_end|>\n\
+    <|im_start|>assistant\n<think>\n\n</think>\n\n";
+
+/// Whether the model's name, class or card says that it ranks documents.
+///
+/// # Errors
+/// If the card cannot be read.
+pub(super) fn is_reranker(input: &Input) -> Result<bool> {
+    const LARGEST_CARD: u64 = 1 << 24;
+    let (dir, config) = (&input.checkpoint.dir, input.config);
+    let origin = config.origin_architecture().unwrap_or_default();
+    let text = |key: &str| config.map().get(key).and_then(Json::as_str).unwrap_or_default();
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let named = |text: &str, before: &str| {
+        ["qwen3-reranker", "qwen3-vl-reranker"].iter().any(|model| text.contains(&format!("{before}{model}")))
+    };
+    let path = dir.join("README.md");
+    let card = if input::exists(&path)? { input::read_limited(&path, LARGEST_CARD)? } else { Vec::new() };
+    let hints = [&name, text("_name_or_path"), text("model_type"), origin];
+    Ok(named(&String::from_utf8_lossy(&card).to_lowercase(), "# ")
+        || hints.iter().any(|hint| named(&hint.to_lowercase(), ""))
+        || origin.to_lowercase().contains("sequenceclassification"))
+}
+
+fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
+    qwen::dense_keys(input, keys)?;
+    keys.u32("pooling_type", Some(RANK));
+    keys.set("classifier.output_labels", Value::Strings(["yes", "no"].into_iter().collect()));
+    keys.values.string(format!("tokenizer.chat_template.{TEMPLATE_NAME}"), TEMPLATE);
+    keys.values.strings("tokenizer.chat_templates", [TEMPLATE_NAME]);
+    Ok(())
+}
+
+fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+    let tied = input.config.map().get("tie_word_embeddings").is_some_and(truthy);
+    if !tensor.name.contains(if tied { "embed_tokens" } else { "lm_head" }) {
+        return qwen::dense(input, builder, tensor);
+    }
+    let row = |token: &str| {
+        let id = token_id(input, token)?;
+        let rows = tensor.expr.shape().first().copied().unwrap_or(0);
+        if id >= rows {
+            return Err(
+                builder.invalid(format!("{}: expected a row {id} (\"{token}\"), found {rows}", tensor.name))
+            );
+        }
+        tensor.expr.clone().rows(id, id + 1)
+    };
+    let classes = TensorExpr::concat(vec![row("yes")?, row("no")?])?;
+    builder.add_as("cls.output.weight".to_owned(), tensor.block, classes)?;
+    if tied { qwen::dense(input, builder, tensor) } else { Ok(()) }
+}
+
+/// The id of a token in `tokenizer.json`.
+fn token_id(input: &Input, token: &str) -> Result<u64> {
+    let path = input.checkpoint.dir.join("tokenizer.json");
+    let tokenizer = read_json(&path)?;
+    let added = tokenizer.get("added_tokens").and_then(Json::as_array).into_iter().flatten();
+    let added = added.filter(|entry| entry.get("content").is_some_and(|content| content == token));
+    let id = added.filter_map(|entry| entry.get("id")).next();
+    let id = id.or_else(|| tokenizer.get("model")?.get("vocab")?.get(token)).and_then(Json::as_u64);
+    id.ok_or_else(|| {
+        Error::invalid(&path, format!("expected a token \"{token}\", by which a reranker answers"))
+    })
+}
