@@ -21,13 +21,15 @@ pub fn open_regular(path: &Path) -> Result<File> {
     File::open(path).map_err(|error| Error::io("cannot open", path, error))
 }
 
-/// Whether there is a file at `path`. What is there and cannot be read is not taken for absent.
+/// Whether there is a file at `path`. What is there and cannot be read is not taken for absent; a name too long
+/// to exist is.
 ///
 /// # Errors
 /// As [`open_regular`].
 pub fn exists(path: &Path) -> Result<bool> {
+    use ErrorKind::{InvalidFilename, NotADirectory, NotFound};
     match fs::symlink_metadata(path) {
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(e) if matches!(e.kind(), NotFound | NotADirectory | InvalidFilename) => Ok(false),
         _ => check_regular(path).map(|()| true),
     }
 }

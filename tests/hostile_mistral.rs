@@ -215,6 +215,13 @@ fn modules() {
         embedding(dir.path(), list, &files);
         refused(&model, FLAG, name, INVALID, message);
     }
+    // As in the reference, a module without weights adds nothing, and neither does one that cannot be there.
+    for path in ["3_Dense".to_owned(), "x".repeat(5000)] {
+        fs::remove_dir_all(&model).unwrap();
+        embedding(dir.path(), json!([dense(json!(path))]), &none);
+        assert_eq!(convert(&model, FLAG), (0, String::new()));
+        fs::remove_file(dir.path().join("out.gguf")).unwrap();
+    }
     fs::remove_dir_all(&model).unwrap();
     embedding(dir.path(), json!([dense(json!("2_Dense"))]), &none);
     fs::write(model.join("2_Dense/model.safetensors"), b"\xff\xff\xff\xff\xff\xff\xff\x7f{}").unwrap();

@@ -327,3 +327,21 @@ fn many_tokens() {
     assert_eq!(code, 4, "{message}");
     assert!(message.contains("vocab_size is 50257"), "{message}");
 }
+
+#[test]
+fn long_tokens() {
+    let long = "a".repeat(1 << 20);
+    let model = Model::new("gpt2-trimmed", 50257);
+    let mut config = model.json("tokenizer_config.json");
+    config["bos_token"] = json!(long);
+    model.put("tokenizer_config.json", config.to_string());
+    let (code, message) = model.convert("a long token");
+    assert_eq!(code, 4, "{message}");
+    assert!(message.contains("expected at most 512 bytes, found 1048576"), "{message}");
+    invalid(
+        "a long added token",
+        "gpt2-trimmed",
+        |t| t["added_tokens"][0]["content"] = json!(long),
+        "at most 512 bytes",
+    );
+}

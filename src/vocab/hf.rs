@@ -23,6 +23,10 @@ use super::settings::{Settings, Token};
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
 
+/// Longest added token, in bytes. The library searches for a few of them with an automaton whose construction
+/// takes the square of their lengths: minutes for one of 20,000 bytes. Real ones have a few dozen.
+const LONGEST_ADDED: usize = 512;
+
 type Tokenizer<'a> =
     TokenizerImpl<Excerpt<'a>, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
@@ -144,6 +148,11 @@ impl<'a> HfTokenizer<'a> {
     }
 
     fn add_tokens(&mut self, tokens: &[AddedToken]) -> Result<()> {
+        if let Some(token) = tokens.iter().find(|token| token.content.len() > LONGEST_ADDED) {
+            let (text, len) = (quoted(&token.content), token.content.len());
+            let problem = format!("added token {text}: expected at most {LONGEST_ADDED} bytes, found {len}");
+            return Err(Error::invalid(&self.path, problem));
+        }
         guarded(&self.path, || self.tokenizer.add_tokens(tokens)).map(drop)
     }
 
