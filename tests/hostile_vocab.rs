@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 /// Longer than any of these may take, on a busy machine.
@@ -344,4 +346,45 @@ fn long_tokens() {
         |t| t["added_tokens"][0]["content"] = json!(long),
         "at most 512 bytes",
     );
+}
+
+#[test]
+fn parts_that_grow() {
+    let replace = |from: Value, to: &str| json!({"type": "Replace", "pattern": from, "content": to});
+    let repeated = |part: Value, list: &str, times| json!({"type": "Sequence", list: vec![part; times]});
+    let spaces = replace(json!({"String": " "}), "      ");
+    let nothing = replace(json!({"Regex": ""}), "yyyyyyyyyy");
+    let bytes =
+        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
+    let long = replace(json!({"String": " "}), &"x".repeat(65));
+    let table = {
+        let trie = [0; 4096];
+        let blob = [&4096_u32.to_le_bytes(), &trie[..], &[b'x'; 1000], &[0]].concat();
+        json!({"type": "Precompiled", "precompiled_charsmap": BASE64_STANDARD.encode(blob)})
+    };
+    let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+    let template =
+        json!({"type": "TemplateProcessing", "single": vec![text; 10_000], "pair": [], "special_tokens": {}});
+    let cases = [
+        ("normalizer", repeated(spaces, "normalizers", 8), "makes texts many times as long"),
+        ("normalizer", repeated(nothing, "normalizers", 3), "makes texts many times as long"),
+        (
+            "normalizer",
+            repeated(json!({"type": "Lowercase"}), "normalizers", 5000),
+            "expected at most 65536 bytes",
+        ),
+        ("normalizer", long.clone(), "expected a text of at most 64 bytes, found 65"),
+        ("normalizer", table, "expected replacements of at most 256 bytes, found one of 1000"),
+        ("pre_tokenizer", repeated(bytes, "pretokenizers", 20), "makes texts many times as long"),
+        (
+            "decoder",
+            repeated(replace(json!({"Regex": "."}), "aaaaaaaaaa"), "decoders", 8),
+            "makes texts many times as long",
+        ),
+        ("decoder", long, "expected a text of at most 64 bytes, found 65"),
+        ("post_processor", template, "expected at most 16384 bytes"),
+    ];
+    for (part, value, says) in cases {
+        invalid(part, "gpt2-trimmed", |t| t[part] = value, says);
+    }
 }

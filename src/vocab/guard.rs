@@ -14,6 +14,14 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
+/// What [`refuse`] throws: the part of the tokenizer that grew.
+struct Grown(&'static str);
+
+/// Ends the [`guarded`] code this is called in: a part of the tokenizer makes a text far longer than it was.
+pub fn refuse(part: &'static str) -> ! {
+    panic::panic_any(Grown(part))
+}
+
 /// Runs `run`, which works on the file `path`. Panics of this thread become an error, without a message
 /// of their own on standard error.
 ///
@@ -32,5 +40,10 @@ pub fn guarded<T>(path: &Path, run: impl FnOnce() -> T) -> Result<T> {
     QUIET.set(true);
     let result = panic::catch_unwind(AssertUnwindSafe(run));
     QUIET.set(false);
-    result.map_err(|_| Error::invalid(path, "the tokenizer library cannot handle this tokenizer"))
+    result.map_err(|thrown| match thrown.downcast_ref() {
+        Some(Grown(part)) => {
+            Error::invalid(path, format!("{part}: makes texts many times as long as they are"))
+        }
+        None => Error::invalid(path, "the tokenizer library cannot handle this tokenizer"),
+    })
 }

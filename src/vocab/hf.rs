@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 use tokenizers::models::ModelWrapper;
 use tokenizers::tokenizer::{OffsetReferential, OffsetType};
 use tokenizers::{
-    AddedToken, DecoderWrapper, Model, NormalizerWrapper, PostProcessorWrapper, PreTokenizer,
+    AddedToken, DecoderWrapper, Model, Normalizer, NormalizerWrapper, PostProcessorWrapper, PreTokenizer,
     PreTokenizerWrapper, TokenizerImpl,
 };
 
+use super::bounded::{self, Bounded};
 use super::class::Class;
 use super::excerpt::{self, Excerpt};
 use super::files::TokenizerFiles;
@@ -27,8 +28,13 @@ use crate::input::{bounded, quoted};
 /// takes the square of their lengths: minutes for one of 20,000 bytes. Real ones have a few dozen.
 const LONGEST_ADDED: usize = 512;
 
-type Tokenizer<'a> =
-    TokenizerImpl<Excerpt<'a>, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+type Tokenizer<'a> = TokenizerImpl<
+    Excerpt<'a>,
+    Bounded<NormalizerWrapper>,
+    Bounded<PreTokenizerWrapper>,
+    PostProcessorWrapper,
+    Bounded<DecoderWrapper>,
+>;
 
 /// A loaded tokenizer.
 pub struct HfTokenizer<'a> {
@@ -82,6 +88,7 @@ impl<'a> HfTokenizer<'a> {
             )));
         };
         check_ids(files)?;
+        bounded::check(&path, tree)?;
         let class = Class::of(files, model_config)?;
         let empty = Map::new();
         let config = files.config.as_ref().unwrap_or(&empty);
@@ -124,10 +131,10 @@ impl<'a> HfTokenizer<'a> {
             None => Base::Whole(vocabulary(&parts.model)),
         };
         let mut tokenizer = Tokenizer::new(Excerpt { model: parts.model, lists });
-        tokenizer.with_normalizer(parts.normalizer);
-        tokenizer.with_pre_tokenizer(parts.pre_tokenizer);
+        tokenizer.with_normalizer(parts.normalizer.map(Bounded));
+        tokenizer.with_pre_tokenizer(parts.pre_tokenizer.map(Bounded));
         tokenizer.with_post_processor(parts.post_processor);
-        tokenizer.with_decoder(parts.decoder);
+        tokenizer.with_decoder(parts.decoder.map(Bounded));
         let mut loaded = Self { tokenizer, path, special: settings.special(), add_prefix_space, base };
         loaded.add_tokens(&added_tokens(&loaded.path, added)?)?;
         loaded.add(&settings)?;
@@ -148,10 +155,23 @@ impl<'a> HfTokenizer<'a> {
     }
 
     fn add_tokens(&mut self, tokens: &[AddedToken]) -> Result<()> {
-        if let Some(token) = tokens.iter().find(|token| token.content.len() > LONGEST_ADDED) {
-            let (text, len) = (quoted(&token.content), token.content.len());
-            let problem = format!("added token {text}: expected at most {LONGEST_ADDED} bytes, found {len}");
-            return Err(Error::invalid(&self.path, problem));
+        for token in tokens {
+            let mut len = token.content.len();
+            if let Some(normalizer) = self.tokenizer.get_normalizer()
+                && token.normalized
+                && len <= LONGEST_ADDED
+            {
+                let mut text = token.content.as_str().into();
+                // What it cannot normalize, the library leaves as it is.
+                _ = guarded(&self.path, || normalizer.normalize(&mut text))?;
+                len = text.len();
+            }
+            if len > LONGEST_ADDED {
+                let text = quoted(&token.content);
+                let problem =
+                    format!("added token {text}: expected at most {LONGEST_ADDED} bytes, found {len}");
+                return Err(Error::invalid(&self.path, problem));
+            }
         }
         guarded(&self.path, || self.tokenizer.add_tokens(tokens)).map(drop)
     }

@@ -4,6 +4,7 @@
 //! `route`'s business.
 
 mod auto_classes;
+mod bounded;
 mod bpe;
 mod class;
 mod components;
