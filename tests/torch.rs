@@ -104,6 +104,13 @@ fn what_is_not_read_is_named() {
     fs::remove_file(sharded.join("pytorch_model-00002-of-00002.bin")).unwrap();
     refused(&sharded, 4, &["pytorch_model-00002-of-00002.bin", "missing"]);
     let dir = tempfile::tempdir().unwrap();
+    let damaged = model(dir.path(), "plain");
+    let mut bytes = fs::read(damaged.join("pytorch_model.bin")).unwrap();
+    let at = bytes.windows(12).position(|text| text == b"torch._utils").unwrap();
+    bytes[at] = b'T';
+    fs::write(damaged.join("pytorch_model.bin"), bytes).unwrap();
+    refused(&damaged, 4, &["pytorch_model.bin", "damaged"]);
+    let dir = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_ggraft"))
         .arg("align")
         .arg(model(dir.path(), "plain"))

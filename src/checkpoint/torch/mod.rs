@@ -128,7 +128,15 @@ fn contents(
         return Err(Error::invalid(path, problem));
     }
     let mut bytes = Vec::new();
-    entry.take(limit).read_to_end(&mut bytes).map_err(|e| Error::io("cannot read", path, e))?;
+    entry.take(limit).read_to_end(&mut bytes).map_err(|error| match error.raw_os_error() {
+        Some(_) => Error::io("cannot read", path, error),
+        // What is in the file is at fault, not the disk.
+        None => {
+            let problem =
+                format!("an entry about the tensors is damaged: {error}; is the download complete?");
+            Error::invalid(path, problem)
+        }
+    })?;
     Ok(bytes)
 }
 
