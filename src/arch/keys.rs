@@ -185,7 +185,7 @@ fn rope(input: &Input, keys: &mut Keys) -> Result<()> {
         Some("su" | "longrope") => keys.set("rope.scaling.type", Value::String("longrope".into())),
         Some("default" | "dynamic") | None => {}
         Some(kind) if kind.eq_ignore_ascii_case("llama3") => {}
-        Some(kind) => tracing::warn!("unknown rope type \"{kind}\" is ignored"),
+        Some(kind) => tracing::warn!("unknown rope type {} is ignored", quoted(kind)),
     }
     if let Some(sections) = rope.map().get("mrope_section") {
         keys.set("rope.dimension_sections", Value::I32s(mrope_sections(sections, rope)?));

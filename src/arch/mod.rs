@@ -24,6 +24,7 @@ mod spelling;
 mod tensors;
 
 use crate::error::{Error, Result};
+use crate::input::quoted;
 use crate::vocab::VocabRoute;
 
 pub use family::{Family, Model};
@@ -41,8 +42,9 @@ pub fn lookup(architecture: &str) -> Result<&'static Family> {
     if let Some(family) = FAMILIES.iter().find(|f| f.names.contains(&architecture)) {
         return Ok(family);
     }
-    let shown: String = architecture.chars().take(80).collect();
-    let near = supported().map(|(name, _)| (strsim::damerau_levenshtein(name, &shown), name)).min();
+    let shown = quoted(architecture);
+    let near =
+        supported().map(|(name, _)| (strsim::damerau_levenshtein(name, shown.trim_matches('"')), name)).min();
     let near = match near {
         Some((distance, name)) if distance <= 4 => format!("; did you mean {name}?"),
         Some((_, name)) => format!("; the nearest that is: {name}"),
@@ -56,7 +58,7 @@ pub fn lookup(architecture: &str) -> Result<&'static Family> {
         )
     } else {
         format!(
-            "architecture \"{shown}\" is not supported{near} ({hint}). If llama.cpp's convert_hf_to_gguf.py converts \
+            "architecture {shown} is not supported{near} ({hint}). If llama.cpp's convert_hf_to_gguf.py converts \
              this model, please report the architecture's name to ggraft; if it does not, llama.cpp has to learn it first"
         )
     }))

@@ -129,10 +129,10 @@ fn print_outcome(job: &Job, outcome: &Outcome) {
             )),
         }
     }
-    let bytes = &outcome.bytes;
+    let (bytes, files) = (&outcome.bytes, outcome.written.len());
     say(format_args!(
-        "wrote {} files: copied {}, shared {} with the original",
-        outcome.written.len(),
+        "wrote {files} file{}: copied {}, shared {} with the original",
+        if files == 1 { "" } else { "s" },
         DecimalBytes(bytes.copied + bytes.header),
         DecimalBytes(bytes.cloned)
     ));

@@ -11,6 +11,7 @@ use super::classes::{
 };
 use super::values::{Object, number, stored_as, truthy};
 use super::{derive, layers, per_layer, rope, validate};
+use crate::input::quoted;
 
 /// What transformers does with a file.
 pub(super) enum Outcome {
@@ -51,11 +52,17 @@ pub(super) fn from_pretrained(path: &Path, json: &Object) -> Outcome {
         return Outcome::Unknown(model_type.to_owned());
     }
     let dir = path.parent().unwrap_or(path).to_string_lossy();
-    match class(model_type).and_then(|class| construct(class, &dir, json)) {
+    let config = class(model_type).and_then(|class| {
+        construct(class, &dir, json).map_err(|failure| match failure {
+            Failure::Refused(reason) => {
+                Failure::Refused(format!("not a valid configuration of {} ({reason})", class.model_type))
+            }
+            unknown @ Failure::Unknown(_) => unknown,
+        })
+    });
+    match config {
         Ok(config) => Outcome::Class(config),
-        Err(Failure::Refused(reason)) => {
-            Outcome::Refused(format!("not a valid configuration of {model_type} ({reason})"))
-        }
+        Err(Failure::Refused(reason)) => Outcome::Refused(reason),
         Err(Failure::Unknown(model_type)) => Outcome::Unknown(model_type),
     }
 }
@@ -67,7 +74,7 @@ fn class(model_type: &str) -> Result<&'static Class, Failure> {
         if OTHER_MODEL_TYPES.contains(&name) {
             Failure::Unknown(name.to_owned())
         } else {
-            Failure::Refused(format!("model_type \"{name}\" is not one of transformers'"))
+            Failure::Refused(format!("model_type {} is not one of transformers'", quoted(name)))
         }
     })
 }
@@ -187,7 +194,7 @@ fn check_common(extra: &Object) -> Result<(), String> {
     let get = |key: &str| extra.get(key).filter(|v| !v.is_null());
     match get("dtype").or_else(|| get("torch_dtype")) {
         Some(Value::String(name)) if !TORCH_DTYPES.contains(&name.as_str()) => {
-            return Err(format!("dtype: torch has no \"{name}\""));
+            return Err(format!("dtype: torch has no {}", quoted(name)));
         }
         Some(Value::Array(_)) => return Err("dtype is a list".into()),
         _ => {}

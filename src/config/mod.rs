@@ -148,7 +148,7 @@ impl Config {
     /// [`Error::Unsupported`] naming the model type.
     pub fn require_known_class(&self) -> Result<()> {
         self.unknown_class.as_ref().map_or(Ok(()), |model_type| {
-            Err(self.unsupported(format!("model_type \"{model_type}\" is not supported yet")))
+            Err(self.unsupported(format!("model_type {} is not supported yet", input::quoted(model_type))))
         })
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::classes::Class;
 use super::values::{Object, Refusal, int, null, truthy};
+use crate::input::quoted;
 
 /// Whether single layers of the class may differ from the rest.
 pub(super) fn allowed(class: &Class) -> bool {
@@ -47,7 +48,8 @@ pub(super) fn apply(config: &mut Object, layers: Value) -> Result<(), Refusal> {
     let count = int(config, "num_hidden_layers")?;
     let mut kept = Vec::new();
     for (layer, overrides) in layers {
-        let index: i64 = layer.parse().map_err(|_| format!("per_layer_config: {layer:?} is no layer"))?;
+        let index: i64 =
+            layer.parse().map_err(|_| format!("per_layer_config: {} is no layer", quoted(&layer)))?;
         let Value::Object(mut overrides) = overrides else {
             return Err("per_layer_config holds something else than objects".into());
         };
@@ -55,7 +57,7 @@ pub(super) fn apply(config: &mut Object, layers: Value) -> Result<(), Refusal> {
             return Err(format!("per_layer_config: there is no layer {index}"));
         }
         if let Some(key) = overrides.keys().find(|key| !config.contains_key(*key)) {
-            return Err(format!("per_layer_config: {key} is no setting"));
+            return Err(format!("per_layer_config: {} is no setting", quoted(key)));
         }
         overrides.retain(|key, value| config.get(key) != Some(value));
         if !overrides.is_empty() {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::classes::Class;
 use super::values::{Object, Refusal, int, number, stored_as, truthy};
+use crate::input::quoted;
 
 /// Kinds of scaling that are relative to a length the model was trained with.
 const RELATIVE: [&str; 3] = ["llama3", "yarn", "longrope"];
@@ -176,7 +177,7 @@ pub(super) fn validate(class: &Class, config: &mut Object) -> Result<(), Refusal
             _ => &[],
         };
         if let Some(key) = required.iter().find(|key| !section.contains_key(**key)) {
-            return Err(format!("rope_parameters lack {key}, which rope_type \"{kind}\" needs"));
+            return Err(format!("rope_parameters lack {key}, which rope_type {} needs", quoted(&kind)));
         }
         let get = |key: &str| section.get(key).unwrap_or(&Value::Null);
         let original = get("original_max_position_embeddings");
@@ -196,7 +197,10 @@ pub(super) fn validate(class: &Class, config: &mut Object) -> Result<(), Refusal
             _ => true,
         };
         if !sound {
-            return Err(format!("rope_parameters of rope_type \"{kind}\" have values of the wrong type"));
+            return Err(format!(
+                "rope_parameters of rope_type {} have values of the wrong type",
+                quoted(&kind)
+            ));
         }
         if let Some(head_dim) = &head_dim {
             let dim = number(head_dim).ok_or("head_dim is not a number")?;

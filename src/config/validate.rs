@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::classes::{ATTENTION_LAYER_TYPES, Class, MLP_LAYER_TYPES};
 use super::rope;
 use super::values::{Object, Refusal, int, number, stored_as, truthy};
+use crate::input::quoted;
 
 /// Fails where transformers would raise.
 pub(super) fn validate(class: &Class, config: &mut Object) -> Result<(), Refusal> {
@@ -72,7 +73,7 @@ fn sizes(class: &Class, config: &Object) -> Result<(), Refusal> {
             let mut parts = form.split('-');
             let (first, second, third) = (parts.next(), parts.next(), parts.next());
             if second.is_some() && first != Some("gated") || third.is_some() {
-                return Err(format!("feed_forward_proj: {form:?}"));
+                return Err(format!("feed_forward_proj: {}", quoted(form)));
             }
         }
         _ => {}

@@ -6,6 +6,7 @@ use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
 use crate::error::Result;
+use crate::input::quoted;
 use crate::tensor::TensorExpr;
 
 pub(super) const PHI2: Family =
@@ -126,7 +127,7 @@ fn long_rope(input: &Input, builder: &mut Builder) -> Result<()> {
         Some("yarn") => 0.1 * scale.ln() + 1.0,
         other => {
             let kind = other.unwrap_or_default();
-            return Err(config.unsupported(format!("long_factor with rope type \"{kind}\"")));
+            return Err(config.unsupported(format!("long_factor with rope type {}", quoted(kind))));
         }
     };
     #[allow(clippy::cast_possible_truncation)]
