@@ -8,7 +8,6 @@ mod extents;
 mod fs;
 mod io;
 mod limits;
-mod map;
 mod memory;
 #[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "portable.rs")]
@@ -25,5 +24,4 @@ pub use io::{
     write_all_at,
 };
 pub use limits::raise_open_file_limit;
-pub use map::map_prefix;
 pub use memory::{advise_huge_pages, available_memory};

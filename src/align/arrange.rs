@@ -5,7 +5,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use crate::checkpoint::{HEADER_MAX, SourceTensor};
 use crate::gguf::DEFAULT_ALIGNMENT;
@@ -37,26 +38,16 @@ pub fn arrange(
     members.sort_by_key(|&i| (tensors[i].offset, tensors[i].len));
     members.sort_by_key(|&i| rank(&tensors[i], block));
 
-    let mut root = Map::with_capacity(members.len() + 1);
-    if !metadata.is_empty() {
-        root.insert("__metadata__".into(), json!(metadata));
-    }
-    let mut end = 0;
-    for &i in &members {
-        let SourceTensor { name, dtype, shape, len, .. } = &tensors[i];
-        let begin = end;
-        end += len;
-        let entry = json!({"dtype": dtype.name(), "shape": shape, "data_offsets": [begin, end]});
-        root.insert(name.clone(), entry);
-    }
-    let mut text = Value::Object(root).to_string().into_bytes();
-    let new_start = (8 + text.len() as u64).next_multiple_of(block);
+    let mut header = vec![0; 8];
+    let document = Header { tensors, members: &members, metadata };
+    serde_json::to_writer(&mut header, &document).map_err(|error| error.to_string())?;
+    let new_start = (header.len() as u64).next_multiple_of(block);
     if new_start - 8 > HEADER_MAX {
         let len = new_start - 8;
         return Err(format!("its header would be {len} bytes long, readers take at most {HEADER_MAX}"));
     }
-    text.resize((new_start - 8) as usize, b' ');
-    let header = [&(new_start - 8).to_le_bytes(), text.as_slice()].concat();
+    header.resize(new_start as usize, b' ');
+    header[..8].copy_from_slice(&(new_start - 8).to_le_bytes());
 
     let mut at = new_start;
     let mut places = Vec::with_capacity(members.len());
@@ -70,6 +61,37 @@ pub fn arrange(
         at += tensor.len;
     }
     Ok(Arrangement { header, places, is_aligned })
+}
+
+/// The JSON of a header. It is written as it is made, without a tree.
+struct Header<'a> {
+    tensors: &'a [SourceTensor],
+    /// Indices of its tensors, which follow each other in the file.
+    members: &'a [usize],
+    metadata: &'a BTreeMap<String, String>,
+}
+
+impl Serialize for Header<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        if !self.metadata.is_empty() {
+            map.serialize_entry("__metadata__", self.metadata)?;
+        }
+        let mut end = 0;
+        for SourceTensor { name, dtype, shape, len, .. } in self.members.iter().map(|i| &self.tensors[*i]) {
+            let begin = end;
+            end += len;
+            map.serialize_entry(name, &Entry { dtype: dtype.name(), shape, data_offsets: [begin, end] })?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    dtype: &'static str,
+    shape: &'a [u64],
+    data_offsets: [u64; 2],
 }
 
 /// What comes first in an aligned file; tensors of equal rank keep their order.

@@ -42,16 +42,16 @@ pub struct Gain {
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Internal`]; a model that cannot be converted is no error here.
-pub fn check(job: &Job) -> Result<Check> {
-    let conversion = match gain(job) {
+pub fn check(mut job: Job) -> Result<Check> {
+    let conversion = match gain(&mut job) {
         Ok(gain) => Ok(gain),
         Err(error @ (Error::Io { .. } | Error::Internal(_))) => return Err(error),
         Err(error) => Err(error.to_string()),
     };
-    Ok(Check { block: job.block, shards: job.shards.clone(), conversion })
+    Ok(Check { block: job.block, shards: job.shards, conversion })
 }
 
-fn gain(job: &Job) -> Result<Gain> {
+fn gain(job: &mut Job) -> Result<Gain> {
     let checkpoint = &job.checkpoint;
     let config = Config::load(&checkpoint.dir)?;
     let model =
@@ -73,7 +73,9 @@ fn gain(job: &Job) -> Result<Gain> {
         };
         Plan::new(&request).map(|plan| Report::of(&plan))
     };
-    let (today, aligned) = (report(checkpoint)?, report(&job.aligned())?);
+    let today = report(checkpoint)?;
+    job.move_tensors();
+    let aligned = report(&job.checkpoint)?;
     let bytes = aligned.bytes;
     Ok(Gain {
         total: bytes.cloned + bytes.copied + bytes.converted,

@@ -151,15 +151,14 @@ impl Job {
         Ok(())
     }
 
-    /// The checkpoint as it will be: the same tensors in the same order of indices, at their new places.
-    fn aligned(&self) -> Checkpoint {
-        let mut checkpoint = self.checkpoint.clone();
+    /// Makes the checkpoint what it will be: the same tensors in the same order of indices, at their new places.
+    fn move_tensors(&mut self) {
+        let checkpoint = &mut self.checkpoint;
         let misaligned = self.arrangements.iter().enumerate().filter(|(_, a)| !a.is_aligned);
         for (file, arrangement) in misaligned {
             checkpoint.files[file].data_start = arrangement.header.len() as u64;
             arrangement.places.iter().for_each(|(i, at)| checkpoint.tensors[*i].offset = *at);
         }
-        checkpoint
     }
 
     /// Sharing within the file system of the target, of no files yet.

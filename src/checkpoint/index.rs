@@ -9,12 +9,16 @@ use std::path::{Component, Path};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
+use super::budget::{Budget, MOST_FILES};
 use super::header::Text;
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted, read_limited};
 
 /// Largest index, in bytes. Real ones stay under 10 MB.
 const INDEX_MAX: u64 = 100_000_000;
+
+/// Most bytes of the names of all files.
+const FILE_NAMES_MAX: usize = 16 << 20;
 
 /// The `weight_map` of an index.
 #[derive(Debug)]
@@ -121,9 +125,20 @@ impl<'de> Deserialize<'de> for WeightMap {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
                 let mut weights = WeightMap { files: HashMap::new(), tensors: Vec::new() };
+                let (mut budget, mut file_names) = (Budget::default(), 0);
                 while let Some((Text(tensor), Text(file))) = map.next_entry()? {
+                    budget.take(&tensor, 0).map_err(A::Error::custom)?;
                     let next = weights.files.len();
+                    let len = file.len();
                     let id = *weights.files.entry(file).or_insert(next);
+                    if id == next {
+                        file_names += len;
+                    }
+                    if next > MOST_FILES || file_names > FILE_NAMES_MAX {
+                        return Err(A::Error::custom(format!(
+                            "expected at most {MOST_FILES} files with names of {FILE_NAMES_MAX} bytes, found more"
+                        )));
+                    }
                     weights.tensors.push((tensor, id));
                 }
                 Ok(weights)

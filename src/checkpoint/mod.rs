@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of GGUF or architectures. Everything here is validated before anything trusts it.
 
+mod budget;
 mod files;
 mod header;
 mod index;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::{listed, quoted};
+use budget::Budget;
 use files::Parts;
 use index::Index;
 pub use modules::Module;
@@ -100,15 +102,23 @@ impl Checkpoint {
 
     fn of_parts(dir: &Path, parts: Parts, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
         let mut checkpoint = Self { dir: dir.to_owned(), format: parts.format, ..Self::default() };
+        let mut budget = Budget::default();
+        let mut within = |tensors: &[header::Entry]| {
+            let mut tensors = tensors.iter();
+            let taken = tensors.try_for_each(|t| budget.take(&t.name, t.shape.len()));
+            taken.map_err(|problem| Error::invalid(dir, problem))
+        };
         for path in parts.paths {
             match parts.format {
                 Format::Safetensors => {
                     let file = safetensors::read(&path)?;
+                    within(&file.tensors)?;
                     seen(&file);
                     checkpoint.add(path, file.len, file.data_start, file.data_start, file.tensors);
                 }
                 Format::Torch => {
                     let file = torch::read(&path)?;
+                    within(&file.tensors)?;
                     let data_start = file.tensors.iter().map(|t| t.begin).min().unwrap_or(file.len);
                     checkpoint.add(path, file.len, data_start, 0, file.tensors);
                 }

@@ -4,10 +4,9 @@
 //! without a gap. Only the header is looked at.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
-
-use ggraft_platform::map_prefix;
 
 use super::byte_size;
 use super::header::{Entry, Header};
@@ -61,15 +60,15 @@ pub fn read(path: &Path) -> Result<SafetensorsFile> {
             ),
         ));
     }
-    let map = map_prefix(&file, data_start).map_err(|e| Error::io("cannot map", path, e))?;
-    let json = map.get(8..).unwrap_or_default();
-    if let Err(error) = std::str::from_utf8(json) {
+    let json = text(&mut file, header_len, path)?;
+    if let Err(error) = std::str::from_utf8(&json) {
         let at = 8 + error.valid_up_to();
         return Err(Error::invalid(path, format!("the header is not UTF-8 at byte {at}")));
     }
-    let header = Header::parse(json).map_err(|error| {
+    let header = Header::parse(&json).map_err(|error| {
         Error::invalid(path, format!("not a valid safetensors header: {}", bounded(&error.to_string())))
     })?;
+    drop(json);
     if let Some((name, dtype)) = header.unsupported {
         return Err(Error::Unsupported(format!(
             "{}: tensor {} has dtype {dtype}, which is not supported",
@@ -81,6 +80,20 @@ pub fn read(path: &Path) -> Result<SafetensorsFile> {
     check_ranges(&mut tensors, len - data_start).map_err(|problem| Error::invalid(path, problem))?;
     check_names(&mut tensors).map_err(|problem| Error::invalid(path, problem))?;
     Ok(SafetensorsFile { len, data_start, metadata: header.metadata, tensors })
+}
+
+/// The JSON of a header of `len` bytes, which start at the file's cursor. It is not mapped: to access what was
+/// cut off a mapped file kills the process.
+fn text(file: &mut File, len: u64, path: &Path) -> Result<Vec<u8>> {
+    let mut json = vec![0; len as usize];
+    file.read_exact(&mut json).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            let problem = format!("expected a header of {len} bytes, but the file was cut off meanwhile");
+            Error::invalid(path, problem)
+        }
+        _ => Error::io("cannot read", path, error),
+    })?;
+    Ok(json)
 }
 
 /// Every range as long as its shape says, and all together exactly `data_len` bytes: no overlap,
@@ -133,5 +146,27 @@ fn check_names(tensors: &mut [Entry]) -> Result<(), String> {
     match tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
         Some(pair) => Err(format!("tensor {} appears twice in the header", quoted(&pair[0].name))),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, Write};
+
+    use super::*;
+
+    /// The length of a header is known before the header is read, and somebody may cut the file in between.
+    #[test]
+    fn a_header_cut_off_while_it_is_read_is_an_error() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"{\"a\":").unwrap();
+        for len in [6, 7, HEADER_MAX] {
+            file.rewind().unwrap();
+            let text = text(&mut file, len, Path::new("model.safetensors"));
+            match text {
+                Ok(text) => assert_eq!((len, text.as_slice()), (6, &b"{\"a\":"[..])),
+                Err(error) => assert!(len > 6 && error.exit_code() == 4, "{error}"),
+            }
+        }
     }
 }

@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<()> {
     let job = Job::prepare(&args.model, target)?;
     let mut out = std::io::stdout().lock();
     if args.check {
-        let found = align::check(&job)?;
+        let found = align::check(job)?;
         return match (args.json, args.quiet) {
             (true, _) => writeln!(out, "{:#}", found.to_json()),
             (false, true) => Ok(()),

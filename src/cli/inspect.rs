@@ -32,7 +32,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let written = match args.json {
-        true => writeln!(out, "{:#}", inspection.to_json()),
+        true => inspection.write_json(&mut out),
         false => inspection.write_text(&mut out),
     };
     written.and_then(|()| out.flush()).map_err(stdout_error)

@@ -5,6 +5,7 @@
 mod json;
 mod text;
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,10 @@ use crate::input::{listed, open_regular};
 /// The block size that phases count in when nobody says otherwise: that of most file systems.
 const USUAL_BLOCK: NonZeroU64 = NonZeroU64::new(4096).unwrap();
 
-/// What was found. [`Inspection::write_text`] and [`Inspection::to_json`] show it.
+/// Most tensors in all splits of a GGUF file: what one file may have.
+const MOST_TENSORS: usize = 1 << 19;
+
+/// What was found. [`Inspection::write_text`] and [`Inspection::write_json`] show it.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// Container format of all files.
@@ -71,7 +75,7 @@ pub struct InspectedTensor {
     /// Name.
     pub name: String,
     /// Type in the format's spelling.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// Dimensions, outermost first in both formats.
     pub shape: Vec<u64>,
     /// Index into [`Inspection::files`].
@@ -106,8 +110,8 @@ fn empty(format: Format) -> Inspection {
 }
 
 /// Adds what an earlier file has not said already.
-fn merge(metadata: &mut KeyValues, key: &str, value: Value) {
-    if metadata.get(key).is_none() {
+fn merge(metadata: &mut KeyValues, key: String, value: Value) {
+    if metadata.get(&key).is_none() {
         metadata.set(key, value);
     }
 }
@@ -116,7 +120,7 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
     let checkpoint = Checkpoint::open_with(dir, |file| {
         for (key, value) in &file.metadata {
-            merge(&mut found.metadata, key, Value::String(value.clone().into_bytes()));
+            merge(&mut found.metadata, key.clone(), Value::String(value.clone().into_bytes()));
         }
     })?;
     if checkpoint.format == checkpoint::Format::Torch {
@@ -128,7 +132,7 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     found.tensors = (checkpoint.tensors.into_iter())
         .map(|t| InspectedTensor {
             name: t.name,
-            kind: t.dtype.name().to_owned(),
+            kind: t.dtype.name().into(),
             shape: t.shape,
             file: t.file,
             offset: t.offset,
@@ -149,7 +153,7 @@ fn safetensors_file(path: &Path) -> Result<Inspection> {
     found.tensors = (file.tensors.into_iter())
         .map(|t| InspectedTensor {
             name: t.name,
-            kind: t.dtype.name().to_owned(),
+            kind: t.dtype.name().into(),
             shape: t.shape,
             file: 0,
             offset: data_start + t.begin,
@@ -163,14 +167,14 @@ fn gguf_set(path: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Gguf);
     for (path, gguf) in read_set(path)? {
         let file = found.files.len();
-        for (key, value) in gguf.metadata.iter() {
-            merge(&mut found.metadata, key, value.clone());
+        for (key, value) in gguf.metadata {
+            merge(&mut found.metadata, key, value);
         }
         found.tensors.extend(gguf.tensors.into_iter().map(|t| {
             InspectedTensor {
                 name: t.name,
                 kind: TypeInfo::of(t.type_id)
-                    .map_or_else(|| format!("type {}", t.type_id), |info| info.name.to_owned()),
+                    .map_or_else(|| format!("type {}", t.type_id).into(), |info| info.name.into()),
                 shape: t.shape,
                 file,
                 offset: t.offset,
@@ -187,16 +191,18 @@ fn gguf_set(path: &Path) -> Result<Inspection> {
 /// for itself, as its siblings cannot be found.
 fn read_set(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
     let given = gguf::read(path)?;
-    let Some((name, Some(Value::U16(count)))) = split_name(path).zip(Some(given.metadata.get("split.count")))
-    else {
-        return Ok(vec![(path.to_owned(), given)]);
+    let count = match given.metadata.get("split.count") {
+        Some(Value::U16(count)) => *count,
+        _ => return Ok(vec![(path.to_owned(), given)]),
     };
-    if name.count != *count {
+    let Some(name) = split_name(path) else { return Ok(vec![(path.to_owned(), given)]) };
+    drop(given);
+    if name.count != count {
         let SplitName { count: in_name, .. } = name;
         return Err(Error::invalid(path, format!("split.count is {count}, but the name says {in_name}")));
     }
     let names: Vec<String> =
-        (1..=*count).map(|no| format!("{}-{no:05}-of-{count:05}.gguf", name.prefix)).collect();
+        (1..=count).map(|no| format!("{}-{no:05}-of-{count:05}.gguf", name.prefix)).collect();
     let missing: Vec<&str> =
         names.iter().map(String::as_str).filter(|name| !path.with_file_name(name).exists()).collect();
     if !missing.is_empty() {
@@ -204,15 +210,21 @@ fn read_set(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
         return Err(Error::invalid(path, problem));
     }
     let mut files = Vec::new();
-    for (no, name) in (0..*count).zip(&names) {
+    let mut tensors = 0;
+    for (no, name) in (0..count).zip(&names) {
         let path = path.with_file_name(name);
         let file = gguf::read(&path)?;
-        for (key, expected) in [("split.no", no), ("split.count", *count)] {
+        for (key, expected) in [("split.no", no), ("split.count", count)] {
             let found = file.metadata.get(key);
             if found != Some(&Value::U16(expected)) {
                 let found = found.map_or("nothing".to_owned(), |value| format!("{value:?}"));
                 return Err(Error::invalid(&path, format!("{key} is {found}, expected {expected} as u16")));
             }
+        }
+        tensors += file.tensors.len();
+        if tensors > MOST_TENSORS {
+            let problem = format!("expected at most {MOST_TENSORS} tensors in all splits, found more");
+            return Err(Error::invalid(&path, problem));
         }
         files.push((path, file));
     }
