@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::input;
+use crate::{input, json};
 
 /// Hyperparameters, with getters that check what they return.
 #[derive(Clone, Debug)]
@@ -341,12 +341,13 @@ pub enum Counts {
 /// # Errors
 /// If it is missing, cannot be read, is not JSON, or is too large for what it should hold.
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
-    const LARGEST: u64 = 1 << 26;
+    const LARGEST: u64 = 4 << 20;
+    const LARGEST_TREE: usize = 16 << 20;
     if !input::exists(path)? {
         return Err(Error::invalid(path, "no such file; is this the directory of a Hugging Face model?"));
     }
     let text = input::read_limited(path, LARGEST)?;
-    serde_json::from_slice(&text).map_err(|e| Error::invalid(path, format!("expected JSON: {e}")))
+    json::parse(&text, LARGEST_TREE).map_err(|e| Error::invalid(path, format!("expected JSON: {e}")))
 }
 
 const U32: &str = "an unsigned 32-bit integer";

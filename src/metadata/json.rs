@@ -7,6 +7,8 @@ use super::object::{Map, Object};
 
 /// Nesting beyond this is an error. Python stops at about 1000.
 const MAX_DEPTH: usize = 256;
+/// Most values of a document. Real ones have a few hundred.
+const MOST_VALUES: usize = 1 << 19;
 /// Python refuses to convert integers with more decimal digits than this.
 pub(super) const MAX_INT_DIGITS: usize = 4300;
 
@@ -21,7 +23,7 @@ pub(super) enum JsonError {
 
 /// Parses a whole document.
 pub(super) fn parse(text: &str) -> Result<Object, JsonError> {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader { text, at: 0, values: 0 };
     reader.skip_space();
     let value = reader.value(0)?;
     reader.skip_space();
@@ -35,6 +37,8 @@ struct Reader<'a> {
     text: &'a str,
     /// Byte offset, always at a character boundary.
     at: usize,
+    /// Values so far.
+    values: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -73,6 +77,10 @@ impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Object, JsonError> {
         if depth > MAX_DEPTH {
             return Err(JsonError::Limit(format!("nested more than {MAX_DEPTH} levels deep")));
+        }
+        self.values += 1;
+        if self.values > MOST_VALUES {
+            return Err(JsonError::Limit(format!("expected at most {MOST_VALUES} values, found more")));
         }
         const WORDS: [(&str, Object); 6] = [
             ("null", Object::Null),

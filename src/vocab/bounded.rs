@@ -16,6 +16,7 @@ use tokenizers::{
 };
 
 use super::guard::refuse;
+use super::sentencepiece::charsmap;
 use crate::error::{Error, Result};
 use crate::input::quoted;
 
@@ -87,9 +88,14 @@ fn check_literals(part: &Value) -> std::result::Result<(), String> {
 }
 
 /// SentencePiece's table, in Base64: the length of a trie in 32 bits, the trie, then replacements that end in NUL.
-/// Whether it is one is for the library to say.
+/// The library makes room for a trie of any length before it looks whether there is one.
 fn check_table(table: &str) -> std::result::Result<(), String> {
+    if table.len() > LARGEST_TABLE {
+        let found = table.len();
+        return Err(format!("precompiled_charsmap: expected at most {LARGEST_TABLE} bytes, found {found}"));
+    }
     let table = BASE64_STANDARD.decode(table).unwrap_or_default();
+    charsmap::check(&table).map_err(|problem| format!("precompiled_charsmap {problem}"))?;
     let Some((len, rest)) = table.split_first_chunk() else { return Ok(()) };
     let replacements = rest.get(u32::from_le_bytes(*len) as usize..).unwrap_or_default();
     match replacements.split(|byte| *byte == 0).map(<[u8]>::len).max() {
@@ -99,6 +105,9 @@ fn check_table(table: &str) -> std::result::Result<(), String> {
         _ => Ok(()),
     }
 }
+
+/// Longest table, in bytes of Base64. That of NFKC has 320,000.
+const LARGEST_TABLE: usize = 4 << 20;
 
 /// A part of which each step is looked after. Most texts stay as long as they are or double, as bytes become
 /// letters.

@@ -22,10 +22,14 @@ use serde_json::{Map, Value, json};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::{Model, Token};
 
-use super::lists::BpeLists;
+use super::lists::{BpeLists, Vocabulary};
 
 /// More text than this, in bytes, and the whole model is as good.
 const MOST_TEXT: usize = 1 << 14;
+
+/// Most tokens and merges of a model that is built, each of which takes some 600 bytes. The largest vocabularies
+/// that had no excerpt have 50,000; excerpts have a few thousand.
+const MOST_BUILT: usize = 1 << 17;
 
 /// Whether excerpts do for the model with these settings and lists.
 pub fn will_do(settings: &Map<String, Value>, lists: &BpeLists) -> bool {
@@ -43,7 +47,10 @@ pub fn will_do(settings: &Map<String, Value>, lists: &BpeLists) -> bool {
 
 /// The model that encodes `words` as the one with these settings and all of `lists` does, as
 /// `tokenizer.json` describes models. Excerpts must do for it.
-pub fn model(settings: &Map<String, Value>, lists: &BpeLists, words: &[String]) -> Value {
+///
+/// # Errors
+/// In words, if it has more tokens and merges than are built.
+pub fn model(settings: &Map<String, Value>, lists: &BpeLists, words: &[String]) -> Result<Value, String> {
     if words.iter().map(String::len).sum::<usize>() > MOST_TEXT {
         return whole(settings, lists);
     }
@@ -54,6 +61,8 @@ pub fn model(settings: &Map<String, Value>, lists: &BpeLists, words: &[String]) 
     let mut kept: Vec<bool> =
         lists.vocabulary.iter().map(|(text, _)| parts.contains(text.as_bytes())).collect();
     let merges = lists.merges.iter().filter(|merge| kept.get(merge.joined as usize) == Some(&true));
+    let tokens = kept.iter().filter(|kept| **kept).count();
+    check_size(tokens + merges.clone().count())?;
     let merges: Vec<Value> = merges.map(|merge| json!(lists.parts(*merge))).collect();
     let (unknown, bytes) = stand_ins(settings);
     let stand_ins = unknown.into_iter().chain(bytes.iter().map(String::as_str));
@@ -62,15 +71,26 @@ pub fn model(settings: &Map<String, Value>, lists: &BpeLists, words: &[String]) 
     }
     let tokens = lists.vocabulary.iter().zip(&kept).filter(|(_, kept)| **kept);
     let vocab: Map<String, Value> = tokens.map(|((text, id), _)| (text.to_owned(), id.into())).collect();
-    with_lists(settings, vocab.into(), merges.into())
+    Ok(with_lists(settings, vocab.into(), merges.into()))
 }
 
 /// The whole model.
-pub fn whole(settings: &Map<String, Value>, lists: &BpeLists) -> Value {
+///
+/// # Errors
+/// As [`model`].
+pub fn whole(settings: &Map<String, Value>, lists: &BpeLists) -> Result<Value, String> {
+    check_size(lists.vocabulary.len() + lists.merges.len())?;
     let vocab: Map<String, Value> =
         lists.vocabulary.iter().map(|(text, id)| (text.to_owned(), id.into())).collect();
     let merges = lists.merges.iter().map(|merge| json!(lists.parts(*merge))).collect();
-    with_lists(settings, vocab.into(), merges)
+    Ok(with_lists(settings, vocab.into(), merges))
+}
+
+fn check_size(found: usize) -> Result<(), String> {
+    match found > MOST_BUILT {
+        true => Err(format!("model: expected at most {MOST_BUILT} tokens and merges in use, found {found}")),
+        false => Ok(()),
+    }
 }
 
 fn with_lists(settings: &Map<String, Value>, vocab: Value, merges: Value) -> Value {
@@ -122,8 +142,8 @@ fn index(pair: [u8; 2]) -> usize {
 pub struct Excerpt<'a> {
     /// The excerpt, or all.
     pub model: ModelWrapper,
-    /// The whole, if that is more.
-    pub lists: Option<&'a BpeLists>,
+    /// The tokens of the whole, if that has more.
+    pub vocabulary: Option<&'a Vocabulary>,
 }
 
 impl Model for Excerpt<'_> {
@@ -134,7 +154,7 @@ impl Model for Excerpt<'_> {
     }
 
     fn token_to_id(&self, token: &str) -> Option<u32> {
-        self.lists.map_or_else(|| self.model.token_to_id(token), |lists| lists.vocabulary.id(token))
+        self.vocabulary.map_or_else(|| self.model.token_to_id(token), |vocabulary| vocabulary.id(token))
     }
 
     /// Knows only those that encoding can give.
@@ -144,12 +164,12 @@ impl Model for Excerpt<'_> {
 
     fn get_vocab(&self) -> HashMap<String, u32> {
         let owned =
-            |lists: &BpeLists| lists.vocabulary.iter().map(|(text, id)| (text.to_owned(), id)).collect();
-        self.lists.map_or_else(|| self.model.get_vocab(), owned)
+            |vocabulary: &Vocabulary| vocabulary.iter().map(|(text, id)| (text.to_owned(), id)).collect();
+        self.vocabulary.map_or_else(|| self.model.get_vocab(), owned)
     }
 
     fn get_vocab_size(&self) -> usize {
-        self.lists.map_or_else(|| self.model.get_vocab_size(), |lists| lists.vocabulary.len())
+        self.vocabulary.map_or_else(|| self.model.get_vocab_size(), Vocabulary::len)
     }
 
     fn save(&self, folder: &Path, name: Option<&str>) -> tokenizers::Result<Vec<PathBuf>> {
@@ -245,6 +265,7 @@ mod tests {
         let mut excerpts = TokenizerFiles::read(dir).unwrap();
         let parsed = tokenizer_json::parse(&path, json).unwrap();
         (excerpts.tokenizer, excerpts.lists) = (Some(parsed.tree.into()), parsed.lists);
+        excerpts.unigram = parsed.unigram;
         let mut whole = TokenizerFiles::read(dir).unwrap();
         (whole.tokenizer, whole.lists) = (Some(serde_json::from_slice(json).unwrap()), None);
 

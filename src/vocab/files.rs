@@ -6,13 +6,24 @@ use std::path::{Path, PathBuf};
 use memchr::memmem;
 use serde_json::{Map, Value};
 
-use super::lists::BpeLists;
+use super::lists::{BpeLists, UnigramLists};
+use super::settings::DECODER;
 use super::tokenizer_json;
 use crate::error::{Error, Result};
+use crate::gguf::Strings;
 use crate::input::{self, bounded};
+use crate::json;
 
 /// `tokenizer.json` of the largest vocabularies has 33 MB.
-const LARGEST: u64 = 256 << 20;
+const LARGEST: u64 = 64 << 20;
+/// The other files have up to 13 MB, nearly all of it added tokens.
+const LARGEST_OTHER: u64 = 24 << 20;
+/// Largest chat template, in bytes. Real ones have up to 30,000.
+const LARGEST_TEMPLATE: u64 = 1 << 20;
+/// Most chat templates of a model, which has up to a handful.
+pub const MOST_TEMPLATES: usize = 256;
+/// What the values in `tokenizer_config.json` and the like may take, in bytes of memory; added tokens apart.
+const LARGEST_TREE: usize = 32 << 20;
 
 /// The JSON files that describe a tokenizer, as far as they are there.
 #[derive(Debug)]
@@ -23,6 +34,8 @@ pub struct TokenizerFiles {
     pub tokenizer: Option<Value>,
     /// Vocabulary and merges of `tokenizer.json`, if that is a usual BPE model.
     pub lists: Option<BpeLists>,
+    /// The vocabulary of `tokenizer.json`, if that is a Unigram model.
+    pub unigram: Option<UnigramLists>,
     /// Whether the word "ByteLevel" occurs in it, which decides the tokenizer's class.
     pub mentions_byte_level: bool,
     /// `tokenizer_config.json`.
@@ -37,18 +50,19 @@ impl TokenizerFiles {
     /// # Errors
     /// If a file cannot be read, is too large, or is not a JSON object.
     pub fn read(dir: &Path) -> Result<Self> {
-        let (mut tokenizer, mut lists, mut mentions_byte_level) = (None, None, false);
+        let (mut tokenizer, mut lists, mut unigram, mut mentions_byte_level) = (None, None, None, false);
         let path = dir.join("tokenizer.json");
         if input::exists(&path)? {
             let bytes = input::read_limited(&path, LARGEST)?;
             mentions_byte_level = memmem::find(&bytes, b"\"ByteLevel\"").is_some();
             let json = tokenizer_json::parse(&path, &bytes)?;
-            (tokenizer, lists) = (Some(json.tree.into()), json.lists);
+            (tokenizer, lists, unigram) = (Some(json.tree.into()), json.lists, json.unigram);
         }
         Ok(Self {
             dir: dir.to_owned(),
             tokenizer,
             lists,
+            unigram,
             mentions_byte_level,
             config: object(&dir.join("tokenizer_config.json"))?,
             model_config: object(&dir.join("config.json"))?,
@@ -62,18 +76,19 @@ impl TokenizerFiles {
 /// If it cannot be read, is too large, or is something else.
 pub fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
     match input::exists(path)? {
-        true => parse(path, &input::read_limited(path, LARGEST)?).map(Some),
+        true => parse(path, &input::read_limited(path, LARGEST_OTHER)?).map(Some),
         false => Ok(None),
     }
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
-    serde_json::from_slice(bytes)
+    let added = (DECODER, tokenizer_json::LARGEST_ADDED);
+    json::parse_object(bytes, LARGEST_TREE, added)
         .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))
 }
 
-fn text(path: &Path) -> Result<String> {
-    let bytes = input::read_limited(path, LARGEST)?;
+fn text(path: &Path, most: u64) -> Result<String> {
+    let bytes = input::read_limited(path, most)?;
     let text = String::from_utf8(bytes).map_err(|e| Error::invalid(path, format!("expected UTF-8: {e}")))?;
     // As Python reads text files.
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
@@ -102,11 +117,15 @@ pub fn chat_template(dir: &Path, config: &Map<String, Value>) -> Result<Option<V
 fn template_files(dir: &Path) -> Result<Option<Value>> {
     let (jinja, json) = (dir.join("chat_template.jinja"), dir.join("chat_template.json"));
     if input::exists(&jinja)? {
-        let default = text(&jinja)?;
+        let default = text(&jinja, LARGEST_TEMPLATE)?;
         let mut more: Vec<PathBuf> = fs::read_dir(dir.join("additional_chat_templates"))
             .map(|entries| entries.flatten().map(|e| e.path()).collect())
             .unwrap_or_default();
         more.retain(|path| path.extension().is_some_and(|e| e == "jinja"));
+        if more.len() > MOST_TEMPLATES {
+            let problem = format!("expected at most {MOST_TEMPLATES} chat templates, found {}", more.len());
+            return Err(Error::invalid(dir.join("additional_chat_templates"), problem));
+        }
         // The reference takes them as the directory lists them.
         more.sort();
         if more.is_empty() {
@@ -116,7 +135,7 @@ fn template_files(dir: &Path) -> Result<Option<Value>> {
         let mut list = vec![named("default", default)];
         for path in more {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            list.push(named(&name, text(&path)?));
+            list.push(named(&name, text(&path, LARGEST_TEMPLATE / 4)?));
         }
         return Ok(Some(list.into()));
     }
@@ -127,16 +146,19 @@ fn template_files(dir: &Path) -> Result<Option<Value>> {
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn merges_txt(dir: &Path) -> Result<Vec<String>> {
+pub fn merges_txt(dir: &Path) -> Result<Strings> {
     let path = dir.join("merges.txt");
     if !input::exists(&path)? {
-        return Ok(Vec::new());
+        return Ok(Strings::new());
     }
-    let text = text(&path)?;
+    let text = text(&path, LARGEST_OTHER)?;
     let skip = usize::from(text.lines().next().is_some_and(|first| first.trim().starts_with('#')));
-    let pair = |line: &str| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [left, right] => Some(format!("{left} {right}")),
-        _ => None,
-    };
-    Ok(text.lines().skip(skip).filter_map(pair).collect())
+    let mut merges = Strings::new();
+    for line in text.lines().skip(skip) {
+        let mut parts = line.split_whitespace();
+        if let (Some(left), Some(right), None) = (parts.next(), parts.next(), parts.next()) {
+            merges.push_joined(&[left.as_bytes(), b" ", right.as_bytes()]);
+        }
+    }
+    Ok(merges)
 }

@@ -18,7 +18,7 @@ use super::class::Class;
 use super::excerpt::{self, Excerpt};
 use super::files::TokenizerFiles;
 use super::guard::guarded;
-use super::lists::{BpeLists, Vocabulary};
+use super::lists::{BpeLists, UnigramLists, Vocabulary};
 use super::mistral;
 use super::settings::{Settings, Token};
 use crate::error::{Error, Result};
@@ -27,6 +27,9 @@ use crate::input::{bounded, quoted};
 /// Longest added token, in bytes. The library searches for a few of them with an automaton whose construction
 /// takes the square of their lengths: minutes for one of 20,000 bytes. Real ones have a few dozen.
 const LONGEST_ADDED: usize = 512;
+
+/// Most added tokens. Models that speak have 65,000.
+const MOST_ADDED: usize = 100_000;
 
 type Tokenizer<'a> = TokenizerImpl<
     Excerpt<'a>,
@@ -50,6 +53,9 @@ pub struct HfTokenizer<'a> {
 enum Base<'a> {
     /// Of a BPE model that is only built as far as it is needed, with its settings.
     Lists(&'a BpeLists, Map<String, Value>),
+    /// Of a Unigram model, which is not built: no route encodes texts with one, and the library's trie takes a
+    /// kilobyte for each token.
+    Unigram(&'a Vocabulary),
     /// Of a model that is there as a whole.
     Whole(Vocabulary),
 }
@@ -99,10 +105,13 @@ impl<'a> HfTokenizer<'a> {
         let mut json: Map<_, _> = parts.map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut added = tree.get("added_tokens");
         if class != Class::Backend {
-            check_model(class, &json, lists.is_some(), &path)?;
+            check_model(class, files, &path)?;
             // What the class replaces is never used, but must be valid.
-            let mut replaced = json.clone();
+            let mut replaced = without_lists(tree);
             let emptied = without_vocabulary(&mut replaced);
+            if let Some(unigram) = &files.unigram {
+                instead_of_unigram(&mut replaced, unigram, &path)?;
+            }
             parse(&path, replaced)?;
             added_tokens(&path, added.filter(|_| !emptied))?;
             class.rebuild(&mut json, config, &files.dir)?;
@@ -113,24 +122,41 @@ impl<'a> HfTokenizer<'a> {
         if mistral::wants_other_pattern(files, &json) {
             mistral::replace_pattern(&mut json);
         }
-        let model = json.get("model").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut settings_of_model = Map::new();
         let lists = match lists {
-            Some(lists) if !excerpt::will_do(&model, lists) => {
-                json.insert("model".into(), excerpt::whole(&model, lists));
-                None
-            }
-            Some(_) => {
-                without_vocabulary(&mut json);
-                lists
+            Some(lists) => {
+                let model = json.get("model").and_then(Value::as_object).cloned().unwrap_or_default();
+                match excerpt::will_do(&model, lists) {
+                    true => {
+                        without_vocabulary(&mut json);
+                        settings_of_model = model;
+                        Some(lists)
+                    }
+                    false => {
+                        let whole = excerpt::whole(&model, lists);
+                        let whole = whole.map_err(|problem| Error::invalid(&path, problem))?;
+                        json.insert("model".into(), whole);
+                        None
+                    }
+                }
             }
             None => None,
         };
+        if let Some(unigram) = &files.unigram {
+            instead_of_unigram(&mut json, unigram, &path)?;
+        }
         let parts = parse(&path, json)?;
-        let base = match lists {
-            Some(lists) => Base::Lists(lists, model),
-            None => Base::Whole(vocabulary(&parts.model)),
+        let base = match (lists, &files.unigram) {
+            (Some(lists), _) => Base::Lists(lists, settings_of_model),
+            (None, Some(unigram)) => Base::Unigram(&unigram.vocabulary),
+            (None, None) => Base::Whole(vocabulary(&parts.model)),
         };
-        let mut tokenizer = Tokenizer::new(Excerpt { model: parts.model, lists });
+        let vocabulary = match base {
+            Base::Lists(lists, _) => Some(&lists.vocabulary),
+            Base::Unigram(vocabulary) => Some(vocabulary),
+            Base::Whole(_) => None,
+        };
+        let mut tokenizer = Tokenizer::new(Excerpt { model: parts.model, vocabulary });
         tokenizer.with_normalizer(parts.normalizer.map(Bounded));
         tokenizer.with_pre_tokenizer(parts.pre_tokenizer.map(Bounded));
         tokenizer.with_post_processor(parts.post_processor);
@@ -155,6 +181,11 @@ impl<'a> HfTokenizer<'a> {
     }
 
     fn add_tokens(&mut self, tokens: &[AddedToken]) -> Result<()> {
+        if tokens.len() > MOST_ADDED {
+            let found = tokens.len();
+            let problem = format!("expected at most {MOST_ADDED} added tokens, found {found}");
+            return Err(Error::invalid(&self.path, problem));
+        }
         for token in tokens {
             let mut len = token.content.len();
             if let Some(normalizer) = self.tokenizer.get_normalizer()
@@ -201,6 +232,7 @@ impl<'a> HfTokenizer<'a> {
     pub fn base(&self) -> &Vocabulary {
         match &self.base {
             Base::Lists(lists, _) => &lists.vocabulary,
+            Base::Unigram(vocabulary) => vocabulary,
             Base::Whole(vocabulary) => vocabulary,
         }
     }
@@ -269,7 +301,15 @@ impl<'a> HfTokenizer<'a> {
 
     /// Builds as much of the model as it takes to encode `texts`.
     fn get_ready(&mut self, texts: &[&str]) -> Result<()> {
-        let Base::Lists(lists, settings) = &self.base else { return Ok(()) };
+        let (lists, settings) = match &self.base {
+            Base::Lists(lists, settings) => (lists, settings),
+            Base::Unigram(_) => {
+                let path = self.path.display();
+                let problem = "a Unigram model, where this architecture's tokenizers have BPE or WordPiece";
+                return Err(Error::Unsupported(format!("{path}: {problem}")));
+            }
+            Base::Whole(_) => return Ok(()),
+        };
         let mut words = Vec::new();
         for text in texts {
             let found = guarded(&self.path, || self.words(text))?;
@@ -279,9 +319,10 @@ impl<'a> HfTokenizer<'a> {
             return Ok(());
         }
         let model = excerpt::model(settings, lists, &words);
+        let model = model.map_err(|problem| Error::invalid(&self.path, problem))?;
         let model = guarded(&self.path, || ModelWrapper::deserialize(model))?;
         let model = model.map_err(|e| not_a_tokenizer(&self.path, &e))?;
-        self.tokenizer.with_model(Excerpt { model, lists: Some(lists) });
+        self.tokenizer.with_model(Excerpt { model, vocabulary: Some(&lists.vocabulary) });
         Ok(())
     }
 
@@ -298,13 +339,13 @@ impl<'a> HfTokenizer<'a> {
     }
 }
 
-/// Refuses a model whose lists are not those that the class needs. Those of a BPE model may have been taken
-/// out already, which `has_lists` tells.
-fn check_model(class: Class, json: &Map<String, Value>, has_lists: bool, path: &Path) -> Result<()> {
-    let model = json.get("model");
+/// Refuses a model whose lists are not those that the class needs.
+fn check_model(class: Class, files: &TokenizerFiles, path: &Path) -> Result<()> {
+    let model = files.tokenizer.as_ref().and_then(|json| json.get("model"));
     let list = |key: &str| model.and_then(|m| m.get(key));
+    let has_lists = files.lists.is_some();
     let (fits, needed) = match class.model() {
-        Some("Unigram") => (list("vocab").is_some_and(Value::is_array), "a Unigram model"),
+        Some("Unigram") => (files.unigram.is_some(), "a Unigram model"),
         Some("WordPiece") => (list("vocab").is_some_and(Value::is_object), "a WordPiece model"),
         _ => (has_lists || list("merges").is_some(), "a BPE model with merges"),
     };
@@ -352,6 +393,22 @@ fn not_a_tokenizer(path: &Path, error: &serde_json::Error) -> Error {
     Error::invalid(path, format!("not a tokenizer: {}", bounded(&error.to_string())))
 }
 
+/// All of `tokenizer.json` that is needed to see whether it is valid: a vocabulary can take a hundred megabytes.
+fn without_lists(tree: &Map<String, Value>) -> Map<String, Value> {
+    let parts = tree.iter().filter(|(key, _)| *key != "added_tokens");
+    let part = |(key, value): (&String, &Value)| match value {
+        Value::Object(model) if key == "model" && model.get("type").is_some_and(|kind| kind != "Unigram") => {
+            let settings = model.iter().filter(|(key, _)| !["vocab", "merges"].contains(&key.as_str()));
+            (
+                key.clone(),
+                settings.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>().into(),
+            )
+        }
+        _ => (key.clone(), value.clone()),
+    };
+    parts.map(part).collect()
+}
+
 /// Empties the lists of the model. `false` if there are none to empty.
 fn without_vocabulary(json: &mut Map<String, Value>) -> bool {
     let Some(model) = json.get_mut("model").and_then(Value::as_object_mut) else { return false };
@@ -361,6 +418,20 @@ fn without_vocabulary(json: &mut Map<String, Value>) -> bool {
     }
     model.insert("vocab".into(), json!({}));
     true
+}
+
+/// Puts a model of one token in the place of a Unigram model, after looking at what the library would check.
+fn instead_of_unigram(json: &mut Map<String, Value>, lists: &UnigramLists, path: &Path) -> Result<()> {
+    let Some(model) = json.get_mut("model").and_then(Value::as_object_mut) else { return Ok(()) };
+    if let Some(id) = model.get("unk_id").filter(|id| !id.is_null())
+        && id.as_u64().is_none_or(|id| id >= lists.scores.len() as u64)
+    {
+        let found = bounded(&id.to_string());
+        return Err(Error::invalid(path, format!("model.unk_id: expected the id of a token, found {found}")));
+    }
+    model.insert("unk_id".into(), Value::Null);
+    model.insert("vocab".into(), json!([["", 0.0]]));
+    Ok(())
 }
 
 /// transformers reads `config.json` too, and refuses token ids of other types.

@@ -100,6 +100,15 @@ fn text_at<'a>(text: &'a str, tokens: &[Token], place: usize) -> &'a str {
     text.get(start as usize..end as usize).unwrap_or_default()
 }
 
+/// What a Unigram model consists of: tokens, whose ids are their places, and the score of each.
+#[derive(Debug, Default)]
+pub struct UnigramLists {
+    /// The tokens.
+    pub vocabulary: Vocabulary,
+    /// Log probabilities.
+    pub scores: Vec<f64>,
+}
+
 /// What a BPE model consists of.
 #[derive(Debug, Default)]
 pub struct BpeLists {

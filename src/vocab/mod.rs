@@ -45,8 +45,8 @@ use crate::gguf::KeyValues;
 use crate::input::bounded;
 use files::TokenizerFiles;
 
-/// More tokens than any vocabulary has; a limit against absurd files.
-const MOST_TOKENS: u64 = 1 << 24;
+/// More tokens than any vocabulary has, the largest of which have 900,000; a limit against absurd files.
+const MOST_TOKENS: u64 = 3 << 19;
 
 /// Kinds of tokens, numbered as `tokenizer.ggml.token_type` has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,6 +85,7 @@ fn recognize(files: &TokenizerFiles, lists: BpeLists) -> Result<&'static str> {
             json!({"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {}, "merges": []}}),
         ),
         lists: Some(lists),
+        unigram: None,
         mentions_byte_level: true,
         config: json!({"tokenizer_class": "Qwen2Tokenizer"}).as_object().cloned(),
         model_config: None,

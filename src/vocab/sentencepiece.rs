@@ -3,14 +3,14 @@
 //!
 //! Knows nothing of `tokenizer.json`, of special-token roles, or of how the lists are written.
 
-mod charsmap;
+pub(super) mod charsmap;
 mod model;
 
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::files::TokenizerFiles;
+use super::files::{self, TokenizerFiles};
 use super::special::{KINDS, SpecialVocab};
 use crate::gguf::{KeyValues, Value as Kv};
 use crate::{Error, Result, input};
@@ -18,10 +18,8 @@ use crate::{Error, Result, input};
 /// The largest `tokenizer.model` read, in bytes: a piece of two bytes takes forty in memory.
 /// Gemma's, of 256k pieces, has 4 MB.
 const MODEL_CAP: u64 = 32 << 20;
-/// The largest JSON file read here, in bytes. Gemma 3's `tokenizer_config.json` has 1.2 MB.
-const JSON_CAP: u64 = 64 << 20;
 /// The largest vocabulary, in tokens.
-const VOCAB_CAP: u64 = 1 << 24;
+const VOCAB_CAP: u64 = super::MOST_TOKENS;
 
 /// Token types of a GGUF (`llama_token_type`), which are SentencePiece's piece types.
 #[allow(missing_docs)]
@@ -329,12 +327,7 @@ fn excerpt(text: &str) -> String {
 }
 
 fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
-    let Some(bytes) = read_if_file(path, JSON_CAP)? else { return Ok(None) };
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(object)) => Ok(Some(object)),
-        Ok(_) => Err(Error::invalid(path, "expected a JSON object")),
-        Err(error) => Err(Error::invalid(path, format!("not valid JSON: {error}"))),
-    }
+    files::object(path)
 }
 
 /// The bytes of `path`, or `None` if there is no such file.

@@ -1,7 +1,7 @@
 //! What the configuration files say about tokens: `tokenizer_config.json`, `special_tokens_map.json` and
 //! `added_tokens.json`, put together as transformers does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -225,7 +225,7 @@ fn legacy(
         config.insert(key, value);
     }
     let path = dir.join("added_tokens.json");
-    let texts: Vec<String> = NAMED
+    let texts: HashSet<String> = NAMED
         .iter()
         .filter_map(|k| config.get(*k))
         .chain(config.get(EXTRA).and_then(Value::as_array).into_iter().flatten())
@@ -256,6 +256,7 @@ fn merged(old: Option<&Value>, new: Vec<Value>, path: &Path) -> Result<Value> {
         old if !is_truthy(old) => Vec::new(),
         _ => return Err(Error::invalid(path, format!("{EXTRA}: the tokenizer_config.json has no list"))),
     };
+    let mut known: HashSet<String> = list.iter().map(Value::to_string).collect();
     for mut token in new {
         if let Some(flags) = token.as_object_mut() {
             if flags.insert("special".into(), true.into()).is_some() {
@@ -263,7 +264,7 @@ fn merged(old: Option<&Value>, new: Vec<Value>, path: &Path) -> Result<Value> {
             }
             flags.insert("__type".into(), "AddedToken".into());
         }
-        if !list.contains(&token) {
+        if known.insert(token.to_string()) {
             list.push(token);
         }
     }

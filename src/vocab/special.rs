@@ -70,7 +70,7 @@ impl SpecialVocab {
             }
         }
         if load_merges && found.merges.is_empty() {
-            found.merges = files::merges_txt(&files.dir)?.into_iter().collect();
+            found.merges = files::merges_txt(&files.dir)?;
         }
         Ok(found)
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
+use super::files::MOST_TEMPLATES;
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 
@@ -184,6 +185,9 @@ pub fn write_chat_template(kv: &mut KeyValues, template: &Value, dir: &Path) -> 
         Value::Array(list) => list,
         _ => return Err(invalid("expected a string or a list")),
     };
+    if list.len() > MOST_TEMPLATES {
+        return Err(invalid(&format!("expected at most {MOST_TEMPLATES} templates, found {}", list.len())));
+    }
     let (mut default, mut names) = (None, BTreeSet::new());
     for choice in list {
         let choice =

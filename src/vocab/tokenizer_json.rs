@@ -1,5 +1,5 @@
-//! Reads `tokenizer.json` in one pass. Vocabulary and merges of a BPE model, which are nearly all of
-//! it, become compact lists; everything else is small and stays JSON.
+//! Reads `tokenizer.json` in one pass. Vocabulary and merges of a BPE model, or the vocabulary of a Unigram model,
+//! which are nearly all of it, become compact lists; everything else is small and stays JSON.
 
 use std::fmt;
 use std::path::Path;
@@ -7,9 +7,24 @@ use std::path::Path;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::lists::{BpeLists, Vocabulary};
+use super::MOST_TOKENS;
+use super::lists::{BpeLists, UnigramLists, Vocabulary};
 use crate::error::{Error, Result};
 use crate::input::bounded;
+use crate::json::{self, Budget};
+
+/// What added tokens may take in memory, in bytes: that of 65,000 is about what models that speak need.
+pub const LARGEST_ADDED: usize = 96 << 20;
+const ADDED: &str = "added_tokens";
+
+/// What all else besides vocabulary and merges may take, in bytes.
+const LARGEST_TREE: usize = 16 << 20;
+
+/// What the tree of an unusual tokenizer may take, in bytes, without its added tokens.
+const LARGEST_UNUSUAL: usize = 80 << 20;
+
+/// Most merges. The largest vocabularies have half a million.
+const MOST_MERGES: usize = 1 << 21;
 
 /// What is in the file.
 #[derive(Debug)]
@@ -20,6 +35,8 @@ pub struct TokenizerJson {
     /// twice, nothing in a merge that is not in the vocabulary. If there is anything unusual about them,
     /// they are in the tree.
     pub lists: Option<BpeLists>,
+    /// `model.vocab` of a Unigram model.
+    pub unigram: Option<UnigramLists>,
 }
 
 /// Parses the file `path`, which has this content.
@@ -30,9 +47,15 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<TokenizerJson> {
     if let Some(usual) = std::str::from_utf8(bytes).ok().and_then(|text| usual(text).ok()) {
         return Ok(usual);
     }
-    let tree = serde_json::from_slice(bytes)
+    let tree = json::parse_object(bytes, LARGEST_UNUSUAL, (ADDED, LARGEST_ADDED))
         .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))?;
-    Ok(TokenizerJson { tree, lists: None })
+    // What the library makes of it can be a hundred times as large.
+    if tree.get("model").and_then(|model| model.get("vocab")).is_some_and(Value::is_array) {
+        let problem =
+            "model.vocab: expected pairs of a text, none of them twice, and a score of a Unigram model";
+        return Err(Error::invalid(path, problem));
+    }
+    Ok(TokenizerJson { tree, lists: None, unigram: None })
 }
 
 /// Fails if there is anything unusual, which need not be an error.
@@ -60,26 +83,38 @@ impl<'de> Visitor<'de> for DocumentVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TokenizerJson, A::Error> {
-        let (mut tree, mut lists) = (Map::new(), None);
+        let (mut tree, mut lists, mut unigram) = (Map::new(), None, None);
+        let (budget, added) = (Budget::new(LARGEST_TREE), Budget::new(LARGEST_ADDED));
         while let Some(key) = map.next_key::<String>()? {
-            let value = if key != "model" {
-                map.next_value()?
-            } else if lists.is_none() {
+            budget.entry(&key)?;
+            let value = if key == ADDED {
+                map.next_value_seed(added.tree())?
+            } else if key != "model" {
+                map.next_value_seed(budget.tree())?
+            } else if lists.is_none() && unigram.is_none() {
                 // With its merges and all that stands between, a token takes that much of the text.
                 let vocabulary = Vocabulary::with_capacity(self.len / 100);
-                let lists = lists.insert(BpeLists { vocabulary, merges: Vec::new() });
-                Value::Object(map.next_value_seed(Model(lists))?)
+                let mut model = BpeLists { vocabulary, merges: Vec::new() };
+                let mut scores = None;
+                let settings = map.next_value_seed(Model(&mut model, &mut scores, &budget))?;
+                match scores {
+                    None => lists = Some(model),
+                    Some(scores) => {
+                        unigram = Some(UnigramLists { vocabulary: model.vocabulary, scores });
+                    }
+                }
+                Value::Object(settings)
             } else {
                 return Err(unusual());
             };
             tree.insert(key, value);
         }
-        Ok(TokenizerJson { tree, lists })
+        Ok(TokenizerJson { tree, lists, unigram })
     }
 }
 
-/// `model`: gives what is in it besides the lists.
-struct Model<'a>(&'a mut BpeLists);
+/// `model`: gives what is in it besides the lists. There are scores if it is a Unigram model.
+struct Model<'a>(&'a mut BpeLists, &'a mut Option<Vec<f64>>, &'a Budget);
 
 impl<'de> DeserializeSeed<'de> for Model<'_> {
     type Value = Map<String, Value>;
@@ -102,7 +137,7 @@ impl<'de> Visitor<'de> for Model<'_> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "vocab" if !vocab => {
-                    map.next_value_seed(Vocab(self.0))?;
+                    *self.1 = map.next_value_seed(Vocab(&mut self.0.vocabulary))?;
                     vocab = true;
                 }
                 "merges" if vocab && !merges => {
@@ -110,42 +145,92 @@ impl<'de> Visitor<'de> for Model<'_> {
                     merges = true;
                 }
                 "vocab" | "merges" => return Err(unusual()),
-                _ => _ = tree.insert(key, map.next_value()?),
+                _ => {
+                    self.2.entry(&key)?;
+                    tree.insert(key, map.next_value_seed(self.2.tree())?);
+                }
             }
         }
-        let is_bpe = tree.get("type").is_some_and(|kind| kind == "BPE");
-        match is_bpe && merges && self.0.is_complete() && self.0.vocabulary.has_unique_ids() {
+        let is_usual = match (tree.get("type").and_then(Value::as_str), &self.1) {
+            (Some("BPE"), None) => merges && self.0.is_complete() && self.0.vocabulary.has_unique_ids(),
+            (Some("Unigram"), Some(_)) => !merges,
+            _ => false,
+        };
+        match is_usual {
             true => Ok(tree),
             false => Err(unusual()),
         }
     }
 }
 
-/// `model.vocab`: an object of ids.
-struct Vocab<'a>(&'a mut BpeLists);
+/// `model.vocab`: an object of ids, or a list of texts and scores, which are given.
+struct Vocab<'a>(&'a mut Vocabulary);
 
 impl<'de> DeserializeSeed<'de> for Vocab<'_> {
-    type Value = ();
+    type Value = Option<Vec<f64>>;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_map(self)
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Vocab<'_> {
-    type Value = ();
+    type Value = Option<Vec<f64>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a vocabulary")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let vocabulary = &mut self.0.vocabulary;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut scores = Vec::new();
+        while let Some(score) = list.next_element_seed(Piece(self.0))? {
+            scores.push(score);
+            if self.0.len() as u64 > MOST_TOKENS {
+                return Err(unusual());
+            }
+        }
+        Ok(Some(scores))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let vocabulary = self.0;
         while map.next_key_seed(Text(|text: &str| vocabulary.push(text, 0)))?.is_some() {
             let id = map.next_value()?;
             vocabulary.set_last_id(id);
+            if vocabulary.len() as u64 > MOST_TOKENS {
+                return Err(unusual());
+            }
         }
-        Ok(())
+        Ok(None)
+    }
+}
+
+/// A text and its score, which is given.
+struct Piece<'a>(&'a mut Vocabulary);
+
+impl<'de> DeserializeSeed<'de> for Piece<'_> {
+    type Value = f64;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<f64, D::Error> {
+        json.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Piece<'_> {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text and a score")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<f64, A::Error> {
+        let id = u32::try_from(self.0.len()).map_err(|_| unusual())?;
+        let text = pair.next_element_seed(Text(|text: &str| self.0.push(text, id)))?;
+        let score = pair.next_element()?.filter(|_| text.is_some());
+        match pair.next_element::<IgnoredAny>()? {
+            None => score.ok_or_else(unusual),
+            Some(_) => Err(unusual()),
+        }
     }
 }
 
@@ -170,7 +255,7 @@ impl<'de> Visitor<'de> for Merges<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let (mut all, mut joined) = (None, String::new());
         while let Some(form) = list.next_element_seed(OneMerge { lists: self.0, joined: &mut joined })? {
-            if *all.get_or_insert(form) != form {
+            if *all.get_or_insert(form) != form || self.0.merges.len() > MOST_MERGES {
                 return Err(unusual());
             }
         }

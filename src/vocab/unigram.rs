@@ -136,8 +136,8 @@ fn from_tokenizer_json(files: &TokenizerFiles, config: &Map<String, Value>) -> R
     let tokenizer = HfTokenizer::new(files, config)?;
     let json = files.tokenizer.as_ref();
     let model = json.and_then(|json| json.get("model"));
-    let vocab = model.and_then(|model| model.get("vocab")).and_then(Value::as_array);
-    let vocab = vocab.ok_or_else(|| invalid("model.vocab: expected a list of texts and scores"))?;
+    let lists = files.unigram.as_ref();
+    let lists = lists.ok_or_else(|| invalid("model.vocab: expected a list of texts and scores"))?;
     let charsmap = json.and_then(|json| json.get("normalizer")?.get("precompiled_charsmap")?.as_str());
     let charsmap = charsmap.ok_or_else(|| invalid("normalizer: expected one with a precompiled_charsmap"))?;
     let charsmap = STANDARD.decode(charsmap);
@@ -159,14 +159,10 @@ fn from_tokenizer_json(files: &TokenizerFiles, config: &Map<String, Value>) -> R
     let own = own.map_or(Some(3), |id| id.as_u64().and_then(|id| u32::try_from(id).ok()));
     let unk = named.or(own);
 
-    let len = vocab.len().max(vocab_size(config, &files.dir)?.unwrap_or(0));
+    let len = lists.scores.len().max(vocab_size(config, &files.dir)?.unwrap_or(0));
     let mut pieces = Pieces::padding(len);
-    for (place, entry) in vocab.iter().enumerate() {
-        let id = place as u32;
-        let entry = entry.as_array().map(Vec::as_slice);
-        let Some([Value::String(text), Value::Number(score)]) = entry else {
-            return Err(invalid("model.vocab: expected pairs of a text and a score"));
-        };
+    for ((text, id), score) in lists.vocabulary.iter().zip(&lists.scores) {
+        let place = id as usize;
         let kind = match added.get(&id) {
             _ if Some(id) == unk => kind::UNKNOWN,
             _ if special.contains(&id) => kind::CONTROL,
@@ -174,8 +170,7 @@ fn from_tokenizer_json(files: &TokenizerFiles, config: &Map<String, Value>) -> R
             None => kind::NORMAL,
         };
         let text = added.get(&id).map_or(text, |token| &token.content);
-        let score = score.as_f64().unwrap_or(f64::NAN) as f32;
-        pieces.set(place, text.clone().into_bytes(), score, kind);
+        pieces.set(place, text.as_bytes().to_vec(), *score as f32, kind);
     }
     let normalizer = Normalizer {
         add_space_prefix: tokenizer.add_prefix_space(),

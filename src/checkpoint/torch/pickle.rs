@@ -345,7 +345,9 @@ impl Machine {
         let items = self.items(value)?;
         if items.len() > MOST_DIMENSIONS {
             let found = items.len();
-            return Err(invalid(&format!("a tensor has {found} dimensions, expected at most {MOST_DIMENSIONS}")));
+            return Err(invalid(&format!(
+                "a tensor has {found} dimensions, expected at most {MOST_DIMENSIONS}"
+            )));
         }
         let items = items.iter().map(number).collect::<Option<Vec<_>>>();
         items.ok_or_else(|| invalid("a tensor's shape is not made of numbers"))
@@ -357,7 +359,9 @@ impl Machine {
                 let text = self.strings.get(text).map(String::as_str).unwrap_or_default();
                 if text.len() > LONGEST_NAME {
                     let found = text.len();
-                    return Err(invalid(&format!("a name has {found} bytes, expected at most {LONGEST_NAME}")));
+                    return Err(invalid(&format!(
+                        "a name has {found} bytes, expected at most {LONGEST_NAME}"
+                    )));
                 }
                 Ok(text.to_owned())
             }
