@@ -3,6 +3,7 @@
 //! This crate knows files, offsets and blocks. It must not know tensors, GGUF or plans.
 
 mod atomic;
+mod child;
 mod clone;
 mod extents;
 mod fs;
@@ -16,6 +17,7 @@ mod sys;
 pub mod interrupt;
 
 pub use atomic::AtomicFile;
+pub use child::{Usage, wait_with_usage};
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{Extent, ExtentUsage, for_each_extent, shared_bytes};
 pub use fs::FileSystem;

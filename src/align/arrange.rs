@@ -17,6 +17,8 @@ use crate::plan::Sharing;
 pub struct Arrangement {
     /// Header length, JSON and spaces; tensor data follows.
     pub header: Vec<u8>,
+    /// Where that is, in bytes from the start of the file.
+    pub data_start: u64,
     /// Tensors in file order: index into the checkpoint's tensors, and first byte in the file.
     pub places: Vec<(usize, u64)>,
     /// Whether the file is as good as it can get already.
@@ -60,7 +62,7 @@ pub fn arrange(
         places.push((i, at));
         at += tensor.len;
     }
-    Ok(Arrangement { header, places, is_aligned })
+    Ok(Arrangement { header, data_start: new_start, places, is_aligned })
 }
 
 /// The JSON of a header. It is written as it is made, without a tree.

@@ -43,6 +43,8 @@ pub struct Gain {
 /// # Errors
 /// [`Error::Io`] and [`Error::Internal`]; a model that cannot be converted is no error here.
 pub fn check(mut job: Job) -> Result<Check> {
+    // Nothing is written.
+    job.arrangements.iter_mut().for_each(|arrangement| arrangement.header = Vec::new());
     let conversion = match gain(&mut job) {
         Ok(gain) => Ok(gain),
         Err(error @ (Error::Io { .. } | Error::Internal(_))) => return Err(error),

@@ -156,7 +156,7 @@ impl Job {
         let checkpoint = &mut self.checkpoint;
         let misaligned = self.arrangements.iter().enumerate().filter(|(_, a)| !a.is_aligned);
         for (file, arrangement) in misaligned {
-            checkpoint.files[file].data_start = arrangement.header.len() as u64;
+            checkpoint.files[file].data_start = arrangement.data_start;
             arrangement.places.iter().for_each(|(i, at)| checkpoint.tensors[*i].offset = *at);
         }
     }

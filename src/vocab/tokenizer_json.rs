@@ -401,7 +401,7 @@ mod tests {
             "{}",
         ];
         merges.iter().for_each(|merges| assert_eq!(lists(&bpe(vocab, merges)), None, "{merges}"));
-        for vocab in [r#"{"a": 0, "b": 0}"#, r#"{"a": -1}"#, r#"{"a": 4294967296}"#, r#"{"a": 1.0}"#, "[]"] {
+        for vocab in [r#"{"a": 0, "b": 0}"#, r#"{"a": -1}"#, r#"{"a": 4294967296}"#, r#"{"a": 1.0}"#] {
             assert_eq!(lists(&bpe(vocab, "[]")), None, "{vocab}");
         }
         assert_eq!(lists(r#"{"model": {"type": "BPE", "vocab": {"a": 0, "a": 1}, "merges": []}}"#), None);
@@ -419,5 +419,23 @@ mod tests {
             assert!(parse(Path::new("tokenizer.json"), text.as_bytes()).is_err(), "{text}");
         }
         assert!(parse(Path::new("tokenizer.json"), b"{\"a\": \"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn unigram_vocabularies_become_lists() {
+        let parse = |kind: &str, vocab: &str| {
+            let json = format!(r#"{{"model": {{"vocab": {vocab}, "type": "{kind}", "unk_id": 0}}}}"#);
+            parse(Path::new("tokenizer.json"), json.as_bytes())
+        };
+        let parsed = parse("Unigram", r#"[["<unk>", 0], ["\u2581a", -1.5], ["b", -2e1]]"#).unwrap();
+        let unigram = parsed.unigram.unwrap();
+        assert!(unigram.vocabulary.iter().eq([("<unk>", 0), ("\u{2581}a", 1), ("b", 2)]));
+        assert_eq!(unigram.scores, [0.0, -1.5, -20.0]);
+        assert_eq!(parsed.tree["model"], serde_json::json!({"type": "Unigram", "unk_id": 0}));
+        for vocab in [r#"[["a", 0], ["a", 0]]"#, r#"[["a"]]"#, r#"[["a", 0, 0]]"#, r#"[["a", "b"]]"#, "[0]"] {
+            assert!(parse("Unigram", vocab).unwrap_err().to_string().contains("model.vocab"), "{vocab}");
+        }
+        assert!(parse("BPE", "[]").is_err());
+        assert!(parse("Unigram", "{}").unwrap().unigram.is_none());
     }
 }

@@ -198,7 +198,8 @@ impl Machine {
     /// Everything that takes memory, counted.
     fn values(&self) -> usize {
         let Self { stack, marks, memo, strings, tuples, dicts, storages, tensors, held } = self;
-        let lists = [stack.len(), marks.len(), memo.len(), strings.len(), tuples.len(), dicts.len()];
+        // A memo takes twice as much as the others.
+        let lists = [stack.len(), marks.len(), 2 * memo.len(), strings.len(), tuples.len(), dicts.len()];
         lists.iter().sum::<usize>() + storages.len() + tensors.len() + held
     }
 
