@@ -182,7 +182,7 @@ fn tensor(i: u64, name: &str, shape: &str) -> String {
 }
 
 fn tensors(count: u64) -> impl Iterator<Item = String> {
-    (0..count).map(|i| tensor(i, &format!("model.layers.{}.experts.{}.w.weight", i / 999, i % 999), "[32]"))
+    (0..count).map(|i| tensor(i, &format!("layers.{}.experts.{}.w", i / 999, i % 999), "[32]"))
 }
 
 const OF_CHECKPOINTS: [Run; 4] = [Convert, Inspect, InspectJson, AlignCheck];
@@ -211,7 +211,8 @@ fn tokenizer_json() {
     junk.refused("a list of numbers", &[Vocab], "more values than can be real");
     let text = replaced(&["junk"], &|f| list(f, "\"", repeated(&"x".repeat(1 << 20), 380), "\""));
     text.refused("380 MB", &[Vocab], "expected at most 67108864 bytes");
-    let token = r#"{"id":0,"content":"x","single_word":false,"lstrip":false,"rstrip":false,"normalized":false}"#;
+    let token =
+        r#"{"id":0,"content":"x","single_word":false,"lstrip":false,"rstrip":false,"normalized":false}"#;
     let added = replaced(&["added_tokens"], &|f| list(f, "[", repeated(token, 400_000), "]"));
     added.refused("added tokens", &[Vocab], "more values than can be real");
     let table = replaced(&["normalizer"], &|f| {
@@ -237,8 +238,13 @@ fn unigram_and_wordpiece() {
     let (code, message) =
         unigram(&|f| list(f, "[", pieces(900_000), "]")).run("900,000 pieces", Vocab, MEMORY);
     assert_eq!(code, 0, "{message}");
-    unigram(&|f| list(f, "[", pieces(3_000_000), "]")).refused("3 million pieces", &[Vocab], "tokenizer.json");
-    let long = unigram(&|f| write!(f, "[[\"a\",0],[\"b\",0],[\"c\",0],[\"{}\",0]]", "x".repeat(30 << 20)).unwrap());
+    unigram(&|f| list(f, "[", pieces(3_000_000), "]")).refused(
+        "3 million pieces",
+        &[Vocab],
+        "tokenizer.json",
+    );
+    let long =
+        unigram(&|f| write!(f, "[[\"a\",0],[\"b\",0],[\"c\",0],[\"{}\",0]]", "x".repeat(30 << 20)).unwrap());
     long.run("one piece of 30 MB", Vocab, MEMORY);
 
     let wordpiece = Model::new("wordpiece");
@@ -265,7 +271,8 @@ fn other_tokenizer_files() {
     templates.refused("500,000 chat templates", &[Vocab], "tokenizer_config.json");
     let few = model(config, &["chat_template"], &|f| list(f, "[", (0..1000).map(template), "]"));
     few.refused("1000 chat templates", &[Vocab], "at most 256 templates");
-    let long = model(config, &["chat_template"], &|f| list(f, "\"", repeated(&"x".repeat(1 << 20), 100), "\""));
+    let long =
+        model(config, &["chat_template"], &|f| list(f, "\"", repeated(&"x".repeat(1 << 20), 100), "\""));
     long.refused("a template of 100 MB", &[Vocab], "expected at most");
     let added = |i: usize| format!(r#""{i}":{{"content":"t{i}","special":true}}"#);
     let decoder = model(config, &["added_tokens_decoder"], &|f| list(f, "{", (0..600_000).map(added), "}"));
@@ -276,6 +283,7 @@ fn other_tokenizer_files() {
     extra.refused("250,000 special tokens", &[Vocab], "at most 100000 added tokens");
 
     let jinja = Model::new("gpt2-trimmed");
+    jinja.put("tokenizer_config.json", r#"{"tokenizer_class":"GPT2Tokenizer"}"#);
     jinja.put("chat_template.jinja", "x".repeat(20 << 20));
     jinja.refused("a chat template of 20 MB", &[Vocab], "expected at most 1048576 bytes");
     for (tokenizer, architecture, model_type) in
@@ -483,13 +491,19 @@ fn pickles() {
     torch(&model, &[(start, 1), (b"(", 1), (b"K\x01", 2_000_000), (b"tq\x02", 1), (call, 100_000)]);
     model.refused("a shape of two million dimensions", &[Convert], "dimensions, expected at most 64");
     let arguments: &[u8] = b"(K\x01tq\x02(h\x01K\0h\x02h\x02";
-    torch(&model, &[(start, 1), (arguments, 1), (b"N", 2_000_000), (b"tq\x03", 1), (b"h\x00h\x03R0", 1_000_000)]);
+    torch(
+        &model,
+        &[(start, 1), (arguments, 1), (b"N", 2_000_000), (b"tq\x03", 1), (b"h\x00h\x03R0", 1_000_000)],
+    );
     model.refused("two million arguments, a million times", &[Convert], "data.pkl is damaged");
-    let name: &[u8] = &[b"(K\x01tq\x02h\x00(h\x01K\0h\x02h\x02tRq\x03X".as_slice(), &5_000_000u32.to_le_bytes()].concat();
-    let entries: [(&[u8], usize); 4] = [(b"n", 5_000_000), (b"q\x04}(", 1), (b"h\x04h\x03", 500_000), (b"u.", 1)];
+    let name: &[u8] =
+        &[b"(K\x01tq\x02h\x00(h\x01K\0h\x02h\x02tRq\x03X".as_slice(), &5_000_000u32.to_le_bytes()].concat();
+    let entries: [(&[u8], usize); 4] =
+        [(b"n", 5_000_000), (b"q\x04}(", 1), (b"h\x04h\x03", 500_000), (b"u.", 1)];
     torch(&model, &[[(start.as_slice(), 1), (name, 1)].as_slice(), &entries].concat());
     model.refused("a name of 5 MB, 500,000 times", &[Convert, InspectJson], "a name has 5000000 bytes");
-    let memo: Vec<u8> = (0..4096u32).flat_map(|i| [b"r".as_slice(), &(i * 977).to_le_bytes()].concat()).collect();
+    let memo: Vec<u8> =
+        (0..4096u32).flat_map(|i| [b"r".as_slice(), &(i * 977).to_le_bytes()].concat()).collect();
     torch(&model, &[(b"\x80\x02N", 1), (&memo, 1), (b"N\x94", 8_000_000)]);
     model.refused("a long memo", &[Convert, InspectJson], "data.pkl is damaged");
 }

@@ -110,7 +110,11 @@ pub(super) fn general_name(name: &str) -> String {
         Some(_) => name.replace("e_score_correction_bias", "e_score_correction.bias"),
         None => name.to_owned(),
     };
-    name.replace("language_model.", "")
+    // What is replaced is made with more room than it needs, and there are many names.
+    match name.contains("language_model.") {
+        true => name.replace("language_model.", ""),
+        false => name,
+    }
 }
 
 /// What the checkpoint says of the (first) tensor that `expr` reads.
