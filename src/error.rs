@@ -47,6 +47,14 @@ pub enum Error {
     /// `--reflink always` was asked for where blocks cannot be shared.
     #[error("{0}")]
     CannotShare(String),
+    /// Another process is at work where only one may be.
+    #[error("{}: {holder} is aligning this model in place; wait until it is done", path.display())]
+    Locked {
+        /// What only one process may change.
+        path: PathBuf,
+        /// Who does.
+        holder: String,
+    },
     /// Ctrl-C or a termination signal.
     #[error("interrupted")]
     Interrupted,
@@ -69,7 +77,7 @@ impl Error {
     /// The process's exit code for this error; documented in `ggraft --help`.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Internal(_) => 1,
+            Self::Io { .. } | Self::Locked { .. } | Self::Internal(_) => 1,
             Self::Usage(_) => 2,
             Self::Unsupported(_) => 3,
             Self::Invalid { .. } | Self::NoWeights { .. } => 4,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ggraft::gguf::{KeyValues, Value};
 use ggraft::metadata::{Inputs, Metadata, ParameterCount, fill_file_name_template};
+use ggraft::source::ModelDir;
 use serde_json::{Value as Json, json};
 
 /// The golden's form of a value: type name and readable value, floats as their bits.
@@ -52,7 +53,7 @@ fn run(case: &Json, root: &Path) -> [Json; 3] {
     let metadata_override = write("override", root.join("override.json")).transpose().unwrap();
     let param = |i: usize| case["params"][i].as_u64().unwrap_or(0);
     let loaded = Metadata::load(&Inputs {
-        dir: &dir,
+        dir: &ModelDir::open(&dir).unwrap(),
         metadata_override: metadata_override.as_deref(),
         model_name: case["model_name"].as_str(),
         params: ParameterCount {

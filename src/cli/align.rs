@@ -56,7 +56,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     start_logging(args.verbose, args.quiet);
     interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
-    let target = args.output.clone().map_or(Target::InPlace, Target::Directory);
+    let target = match (&args.output, args.check) {
+        (Some(to), _) => Target::Directory(to.clone()),
+        (None, true) => Target::Nowhere,
+        (None, false) => Target::InPlace,
+    };
     let job = Job::prepare(&args.model, target)?;
     let mut out = std::io::stdout().lock();
     if args.check {
@@ -71,9 +75,9 @@ pub fn run(args: &Args) -> Result<()> {
     for (path, why) in &job.others.left_out {
         tracing::warn!("left out: {} {why}", path.display());
     }
-    let plans = job.plans()?;
-    let progress = Progress::start(plans.iter().map(|p| p.bytes()).sum(), args.quiet);
-    let result = job.run(&plans, &mut |bytes| progress.advance(bytes));
+    let parts = job.parts()?;
+    let progress = Progress::start(parts.iter().map(|part| part.plan.bytes()).sum(), args.quiet);
+    let result = job.run(&parts, &mut |bytes| progress.advance(bytes));
     progress.finish();
     let outcome = result?;
     if args.json {

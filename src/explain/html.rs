@@ -66,7 +66,7 @@ impl Explanation<'_> {
     pub fn write_html(&self, out: &mut impl Write) -> io::Result<()> {
         let outputs = self.plan.outputs.iter().zip(tiles(self.plan));
         let data = Data {
-            model: self.checkpoint.dir.to_string_lossy(),
+            model: self.checkpoint.dir.path().to_string_lossy(),
             block: self.plan.block,
             kinds: Kind::ALL.map(Kind::id),
             align: ALIGN,
