@@ -537,7 +537,7 @@ fn refusals() {
     let entry = r#"{"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
     put(dir.path(), "away/model.safetensors", safetensors(entry, 1));
     symlink("../away", led.join("sub")).unwrap();
-    refused(&[text(&led), "--in-place"], 4, "outside");
+    refused(&[text(&led), "--in-place"], 4, "out of its directory");
 }
 
 /// More data than the file system has room for, in a file that takes almost none of it: blocks that are shared.
