@@ -24,6 +24,6 @@ pub use io::{
     advise_sequential, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at, start_writeback,
     write_all_at,
 };
-pub use limits::raise_open_file_limit;
+pub use limits::{raise_open_file_limit, report_file_size_limit};
 pub use map::map_prefix;
 pub use memory::{advise_huge_pages, available_memory};

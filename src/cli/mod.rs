@@ -10,9 +10,11 @@ mod progress;
 mod reference;
 mod report;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ggraft_platform::{interrupt, report_file_size_limit};
 
 use crate::error::Error;
 
@@ -22,7 +24,8 @@ use crate::error::Error;
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
-                  5 sharing demanded (--reflink always) but impossible; 130 interrupted."
+                  5 sharing demanded (--reflink always) but impossible.\n\
+                  SIGINT, SIGTERM and SIGHUP end ggraft as they end any program, once it has cleaned up."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -51,20 +54,26 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
         }
     };
+    // If it fails, a file that is too large ends the process without a word, as it ends any other.
+    _ = report_file_size_limit();
     let result = match cli.command {
         Command::Convert(args) => convert::run(&args),
         Command::Align(args) => align::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             messages::say(format_args!("ggraft: {e}"));
             ExitCode::from(e.exit_code())
         }
-    }
+    };
+    // Also if the signal came too late to stop anything: whoever sent it does not want what follows, either.
+    _ = std::io::stdout().flush();
+    interrupt::die_if_interrupted();
+    code
 }
 
 /// Whoever read our output has seen enough, as in `ggraft inspect model | head`.
