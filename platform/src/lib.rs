@@ -10,6 +10,7 @@ mod io;
 mod limits;
 mod map;
 mod memory;
+mod patience;
 #[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "portable.rs")]
 mod sys;
@@ -27,3 +28,4 @@ pub use io::{
 pub use limits::{raise_open_file_limit, report_file_size_limit};
 pub use map::map_prefix;
 pub use memory::{advise_huge_pages, available_memory};
+pub use patience::Patience;
