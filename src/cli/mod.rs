@@ -9,6 +9,7 @@ mod plan;
 mod progress;
 mod reference;
 mod report;
+mod stdout;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 use ggraft_platform::{interrupt, report_file_size_limit};
 
 use crate::error::Error;
+use crate::input::one_line;
 
 /// Convert Hugging Face checkpoints to GGUF, sharing blocks instead of copying them.
 #[derive(Debug, Parser)]
@@ -49,6 +51,9 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
+            // What it complains about may be the name of a stranger's file.
+            let escaped = std::env::args_os().map(|argument| one_line(&argument.to_string_lossy()));
+            let e = Cli::try_parse_from(escaped).err().unwrap_or(e);
             // Help and version are not errors to clap either; printing to a closed pipe is fine.
             _ = e.print();
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
@@ -80,9 +85,4 @@ pub fn main() -> ExitCode {
 fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { path, source, .. }
         if path.as_os_str() == "standard output" && source.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// An [`Error::Io`] about standard output.
-fn stdout_error(source: std::io::Error) -> Error {
-    Error::io("cannot write to", "standard output", source)
 }
