@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused. `action` reads like "cannot read".
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {source}{}", path.display(), way_out(source))]
     Io {
         /// What was tried, as the start of a sentence: "cannot read".
         action: &'static str,
@@ -82,7 +82,16 @@ impl Error {
             Self::Unsupported(_) => 3,
             Self::Invalid { .. } | Self::NoWeights { .. } => 4,
             Self::CannotShare(_) => 5,
+            // What shells make of a SIGINT. The command itself dies of the signal, so that they see one.
             Self::Interrupted => 130,
         }
+    }
+}
+
+/// What the operating system's words do not tell of what to do.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => "; the limit is this process's (`ulimit -f`) or the file system's",
+        _ => "",
     }
 }

@@ -13,6 +13,28 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
+/// Whether a terminal would act on `c` instead of showing it: control characters, line and paragraph separators, and
+/// those that change the direction of the text around them.
+pub fn steers_a_terminal(c: char) -> bool {
+    let separates = matches!(c, '\u{2028}' | '\u{2029}');
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || separates || turns
+}
+
+/// `text`, which may hold names from strangers, with escapes for what would forge lines, colours or directions.
+/// Backslashes stay, so nothing that is escaped already is escaped again.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match steers_a_terminal(c) {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
+}
+
 /// The first few of `names`, quoted, and how many there are besides.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 3;
@@ -46,6 +68,7 @@ mod tests {
     #[test]
     fn quotes_are_short_and_harmless() {
         assert_eq!(quoted("a\u{1b}[31m\n"), r#""a\u{1b}[31m\n""#);
+        assert_eq!(one_line("é\u{1b}[31m\n\\n\u{9b}1m\u{202e}"), r"é\u{1b}[31m\n\n\u{9b}1m\u{202e}");
         assert_eq!(quoted(&"é".repeat(81)).chars().count(), 80 + 3);
         assert_eq!(listed(["a", "b"]), r#""a", "b""#);
         assert_eq!(listed(["a", "b", "c", "d", "e"]), r#""a", "b", "c" and 2 more"#);

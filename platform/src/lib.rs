@@ -11,6 +11,7 @@ mod io;
 mod limits;
 mod lock;
 mod memory;
+mod patience;
 #[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "portable.rs")]
 mod sys;
@@ -26,6 +27,7 @@ pub use io::{
     advise_sequential, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at, start_writeback,
     write_all_at,
 };
-pub use limits::open_file_limit;
+pub use limits::{open_file_limit, report_file_size_limit};
 pub use lock::{Lock, LockError};
 pub use memory::{advise_huge_pages, available_memory};
+pub use patience::Patience;

@@ -1,6 +1,9 @@
 //! How many files may be open.
 
+use std::io;
+
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// More open files than anybody needs at once.
 const PLENTY: u64 = 1 << 16;
@@ -12,4 +15,15 @@ pub fn open_file_limit() -> usize {
     // If it cannot be raised, what there is has to do.
     let limit = if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
     usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// From now on writing beyond the limit of file sizes (`ulimit -f`) fails with [`io::ErrorKind::FileTooLarge`];
+/// by default the system ends the process without a word. For the whole process, and those that it starts.
+///
+/// # Errors
+/// What the operating system says.
+pub fn report_file_size_limit() -> io::Result<()> {
+    // SAFETY: ignoring a signal runs no code of this process.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
+    Ok(())
 }

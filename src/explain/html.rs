@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::Explanation;
 use super::tiles::{Tile, tiles};
 use crate::advice::ALIGN;
+use crate::input::steers_a_terminal;
 use crate::plan::{Kind, Output};
 use crate::write::{Bytes, Shortfall};
 
@@ -124,7 +125,9 @@ fn inert(json: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            // Shown as an escape: a name must not turn the text around it.
+            _ if steers_a_terminal(c) => out.push_str(&format!("\\\\u{{{:x}}}", u32::from(c))),
             _ => out.push(c),
         }
     }

@@ -20,8 +20,8 @@ use std::path::Path;
 use std::thread;
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, available_memory, clone_range, interrupt, open_file_limit,
-    shared_bytes,
+    AtomicFile, CloneError, FileSystem, Patience, available_memory, clone_range, interrupt,
+    open_file_limit, shared_bytes,
 };
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
@@ -115,7 +115,7 @@ fn clone_all(
     report: &mut Report,
     progress: &mut dyn FnMut(u64),
 ) -> Result<HashSet<(usize, usize)>> {
-    let mut refused = HashSet::new();
+    let (mut refused, mut patience) = (HashSet::new(), Patience::default());
     for (o, (output, to)) in plan.outputs.iter().zip(files).enumerate() {
         for (s, step) in output.steps.iter().enumerate() {
             let Action::Clone { file, offset } = step.action else { continue };
@@ -123,8 +123,8 @@ fn clone_all(
                 return Err(Error::Interrupted);
             }
             let source = sources.file(file);
-            let path = source.path();
-            match clone_range(&*source.handle()?, offset, step.len, to.file(), step.start) {
+            let (path, from) = (source.path(), source.handle()?);
+            match patience.retry(|| clone_range(&from, offset, step.len, to.file(), step.start)) {
                 Ok(()) => progress(step.len),
                 Err(CloneError::CopyInstead(reason)) if must_share => {
                     let path = path.display();
