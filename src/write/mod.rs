@@ -20,8 +20,8 @@ use std::path::Path;
 use std::thread;
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, Patience, available_memory, clone_range, interrupt,
-    open_file_limit, shared_bytes,
+    AtomicFile, CloneError, FileSystem, Patience, available_memory, clone_range, interrupt, open_file_limit,
+    shared_bytes,
 };
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
