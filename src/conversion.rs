@@ -5,8 +5,9 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::slice;
 
-use ggraft_platform as platform;
+use ggraft_platform::{self as platform, Links};
 
 use crate::advice::{Advice, Alternative};
 use crate::arch;
@@ -50,7 +51,9 @@ pub struct Options {
     pub min_extent: u64,
     /// Whether to share blocks.
     pub reflink: Reflink,
-    /// Makes sure that the output is on the disk before it gets its name.
+    /// Makes sure that the output is on the disk before it gets its name, and the name before it is said to be done.
+    /// Without, a power failure within the next half minute can leave zeros under that name, and nothing of what had
+    /// it before.
     pub fsync: bool,
     /// How many threads to use; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
@@ -197,6 +200,7 @@ impl Conversion {
         let settings = Settings {
             must_share: options.reflink == Reflink::Always,
             sync: options.fsync,
+            links: Links::Follow,
             threads: options.threads,
         };
         let conversion = Self { plan, inputs, sources, settings };
@@ -248,8 +252,9 @@ impl Conversion {
     /// # Errors
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
-        write::check_space(&self.plan)?;
-        write::write(&self.plan, self.settings, progress)
+        write::tidy(&self.plan, self.settings.links);
+        write::check_space(slice::from_ref(&self.plan), self.settings.links)?;
+        write::write(&self.plan, self.settings, progress).map(|finished| finished.report)
     }
 
     fn nothing_shared(&self) -> String {
@@ -346,7 +351,9 @@ fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Shar
     if options.reflink == Reflink::Never {
         return Ok(Sharing::none(checkpoint, "sharing is off (--no-reflink)"));
     }
-    let dir = parent(path);
+    let target =
+        platform::output_target(path, Links::Follow).map_err(|e| Error::io("cannot write", path, e))?;
+    let dir = parent(&target);
     let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
     let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
     for (file, refusal) in checkpoint.files.iter().zip(&mut sharing.refusals) {

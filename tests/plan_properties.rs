@@ -469,7 +469,7 @@ fn carried_out_for_real() {
                 let planned = check_clones(&plan, &made, wish);
                 let threads = NonZeroUsize::new(1 + plan.outputs.len() % 3);
                 let settings = Settings { must_share: true, threads, ..Settings::default() };
-                let report = ggraft::write::write(&plan, settings, &mut |_| ()).unwrap();
+                let report = ggraft::write::write(&plan, settings, &mut |_| ()).unwrap().report;
                 let files: Vec<Vec<u8>> = paths(&plan).iter().map(|path| fs::read(path).unwrap()).collect();
                 prop_assert!(load(&files, &paths(&plan), wish, &made.outputs) == expected);
                 prop_assert_eq!(report.measured.unwrap().shared, planned, "what the extent map says");

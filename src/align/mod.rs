@@ -7,13 +7,15 @@
 mod arrange;
 mod carry;
 mod check;
+mod created;
 mod holes;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::slice;
 
-use ggraft_platform::{self as platform, FileSystem, interrupt};
+use ggraft_platform::{self as platform, FileSystem, Links, interrupt};
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Format};
@@ -21,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
 use crate::write::{self, Bytes, Settings};
 use arrange::{Arrangement, arrange};
+use created::Created;
 
 pub use carry::Others;
 pub use check::{Check, Gain, check, percent};
@@ -30,6 +33,9 @@ const BLOCK_MIN: u64 = 4096;
 
 /// No file system that shares blocks has larger ones. Some (NFS) call their transfer size a block.
 const BLOCK_MAX: u64 = 64 << 10;
+
+/// Files of a new directory that are written together. Each is open twice, and every system allows 1024.
+const BATCH: usize = 256;
 
 /// Where the aligned checkpoint goes.
 #[derive(Clone, Debug)]
@@ -168,8 +174,8 @@ impl Job {
         Sharing { block, min_extent: Sharing::DEFAULT_MIN_EXTENT, refusals: Vec::new() }
     }
 
-    /// The plans to carry out one after the other: one for a new directory, so that it appears all at
-    /// once; one per file in place, so that space for one is enough.
+    /// The plans to carry out one after the other: for a new directory as many files at a time as can be open, shards
+    /// first; one per file in place, so that space for one is enough.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be opened.
@@ -187,19 +193,24 @@ impl Job {
             Target::Directory(to) => {
                 let shards = self.shards.iter().map(|s| (&s.path, s.len));
                 let files: Vec<_> = shards.chain(self.others.files.iter().map(|(p, n)| (p, *n))).collect();
-                let whole = |(i, (path, len)): (usize, &(&PathBuf, u64))| match self.shards.get(i) {
-                    Some(shard) if !shard.is_aligned => self.rewrite(i, i, to.join(path)),
-                    _ => Rewrite {
-                        path: to.join(path),
-                        header: Vec::new(),
-                        ranges: vec![Range { file: i, offset: 0, len: *len }],
-                        tensors: Vec::new(),
-                        like: i,
-                    },
+                let whole =
+                    |(file, &(i, (path, len))): (usize, &(usize, &(&PathBuf, u64)))| match self.shards.get(i)
+                    {
+                        Some(shard) if !shard.is_aligned => self.rewrite(i, file, to.join(path)),
+                        _ => Rewrite {
+                            path: to.join(path),
+                            header: Vec::new(),
+                            ranges: vec![Range { file, offset: 0, len: *len }],
+                            tensors: Vec::new(),
+                            like: file,
+                        },
+                    };
+                let numbered: Vec<_> = files.iter().enumerate().collect();
+                let plan = |batch: &[(usize, &(&PathBuf, u64))]| {
+                    let rewrites = batch.iter().enumerate().map(whole).collect();
+                    self.plan(batch.iter().map(|(_, (path, _))| dir.join(path)).collect(), rewrites)
                 };
-                let rewrites = files.iter().enumerate().map(whole).collect();
-                let sources = files.iter().map(|(path, _)| dir.join(path)).collect();
-                self.plan(sources, rewrites).map(|plan| vec![plan])
+                numbered.chunks(BATCH).map(plan).collect()
             }
         }
     }
@@ -247,11 +258,10 @@ impl Job {
     /// See [`write::write`]. Whatever goes wrong, the model that was there is still there and complete:
     /// every file of it is the old one or the aligned one. A new directory is taken away again.
     pub fn run(&self, plans: &[Plan], progress: &mut dyn FnMut(u64)) -> Result<Outcome> {
-        let mut created = Vec::new();
+        let mut created = Created::default();
         let result = self.carry_out(plans, &mut created, progress);
         if result.is_err() {
-            // Only what is empty goes; nothing better can be done about a failure here.
-            created.iter().rev().for_each(|dir| _ = fs::remove_dir(dir));
+            created.take_away();
         }
         result
     }
@@ -259,29 +269,37 @@ impl Job {
     fn carry_out(
         &self,
         plans: &[Plan],
-        created: &mut Vec<PathBuf>,
+        created: &mut Created,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Outcome> {
         if let Target::Directory(to) = &self.target {
             for output in plans.iter().flat_map(|p| &p.outputs) {
-                create_dirs(to, parent(&output.path), created)?;
+                created.dirs(to, parent(&output.path))?;
             }
         }
-        // Every plan by itself: what the one before replaces is free again, unless something else still
+        // A symbolic link into a cache is no reason to change the cache. Synced, since this may replace the only copy.
+        let settings = Settings { sync: true, links: Links::Replace, ..Settings::default() };
+        // In place every plan by itself: what the one before replaces is free again, unless something else still
         // refers to it, which is found out in time, too.
-        plans.iter().try_for_each(write::check_space)?;
+        let together = if matches!(self.target, Target::InPlace) { 1 } else { plans.len().max(1) };
+        for plans in plans.chunks(together) {
+            plans.iter().for_each(|plan| write::tidy(plan, settings.links));
+            write::check_space(plans, settings.links)?;
+        }
         let mut outcome = Outcome::default();
         for plan in plans {
             if interrupt::interrupted() {
                 return Err(Error::Interrupted);
             }
-            write::check_space(plan)?;
-            // Synced, since it may replace the only copy.
-            let settings = Settings { sync: true, ..Settings::default() };
-            let report = write::write(plan, settings, progress)?;
-            outcome.bytes += report.bytes;
-            outcome.written.extend(report.outputs.into_iter().map(|o| o.path));
+            write::check_space(slice::from_ref(plan), settings.links)?;
+            let finished = write::write(plan, settings, progress)?;
+            if matches!(self.target, Target::Directory(_)) {
+                created.add(finished.published);
+            }
+            outcome.bytes += finished.report.bytes;
+            outcome.written.extend(finished.report.outputs.into_iter().map(|o| o.path));
         }
+        created.sync()?;
         Ok(outcome)
     }
 }
@@ -332,6 +350,9 @@ fn check_target(dir: &Path, to: &Path) -> Result<PathBuf> {
     if target.starts_with(&source) {
         return refuse("lies in the model's directory; name one elsewhere, or use --in-place".into());
     }
+    if existing == to {
+        platform::remove_leftovers(to);
+    }
     if existing == to && fs::read_dir(to).map_err(|e| Error::io("cannot list", to, e))?.next().is_some() {
         return refuse("exists and is not empty; name a new directory".into());
     }
@@ -349,17 +370,6 @@ fn shard_path(dir: &Path, path: &Path) -> Result<PathBuf> {
         return Err(Error::invalid(path, "expected a file in the model directory, found one outside of it"));
     }
     Ok(relative.to_owned())
-}
-
-/// Creates `dir`, which is `top` or below, and adds what was not there before to `created`.
-fn create_dirs(top: &Path, dir: &Path, created: &mut Vec<PathBuf>) -> Result<()> {
-    let mut missing: Vec<&Path> =
-        dir.ancestors().take_while(|d| d.starts_with(top)).filter(|d| !d.is_dir()).collect();
-    while let Some(dir) = missing.pop() {
-        fs::create_dir(dir).map_err(|e| Error::io("cannot create", dir, e))?;
-        created.push(dir.to_owned());
-    }
-    Ok(())
 }
 
 /// The directory that `path` is in.
