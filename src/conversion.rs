@@ -90,6 +90,7 @@ struct Inputs {
     tensors: Vec<OutputTensor>,
     path: PathBuf,
     sharing: Sharing,
+    stamp: Vec<u8>,
     layout: Layout,
     alignment: Alignment,
     splits: SplitRules,
@@ -106,6 +107,7 @@ impl Inputs {
             alignment: self.alignment,
             splits: self.splits,
             sharing: &self.sharing,
+            stamp: &self.stamp,
         }
     }
 }
@@ -176,6 +178,7 @@ impl Conversion {
             false => probe(&checkpoint, &path, options)?,
         };
         let inputs = Inputs {
+            stamp: stamp(&checkpoint)?,
             checkpoint,
             metadata: kv,
             tensors,
@@ -330,6 +333,18 @@ fn sources(options: &Options, checkpoint: &Checkpoint) -> Result<HashSet<(u64, u
     let weights = checkpoint.files.iter().map(|f| f.path.clone());
     let all = weights.chain(beside).chain(options.metadata.clone());
     Ok(all.filter_map(|path| fs::metadata(path).ok()).map(|m| (m.dev(), m.ino())).collect())
+}
+
+/// What tells the files of `checkpoint` from others that could have their names.
+fn stamp(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    let mut stamp = Vec::new();
+    for file in &checkpoint.files {
+        let now = fs::metadata(&file.path).map_err(|e| Error::io("cannot look at", &file.path, e))?;
+        let time = [now.mtime(), now.mtime_nsec()].map(i64::to_le_bytes);
+        stamp.extend([now.dev(), now.ino(), now.len()].map(u64::to_le_bytes).concat());
+        stamp.extend(time.concat());
+    }
+    Ok(stamp)
 }
 
 /// Refuses to write to what `flag` names if that is one of `sources`, or no file.

@@ -17,7 +17,11 @@ fn text(inspection: &Inspection) -> String {
 
 /// Split `no` of `count` with one tensor of 32 bytes.
 fn split(no: u16, count: u16) -> Bytes {
-    let n = Bytes::start(3, 1, 3).key("split.no", 2, &no.to_le_bytes());
+    let n = Bytes::start(3, 1, 4).key("split.tensors.count", 5, &i32::from(count).to_le_bytes()).key(
+        "split.no",
+        2,
+        &no.to_le_bytes(),
+    );
     let n = n.key("split.count", 2, &count.to_le_bytes()).key("only", 4, &[no as u8, 0, 0, 0]);
     n.tensor(&format!("t{no}"), &[8], 0, 0).data(32, 32)
 }

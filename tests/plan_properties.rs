@@ -224,6 +224,7 @@ fn plan(made: &Made, wish: Wish, sharing: &Sharing) -> Plan {
         alignment: wish.alignment,
         splits: SplitRules::default(),
         sharing,
+        stamp: b"stamp",
     })
     .unwrap()
 }
