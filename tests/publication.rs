@@ -282,3 +282,53 @@ fn names_too_long_are_found_before_anything_is_written() {
     }
     assert!(contents(dir.path()).is_empty());
 }
+
+/// The tiny model with more files beside it than may be open at once.
+fn many_files(dir: &Path) -> PathBuf {
+    let model = dir.join("model");
+    fs::create_dir(&model).unwrap();
+    for entry in fs::read_dir(TINY).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, model.join(path.file_name().unwrap())).unwrap();
+    }
+    for n in 0..700 {
+        fs::write(model.join(format!("note-{n}.txt")), format!("{n}")).unwrap();
+    }
+    model
+}
+
+#[test]
+fn more_files_than_may_be_open_are_aligned() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, out) = (many_files(dir.path()), dir.path().join("out"));
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 600 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_ggraft"), "align", "--quiet"])
+        .args([&model, Path::new("-o"), &out])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let but_weights = |dir: &Path| {
+        let mut files = contents(dir);
+        files.retain(|(name, _)| name != Path::new("model.safetensors"));
+        files
+    };
+    assert!(but_weights(&model) == but_weights(&out));
+    assert!(out.join("model.safetensors").is_file());
+}
+
+#[test]
+fn a_new_directory_is_taken_away_whenever_filling_it_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, out) = (many_files(dir.path()), dir.path().join("out"));
+    let arguments = ["align", model.to_str().unwrap(), "-o", out.to_str().unwrap(), "--quiet"];
+    let Some((output, calls)) = Run::default().ggraft(&arguments) else { return };
+    assert!(output.status.success(), "{}", said(&output));
+    fs::remove_dir_all(&out).unwrap();
+    let links = calls.iter().enumerate().filter(|(_, call)| call.kind == "link").map(|(at, _)| at + 1);
+    for step in [links.clone().nth(3).unwrap(), links.last().unwrap()] {
+        let run = Run { fault: Some((step, Action::Fail(ENOSPC))), ..Run::default() };
+        let (output, _) = run.ggraft(&arguments).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(!out.exists(), "step {step}");
+    }
+}
