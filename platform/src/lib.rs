@@ -19,7 +19,8 @@ mod sys;
 pub mod interrupt;
 
 pub use atomic::{
-    AtomicFile, Links, PublishError, Published, output_target, remove_leftovers, resemble, sync_directory,
+    AtomicFile, Flushed, Links, PublishError, Published, output_target, remove_leftovers, resemble,
+    sync_directory,
 };
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{Extent, ExtentUsage, for_each_extent, shared_bytes};

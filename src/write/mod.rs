@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, Links, Patience, Published, available_memory, clone_range, interrupt,
-    open_file_limit, output_target, remove_leftovers, resemble, shared_bytes,
+    AtomicFile, CloneError, FileSystem, Links, Patience, PublishError, Published, available_memory,
+    clone_range, interrupt, open_file_limit, output_target, remove_leftovers, resemble, shared_bytes,
 };
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
@@ -63,7 +63,7 @@ pub struct Finished {
 ///
 /// # Errors
 /// Whatever goes wrong leaves no output behind, and what was there before as it was (see
-/// [`AtomicFile::publish_all`] for the one exception): [`Error::Io`] for the operating system,
+/// [`Flushed::publish`](ggraft_platform::Flushed::publish) for the one exception): [`Error::Io`] for the operating system,
 /// [`Error::Interrupted`] after a signal, [`Error::CannotShare`], [`Error::Invalid`] if a file of the model changed.
 pub fn write(
     plan: &Plan,
@@ -97,13 +97,11 @@ pub fn write(
     if interrupt::interrupted() {
         return Err(Error::Interrupted);
     }
+    let failed = |e: PublishError| Error::io(e.action, e.path, e.source);
+    let flushed = AtomicFile::flush_all(files, settings.sync).map_err(failed)?;
     // Bytes of two states of a model would be a model that never was.
     model.check_unchanged()?;
-    let published = AtomicFile::publish_all(files, settings.sync).map_err(|e| Error::Io {
-        action: e.action,
-        path: e.path,
-        source: e.source,
-    })?;
+    let published = flushed.publish().map_err(failed)?;
     Ok(Finished { report, published })
 }
 
