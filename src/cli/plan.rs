@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{AtomicFile, Links};
+use ggraft_platform::{AtomicFile, Flushed, Links};
 
 use super::messages::start_logging;
 use super::options::OptionArgs;
@@ -63,5 +63,5 @@ fn write_page(explanation: &Explanation, path: &Path) -> io::Result<()> {
     explanation.write_html(&mut out)?;
     out.flush()?;
     drop(out);
-    AtomicFile::publish_all(vec![file], true).map(drop).map_err(|e| e.source)
+    AtomicFile::flush_all(vec![file], true).and_then(Flushed::publish).map(drop).map_err(|e| e.source)
 }
