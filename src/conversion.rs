@@ -57,6 +57,29 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
 }
 
+impl Options {
+    /// What `ggraft convert MODEL --outfile OUTFILE` does.
+    pub fn new(model: impl Into<PathBuf>, outfile: impl Into<PathBuf>) -> Self {
+        Self {
+            model: model.into(),
+            outfile: Some(outfile.into()),
+            arch: arch::Options::default(),
+            mistral_format: false,
+            own_template_only: false,
+            vocab_only: false,
+            model_name: None,
+            metadata: None,
+            layout: Layout::default(),
+            alignment: Alignment::default(),
+            splits: SplitRules::default(),
+            min_extent: Sharing::DEFAULT_MIN_EXTENT,
+            reflink: Reflink::Auto,
+            fsync: true,
+            threads: None,
+        }
+    }
+}
+
 /// Whether to share blocks with the checkpoint; the words are those of `cp --reflink`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reflink {
