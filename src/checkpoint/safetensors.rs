@@ -4,14 +4,12 @@
 //! without a gap. Only the header is looked at.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::path::Path;
 
 use super::byte_size;
 use super::header::{Entry, Header};
 use crate::error::{Error, Result};
-use crate::input::{bounded, open_regular, quoted};
+use crate::input::{bounded, quoted};
+use crate::source::File;
 
 /// Longest header, in bytes; the `safetensors` library has the same limit.
 pub const HEADER_MAX: u64 = 100_000_000;
@@ -29,15 +27,14 @@ pub struct SafetensorsFile {
     pub tensors: Vec<Entry>,
 }
 
-/// Reads and checks the header of `path`.
-pub fn read(path: &Path) -> Result<SafetensorsFile> {
-    let mut file = open_regular(path)?;
-    let len = file.metadata().map_err(|e| Error::io("cannot read the size of", path, e))?.len();
+/// Reads and checks the header of `file`.
+pub fn read(file: &File) -> Result<SafetensorsFile> {
+    let (path, len) = (file.path(), file.len());
     if len < 8 {
         return Err(Error::invalid(path, format!("expected a safetensors file, found only {len} bytes")));
     }
     let mut start = [0; 8];
-    file.read_exact(&mut start).map_err(|e| Error::io("cannot read", path, e))?;
+    file.read_exact_at(&mut start, 0)?;
     if start == *b"version " {
         let problem = "this looks like a Git LFS pointer, not the file itself; run `git lfs pull`";
         return Err(Error::invalid(path, problem));
@@ -60,7 +57,7 @@ pub fn read(path: &Path) -> Result<SafetensorsFile> {
             ),
         ));
     }
-    let json = text(&mut file, header_len, path)?;
+    let json = file.read_range(8, header_len)?;
     if let Err(error) = std::str::from_utf8(&json) {
         let at = 8 + error.valid_up_to();
         return Err(Error::invalid(path, format!("the header is not UTF-8 at byte {at}")));
@@ -80,20 +77,6 @@ pub fn read(path: &Path) -> Result<SafetensorsFile> {
     check_ranges(&mut tensors, len - data_start).map_err(|problem| Error::invalid(path, problem))?;
     check_names(&mut tensors).map_err(|problem| Error::invalid(path, problem))?;
     Ok(SafetensorsFile { len, data_start, metadata: header.metadata, tensors })
-}
-
-/// The JSON of a header of `len` bytes, which start at the file's cursor. It is not mapped: to access what was
-/// cut off a mapped file kills the process.
-fn text(file: &mut File, len: u64, path: &Path) -> Result<Vec<u8>> {
-    let mut json = vec![0; len as usize];
-    file.read_exact(&mut json).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => {
-            let problem = format!("expected a header of {len} bytes, but the file was cut off meanwhile");
-            Error::invalid(path, problem)
-        }
-        _ => Error::io("cannot read", path, error),
-    })?;
-    Ok(json)
 }
 
 /// Every range as long as its shape says, and all together exactly `data_len` bytes: no overlap,
@@ -146,27 +129,5 @@ fn check_names(tensors: &mut [Entry]) -> Result<(), String> {
     match tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
         Some(pair) => Err(format!("tensor {} appears twice in the header", quoted(&pair[0].name))),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Seek, Write};
-
-    use super::*;
-
-    /// The length of a header is known before the header is read, and somebody may cut the file in between.
-    #[test]
-    fn a_header_cut_off_while_it_is_read_is_an_error() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"{\"a\":").unwrap();
-        for len in [6, 7, HEADER_MAX] {
-            file.rewind().unwrap();
-            let text = text(&mut file, len, Path::new("model.safetensors"));
-            match text {
-                Ok(text) => assert_eq!((len, text.as_slice()), (6, &b"{\"a\":"[..])),
-                Err(error) => assert!(len > 6 && error.exit_code() == 4, "{error}"),
-            }
-        }
     }
 }

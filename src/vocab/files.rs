@@ -1,6 +1,5 @@
 //! The files a tokenizer consists of, read once and with limits.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -11,8 +10,9 @@ use super::settings::DECODER;
 use super::tokenizer_json;
 use crate::error::{Error, Result};
 use crate::gguf::Strings;
-use crate::input::{self, bounded};
+use crate::input::bounded;
 use crate::json;
+use crate::source::ModelDir;
 
 /// `tokenizer.json` of the largest vocabularies has 33 MB.
 const LARGEST: u64 = 64 << 20;
@@ -29,7 +29,7 @@ const LARGEST_TREE: usize = 32 << 20;
 #[derive(Debug)]
 pub struct TokenizerFiles {
     /// The model directory.
-    pub dir: PathBuf,
+    pub dir: ModelDir,
     /// `tokenizer.json`, without what is in `lists`.
     pub tokenizer: Option<Value>,
     /// Vocabulary and merges of `tokenizer.json`, if that is a usual BPE model.
@@ -49,23 +49,22 @@ impl TokenizerFiles {
     ///
     /// # Errors
     /// If a file cannot be read, is too large, or is not a JSON object.
-    pub fn read(dir: &Path) -> Result<Self> {
+    pub fn read(dir: &ModelDir) -> Result<Self> {
         let (mut tokenizer, mut lists, mut unigram, mut mentions_byte_level) = (None, None, None, false);
-        let path = dir.join("tokenizer.json");
-        if input::exists(&path)? {
-            let bytes = input::read_limited(&path, LARGEST)?;
+        if let Some(bytes) = dir.read_if_there("tokenizer.json", LARGEST)? {
+            let path = dir.join("tokenizer.json");
             mentions_byte_level = memmem::find(&bytes, b"\"ByteLevel\"").is_some();
             let json = tokenizer_json::parse(&path, &bytes)?;
             (tokenizer, lists, unigram) = (Some(json.tree.into()), json.lists, json.unigram);
         }
         Ok(Self {
-            dir: dir.to_owned(),
+            dir: dir.clone(),
             tokenizer,
             lists,
             unigram,
             mentions_byte_level,
-            config: object(&dir.join("tokenizer_config.json"))?,
-            model_config: object(&dir.join("config.json"))?,
+            config: object(dir, "tokenizer_config.json")?,
+            model_config: object(dir, "config.json")?,
         })
     }
 }
@@ -74,11 +73,8 @@ impl TokenizerFiles {
 ///
 /// # Errors
 /// If it cannot be read, is too large, or is something else.
-pub fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
-    match input::exists(path)? {
-        true => parse(path, &input::read_limited(path, LARGEST_OTHER)?).map(Some),
-        false => Ok(None),
-    }
+pub fn object(dir: &ModelDir, name: &str) -> Result<Option<Map<String, Value>>> {
+    dir.read_if_there(name, LARGEST_OTHER)?.map(|bytes| parse(&dir.join(name), &bytes)).transpose()
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
@@ -87,8 +83,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
         .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))
 }
 
-fn text(path: &Path, most: u64) -> Result<String> {
-    let bytes = input::read_limited(path, most)?;
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
     let text = String::from_utf8(bytes).map_err(|e| Error::invalid(path, format!("expected UTF-8: {e}")))?;
     // As Python reads text files.
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
@@ -98,7 +93,7 @@ fn text(path: &Path, most: u64) -> Result<String> {
 ///
 /// # Errors
 /// If one of those cannot be read.
-pub fn chat_template(dir: &Path, config: &Map<String, Value>) -> Result<Option<Value>> {
+pub fn chat_template(dir: &ModelDir, config: &Map<String, Value>) -> Result<Option<Value>> {
     let own = config.get("chat_template").cloned();
     let template = match own {
         Some(own) => Some(own),
@@ -114,20 +109,16 @@ pub fn chat_template(dir: &Path, config: &Map<String, Value>) -> Result<Option<V
     }))
 }
 
-fn template_files(dir: &Path) -> Result<Option<Value>> {
-    let (jinja, json) = (dir.join("chat_template.jinja"), dir.join("chat_template.json"));
-    if input::exists(&jinja)? {
-        let default = text(&jinja, LARGEST_TEMPLATE)?;
-        let mut more: Vec<PathBuf> = fs::read_dir(dir.join("additional_chat_templates"))
-            .map(|entries| entries.flatten().map(|e| e.path()).collect())
-            .unwrap_or_default();
+fn template_files(dir: &ModelDir) -> Result<Option<Value>> {
+    const MORE: &str = "additional_chat_templates";
+    if let Some(default) = template_file(dir, Path::new("chat_template.jinja"), LARGEST_TEMPLATE)? {
+        // In bytewise order of their names; the reference takes them as the directory lists them.
+        let mut more: Vec<PathBuf> = dir.list(MORE)?.iter().map(|name| Path::new(MORE).join(name)).collect();
         more.retain(|path| path.extension().is_some_and(|e| e == "jinja"));
         if more.len() > MOST_TEMPLATES {
             let problem = format!("expected at most {MOST_TEMPLATES} chat templates, found {}", more.len());
-            return Err(Error::invalid(dir.join("additional_chat_templates"), problem));
+            return Err(Error::invalid(dir.join(MORE), problem));
         }
-        // The reference takes them as the directory lists them.
-        more.sort();
         if more.is_empty() {
             return Ok(Some(default.into()));
         }
@@ -135,23 +126,25 @@ fn template_files(dir: &Path) -> Result<Option<Value>> {
         let mut list = vec![named("default", default)];
         for path in more {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            list.push(named(&name, text(&path, LARGEST_TEMPLATE / 4)?));
+            list.push(named(&name, template_file(dir, &path, LARGEST_TEMPLATE / 4)?.unwrap_or_default()));
         }
         return Ok(Some(list.into()));
     }
-    Ok(object(&json)?.and_then(|mut json| json.remove("chat_template")))
+    Ok(object(dir, "chat_template.json")?.and_then(|mut json| json.remove("chat_template")))
+}
+
+fn template_file(dir: &ModelDir, name: &Path, most: u64) -> Result<Option<String>> {
+    dir.read_if_there(name, most)?.map(|bytes| text(&dir.join(name), bytes)).transpose()
 }
 
 /// Merges from `merges.txt`, one "left right" per line, if there is such a file.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn merges_txt(dir: &Path) -> Result<Strings> {
-    let path = dir.join("merges.txt");
-    if !input::exists(&path)? {
-        return Ok(Strings::new());
-    }
-    let text = text(&path, LARGEST_OTHER)?;
+pub fn merges_txt(dir: &ModelDir) -> Result<Strings> {
+    let name = "merges.txt";
+    let Some(bytes) = dir.read_if_there(name, LARGEST_OTHER)? else { return Ok(Strings::new()) };
+    let text = text(&dir.join(name), bytes)?;
     let skip = usize::from(text.lines().next().is_some_and(|first| first.trim().starts_with('#')));
     let mut merges = Strings::new();
     for line in text.lines().skip(skip) {
