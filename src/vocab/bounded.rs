@@ -95,14 +95,13 @@ fn check_table(table: &str) -> std::result::Result<(), String> {
         return Err(format!("precompiled_charsmap: expected at most {LARGEST_TABLE} bytes, found {found}"));
     }
     let table = BASE64_STANDARD.decode(table).unwrap_or_default();
-    charsmap::check(&table).map_err(|problem| format!("precompiled_charsmap {problem}"))?;
     let Some((len, rest)) = table.split_first_chunk() else { return Ok(()) };
     let replacements = rest.get(u32::from_le_bytes(*len) as usize..).unwrap_or_default();
     match replacements.split(|byte| *byte == 0).map(<[u8]>::len).max() {
         Some(longest) if longest > LONGEST_REPLACEMENT => Err(format!(
             "precompiled_charsmap: expected replacements of at most {LONGEST_REPLACEMENT} bytes, found one of {longest}"
         )),
-        _ => Ok(()),
+        _ => charsmap::check(&table).map_err(|problem| format!("precompiled_charsmap {problem}")),
     }
 }
 
