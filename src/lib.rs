@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod conversion;
 pub mod convert;
+pub mod describe;
 pub mod dtype;
 pub mod error;
 pub mod explain;

@@ -4,11 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::arch;
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::describe::{self, Target, describe};
 use crate::error::{Error, Result};
-use crate::gguf::KeyValues;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::write::{Report, Shortfall};
 
@@ -53,17 +51,12 @@ pub fn check(job: &Job) -> Result<Check> {
 
 fn gain(job: &Job) -> Result<Gain> {
     let checkpoint = &job.checkpoint;
-    let config = Config::load(&checkpoint.dir)?;
-    let model =
-        arch::lookup(config.architecture()?)?.build(checkpoint, &config, &arch::Options::default())?;
+    let model = describe(&checkpoint.dir, Target::Text, &describe::Options::default())?;
     let sharing = Sharing { refusals: vec![None; checkpoint.files.len()], ..job.sharing() };
-    // The planner moves the data to where it wants it whatever the length of the header, so the
-    // metadata make no difference.
-    let metadata = KeyValues::new();
     let report = |checkpoint: &Checkpoint| {
         let request = Request {
             checkpoint,
-            metadata: &metadata,
+            metadata: &model.metadata,
             tensors: &model.tensors,
             path: Path::new("model.gguf"),
             layout: Layout::Single,

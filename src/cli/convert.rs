@@ -12,6 +12,7 @@ use super::progress::Progress;
 use super::{report, stdout};
 use crate::arch;
 use crate::conversion::{Conversion, Options};
+use crate::describe::Note;
 use crate::error::{Error, Result};
 use crate::input::one_line;
 
@@ -87,10 +88,13 @@ pub fn run(args: &Args) -> Result<()> {
     progress.finish();
     let outcome = result?;
     if args.json {
-        stdout::json(|out| writeln!(out, "{:#}", outcome.to_json()))?;
+        let mut json = outcome.to_json();
+        json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
+        stdout::json(|out| writeln!(out, "{json:#}"))?;
     }
     if !args.quiet {
         report::print(&outcome);
+        report::print_notes(&conversion.notes);
         if let Some(better) = conversion.brief_advice()? {
             report::print_advice(&better, &outcome);
         }

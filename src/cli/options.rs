@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use super::reference::ReferenceOnly;
 use crate::arch::{self, Mtp, OutType};
 use crate::conversion::{Options, Reflink};
+use crate::describe;
 use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout, SplitRules};
 
@@ -92,12 +93,14 @@ impl OptionArgs {
         Ok(Options {
             model: model.to_owned(),
             outfile: self.outfile.clone(),
-            arch: self.arch.options(self.outtype.into()),
-            mistral_format: self.mistral_format,
-            own_template_only: self.disable_mistral_community_chat_template,
+            describe: describe::Options {
+                arch: self.arch.options(self.outtype.into()),
+                mistral_format: self.mistral_format,
+                own_template_only: self.disable_mistral_community_chat_template,
+                model_name: self.model_name.clone(),
+                metadata: self.metadata.clone(),
+            },
             vocab_only: self.vocab_only,
-            model_name: self.model_name.clone(),
-            metadata: self.metadata.clone(),
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,

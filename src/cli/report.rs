@@ -4,6 +4,7 @@ use indicatif::DecimalBytes;
 
 use super::messages::say;
 use crate::advice::Alternative;
+use crate::describe::Note;
 use crate::write::Report;
 
 /// Prints what was written, where its bytes come from, and why not all of them are shared.
@@ -42,6 +43,11 @@ pub fn print(report: &Report) {
             n => say(format_args!("  not shared: {bytes} in {n} tensors: {why}")),
         }
     }
+}
+
+/// Says what of the checkpoint is not in the output.
+pub fn print_notes(notes: &[Note]) {
+    notes.iter().for_each(|note| say(format_args!("  {note}")));
 }
 
 /// Says in one line how more could have been shared.

@@ -19,6 +19,7 @@ impl Explanation<'_> {
     pub fn write_text(&self, out: &mut impl Write, tensors: bool) -> io::Result<()> {
         self.write_files(out)?;
         self.write_reasons(out)?;
+        self.write_notes(out)?;
         self.write_advice(out)?;
         match tensors {
             true => self.plan.outputs.iter().try_for_each(|output| self.write_tensors(out, output)),
@@ -53,6 +54,14 @@ impl Explanation<'_> {
             [bytes, share, s.tensors.to_string(), s.reason.to_owned(), printable(&s.explanation)]
         });
         table(out, [">NOT SHARED", ">", ">TENSORS", "<REASON", "<BECAUSE"], rows.collect())
+    }
+
+    fn write_notes(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.notes.is_empty() {
+            return Ok(());
+        }
+        writeln!(out)?;
+        self.notes.iter().try_for_each(|note| writeln!(out, "{note}"))
     }
 
     fn write_advice(&self, out: &mut impl Write) -> io::Result<()> {
