@@ -137,6 +137,7 @@ impl Conversion {
             let missing = parent(&path).display();
             return Err(Error::Usage(format!("--outfile: there is no directory {missing}")));
         }
+        check_target("--outfile", &path, dir)?;
         let sharing = match options.vocab_only {
             true => Sharing::none(&checkpoint, "there are no tensors"),
             false => probe(&checkpoint, &path, options)?,
