@@ -18,7 +18,7 @@ use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata, ParameterCount};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::tensor::OutputTensor;
-use crate::vocab::{self, Template, VocabRoute};
+use crate::vocab::{self, Template, TokenizerFile, VocabRoute};
 use crate::write::{self, Report, Settings};
 
 /// What to convert, and how.
@@ -139,7 +139,8 @@ impl Conversion {
         if options.arch.dense_modules && family.dense_modules {
             checkpoint.add_modules("Dense")?;
         }
-        let model = family.build(&checkpoint, &config, &options.arch)?;
+        let tokenizer = TokenizerFile::new(dir);
+        let model = family.build(&checkpoint, &config, &tokenizer, &options.arch)?;
         let tensors = if options.vocab_only { Vec::new() } else { model.tensors };
 
         let general = Metadata::load(&metadata::Inputs {
@@ -161,7 +162,7 @@ impl Conversion {
             VocabRoute::Mistral(_) if options.own_template_only => VocabRoute::Mistral(Template::Own),
             route => route,
         };
-        vocab::add(route, &mut kv, dir, &config)?;
+        vocab::add(route, &mut kv, dir, tokenizer, &config)?;
 
         let path = output_path(options, &general, model.ftype.name(), model.only_prediction)?;
         if !parent(&path).is_dir() {

@@ -20,6 +20,7 @@ pub mod explain;
 pub mod gguf;
 mod input;
 pub mod inspect;
+pub mod json;
 pub mod metadata;
 pub mod plan;
 mod table;

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use crate::vocab::TokenizerFile;
 use crate::write::{Report, Shortfall};
 
 use super::{Job, Shard};
@@ -54,8 +55,9 @@ pub fn check(job: &Job) -> Result<Check> {
 fn gain(job: &Job) -> Result<Gain> {
     let checkpoint = &job.checkpoint;
     let config = Config::load(&checkpoint.dir)?;
-    let model =
-        arch::lookup(config.architecture()?)?.build(checkpoint, &config, &arch::Options::default())?;
+    let family = arch::lookup(config.architecture()?)?;
+    let tokenizer = TokenizerFile::new(&checkpoint.dir);
+    let model = family.build(checkpoint, &config, &tokenizer, &arch::Options::default())?;
     let sharing = Sharing { refusals: vec![None; checkpoint.files.len()], ..job.sharing() };
     // The planner moves the data to where it wants it whatever the length of the header, so the
     // metadata make no difference.

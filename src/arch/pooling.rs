@@ -1,7 +1,7 @@
 //! How an embedding model turns its outputs into one vector: read from the files that
 //! sentence-transformers puts beside the weights.
 
-use serde_json::Value;
+use crate::json::Value;
 
 use crate::checkpoint::modules;
 use crate::config::{read_json, truthy};

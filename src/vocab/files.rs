@@ -3,15 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
-use serde_json::{Map, Value};
+use crate::json::{self, Map, Value};
 
 use super::lists::BpeLists;
-use super::tokenizer_json;
+use super::tokenizer_file::TokenizerFile;
 use crate::error::{Error, Result};
-use crate::input::{self, bounded};
+use crate::input;
 
-/// `tokenizer.json` of the largest vocabularies has 33 MB.
+/// `tokenizer_config.json` may describe thousands of added tokens.
 const LARGEST: u64 = 256 << 20;
 
 /// The JSON files that describe a tokenizer, as far as they are there.
@@ -32,19 +31,15 @@ pub struct TokenizerFiles {
 }
 
 impl TokenizerFiles {
-    /// Reads what is there.
+    /// Reads what is there, beside `tokenizer`.
     ///
     /// # Errors
     /// If a file cannot be read, is too large, or is not a JSON object.
-    pub fn read(dir: &Path) -> Result<Self> {
-        let (mut tokenizer, mut lists, mut mentions_byte_level) = (None, None, false);
-        let path = dir.join("tokenizer.json");
-        if input::exists(&path)? {
-            let bytes = input::read_limited(&path, LARGEST)?;
-            mentions_byte_level = memmem::find(&bytes, b"\"ByteLevel\"").is_some();
-            let json = tokenizer_json::parse(&path, &bytes)?;
-            (tokenizer, lists) = (Some(json.tree.into()), json.lists);
-        }
+    pub fn read(dir: &Path, tokenizer: TokenizerFile) -> Result<Self> {
+        let content = tokenizer.into_content()?;
+        let mentions_byte_level = content.as_ref().is_some_and(|content| content.mentions_byte_level);
+        let (tokenizer, lists) =
+            content.map_or((None, None), |content| (Some(content.json.tree.into()), content.json.lists));
         Ok(Self {
             dir: dir.to_owned(),
             tokenizer,
@@ -68,8 +63,7 @@ pub fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))
+    json::parse_object(bytes).map_err(|e| Error::invalid(path, e.to_string()))
 }
 
 fn text(path: &Path) -> Result<String> {
@@ -112,7 +106,7 @@ fn template_files(dir: &Path) -> Result<Option<Value>> {
         if more.is_empty() {
             return Ok(Some(default.into()));
         }
-        let named = |name: &str, template: String| serde_json::json!({"name": name, "template": template});
+        let named = |name: &str, template: String| crate::json::json!({"name": name, "template": template});
         let mut list = vec![named("default", default)];
         for path in more {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -120,7 +114,7 @@ fn template_files(dir: &Path) -> Result<Option<Value>> {
         }
         return Ok(Some(list.into()));
     }
-    Ok(object(&json)?.and_then(|mut json| json.remove("chat_template")))
+    Ok(object(&json)?.and_then(|mut json| json.swap_remove("chat_template")))
 }
 
 /// Merges from `merges.txt`, one "left right" per line, if there is such a file.

@@ -29,16 +29,18 @@ mod settings;
 mod special;
 mod tekken;
 mod template;
+mod tokenizer_file;
 mod tokenizer_json;
 mod unigram;
 mod wordpiece;
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 pub use mistral_common::Template;
 pub use route::{Padding, VocabRoute, add};
+pub use tokenizer_file::TokenizerFile;
 
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;

@@ -8,7 +8,7 @@ mod model;
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use crate::json::{self, Map, Value};
 
 use super::files::TokenizerFiles;
 use super::special::{KINDS, SpecialVocab};
@@ -295,7 +295,7 @@ pub enum Outside {
 /// `"added_tokens_decoder": {"id": {"content": text, "special": bool, …}, …}`.
 fn add_from_tokenizer_config(pieces: &mut Pieces, path: &Path) -> Result<()> {
     let Some(mut config) = read_object(path)? else { return Ok(()) };
-    let decoder = match config.remove("added_tokens_decoder") {
+    let decoder = match config.swap_remove("added_tokens_decoder") {
         None => return Ok(()),
         Some(Value::Object(decoder)) => decoder,
         Some(_) => return Err(Error::invalid(path, "added_tokens_decoder: expected an object")),
@@ -330,11 +330,7 @@ fn excerpt(text: &str) -> String {
 
 fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
     let Some(bytes) = read_if_file(path, JSON_CAP)? else { return Ok(None) };
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(object)) => Ok(Some(object)),
-        Ok(_) => Err(Error::invalid(path, "expected a JSON object")),
-        Err(error) => Err(Error::invalid(path, format!("not valid JSON: {error}"))),
-    }
+    json::parse_object(&bytes).map(Some).map_err(|error| Error::invalid(path, error.to_string()))
 }
 
 /// The bytes of `path`, or `None` if there is no such file.

@@ -1,6 +1,6 @@
 //! Gemma 1 to 3 (`GemmaModel`, `Gemma2Model`, `Gemma3Model`, `EmbeddingGemma` of the reference).
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::pooling::pooling_type;
@@ -196,15 +196,5 @@ fn vocabulary(input: &Input) -> Result<u64> {
             None => Ok(sentencepiece::load(dir, None)?.map_or(0, |pieces| pieces.tokens.len() as u64)),
         };
     }
-    let path = dir.join("tokenizer.json");
-    let tokenizer = read_json(&path)?;
-    let len = |value: Option<&Json>| match value {
-        Some(Json::Object(entries)) => Some(entries.len() as u64),
-        Some(Json::Array(entries)) => Some(entries.len() as u64),
-        _ => None,
-    };
-    let own = len(tokenizer.get("model").and_then(|model| model.get("vocab")));
-    own.zip(len(tokenizer.get("added_tokens")))
-        .map(|(own, added)| own + added)
-        .ok_or_else(|| Error::invalid(&path, "expected model.vocab and added_tokens"))
+    input.tokenizer.count()
 }
