@@ -1,9 +1,7 @@
 //! One conversion from start to finish: the stages in order, each handing plain data to the next.
 
-use std::collections::HashSet;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ggraft_platform as platform;
@@ -17,6 +15,7 @@ use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata, ParameterCount};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use crate::source::ModelDir;
 use crate::tensor::OutputTensor;
 use crate::vocab::{self, Template, TokenizerFile, VocabRoute};
 use crate::write::{self, Report, Settings};
@@ -74,8 +73,6 @@ pub struct Conversion {
     pub plan: Plan,
     /// What the plan was made from. Empty but for the directory with [`Options::vocab_only`].
     inputs: Inputs,
-    /// Device and inode of every file that is read.
-    sources: HashSet<(u64, u64)>,
     settings: Settings,
 }
 
@@ -113,13 +110,7 @@ impl Conversion {
     /// # Errors
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
-        let dir = &options.model;
-        if !dir.is_dir() {
-            return Err(Error::Usage(format!(
-                "{} is not a directory; name one that holds a model",
-                dir.display()
-            )));
-        }
+        let dir = &ModelDir::open(&options.model)?;
         let (config, family, checkpoint) = if options.mistral_format {
             let config = Config::load_params(dir)?;
             let family = arch::in_mistral_format(&config);
@@ -193,14 +184,13 @@ impl Conversion {
         } else {
             Plan::new(&inputs.request())?
         };
-        let sources = sources(options, &inputs.checkpoint)?;
-        plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, &sources))?;
+        plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, dir))?;
         let settings = Settings {
             must_share: options.reflink == Reflink::Always,
             sync: options.fsync,
             threads: options.threads,
         };
-        let conversion = Self { plan, inputs, sources, settings };
+        let conversion = Self { plan, inputs, settings };
         if options.reflink == Reflink::Always
             && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
@@ -236,7 +226,7 @@ impl Conversion {
     /// # Errors
     /// [`Error::Usage`] saying so.
     pub fn check_not_a_source(&self, flag: &str, path: &Path) -> Result<()> {
-        check_target(flag, path, &self.sources)
+        check_target(flag, path, &self.inputs.checkpoint.dir)
     }
 
     /// The report as planned; its `measured` figures mean nothing yet.
@@ -250,7 +240,8 @@ impl Conversion {
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
         write::check_space(&self.plan)?;
-        write::write(&self.plan, self.settings, progress)
+        let Checkpoint { dir, sources, .. } = &self.inputs.checkpoint;
+        write::write(&self.plan, dir, sources, self.settings, progress)
     }
 
     fn nothing_shared(&self) -> String {
@@ -310,34 +301,16 @@ fn output_path(
     Ok(target.with_file_name(metadata::fill_file_name_template(name, output_type)?))
 }
 
-/// What a model directory holds besides weights that are a conversion's source.
-const SOURCE_EXTENSIONS: [&str; 6] = ["json", "jinja", "md", "model", "safetensors", "txt"];
-
-/// Device and inode of every file that is read, so that none is replaced, under whatever name.
-fn sources(options: &Options, checkpoint: &Checkpoint) -> Result<HashSet<(u64, u64)>> {
-    let is_source = |path: &Path| {
-        let extension = path.extension().and_then(|e| e.to_str());
-        let versioned = path.file_stem().and_then(|stem| stem.to_str());
-        extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
-            || versioned.is_some_and(|stem| stem.ends_with(".model"))
-    };
-    let entries = fs::read_dir(&options.model).map_err(|e| Error::io("cannot list", &options.model, e))?;
-    let beside = entries.flatten().map(|e| e.path()).filter(|path| is_source(path));
-    let weights = checkpoint.files.iter().map(|f| f.path.clone());
-    let all = weights.chain(beside).chain(options.metadata.clone());
-    Ok(all.filter_map(|path| fs::metadata(path).ok()).map(|m| (m.dev(), m.ino())).collect())
-}
-
-/// Refuses to write to what `flag` names if that is one of `sources`, or no file.
-fn check_target(flag: &str, target: &Path, sources: &HashSet<(u64, u64)>) -> Result<()> {
+/// Refuses to write to what `flag` names if that is one of the model's files, or no file.
+fn check_target(flag: &str, target: &Path, model: &ModelDir) -> Result<()> {
     let problem = match fs::metadata(target) {
         Err(_) => return Ok(()),
         Ok(existing) if existing.is_dir() => "is a directory",
         Ok(existing) if !existing.is_file() => "is not a regular file",
-        Ok(existing) if sources.contains(&(existing.dev(), existing.ino())) => {
-            "is part of the model that is read"
-        }
-        Ok(_) => return Ok(()),
+        Ok(_) => match platform::Identity::at(target) {
+            Ok(existing) if model.owns(&existing)? => "is part of the model that is read",
+            _ => return Ok(()),
+        },
     };
     Err(Error::Usage(format!("{flag}: {} {problem}; choose another name", target.display())))
 }
@@ -350,12 +323,14 @@ fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Shar
     let dir = parent(path);
     let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
     let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
-    for (file, refusal) in checkpoint.files.iter().zip(&mut sharing.refusals) {
-        let source = fs::File::open(&file.path).map_err(|e| Error::io("cannot open", &file.path, e))?;
-        *refusal = match platform::can_clone(&source, dir) {
+    for (source, refusal) in checkpoint.sources.iter().zip(&mut sharing.refusals) {
+        *refusal = match platform::can_clone(&*source.handle()?, dir) {
             Ok(()) => None,
             Err(why) if options.reflink == Reflink::Always => {
-                return Err(Error::CannotShare(format!("--reflink always: {}: {why}", file.path.display())));
+                return Err(Error::CannotShare(format!(
+                    "--reflink always: {}: {why}",
+                    source.path().display()
+                )));
             }
             Err(why) => Some(why.to_string()),
         };

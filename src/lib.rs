@@ -23,6 +23,7 @@ pub mod inspect;
 pub mod json;
 pub mod metadata;
 pub mod plan;
+pub mod source;
 mod table;
 pub mod tensor;
 pub mod vocab;

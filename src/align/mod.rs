@@ -10,19 +10,19 @@ mod check;
 mod holes;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{self as platform, FileSystem, interrupt};
+use ggraft_platform::{self as platform, FileSystem, Lock, LockError, interrupt};
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Format};
 use crate::error::{Error, Result};
 use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
+use crate::source::{Below, File, ModelDir};
 use crate::write::{self, Bytes, Settings};
 use arrange::{Arrangement, arrange};
 
-pub use carry::Others;
 pub use check::{Check, Gain, check, percent};
 
 /// Data is put on a boundary of at least this many bytes: the block size of most file systems.
@@ -31,6 +31,9 @@ const BLOCK_MIN: u64 = 4096;
 /// No file system that shares blocks has larger ones. Some (NFS) call their transfer size a block.
 const BLOCK_MAX: u64 = 64 << 10;
 
+/// Carries the lock of those who align in place.
+const LOCK: &str = ".ggraft-align.lock";
+
 /// Where the aligned checkpoint goes.
 #[derive(Clone, Debug)]
 pub enum Target {
@@ -38,6 +41,8 @@ pub enum Target {
     Directory(PathBuf),
     /// To where it is, file by file.
     InPlace,
+    /// Nowhere: it is only looked at.
+    Nowhere,
 }
 
 /// A checkpoint and how it will be aligned.
@@ -48,12 +53,23 @@ pub struct Job {
     /// The files that hold tensors.
     pub shards: Vec<Shard>,
     /// What else is in the directory.
-    pub others: Others,
+    pub others: Below,
     checkpoint: Checkpoint,
     arrangements: Vec<Arrangement>,
     /// Unit of clones: the file system's own block size.
     unit: u64,
     target: Target,
+    /// Keeps others from aligning in place at the same time.
+    _lock: Option<Lock>,
+}
+
+/// Files that are written and get their names together.
+#[derive(Debug)]
+pub struct Part {
+    /// How.
+    pub plan: Plan,
+    /// What from.
+    sources: Vec<File>,
 }
 
 /// One file that holds tensors.
@@ -88,27 +104,27 @@ impl Job {
     /// # Errors
     /// [`Error::Usage`] if the target makes no sense; what [`Checkpoint::open`] says of bad checkpoints.
     pub fn prepare(dir: &Path, target: Target) -> Result<Self> {
-        if !dir.is_dir() {
-            let problem = "is not a directory; name one that holds a model";
-            return Err(Error::Usage(format!("{} {problem}", dir.display())));
-        }
+        let model = ModelDir::open(dir)?;
+        // Before anything is read, or what is read may be what another process is about to replace.
+        let lock = matches!(target, Target::InPlace).then(|| lock(dir)).transpose()?;
         let home = match &target {
             Target::Directory(to) => check_target(dir, to)?,
-            Target::InPlace => dir.to_owned(),
+            Target::InPlace | Target::Nowhere => dir.to_owned(),
         };
         let unit = FileSystem::of(&home).map_err(|e| Error::io("cannot look at", &home, e))?.block_size;
         let block = Some(unit.max(BLOCK_MIN)).filter(|b| b.is_power_of_two() && *b <= BLOCK_MAX);
         let mut job = Self {
             block: block.unwrap_or(BLOCK_MIN),
             shards: Vec::new(),
-            others: Others::default(),
+            others: Below::default(),
             checkpoint: Checkpoint::default(),
             arrangements: Vec::new(),
             unit,
             target,
+            _lock: lock,
         };
         let mut metadata = Vec::new();
-        job.checkpoint = Checkpoint::open_with(dir, |file| metadata.push(file.metadata.clone()))?;
+        job.checkpoint = Checkpoint::open_with(&model, |file| metadata.push(file.metadata.clone()))?;
         if job.checkpoint.format != Format::Safetensors {
             return Err(Error::Unsupported(format!(
                 "{}: only safetensors can be aligned; tensors of pytorch_model*.bin already start on \
@@ -119,7 +135,7 @@ impl Job {
         job.arrange(&metadata)?;
         if let Target::Directory(_) = job.target {
             let shards: Vec<PathBuf> = job.shards.iter().map(|s| s.path.clone()).collect();
-            job.others = carry::others(dir, &shards)?;
+            job.others = carry::others(&model, &shards)?;
         }
         Ok(job)
     }
@@ -136,7 +152,7 @@ impl Job {
             let on_boundary = |offset: u64| usize::from(offset.is_multiple_of(self.block));
             let places = &arrangement.places;
             self.shards.push(Shard {
-                path: shard_path(dir, &file.path)?,
+                path: shard_path(dir.path(), &file.path)?,
                 len: file.len,
                 data_start: file.data_start,
                 tensors: places.len(),
@@ -168,19 +184,20 @@ impl Job {
         Sharing { block, min_extent: Sharing::DEFAULT_MIN_EXTENT, refusals: Vec::new() }
     }
 
-    /// The plans to carry out one after the other: one for a new directory, so that it appears all at
+    /// What to carry out one after the other: one for a new directory, so that it appears all at
     /// once; one per file in place, so that space for one is enough.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be opened.
-    pub fn plans(&self) -> Result<Vec<Plan>> {
+    pub fn parts(&self) -> Result<Vec<Part>> {
         let dir = &self.checkpoint.dir;
         match &self.target {
+            Target::Nowhere => Ok(Vec::new()),
             Target::InPlace => {
                 let misaligned = (0..self.shards.len()).filter(|i| !self.shards[*i].is_aligned);
                 let plan = |i: usize| {
                     let path = dir.join(&self.shards[i].path);
-                    self.plan(vec![path.clone()], vec![self.rewrite(i, 0, path)])
+                    self.part(vec![self.checkpoint.sources[i].clone()], vec![self.rewrite(i, 0, path)])
                 };
                 misaligned.map(plan).collect()
             }
@@ -198,8 +215,10 @@ impl Job {
                     },
                 };
                 let rewrites = files.iter().enumerate().map(whole).collect();
-                let sources = files.iter().map(|(path, _)| dir.join(path)).collect();
-                self.plan(sources, rewrites).map(|plan| vec![plan])
+                let others = self.others.files.iter().map(|(path, _)| dir.file(path));
+                let shards = self.checkpoint.sources.iter().cloned().map(Ok);
+                let sources = shards.chain(others).collect::<Result<_>>()?;
+                self.part(sources, rewrites).map(|part| vec![part])
             }
         }
     }
@@ -225,30 +244,31 @@ impl Job {
         }
     }
 
-    fn plan(&self, sources: Vec<PathBuf>, files: Vec<Rewrite>) -> Result<Plan> {
+    fn part(&self, sources: Vec<File>, files: Vec<Rewrite>) -> Result<Part> {
         let home = match &self.target {
-            Target::Directory(to) if to.exists() => to,
+            Target::Directory(to) if to.exists() => to.as_path(),
             Target::Directory(to) => parent(to),
-            Target::InPlace => &self.checkpoint.dir,
+            Target::InPlace | Target::Nowhere => self.checkpoint.dir.path(),
         };
         let mut sharing = self.sharing();
-        for path in &sources {
-            let source = File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
-            sharing.refusals.push(platform::can_clone(&source, home).err().map(|why| why.to_string()));
+        for source in &sources {
+            let refusal = platform::can_clone(&*source.handle()?, home).err();
+            sharing.refusals.push(refusal.map(|why| why.to_string()));
         }
-        let mut plan = Plan::rewrite(sources, &sharing, files)?;
-        holes::keep(&mut plan)?;
-        Ok(plan)
+        let paths = sources.iter().map(|source| source.path().to_owned()).collect();
+        let mut plan = Plan::rewrite(paths, &sharing, files)?;
+        holes::keep(&mut plan, &sources)?;
+        Ok(Part { plan, sources })
     }
 
-    /// Carries out [`plans`](Self::plans), telling `progress` of bytes as they are done.
+    /// Carries out [`parts`](Self::parts), telling `progress` of bytes as they are done.
     ///
     /// # Errors
     /// See [`write::write`]. Whatever goes wrong, the model that was there is still there and complete:
     /// every file of it is the old one or the aligned one. A new directory is taken away again.
-    pub fn run(&self, plans: &[Plan], progress: &mut dyn FnMut(u64)) -> Result<Outcome> {
+    pub fn run(&self, parts: &[Part], progress: &mut dyn FnMut(u64)) -> Result<Outcome> {
         let mut created = Vec::new();
-        let result = self.carry_out(plans, &mut created, progress);
+        let result = self.carry_out(parts, &mut created, progress);
         if result.is_err() {
             // Only what is empty goes; nothing better can be done about a failure here.
             created.iter().rev().for_each(|dir| _ = fs::remove_dir(dir));
@@ -258,27 +278,29 @@ impl Job {
 
     fn carry_out(
         &self,
-        plans: &[Plan],
+        parts: &[Part],
         created: &mut Vec<PathBuf>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Outcome> {
         if let Target::Directory(to) = &self.target {
-            for output in plans.iter().flat_map(|p| &p.outputs) {
+            for output in parts.iter().flat_map(|part| &part.plan.outputs) {
                 create_dirs(to, parent(&output.path), created)?;
             }
         }
         // Every plan by itself: what the one before replaces is free again, unless something else still
         // refers to it, which is found out in time, too.
-        plans.iter().try_for_each(write::check_space)?;
+        parts.iter().try_for_each(|part| write::check_space(&part.plan))?;
         let mut outcome = Outcome::default();
-        for plan in plans {
+        for Part { plan, sources } in parts {
             if interrupt::interrupted() {
                 return Err(Error::Interrupted);
             }
             write::check_space(plan)?;
             // Synced, since it may replace the only copy.
             let settings = Settings { sync: true, ..Settings::default() };
-            let report = write::write(plan, settings, progress)?;
+            let model = &self.checkpoint.dir;
+            let report = write::write(plan, model, sources, settings, progress)?;
+            report.outputs.iter().for_each(|output| model.forget(&output.path));
             outcome.bytes += report.bytes;
             outcome.written.extend(report.outputs.into_iter().map(|o| o.path));
         }
@@ -349,6 +371,15 @@ fn shard_path(dir: &Path, path: &Path) -> Result<PathBuf> {
         return Err(Error::invalid(path, "expected a file in the model directory, found one outside of it"));
     }
     Ok(relative.to_owned())
+}
+
+/// Keeps other processes from aligning `dir` in place.
+fn lock(dir: &Path) -> Result<Lock> {
+    let path = dir.join(LOCK);
+    Lock::take(&path).map_err(|error| match error {
+        LockError::Held(holder) => Error::Locked { path: dir.to_owned(), holder },
+        LockError::Io(error) => Error::io("cannot lock", path, error),
+    })
 }
 
 /// Creates `dir`, which is `top` or below, and adds what was not there before to `created`.

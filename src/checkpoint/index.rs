@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::path::{Component, Path};
 
 use crate::error::{Error, Result};
-use crate::input::{quoted, read_limited};
+use crate::input::quoted;
 use crate::json::{JsonError, Reader};
+use crate::source::ModelDir;
 
 /// Largest index, in bytes. Real ones stay under 10 MB.
 const INDEX_MAX: u64 = 100_000_000;
@@ -21,9 +22,10 @@ pub struct Index {
     pub tensors: Vec<(String, usize)>,
 }
 
-/// Reads the index at `path` and checks that its file names stay in the directory.
-pub fn read(path: &Path) -> Result<Index> {
-    let bytes = read_limited(path, INDEX_MAX)?;
+/// Reads the index `name` of the model in `dir` and checks that its file names stay in the directory.
+pub fn read(dir: &ModelDir, name: &str) -> Result<Index> {
+    let bytes = dir.read(name, INDEX_MAX)?;
+    let path = &dir.join(name);
     let map = parse(&bytes).map_err(|e| Error::invalid(path, format!("not a valid index: {e}")))?;
     let map = map.ok_or_else(|| Error::invalid(path, "expected an object weight_map, found none"))?;
     let WeightMap { files: ids, tensors } = map;

@@ -167,6 +167,7 @@ mod tests {
 
     use super::*;
     use crate::error::Result;
+    use crate::source::ModelDir;
     use crate::vocab::files::TokenizerFiles;
     use crate::vocab::hf::HfTokenizer;
     use crate::vocab::pre::CHECK_TEXT;
@@ -243,10 +244,12 @@ mod tests {
     /// Number of texts compared: those that the whole model can encode.
     fn compare(dir: &Path, json: &[u8], what: &str) -> usize {
         let path = dir.join("tokenizer.json");
-        let mut excerpts = TokenizerFiles::read(dir, TokenizerFile::new(dir)).unwrap();
+        let dir = &ModelDir::open(dir).unwrap();
+        let files = || TokenizerFiles::read(dir, TokenizerFile::new(dir)).unwrap();
+        let mut excerpts = files();
         let parsed = tokenizer_json::parse(&path, json).unwrap();
         (excerpts.tokenizer, excerpts.lists) = (Some(parsed.tree.into()), parsed.lists);
-        let mut whole = TokenizerFiles::read(dir, TokenizerFile::new(dir)).unwrap();
+        let mut whole = files();
         (whole.tokenizer, whole.lists) = (Some(crate::json::parse(json).unwrap()), None);
 
         let config = excerpts.model_config.clone().unwrap_or_default();

@@ -2,15 +2,14 @@
 //! tensors are described.
 
 use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
 use super::missing;
 use super::tokenizer_json::{self, TokenizerJson};
 use crate::error::{Error, Result};
-use crate::input;
-use crate::json::Value;
+use crate::json::{Map, Value};
+use crate::source::ModelDir;
 
 /// `tokenizer.json` of the largest vocabularies has 33 MB.
 const LARGEST: u64 = 256 << 20;
@@ -19,7 +18,7 @@ const NAME: &str = "tokenizer.json";
 /// The file, read when it is first asked for.
 #[derive(Debug)]
 pub struct TokenizerFile {
-    dir: PathBuf,
+    dir: ModelDir,
     content: OnceCell<Option<Content>>,
 }
 
@@ -33,8 +32,8 @@ pub(super) struct Content {
 
 impl TokenizerFile {
     /// That of the model in `dir`.
-    pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), content: OnceCell::new() }
+    pub fn new(dir: &ModelDir) -> Self {
+        Self { dir: dir.clone(), content: OnceCell::new() }
     }
 
     /// The id of a token, an added one or else one of the model's.
@@ -95,23 +94,20 @@ impl TokenizerFile {
     fn content(&self) -> Result<Option<&Content>> {
         if self.content.get().is_none() {
             // Nobody else can have set it meanwhile.
-            _ = self.content.set(read(&self.dir.join(NAME))?);
+            _ = self.content.set(read(&self.dir)?);
         }
         Ok(self.content.get().and_then(Option::as_ref))
     }
 }
 
-fn vocabulary(tree: &crate::json::Map<String, Value>) -> Option<&Value> {
+fn vocabulary(tree: &Map<String, Value>) -> Option<&Value> {
     tree.get("model")?.get("vocab")
 }
 
-fn read(path: &Path) -> Result<Option<Content>> {
-    if !input::exists(path)? {
-        return Ok(None);
-    }
-    let bytes = input::read_limited(path, LARGEST)?;
+fn read(dir: &ModelDir) -> Result<Option<Content>> {
+    let Some(bytes) = dir.read_if_there(NAME, LARGEST)? else { return Ok(None) };
     let mentions_byte_level = memmem::find(&bytes, b"\"ByteLevel\"").is_some();
-    Ok(Some(Content { json: tokenizer_json::parse(path, &bytes)?, mentions_byte_level }))
+    Ok(Some(Content { json: tokenizer_json::parse(&dir.join(NAME), &bytes)?, mentions_byte_level }))
 }
 
 #[cfg(test)]
@@ -123,7 +119,7 @@ mod tests {
     fn file(json: &str) -> (tempfile::TempDir, TokenizerFile) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(NAME), json).unwrap();
-        let file = TokenizerFile::new(dir.path());
+        let file = TokenizerFile::new(&ModelDir::open(dir.path()).unwrap());
         (dir, file)
     }
 
@@ -151,7 +147,7 @@ mod tests {
         fs::remove_file(dir.path().join(NAME)).unwrap();
         assert_eq!(file.require_id("yes").unwrap(), 7);
         assert!(file.into_content().unwrap().is_some());
-        let gone = TokenizerFile::new(dir.path());
+        let gone = TokenizerFile::new(&ModelDir::open(dir.path()).unwrap());
         assert_eq!(gone.count().unwrap_err().exit_code(), 4);
         assert!(gone.into_content().unwrap().is_none());
     }

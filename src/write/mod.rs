@@ -12,7 +12,7 @@ mod tile;
 mod worker;
 
 use std::collections::HashSet;
-use std::fs::{File, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -20,7 +20,7 @@ use std::path::Path;
 use std::thread;
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, available_memory, clone_range, interrupt, raise_open_file_limit,
+    AtomicFile, CloneError, FileSystem, Patience, available_memory, clone_range, interrupt, open_file_limit,
     shared_bytes,
 };
 
@@ -28,6 +28,7 @@ pub use report::{Bytes, Measured, Report, Shortfall, Written};
 
 use crate::error::{Error, Result};
 use crate::plan::{Action, Output, Plan, Step};
+use crate::source::{File, ModelDir};
 use behind::Behind;
 use queue::Queue;
 use sources::Sources;
@@ -47,23 +48,29 @@ pub struct Settings {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Writes every output of `plan`, tells `progress` of finished bytes as they come, and puts the
+/// Writes every output of `plan` from `sources`, which are files of `model`, tells `progress` of finished bytes as they come, and puts the
 /// files in place only when all of them are complete.
 ///
 /// # Errors
 /// Whatever goes wrong leaves no output behind: [`Error::Io`] for the operating system,
-/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`].
-pub fn write(plan: &Plan, settings: Settings, progress: &mut dyn FnMut(u64)) -> Result<Report> {
+/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`], [`Error::Invalid`] if a file of the model changed.
+pub fn write(
+    plan: &Plan,
+    model: &ModelDir,
+    sources: &[File],
+    settings: Settings,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Report> {
     // All files stay open until they can be published together.
-    raise_open_file_limit();
+    open_file_limit();
     let mut report = Report::of(plan);
     let moved = report.bytes.total - report.bytes.cloned;
     let forget = available_memory().is_some_and(|available| moved.saturating_mul(2) > available);
-    let sources = Sources::open(&plan.sources, forget)?;
+    let sources = Sources::new(sources, forget);
     let files = plan.outputs.iter().map(|output| create(output, &sources)).collect::<Result<Vec<_>>>()?;
     let refused = clone_all(plan, &sources, &files, settings.must_share, &mut report, progress)?;
 
-    let open: Vec<&File> = files.iter().map(AtomicFile::file).collect();
+    let open: Vec<&fs::File> = files.iter().map(AtomicFile::file).collect();
     let queue = Queue::new(&plan.outputs, &refused);
     let work = Work::new(&sources, &plan.outputs, &open, queue, Behind::new(settings.sync, forget));
     let processors = || thread::available_parallelism().map_or(1, |n| n.get().min(USEFUL_THREADS));
@@ -81,6 +88,8 @@ pub fn write(plan: &Plan, settings: Settings, progress: &mut dyn FnMut(u64)) -> 
     if interrupt::interrupted() {
         return Err(Error::Interrupted);
     }
+    // Bytes of two states of a model would be a model that never was.
+    model.check_unchanged()?;
     let paths: Vec<&Path> = plan.outputs.iter().map(|o| o.path.as_path()).collect();
     AtomicFile::publish_all(files, settings.sync).map_err(|e| Error::io("cannot publish", paths[0], e))?;
     Ok(report)
@@ -92,7 +101,7 @@ fn create(output: &Output, sources: &Sources) -> Result<AtomicFile> {
     let file = AtomicFile::create(&output.path).map_err(cannot)?;
     file.file().set_len(output.len).map_err(cannot)?;
     if let Some(like) = output.like {
-        resemble(file.file(), sources.file(like)).map_err(cannot)?;
+        resemble(file.file(), &*sources.file(like).handle()?).map_err(cannot)?;
     }
     Ok(file)
 }
@@ -106,15 +115,16 @@ fn clone_all(
     report: &mut Report,
     progress: &mut dyn FnMut(u64),
 ) -> Result<HashSet<(usize, usize)>> {
-    let mut refused = HashSet::new();
+    let (mut refused, mut patience) = (HashSet::new(), Patience::default());
     for (o, (output, to)) in plan.outputs.iter().zip(files).enumerate() {
         for (s, step) in output.steps.iter().enumerate() {
             let Action::Clone { file, offset } = step.action else { continue };
             if interrupt::interrupted() {
                 return Err(Error::Interrupted);
             }
-            let path = sources.path(file);
-            match clone_range(sources.file(file), offset, step.len, to.file(), step.start) {
+            let source = sources.file(file);
+            let (path, from) = (source.path(), source.handle()?);
+            match patience.retry(|| clone_range(&from, offset, step.len, to.file(), step.start)) {
                 Ok(()) => progress(step.len),
                 Err(CloneError::CopyInstead(reason)) if must_share => {
                     let path = path.display();
@@ -156,7 +166,7 @@ pub fn check_space(plan: &Plan) -> Result<()> {
 }
 
 /// Gives `file` the permissions of `like`, and its owner where that is allowed (only root may give files away).
-fn resemble(file: &File, like: &File) -> io::Result<()> {
+fn resemble(file: &fs::File, like: &fs::File) -> io::Result<()> {
     let [new, old] = [file.metadata()?, like.metadata()?];
     if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
         _ = fchown(file, Some(old.uid()), Some(old.gid()));

@@ -9,7 +9,6 @@ use crate::arch::{Family, Input, Keys, names};
 use crate::config::truthy;
 use crate::error::Result;
 use crate::gguf::Value;
-use crate::input;
 use crate::tensor::TensorExpr;
 
 use super::qwen::{self, QWEN2};
@@ -38,12 +37,11 @@ pub(super) fn is_reranker(input: &Input) -> Result<bool> {
     let (dir, config) = (&input.checkpoint.dir, input.config);
     let origin = config.origin_architecture().unwrap_or_default();
     let text = |key: &str| config.map().get(key).and_then(Json::as_str).unwrap_or_default();
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
     let named = |text: &str, before: &str| {
         ["qwen3-reranker", "qwen3-vl-reranker"].iter().any(|model| text.contains(&format!("{before}{model}")))
     };
-    let path = dir.join("README.md");
-    let card = if input::exists(&path)? { input::read_limited(&path, LARGEST_CARD)? } else { Vec::new() };
+    let card = dir.read_if_there("README.md", LARGEST_CARD)?.unwrap_or_default();
     let hints = [&name, text("_name_or_path"), text("model_type"), origin];
     Ok(named(&String::from_utf8_lossy(&card).to_lowercase(), "# ")
         || hints.iter().any(|hint| named(&hint.to_lowercase(), ""))
