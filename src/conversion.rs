@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform as platform;
+use ggraft_platform::{self as platform, Links};
 
 use crate::advice::{Advice, Alternative};
 use crate::arch;
@@ -15,7 +15,7 @@ use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata, ParameterCount};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
-use crate::source::ModelDir;
+use crate::source::{File, ModelDir};
 use crate::tensor::OutputTensor;
 use crate::vocab::{self, Template, TokenizerFile, VocabRoute};
 use crate::write::{self, Report, Settings};
@@ -49,10 +49,35 @@ pub struct Options {
     pub min_extent: u64,
     /// Whether to share blocks.
     pub reflink: Reflink,
-    /// Makes sure that the output is on the disk before it gets its name.
+    /// Makes sure that the output is on the disk before it gets its name, and the name before it is said to be done.
+    /// Without, a power failure within the next half minute can leave zeros under that name, and nothing of what had
+    /// it before.
     pub fsync: bool,
     /// How many threads to use; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
+}
+
+impl Options {
+    /// What `ggraft convert MODEL --outfile OUTFILE` does.
+    pub fn new(model: impl Into<PathBuf>, outfile: impl Into<PathBuf>) -> Self {
+        Self {
+            model: model.into(),
+            outfile: Some(outfile.into()),
+            arch: arch::Options::default(),
+            mistral_format: false,
+            own_template_only: false,
+            vocab_only: false,
+            model_name: None,
+            metadata: None,
+            layout: Layout::default(),
+            alignment: Alignment::default(),
+            splits: SplitRules::default(),
+            min_extent: Sharing::DEFAULT_MIN_EXTENT,
+            reflink: Reflink::Auto,
+            fsync: true,
+            threads: None,
+        }
+    }
 }
 
 /// Whether to share blocks with the checkpoint; the words are those of `cp --reflink`.
@@ -84,6 +109,7 @@ struct Inputs {
     tensors: Vec<OutputTensor>,
     path: PathBuf,
     sharing: Sharing,
+    stamp: Vec<u8>,
     layout: Layout,
     alignment: Alignment,
     splits: SplitRules,
@@ -100,6 +126,7 @@ impl Inputs {
             alignment: self.alignment,
             splits: self.splits,
             sharing: &self.sharing,
+            stamp: &self.stamp,
         }
     }
 }
@@ -165,6 +192,7 @@ impl Conversion {
             false => probe(&checkpoint, &path, options)?,
         };
         let inputs = Inputs {
+            stamp: stamp(&checkpoint),
             checkpoint,
             metadata: kv,
             tensors,
@@ -188,6 +216,7 @@ impl Conversion {
         let settings = Settings {
             must_share: options.reflink == Reflink::Always,
             sync: options.fsync,
+            links: Links::Follow,
             threads: options.threads,
         };
         let conversion = Self { plan, inputs, settings };
@@ -239,9 +268,10 @@ impl Conversion {
     /// # Errors
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
-        write::check_space(&self.plan)?;
+        write::tidy(&self.plan, self.settings.links);
+        write::check_space([&self.plan], self.settings.links)?;
         let Checkpoint { dir, sources, .. } = &self.inputs.checkpoint;
-        write::write(&self.plan, dir, sources, self.settings, progress)
+        write::write(&self.plan, dir, sources, self.settings, progress).map(|finished| finished.report)
     }
 
     fn nothing_shared(&self) -> String {
@@ -301,6 +331,16 @@ fn output_path(
     Ok(target.with_file_name(metadata::fill_file_name_template(name, output_type)?))
 }
 
+/// What tells the files of `checkpoint` from others that could have their names.
+fn stamp(checkpoint: &Checkpoint) -> Vec<u8> {
+    let identities = checkpoint.sources.iter().filter_map(File::identity);
+    let numbers = |id: platform::Identity| {
+        let times = [id.modified.0, id.modified.1].map(i64::cast_unsigned);
+        [id.device, id.inode, id.len, times[0], times[1]].map(u64::to_le_bytes).concat()
+    };
+    identities.flat_map(numbers).collect()
+}
+
 /// Refuses to write to what `flag` names if that is one of the model's files, or no file.
 fn check_target(flag: &str, target: &Path, model: &ModelDir) -> Result<()> {
     let problem = match fs::metadata(target) {
@@ -320,7 +360,9 @@ fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Shar
     if options.reflink == Reflink::Never {
         return Ok(Sharing::none(checkpoint, "sharing is off (--no-reflink)"));
     }
-    let dir = parent(path);
+    let target =
+        platform::output_target(path, Links::Follow).map_err(|e| Error::io("cannot write", path, e))?;
+    let dir = parent(&target);
     let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
     let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
     for (source, refusal) in checkpoint.sources.iter().zip(&mut sharing.refusals) {

@@ -201,7 +201,7 @@ const DIRECTORIES: &[Case] = &[
 #[rustfmt::skip]
 const INDEXES: &[Case] = &[
     ("not JSON", |d| put(d, INDEX, "weights"), INVALID, "not a valid index"),
-    ("empty", |d| put(d, INDEX, ""), INVALID, "EOF"),
+    ("empty", |d| put(d, INDEX, ""), INVALID, "not valid JSON"),
     ("an array", |d| put(d, INDEX, "[]"), INVALID, "expected an object with a weight_map"),
     ("not UTF-8", |d| put(d, INDEX, b"{\"weight_map\":{\"\xff\":\"m\"}}"), INVALID, "not Unicode"),
     ("without a weight_map", |d| put(d, INDEX, "{}"), INVALID, "expected an object weight_map, found none"),

@@ -149,7 +149,7 @@ fn file_names_are_harmless() {
         let settings = dir.join("metadata.json");
         fs::write(&settings, json!({"general.basename": name}).to_string()).unwrap();
         let metadata = Metadata::load(&Inputs {
-            dir: &dir,
+            dir: &ModelDir::open(&dir).unwrap(),
             metadata_override: Some(&settings),
             model_name: Some("x"),
             params: ParameterCount::default(),

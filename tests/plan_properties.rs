@@ -224,6 +224,7 @@ fn plan(made: &Made, wish: Wish, sharing: &Sharing) -> Plan {
         alignment: wish.alignment,
         splits: SplitRules::default(),
         sharing,
+        stamp: b"stamp",
     })
     .unwrap()
 }
@@ -471,7 +472,8 @@ fn carried_out_for_real() {
                 let settings = Settings { must_share: true, threads, ..Settings::default() };
                 let model = ModelDir::open(dir.path()).unwrap();
                 let sources: Vec<File> = plan.sources.iter().map(|path| File::open(path).unwrap()).collect();
-                let report = ggraft::write::write(&plan, &model, &sources, settings, &mut |_| ()).unwrap();
+                let write = ggraft::write::write(&plan, &model, &sources, settings, &mut |_| ());
+                let report = write.unwrap().report;
                 let files: Vec<Vec<u8>> = paths(&plan).iter().map(|path| fs::read(path).unwrap()).collect();
                 prop_assert!(load(&files, &paths(&plan), wish, &made.outputs) == expected);
                 prop_assert_eq!(report.measured.unwrap().shared, planned, "what the extent map says");

@@ -18,7 +18,10 @@ mod sys;
 
 pub mod interrupt;
 
-pub use atomic::AtomicFile;
+pub use atomic::{
+    AtomicFile, Flushed, Links, PublishError, Published, output_target, remove_leftovers, resemble,
+    sync_directory,
+};
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{Extent, ExtentUsage, for_each_extent, shared_bytes};
 pub use fs::FileSystem;

@@ -7,13 +7,14 @@
 mod arrange;
 mod carry;
 mod check;
+mod created;
 mod holes;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{self as platform, FileSystem, Lock, LockError, interrupt};
+use ggraft_platform::{self as platform, FileSystem, Links, Lock, LockError, interrupt};
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Format};
@@ -22,6 +23,7 @@ use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
 use crate::source::{Below, File, ModelDir};
 use crate::write::{self, Bytes, Settings};
 use arrange::{Arrangement, arrange};
+use created::Created;
 
 pub use check::{Check, Gain, check, percent};
 
@@ -33,6 +35,8 @@ const BLOCK_MAX: u64 = 64 << 10;
 
 /// Carries the lock of those who align in place.
 const LOCK: &str = ".ggraft-align.lock";
+/// Files of a new directory that are written together. Each is open twice, and every system allows 1024.
+const BATCH: usize = 256;
 
 /// Where the aligned checkpoint goes.
 #[derive(Clone, Debug)]
@@ -184,8 +188,8 @@ impl Job {
         Sharing { block, min_extent: Sharing::DEFAULT_MIN_EXTENT, refusals: Vec::new() }
     }
 
-    /// What to carry out one after the other: one for a new directory, so that it appears all at
-    /// once; one per file in place, so that space for one is enough.
+    /// What to carry out one after the other: for a new directory as many files at a time as can be open, shards
+    /// first; one per file in place, so that space for one is enough.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be opened.
@@ -204,21 +208,29 @@ impl Job {
             Target::Directory(to) => {
                 let shards = self.shards.iter().map(|s| (&s.path, s.len));
                 let files: Vec<_> = shards.chain(self.others.files.iter().map(|(p, n)| (p, *n))).collect();
-                let whole = |(i, (path, len)): (usize, &(&PathBuf, u64))| match self.shards.get(i) {
-                    Some(shard) if !shard.is_aligned => self.rewrite(i, i, to.join(path)),
-                    _ => Rewrite {
-                        path: to.join(path),
-                        header: Vec::new(),
-                        ranges: vec![Range { file: i, offset: 0, len: *len }],
-                        tensors: Vec::new(),
-                        like: i,
-                    },
+                let whole =
+                    |(file, &(i, (path, len))): (usize, &(usize, &(&PathBuf, u64)))| match self.shards.get(i)
+                    {
+                        Some(shard) if !shard.is_aligned => self.rewrite(i, file, to.join(path)),
+                        _ => Rewrite {
+                            path: to.join(path),
+                            header: Vec::new(),
+                            ranges: vec![Range { file, offset: 0, len: *len }],
+                            tensors: Vec::new(),
+                            like: file,
+                        },
+                    };
+                let numbered: Vec<_> = files.iter().enumerate().collect();
+                let source = |i: usize, path: &Path| match self.checkpoint.sources.get(i) {
+                    Some(shard) => Ok(shard.clone()),
+                    None => dir.file(path),
                 };
-                let rewrites = files.iter().enumerate().map(whole).collect();
-                let others = self.others.files.iter().map(|(path, _)| dir.file(path));
-                let shards = self.checkpoint.sources.iter().cloned().map(Ok);
-                let sources = shards.chain(others).collect::<Result<_>>()?;
-                self.part(sources, rewrites).map(|part| vec![part])
+                let part = |batch: &[(usize, &(&PathBuf, u64))]| {
+                    let sources =
+                        batch.iter().map(|(i, (path, _))| source(*i, path)).collect::<Result<_>>()?;
+                    self.part(sources, batch.iter().enumerate().map(whole).collect())
+                };
+                numbered.chunks(BATCH).map(part).collect()
             }
         }
     }
@@ -267,11 +279,10 @@ impl Job {
     /// See [`write::write`]. Whatever goes wrong, the model that was there is still there and complete:
     /// every file of it is the old one or the aligned one. A new directory is taken away again.
     pub fn run(&self, parts: &[Part], progress: &mut dyn FnMut(u64)) -> Result<Outcome> {
-        let mut created = Vec::new();
+        let mut created = Created::default();
         let result = self.carry_out(parts, &mut created, progress);
         if result.is_err() {
-            // Only what is empty goes; nothing better can be done about a failure here.
-            created.iter().rev().for_each(|dir| _ = fs::remove_dir(dir));
+            created.take_away();
         }
         result
     }
@@ -279,31 +290,41 @@ impl Job {
     fn carry_out(
         &self,
         parts: &[Part],
-        created: &mut Vec<PathBuf>,
+        created: &mut Created,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Outcome> {
         if let Target::Directory(to) = &self.target {
             for output in parts.iter().flat_map(|part| &part.plan.outputs) {
-                create_dirs(to, parent(&output.path), created)?;
+                created.dirs(to, parent(&output.path))?;
             }
         }
-        // Every plan by itself: what the one before replaces is free again, unless something else still
+        // A symbolic link into a cache is no reason to change the cache. Synced, since this may replace the only copy.
+        let settings = Settings { sync: true, links: Links::Replace, ..Settings::default() };
+        // In place every plan by itself: what the one before replaces is free again, unless something else still
         // refers to it, which is found out in time, too.
-        parts.iter().try_for_each(|part| write::check_space(&part.plan))?;
+        let together = if matches!(self.target, Target::InPlace) { 1 } else { parts.len().max(1) };
+        for parts in parts.chunks(together) {
+            parts.iter().for_each(|part| write::tidy(&part.plan, settings.links));
+            write::check_space(parts.iter().map(|part| &part.plan), settings.links)?;
+        }
         let mut outcome = Outcome::default();
         for Part { plan, sources } in parts {
             if interrupt::interrupted() {
                 return Err(Error::Interrupted);
             }
-            write::check_space(plan)?;
-            // Synced, since it may replace the only copy.
-            let settings = Settings { sync: true, ..Settings::default() };
+            write::check_space([plan], settings.links)?;
             let model = &self.checkpoint.dir;
-            let report = write::write(plan, model, sources, settings, progress)?;
-            report.outputs.iter().for_each(|output| model.forget(&output.path));
-            outcome.bytes += report.bytes;
-            outcome.written.extend(report.outputs.into_iter().map(|o| o.path));
+            let finished = write::write(plan, model, sources, settings, progress)?;
+            if matches!(self.target, Target::Directory(_)) {
+                created.add(finished.published);
+            }
+            outcome.bytes += finished.report.bytes;
+            for output in finished.report.outputs {
+                model.forget(&output.path);
+                outcome.written.push(output.path);
+            }
         }
+        created.sync()?;
         Ok(outcome)
     }
 }
@@ -354,6 +375,9 @@ fn check_target(dir: &Path, to: &Path) -> Result<PathBuf> {
     if target.starts_with(&source) {
         return refuse("lies in the model's directory; name one elsewhere, or use --in-place".into());
     }
+    if existing == to {
+        platform::remove_leftovers(to);
+    }
     if existing == to && fs::read_dir(to).map_err(|e| Error::io("cannot list", to, e))?.next().is_some() {
         return refuse("exists and is not empty; name a new directory".into());
     }
@@ -380,17 +404,6 @@ fn lock(dir: &Path) -> Result<Lock> {
         LockError::Held(holder) => Error::Locked { path: dir.to_owned(), holder },
         LockError::Io(error) => Error::io("cannot lock", path, error),
     })
-}
-
-/// Creates `dir`, which is `top` or below, and adds what was not there before to `created`.
-fn create_dirs(top: &Path, dir: &Path, created: &mut Vec<PathBuf>) -> Result<()> {
-    let mut missing: Vec<&Path> =
-        dir.ancestors().take_while(|d| d.starts_with(top)).filter(|d| !d.is_dir()).collect();
-    while let Some(dir) = missing.pop() {
-        fs::create_dir(dir).map_err(|e| Error::io("cannot create", dir, e))?;
-        created.push(dir.to_owned());
-    }
-    Ok(())
 }
 
 /// The directory that `path` is in.

@@ -34,9 +34,13 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
 
-    /// Wait until the output is on the disk before it gets its name, so that not even a power failure leaves half of it;
-    /// like cp, ggraft otherwise leaves that to the system
+    /// Do not wait until the output is on the disk before it gets its name. Faster, but a power failure within the next
+    /// half minute can leave a file of the right length full of zeros, also in place of an older, complete one
     #[arg(long)]
+    no_fsync: bool,
+
+    /// The default
+    #[arg(long, hide = true, overrides_with = "no_fsync")]
     fsync: bool,
 
     /// Only print the names of the files that would be written
@@ -69,7 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
     interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
     let model = args.model.as_deref().ok_or_else(|| Error::Usage("name a model directory".into()))?;
     let options = Options {
-        fsync: args.fsync,
+        fsync: !args.no_fsync,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
         ..args.options.options(model)?
     };

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::AtomicFile;
+use ggraft_platform::{AtomicFile, Flushed, Links};
 
 use super::messages::start_logging;
 use super::options::OptionArgs;
@@ -58,10 +58,10 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn write_page(explanation: &Explanation, path: &Path) -> io::Result<()> {
-    let file = AtomicFile::create(path)?;
+    let file = AtomicFile::create(path, Links::Follow)?;
     let mut out = BufWriter::new(file.file());
     explanation.write_html(&mut out)?;
     out.flush()?;
     drop(out);
-    AtomicFile::publish_all(vec![file], false)
+    AtomicFile::flush_all(vec![file], true).and_then(Flushed::publish).map(drop).map_err(|e| e.source)
 }

@@ -45,8 +45,8 @@ struct Handle {
 /// Files that are kept open, of all models.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
-/// How many may be: half of what the process may open. Outputs need handles, too.
-static MOST_KEPT: LazyLock<usize> = LazyLock::new(|| (open_file_limit() / 2).max(1));
+/// How many may be: half of what the process may open besides the few it always has. Outputs need handles, too.
+static MOST_KEPT: LazyLock<usize> = LazyLock::new(|| (open_file_limit().saturating_sub(16) / 2).max(1));
 
 impl File {
     /// Opens the file at `path`, through symlinks, if it leads to a regular file.

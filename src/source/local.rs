@@ -29,6 +29,7 @@ pub fn is_absent(path: &Path) -> bool {
 /// a FIFO would block until somebody writes to it.
 pub fn follow(path: &Path, homes: &[PathBuf]) -> Result<PathBuf> {
     let real = resolve(path)?;
+    check_regular(path)?;
     if !homes.iter().any(|home| real.starts_with(home)) {
         let problem = format!(
             "expected a file of the model, found a link out of its directory to {real:?}; copy that file here if it belongs \
@@ -36,7 +37,6 @@ pub fn follow(path: &Path, homes: &[PathBuf]) -> Result<PathBuf> {
         );
         return Err(Error::invalid(path, problem));
     }
-    check_regular(path)?;
     Ok(real)
 }
 
