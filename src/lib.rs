@@ -21,6 +21,7 @@ pub mod explain;
 pub mod gguf;
 mod input;
 pub mod inspect;
+pub mod json;
 pub mod metadata;
 pub mod plan;
 pub mod source;

@@ -196,6 +196,7 @@ fn names_and_metadata_need_not_be_plain() {
     let text_ = r#"{"a\"\\\u00e9\u0007\ud83d\ude00":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]},"__metadata__":{"fo\"o":"b\nr","\u00e9":""},"é":{"data_offsets":[3,11],"shape":[1],"dtype":"I64"},"none":{"dtype":"F8_E4M3","shape":[0],"data_offsets":[3,3]}}  "#;
     put(&model, "model.safetensors", safetensors(text_, 11));
     put(&model, "model-2.safetensors", safetensors("{}", 0));
+    put(&model, "model-3.safetensors", safetensors(r#"{"__metadata__":{}}"#, 0));
     let out = dir.path().join("out");
     report(&["align", text(&model), "-o", text(&out)]);
     assert_same_model(&model, &out);
@@ -203,6 +204,9 @@ fn names_and_metadata_need_not_be_plain() {
     let (metadata, tensors) = contents(&out.join("model.safetensors"));
     assert_eq!(metadata, json!({"fo\"o": "b\nr", "é": ""}));
     assert_eq!(tensors["a\"\\é\u{7}😀"].2, [0, 1, 2]);
+    for (name, metadata) in [("model-2", Value::Null), ("model-3", json!({}))] {
+        assert_eq!(contents(&out.join(format!("{name}.safetensors"))).0, metadata, "{name}");
+    }
 }
 
 #[test]

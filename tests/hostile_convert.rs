@@ -315,13 +315,14 @@ const TENSORS: &[Case] = &[
 
 #[rustfmt::skip]
 const CONFIGS: &[Case] = &[
-    ("empty", |d| put(d, "config.json", ""), INVALID, "config.json: expected JSON: EOF"),
+    ("empty", |d| put(d, "config.json", ""), INVALID, "config.json: not valid JSON"),
     ("a list", |d| put(d, "config.json", "[]"), INVALID, "config.json: expected a JSON object, found []"),
-    ("cut off", |d| put(d, "config.json", "{\"architectures\": [\"Llama"), INVALID, "config.json: expected JSON: EOF"),
-    ("not UTF-8", |d| put(d, "config.json", b"{\"architectures\": [\"\xff\"]}"), INVALID, "config.json: expected JSON"),
-    ("deep nesting", |d| put(d, "config.json", "{\"a\":".repeat(1_000_000)), INVALID, "config.json: expected JSON: recursion limit"),
-    ("NaN", |d| config_text(d, "0.00001", "NaN"), INVALID, "config.json: expected JSON"),
-    ("a number beyond all floats", |d| config_text(d, "0.00001", "1e400"), INVALID, "number out of range"),
+    ("cut off", |d| put(d, "config.json", "{\"architectures\": [\"Llama"), INVALID, "config.json: not valid JSON"),
+    ("not UTF-8", |d| put(d, "config.json", b"{\"architectures\": [\"\xff\"]}"), INVALID, "config.json: expected UTF-8"),
+    ("deep nesting", |d| put(d, "config.json", "{\"a\":".repeat(1_000_000)), INVALID, "config.json: nested more than"),
+    ("not quite NaN", |d| config_text(d, "0.00001", "-NaN"), INVALID, "config.json: not valid JSON"),
+    ("an integer beyond all floats", |d| config_text(d, "0.00001", &"9".repeat(400)), INVALID, "rms_norm_eps: expected a number"),
+    ("byte order mark", |d| put(d, "config.json", "\u{feff}{}"), INVALID, "config.json: expected JSON, found a UTF-8 byte order mark"),
     ("a number beyond 32-bit floats", |d| config(d, &json!({"rms_norm_eps": 1e300})), INVALID, "rms_norm_eps"),
     ("no architectures", |d| config(d, &json!({"architectures": null})), INVALID, "architectures: expected a list of class names, found nothing"),
     ("empty architectures", |d| config(d, &json!({"architectures": []})), INVALID, "architectures: expected a list of class names"),
@@ -381,10 +382,10 @@ const CONFIGS: &[Case] = &[
 
 #[rustfmt::skip]
 const TOKENIZERS: &[Case] = &[
-    ("tokenizer.json is empty", |d| { bpe(d, |_| ()); put(d, "tokenizer.json", ""); }, INVALID, "tokenizer.json: expected a JSON object: EOF"),
+    ("tokenizer.json is empty", |d| { bpe(d, |_| ()); put(d, "tokenizer.json", ""); }, INVALID, "tokenizer.json: not valid JSON"),
     ("tokenizer.json is an empty object", |d| bpe(d, |t| *t = json!({})), UNSUPPORTED, "tokenizer.json"),
     ("tokenizer.json is a list", |d| bpe(d, |t| *t = json!([])), INVALID, "tokenizer.json: expected a JSON object"),
-    ("tokenizer.json nests deeply", |d| { bpe(d, |_| ()); put(d, "tokenizer.json", "{\"a\":".repeat(1_000_000)); }, INVALID, "tokenizer.json: expected a JSON object: recursion limit"),
+    ("tokenizer.json nests deeply", |d| { bpe(d, |_| ()); put(d, "tokenizer.json", "{\"a\":".repeat(1_000_000)); }, INVALID, "tokenizer.json: nested more than"),
     ("tokenizer.json is a terabyte", |d| { bpe(d, |_| ()); instead(d, "tokenizer.json", |p| sparse(p, 1 << 40)); }, INVALID, "tokenizer.json: expected at most"),
     ("no merges", |d| bpe(d, |t| drop(t["model"].as_object_mut().unwrap().shift_remove("merges"))), UNSUPPORTED, "merges"),
     ("merges of unknown tokens", |d| bpe(d, |t| t["model"]["merges"] = json!(["no such"])), INVALID, "tokenizer.json"),

@@ -30,7 +30,7 @@ pub struct Arrangement {
 pub fn arrange(
     tensors: &[SourceTensor],
     mut members: Vec<usize>,
-    metadata: &BTreeMap<String, String>,
+    metadata: Option<&BTreeMap<String, String>>,
     data_start: u64,
     block: u64,
 ) -> Result<Arrangement, String> {
@@ -38,7 +38,7 @@ pub fn arrange(
     members.sort_by_key(|&i| rank(&tensors[i], block));
 
     let mut root = Map::with_capacity(members.len() + 1);
-    if !metadata.is_empty() {
+    if let Some(metadata) = metadata {
         root.insert("__metadata__".into(), json!(metadata));
     }
     let mut end = 0;

@@ -144,14 +144,14 @@ impl Job {
         Ok(job)
     }
 
-    fn arrange(&mut self, metadata: &[BTreeMap<String, String>]) -> Result<()> {
+    fn arrange(&mut self, metadata: &[Option<BTreeMap<String, String>>]) -> Result<()> {
         let Checkpoint { dir, files, tensors, .. } = &self.checkpoint;
         let mut members = vec![Vec::new(); files.len()];
         for (i, tensor) in tensors.iter().enumerate() {
             members[tensor.file].push(i);
         }
         for ((file, members), metadata) in files.iter().zip(members).zip(metadata) {
-            let arrangement = arrange(tensors, members, metadata, file.data_start, self.block)
+            let arrangement = arrange(tensors, members, metadata.as_ref(), file.data_start, self.block)
                 .map_err(|problem| Error::Unsupported(format!("{}: {problem}", file.path.display())))?;
             let on_boundary = |offset: u64| usize::from(offset.is_multiple_of(self.block));
             let places = &arrangement.places;

@@ -11,7 +11,7 @@ use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
 use crate::tensor::{OutputTensor, TensorExpr};
-use crate::vocab::VocabRoute;
+use crate::vocab::{TokenizerFile, VocabRoute};
 
 use super::builder::Builder;
 use super::options::{FileType, Mtp, Options};
@@ -106,6 +106,8 @@ pub(super) struct Input<'a> {
     pub(super) architecture: &'a str,
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) config: &'a Config,
+    /// The few families that ask it would else read it again.
+    pub(super) tokenizer: &'a TokenizerFile,
     pub(super) options: &'a Options,
     /// The rope settings in `config`.
     pub(super) rope: Config,
@@ -169,6 +171,7 @@ impl Family {
         &'static self,
         checkpoint: &Checkpoint,
         config: &Config,
+        tokenizer: &TokenizerFile,
         options: &Options,
     ) -> Result<Model> {
         let bare;
@@ -190,6 +193,7 @@ impl Family {
             architecture: config.architecture()?,
             checkpoint,
             config,
+            tokenizer,
             options,
             rope: config.rope()?,
             blocks: (self.blocks)(config, options, checkpoint)?,

@@ -1,7 +1,7 @@
 //! Checkpoints whose weights are stored in eight bits with scales (`dequant_model` of the reference): each
 //! weight becomes a product, and its scales disappear from the list.
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::config::{Config, read_json};
 use crate::dtype::Dtype;

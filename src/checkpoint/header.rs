@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::dtype::Dtype;
 use crate::input::quoted;
@@ -26,8 +26,8 @@ const UNSUPPORTED_DTYPES: [&str; 7] =
 /// A header as it is written, tensors in the order of the text.
 #[derive(Debug, Default)]
 pub struct Header {
-    /// The `__metadata__` object.
-    pub metadata: BTreeMap<String, String>,
+    /// The `__metadata__` object, if there is one.
+    pub metadata: Option<BTreeMap<String, String>>,
     pub tensors: Vec<Entry>,
     /// The first tensor whose dtype is real but not supported, and that dtype.
     pub unsupported: Option<(String, &'static str)>,
@@ -46,7 +46,73 @@ pub struct Entry {
 impl Header {
     /// Parses the JSON of a header; spaces around it are legal.
     pub fn parse(json: &[u8]) -> serde_json::Result<Self> {
+        if has_raw_control(json) {
+            return Err(serde_json::Error::custom("a string has a control character in it"));
+        }
         serde_json::from_slice(json)
+    }
+}
+
+/// Whether a string has a control character in it that is not escaped, which `serde_json` lets pass where it gives
+/// bytes.
+fn has_raw_control(json: &[u8]) -> bool {
+    let (mut inside, mut escaped) = (false, false);
+    json.iter().any(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = inside && *byte == b'\\' && !escaped;
+        inside ^= ends;
+        inside && *byte < b' '
+    })
+}
+
+/// Any value, read as strictly as those that matter and with the same limit on nesting, and forgotten.
+struct Forgotten;
+
+impl<'de> Deserialize<'de> for Forgotten {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Forgotten {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Text, Self>()?.is_some() {}
+        Ok(self)
     }
 }
 
@@ -92,7 +158,7 @@ impl<'de> Deserialize<'de> for Header {
                         let metadata = map.next_value::<Option<Metadata>>();
                         let metadata =
                             metadata.map_err(|e| A::Error::custom(format!("__metadata__: {e}")))?;
-                        header.metadata = metadata.map(|Metadata(m)| m).unwrap_or_default();
+                        header.metadata = metadata.map(|Metadata(m)| m);
                         continue;
                     }
                     check_name(&name).map_err(A::Error::custom)?;
@@ -239,7 +305,7 @@ impl<'de> Visitor<'de> for Fields {
                 "dtype" => set(&mut dtype, map.next_value()?, "dtype")?,
                 "shape" => set(&mut shape, map.next_value::<Sizes>()?, "shape")?,
                 "data_offsets" => set(&mut offsets, map.next_value::<Sizes>()?, "data_offsets")?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                _ => drop(map.next_value::<Forgotten>()?),
             }
         }
         let dtype = dtype.ok_or_else(|| A::Error::missing_field("dtype"))?;

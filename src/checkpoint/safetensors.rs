@@ -21,8 +21,8 @@ pub struct SafetensorsFile {
     pub len: u64,
     /// Where tensor data starts, in bytes from the start of the file.
     pub data_start: u64,
-    /// The `__metadata__` object of the header.
-    pub metadata: BTreeMap<String, String>,
+    /// The `__metadata__` object of the header, if there is one.
+    pub metadata: Option<BTreeMap<String, String>>,
     /// Tensors by name; their ranges lie inside the file, apart from each other.
     pub tensors: Vec<Entry>,
 }
@@ -73,8 +73,9 @@ pub fn read(file: &File) -> Result<SafetensorsFile> {
         )));
     }
     let mut tensors = header.tensors;
-    check_ranges(&mut tensors, len - data_start).map_err(|problem| Error::invalid(path, problem))?;
-    check_names(&mut tensors).map_err(|problem| Error::invalid(path, problem))?;
+    // A name that is there twice is the reason for what else is wrong.
+    let ranges = check_ranges(&mut tensors, len - data_start);
+    check_names(&mut tensors).and(ranges).map_err(|problem| Error::invalid(path, problem))?;
     Ok(SafetensorsFile { len, data_start, metadata: header.metadata, tensors })
 }
 

@@ -18,7 +18,7 @@ pub(crate) use values::truthy;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use crate::json::{self, Map, Value};
 
 use crate::error::{Error, Result};
 use crate::input;
@@ -104,7 +104,7 @@ impl Config {
         if let Some(section) = map.get("thinker_config").and_then(|t| t.get("text_config")).cloned() {
             map.insert("text_config".into(), section);
         }
-        let origin = map.get("architectures").and_then(|a| a.get(0)).cloned();
+        let origin = map.get("architectures").and_then(Value::first).cloned();
         let architecture = architecture(&map);
         match map.get("text_config").cloned() {
             None => {}
@@ -217,14 +217,14 @@ impl Config {
     /// A number under the first of `keys` that is there, rounded to 32 bits.
     ///
     /// # Errors
-    /// If the value is not a number, or too large.
+    /// If the value is not a number, or a finite one that is too large.
     pub fn f32(&self, keys: &[&str]) -> Result<Option<f32>> {
         let Some(number) = self.f64(keys)? else {
             return Ok(None);
         };
         #[allow(clippy::cast_possible_truncation)]
         let rounded = number as f32;
-        if rounded.is_finite() {
+        if rounded.is_finite() || !number.is_finite() {
             return Ok(Some(rounded));
         }
         Err(self.invalid(format!("{}{}: {number} does not fit 32-bit floats", self.within, keys.join("/"))))
@@ -347,7 +347,7 @@ pub(crate) fn read_json(dir: &ModelDir, name: impl AsRef<Path>) -> Result<Value>
     let Some(text) = dir.read_if_there(name, LARGEST)? else {
         return Err(Error::invalid(path, "no such file; is this the directory of a Hugging Face model?"));
     };
-    serde_json::from_slice(&text).map_err(|e| Error::invalid(path, format!("expected JSON: {e}")))
+    json::parse(&text).map_err(|e| Error::invalid(path, e.to_string()))
 }
 
 const U32: &str = "an unsigned 32-bit integer";
@@ -371,7 +371,7 @@ pub(crate) fn shown(value: &Value) -> String {
 
 /// What the reference takes for the model's class: `text_config` first, then the model itself.
 fn architecture(map: &Map<String, Value>) -> Option<Value> {
-    let first = |value: Option<&Value>| value.and_then(|a| a.get(0)).cloned();
+    let first = |value: Option<&Value>| value.and_then(Value::first).cloned();
     let own = first(map.get("architectures")).or_else(|| {
         let layer = map.get("ssm_cfg")?.get("layer").map_or(Some("Mamba"), Value::as_str)?;
         Some(format!("{layer}ForCausalLM").into())

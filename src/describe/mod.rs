@@ -17,7 +17,7 @@ use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata};
 use crate::source::ModelDir;
 use crate::tensor::OutputTensor;
-use crate::vocab::{self, Template, VocabRoute};
+use crate::vocab::{self, Template, TokenizerFile, VocabRoute};
 
 pub use notes::{LeftOut, Note};
 
@@ -95,7 +95,8 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
     if options.arch.dense_modules && family.dense_modules {
         checkpoint.add_modules("Dense")?;
     }
-    let model = family.build(&checkpoint, &config, &options.arch)?;
+    let tokenizer = TokenizerFile::new(dir);
+    let model = family.build(&checkpoint, &config, &tokenizer, &options.arch)?;
     let tensors = if target == Target::Vocabulary { Vec::new() } else { model.tensors };
     let general = Metadata::load(&metadata::Inputs {
         dir,
@@ -117,7 +118,7 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
         VocabRoute::Mistral(_) if options.own_template_only => VocabRoute::Mistral(Template::Own),
         route => route,
     };
-    vocab::add(route, &mut keys, dir, &config)?;
+    vocab::add(route, &mut keys, dir, tokenizer, &config)?;
 
     let notes = match target {
         Target::Text => notes::left_out(&checkpoint, &tensors, &config),

@@ -118,7 +118,7 @@ fn merge(metadata: &mut KeyValues, key: &str, value: Value) {
 fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
     let checkpoint = Checkpoint::open_with(&ModelDir::open(dir)?, |file| {
-        for (key, value) in &file.metadata {
+        for (key, value) in file.metadata.iter().flatten() {
             merge(&mut found.metadata, key, Value::String(value.clone().into_bytes()));
         }
     })?;
@@ -144,7 +144,7 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
 fn safetensors_file(source: &File) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
     let file = checkpoint::read_file(source)?;
-    for (key, value) in file.metadata {
+    for (key, value) in file.metadata.into_iter().flatten() {
         found.metadata.set(key, Value::String(value.into_bytes()));
     }
     let (bytes, data_start) = (file.len, file.data_start);

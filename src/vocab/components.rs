@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Map, Value, json};
+use crate::json::{Map, Value, json};
 
 use super::class::Class;
 use crate::error::{Error, Result};
@@ -213,7 +213,7 @@ impl Class {
             .into_iter()
             .collect();
         Ok(Some(json!({
-            "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens,
+            "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": Value::from(tokens),
         })))
     }
 }

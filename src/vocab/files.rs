@@ -2,16 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
-use serde_json::{Map, Value};
+use crate::json::{self, Map, Value};
 
 use super::lists::BpeLists;
-use super::tokenizer_json;
+use super::tokenizer_file::TokenizerFile;
 use crate::error::{Error, Result};
-use crate::input::bounded;
 use crate::source::ModelDir;
 
-/// `tokenizer.json` of the largest vocabularies has 33 MB.
+/// `tokenizer_config.json` may describe thousands of added tokens.
 const LARGEST: u64 = 256 << 20;
 
 /// The JSON files that describe a tokenizer, as far as they are there.
@@ -32,18 +30,15 @@ pub struct TokenizerFiles {
 }
 
 impl TokenizerFiles {
-    /// Reads what is there.
+    /// Reads what is there, beside `tokenizer`.
     ///
     /// # Errors
     /// If a file cannot be read, is too large, or is not a JSON object.
-    pub fn read(dir: &ModelDir) -> Result<Self> {
-        let (mut tokenizer, mut lists, mut mentions_byte_level) = (None, None, false);
-        if let Some(bytes) = dir.read_if_there("tokenizer.json", LARGEST)? {
-            let path = dir.join("tokenizer.json");
-            mentions_byte_level = memmem::find(&bytes, b"\"ByteLevel\"").is_some();
-            let json = tokenizer_json::parse(&path, &bytes)?;
-            (tokenizer, lists) = (Some(json.tree.into()), json.lists);
-        }
+    pub fn read(dir: &ModelDir, tokenizer: TokenizerFile) -> Result<Self> {
+        let content = tokenizer.into_content()?;
+        let mentions_byte_level = content.as_ref().is_some_and(|content| content.mentions_byte_level);
+        let (tokenizer, lists) =
+            content.map_or((None, None), |content| (Some(content.json.tree.into()), content.json.lists));
         Ok(Self {
             dir: dir.clone(),
             tokenizer,
@@ -64,8 +59,7 @@ pub fn object(dir: &ModelDir, name: &str) -> Result<Option<Map<String, Value>>> 
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))
+    json::parse_object(bytes).map_err(|e| Error::invalid(path, e.to_string()))
 }
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
@@ -103,7 +97,7 @@ fn template_files(dir: &ModelDir) -> Result<Option<Value>> {
         if more.is_empty() {
             return Ok(Some(default.into()));
         }
-        let named = |name: &str, template: String| serde_json::json!({"name": name, "template": template});
+        let named = |name: &str, template: String| crate::json::json!({"name": name, "template": template});
         let mut list = vec![named("default", default)];
         for path in more {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -111,7 +105,7 @@ fn template_files(dir: &ModelDir) -> Result<Option<Value>> {
         }
         return Ok(Some(list.into()));
     }
-    Ok(object(dir, "chat_template.json")?.and_then(|mut json| json.remove("chat_template")))
+    Ok(object(dir, "chat_template.json")?.and_then(|mut json| json.swap_remove("chat_template")))
 }
 
 fn template_file(dir: &ModelDir, name: &Path) -> Result<Option<String>> {

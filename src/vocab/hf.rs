@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use crate::json::{Map, Mismatch, Value, json};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
 use tokenizers::models::ModelWrapper;
 use tokenizers::tokenizer::{OffsetReferential, OffsetType};
 use tokenizers::{
@@ -147,9 +147,9 @@ impl<'a> HfTokenizer<'a> {
         let named = |key: &str| settings.named.get(key).map(Token::text);
         let id = |text: &str| loaded.tokenizer.token_to_id(text);
         if let Some(post_processor) = class.post_processor(named, id, &files.dir)? {
-            let post_processor = serde_json::from_value(post_processor);
+            let post_processor = PostProcessorWrapper::deserialize(&post_processor);
             let post_processor = post_processor.map_err(|e| Error::invalid(&loaded.path, e.to_string()))?;
-            loaded.tokenizer.with_post_processor(Some::<PostProcessorWrapper>(post_processor));
+            loaded.tokenizer.with_post_processor(Some(post_processor));
         }
         Ok(loaded)
     }
@@ -279,7 +279,7 @@ impl<'a> HfTokenizer<'a> {
             return Ok(());
         }
         let model = excerpt::model(settings, lists, &words);
-        let model = guarded(&self.path, || ModelWrapper::deserialize(model))?;
+        let model = guarded(&self.path, || ModelWrapper::deserialize(&model))?;
         let model = model.map_err(|e| not_a_tokenizer(&self.path, &e))?;
         self.tokenizer.with_model(Excerpt { model, lists: Some(lists) });
         Ok(())
@@ -339,7 +339,7 @@ fn parse(path: &Path, json: Map<String, Value>) -> Result<Parts> {
         let found = bounded(&version.to_string());
         return Err(Error::invalid(path, format!("not a tokenizer: expected version 1.0, found {found}")));
     }
-    guarded(path, || Parts::deserialize(Value::Object(json)))?.map_err(|e| not_a_tokenizer(path, &e))
+    guarded(path, || Parts::deserialize(&Value::Object(json)))?.map_err(|e| not_a_tokenizer(path, &e))
 }
 
 fn added_tokens(path: &Path, list: Option<&Value>) -> Result<Vec<AddedToken>> {
@@ -348,7 +348,7 @@ fn added_tokens(path: &Path, list: Option<&Value>) -> Result<Vec<AddedToken>> {
     Ok(list.into_iter().map(|entry| entry.token).collect())
 }
 
-fn not_a_tokenizer(path: &Path, error: &serde_json::Error) -> Error {
+fn not_a_tokenizer(path: &Path, error: &Mismatch) -> Error {
     Error::invalid(path, format!("not a tokenizer: {}", bounded(&error.to_string())))
 }
 
@@ -367,7 +367,7 @@ fn without_vocabulary(json: &mut Map<String, Value>) -> bool {
 fn check_ids(files: &TokenizerFiles) -> Result<()> {
     let Some(config) = &files.model_config else { return Ok(()) };
     for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
-        let is_id = |id: &Value| id.is_i64() || id.is_u64();
+        let is_id = Value::is_int;
         let valid = match config.get(key) {
             None | Some(Value::Null) => true,
             Some(Value::Array(ids)) => key == "eos_token_id" && ids.iter().all(is_id),

@@ -29,14 +29,16 @@ mod settings;
 mod special;
 mod tekken;
 mod template;
+mod tokenizer_file;
 mod tokenizer_json;
 mod unigram;
 mod wordpiece;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 pub use mistral_common::Template;
 pub use route::{Padding, VocabRoute, add};
+pub use tokenizer_file::TokenizerFile;
 
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;

@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::json::{Map, Value, json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
 
 use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;

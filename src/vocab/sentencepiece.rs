@@ -8,7 +8,7 @@ mod model;
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use crate::json::{self, Map, Value};
 
 use super::files::TokenizerFiles;
 use super::special::{KINDS, SpecialVocab};
@@ -299,7 +299,7 @@ pub enum Outside {
 fn add_from_tokenizer_config(pieces: &mut Pieces, dir: &ModelDir) -> Result<()> {
     let path = &dir.join("tokenizer_config.json");
     let Some(mut config) = read_object(dir, "tokenizer_config.json")? else { return Ok(()) };
-    let decoder = match config.remove("added_tokens_decoder") {
+    let decoder = match config.swap_remove("added_tokens_decoder") {
         None => return Ok(()),
         Some(Value::Object(decoder)) => decoder,
         Some(_) => return Err(Error::invalid(path, "added_tokens_decoder: expected an object")),
@@ -334,12 +334,7 @@ fn excerpt(text: &str) -> String {
 
 fn read_object(dir: &ModelDir, name: &str) -> Result<Option<Map<String, Value>>> {
     let Some(bytes) = dir.read_if_there(name, JSON_CAP)? else { return Ok(None) };
-    let path = dir.join(name);
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(object)) => Ok(Some(object)),
-        Ok(_) => Err(Error::invalid(path, "expected a JSON object")),
-        Err(error) => Err(Error::invalid(path, format!("not valid JSON: {error}"))),
-    }
+    json::parse_object(&bytes).map(Some).map_err(|error| Error::invalid(dir.join(name), error.to_string()))
 }
 
 #[cfg(test)]

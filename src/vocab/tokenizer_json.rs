@@ -1,15 +1,11 @@
 //! Reads `tokenizer.json` in one pass. Vocabulary and merges of a BPE model, which are nearly all of
 //! it, become compact lists; everything else is small and stays JSON.
 
-use std::fmt;
 use std::path::Path;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
 
 use super::lists::{BpeLists, Vocabulary};
 use crate::error::{Error, Result};
-use crate::input::bounded;
+use crate::json::{self, JsonError, Map, Reader, Value};
 
 /// What is in the file.
 #[derive(Debug)]
@@ -27,243 +23,113 @@ pub struct TokenizerJson {
 /// # Errors
 /// If it is no JSON object.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<TokenizerJson> {
-    if let Some(usual) = std::str::from_utf8(bytes).ok().and_then(|text| usual(text).ok()) {
+    if let Ok(usual) = usual(bytes) {
         return Ok(usual);
     }
-    let tree = serde_json::from_slice(bytes)
-        .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))?;
+    let tree = json::parse_object(bytes).map_err(|e| Error::invalid(path, e.to_string()))?;
     Ok(TokenizerJson { tree, lists: None })
 }
 
 /// Fails if there is anything unusual, which need not be an error.
-fn usual(text: &str) -> serde_json::Result<TokenizerJson> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let usual = json.deserialize_map(DocumentVisitor { len: text.len() })?;
-    json.end()?;
-    Ok(usual)
+fn usual(bytes: &[u8]) -> Result<TokenizerJson, JsonError> {
+    let mut reader = Reader::new(bytes)?;
+    let (mut tree, mut lists) = (Map::new(), None);
+    reader.object(|reader, key| {
+        let key = key.lossy().into_owned();
+        let value = if key != "model" {
+            reader.value()?
+        } else if lists.is_none() {
+            // With its merges and all that stands between, a token takes that much of the text.
+            let vocabulary = Vocabulary::with_capacity(bytes.len() / 100);
+            let lists = lists.insert(BpeLists { vocabulary, merges: Vec::new() });
+            Value::Object(model(reader, lists)?)
+        } else {
+            return Err(unusual());
+        };
+        tree.insert(key, value);
+        Ok(())
+    })?;
+    reader.end()?;
+    Ok(TokenizerJson { tree, lists })
 }
 
-fn unusual<E: serde::de::Error>() -> E {
-    E::custom("unusual")
+fn unusual() -> JsonError {
+    JsonError::Unexpected("unusual".to_owned())
 }
 
-struct DocumentVisitor {
-    /// Length of the text in bytes.
-    len: usize,
-}
-
-impl<'de> Visitor<'de> for DocumentVisitor {
-    type Value = TokenizerJson;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a tokenizer")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TokenizerJson, A::Error> {
-        let (mut tree, mut lists) = (Map::new(), None);
-        while let Some(key) = map.next_key::<String>()? {
-            let value = if key != "model" {
-                map.next_value()?
-            } else if lists.is_none() {
-                // With its merges and all that stands between, a token takes that much of the text.
-                let vocabulary = Vocabulary::with_capacity(self.len / 100);
-                let lists = lists.insert(BpeLists { vocabulary, merges: Vec::new() });
-                Value::Object(map.next_value_seed(Model(lists))?)
-            } else {
-                return Err(unusual());
-            };
-            tree.insert(key, value);
-        }
-        Ok(TokenizerJson { tree, lists })
-    }
-}
-
-/// `model`: gives what is in it besides the lists.
-struct Model<'a>(&'a mut BpeLists);
-
-impl<'de> DeserializeSeed<'de> for Model<'_> {
-    type Value = Map<String, Value>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
-        json.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Model<'_> {
-    type Value = Map<String, Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a model")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut tree = Map::new();
-        let (mut vocab, mut merges) = (false, false);
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "vocab" if !vocab => {
-                    map.next_value_seed(Vocab(self.0))?;
-                    vocab = true;
-                }
-                "merges" if vocab && !merges => {
-                    map.next_value_seed(Merges(self.0))?;
-                    merges = true;
-                }
-                "vocab" | "merges" => return Err(unusual()),
-                _ => _ = tree.insert(key, map.next_value()?),
+/// Reads `model` into `lists`; gives what is in it besides.
+fn model(reader: &mut Reader, lists: &mut BpeLists) -> Result<Map<String, Value>, JsonError> {
+    let mut tree = Map::new();
+    let (mut has_vocab, mut has_merges) = (false, false);
+    reader.object(|reader, key| {
+        match key.whole() {
+            Some("vocab") if !has_vocab => {
+                has_vocab = true;
+                vocab(reader, &mut lists.vocabulary)?;
             }
-        }
-        let is_bpe = tree.get("type").is_some_and(|kind| kind == "BPE");
-        match is_bpe && merges && self.0.is_complete() && self.0.vocabulary.has_unique_ids() {
-            true => Ok(tree),
-            false => Err(unusual()),
-        }
-    }
-}
-
-/// `model.vocab`: an object of ids.
-struct Vocab<'a>(&'a mut BpeLists);
-
-impl<'de> DeserializeSeed<'de> for Vocab<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Vocab<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a vocabulary")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let vocabulary = &mut self.0.vocabulary;
-        while map.next_key_seed(Text(|text: &str| vocabulary.push(text, 0)))?.is_some() {
-            let id = map.next_value()?;
-            vocabulary.set_last_id(id);
+            Some("merges") if has_vocab && !has_merges => {
+                has_merges = true;
+                merges(reader, lists)?;
+            }
+            Some("vocab" | "merges") | None => return Err(unusual()),
+            Some(key) => _ = tree.insert(key.to_owned(), reader.value()?),
         }
         Ok(())
+    })?;
+    let is_bpe = tree.get("type").is_some_and(|kind| kind == "BPE");
+    match is_bpe && has_merges && lists.is_complete() && lists.vocabulary.has_unique_ids() {
+        true => Ok(tree),
+        false => Err(unusual()),
     }
 }
 
-/// `model.merges`: a list of strings, or one of pairs.
-struct Merges<'a>(&'a mut BpeLists);
-
-impl<'de> DeserializeSeed<'de> for Merges<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Merges<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("merges")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let (mut all, mut joined) = (None, String::new());
-        while let Some(form) = list.next_element_seed(OneMerge { lists: self.0, joined: &mut joined })? {
-            if *all.get_or_insert(form) != form {
-                return Err(unusual());
-            }
-        }
-        Ok(())
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Form {
-    /// "left right"
-    String,
-    /// ["left", "right"]
-    Pair,
-}
-
-struct OneMerge<'a> {
-    lists: &'a mut BpeLists,
-    /// Memory to use.
-    joined: &'a mut String,
-}
-
-impl OneMerge<'_> {
-    fn push<E: serde::de::Error>(self, split: usize) -> Result<(), E> {
-        self.lists.push_merge(self.joined, split).ok_or_else(unusual)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for OneMerge<'_> {
-    type Value = Form;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Form, D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for OneMerge<'_> {
-    type Value = Form;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a merge")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Form, E> {
-        // The tokenizers crate takes such a line of a list for the heading of merges.txt.
-        let parts = text.split_once(' ').filter(|_| !text.starts_with("#version"));
-        let (left, right) = parts.filter(|(_, right)| !right.contains(' ')).ok_or_else(unusual)?;
-        self.joined.clear();
-        self.joined.push_str(left);
-        self.joined.push_str(right);
-        self.push(left.len()).map(|()| Form::String)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Form, A::Error> {
-        self.joined.clear();
-        let left = pair.next_element_seed(appended(self.joined))?;
-        let split = self.joined.len();
-        let right = pair.next_element_seed(appended(self.joined))?;
-        match (left, right, pair.next_element::<IgnoredAny>()?) {
-            (Some(()), Some(()), None) => self.push(split).map(|()| Form::Pair),
-            _ => Err(unusual()),
-        }
-    }
-}
-
-/// A text that is put at the end of another.
-fn appended(to: &mut String) -> Text<impl FnOnce(&str) -> Option<()>> {
-    Text(|text: &str| {
-        to.push_str(text);
-        Some(())
+/// Reads `model.vocab`: an object of ids.
+fn vocab(reader: &mut Reader, vocabulary: &mut Vocabulary) -> Result<(), JsonError> {
+    reader.object(|reader, key| {
+        let id = reader.value()?.as_u64().and_then(|id| u32::try_from(id).ok());
+        let pushed = key.whole().zip(id).and_then(|(text, id)| vocabulary.push(text, id));
+        pushed.ok_or_else(unusual)
     })
 }
 
-/// A text, and what to do with it.
-struct Text<F>(F);
-
-impl<'de, T, F: FnOnce(&str) -> Option<T>> DeserializeSeed<'de> for Text<F> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<T, D::Error> {
-        json.deserialize_str(self)
-    }
+/// Reads `model.merges`: a list of strings, "left right", or one of pairs, ["left", "right"].
+fn merges(reader: &mut Reader, lists: &mut BpeLists) -> Result<(), JsonError> {
+    let (mut first, mut joined) = (None, String::new());
+    reader.array(|reader| {
+        let bracket = reader.peek();
+        if *first.get_or_insert(bracket) != bracket {
+            return Err(unusual());
+        }
+        joined.clear();
+        let split =
+            if bracket == Some(b'[') { pair(reader, &mut joined)? } else { line(reader, &mut joined)? };
+        lists.push_merge(&joined, split).ok_or_else(unusual)
+    })
 }
 
-impl<T, F: FnOnce(&str) -> Option<T>> Visitor<'_> for Text<F> {
-    type Value = T;
+/// Reads a merge "left right" into `joined`, and says where that is split.
+fn line(reader: &mut Reader, joined: &mut String) -> Result<usize, JsonError> {
+    let text = reader.text()?;
+    // The tokenizers crate takes such a line of a list for the heading of merges.txt.
+    let text = text.whole().filter(|text| !text.starts_with("#version"));
+    let parts = text.and_then(|text| text.split_once(' '));
+    let (left, right) = parts.filter(|(_, right)| !right.contains(' ')).ok_or_else(unusual)?;
+    joined.push_str(left);
+    joined.push_str(right);
+    Ok(left.len())
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-        (self.0)(text).ok_or_else(unusual)
-    }
+/// The same of a merge ["left", "right"].
+fn pair(reader: &mut Reader, joined: &mut String) -> Result<usize, JsonError> {
+    let (mut parts, mut split) = (0, 0);
+    reader.array(|reader| {
+        split = if parts == 0 { 0 } else { joined.len() };
+        parts += 1;
+        let text = reader.text()?;
+        joined.push_str(text.whole().ok_or_else(unusual)?);
+        Ok(())
+    })?;
+    if parts == 2 { Ok(split) } else { Err(unusual()) }
 }
 
 #[cfg(test)]
@@ -272,13 +138,13 @@ mod tests {
 
     fn lists(json: &str) -> Option<Vec<(String, String)>> {
         let parsed = parse(Path::new("tokenizer.json"), json.as_bytes()).unwrap();
-        let whole: Map<String, Value> = serde_json::from_str(json).unwrap();
+        let whole: Map<String, Value> = json::parse_object(json.as_bytes()).unwrap();
         let Some(lists) = parsed.lists else {
             assert_eq!(parsed.tree, whole);
             return None;
         };
         let vocab = lists.vocabulary.iter().map(|(text, id)| (text.to_owned(), id.into())).collect();
-        assert_eq!(Value::Object(vocab), whole["model"]["vocab"]);
+        assert_eq!(Value::Object(vocab), *whole["model"].get("vocab").unwrap());
         assert_eq!(parsed.tree.get("other"), whole.get("other"));
         assert_eq!(parsed.tree["model"].get("vocab"), None);
         let parts = lists.merges.iter().map(|merge| lists.parts(*merge));

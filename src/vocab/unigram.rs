@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
+use crate::json::{Map, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
 
 use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;
@@ -164,7 +164,8 @@ fn from_tokenizer_json(files: &TokenizerFiles, config: &Map<String, Value>) -> R
     for (place, entry) in vocab.iter().enumerate() {
         let id = place as u32;
         let entry = entry.as_array().map(Vec::as_slice);
-        let Some([Value::String(text), Value::Number(score)]) = entry else {
+        let Some([Value::String(text), score @ (Value::Int(_) | Value::BigInt(_) | Value::Float(_))]) = entry
+        else {
             return Err(invalid("model.vocab: expected pairs of a text and a score"));
         };
         let kind = match added.get(&id) {

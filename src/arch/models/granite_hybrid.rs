@@ -1,7 +1,7 @@
 //! Granite 4 and Bamba: attention and Mamba 2 in turn (`GraniteHybridModel` of the reference). Models of
 //! attention only are written as if they were Granite 3.
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;

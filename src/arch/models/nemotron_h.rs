@@ -1,7 +1,7 @@
 //! Nemotron-H: each layer is one of Mamba 2, of attention, of a plain MLP, or of experts; Puzzle varies the
 //! experts from layer to layer (`NemotronHModel`, `NemotronHPuzzleModel` of the reference).
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
@@ -69,7 +69,7 @@ fn is_puzzle(config: &Config) -> bool {
 }
 
 fn has_experts(config: &Config) -> bool {
-    let own = |map: &serde_json::Map<String, Json>| map.contains_key("num_experts_per_tok");
+    let own = |map: &crate::json::Map<String, Json>| map.contains_key("num_experts_per_tok");
     own(config.map()) || config.map().get("llm_config").and_then(Json::as_object).is_some_and(own)
 }
 
