@@ -11,6 +11,7 @@ use ggraft_platform as platform;
 use crate::advice::{Advice, Alternative};
 use crate::arch;
 use crate::checkpoint::Checkpoint;
+use crate::completeness;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
@@ -36,6 +37,8 @@ pub struct Options {
     pub own_template_only: bool,
     /// Only the tokenizer and the metadata.
     pub vocab_only: bool,
+    /// Converts models that llama.cpp would not load for what they lack, with warnings instead of an error.
+    pub allow_incomplete: bool,
     /// Overrides `general.name`.
     pub model_name: Option<String>,
     /// JSON file that overrides `general.*`.
@@ -136,6 +139,9 @@ impl Conversion {
             }
             other => other?,
         };
+        if !options.vocab_only {
+            refuse(checkpoint.incomplete.as_slice(), options)?;
+        }
         if options.arch.dense_modules && family.dense_modules {
             checkpoint.add_modules("Dense")?;
         }
@@ -162,6 +168,9 @@ impl Conversion {
             route => route,
         };
         vocab::add(route, &mut kv, dir, &config)?;
+        if !options.vocab_only {
+            check_completeness(&tensors, &kv, options)?;
+        }
 
         let path = output_path(options, &general, model.ftype.name(), model.only_prediction)?;
         if !parent(&path).is_dir() {
@@ -257,6 +266,28 @@ impl Conversion {
         let why = report.reasons.first().map_or("there is nothing to share", |s| s.explanation.as_str());
         format!("--reflink always: no block of the weights can be shared: {why}")
     }
+}
+
+/// Refuses what llama.cpp would not load, and warns of what is odd.
+fn check_completeness(tensors: &[OutputTensor], key_values: &KeyValues, options: &Options) -> Result<()> {
+    let only_prediction = options.arch.mtp == arch::Mtp::Only;
+    let findings = completeness::Model { tensors, key_values, only_prediction }.examine();
+    refuse(&findings.problems, options)?;
+    findings.warnings.iter().for_each(|warning| tracing::warn!("{}: {warning}", options.model.display()));
+    Ok(())
+}
+
+/// Refuses the model for `problems`, or warns of them where that was asked for.
+fn refuse(problems: &[String], options: &Options) -> Result<()> {
+    let dir = &options.model;
+    if options.allow_incomplete {
+        problems.iter().for_each(|problem| tracing::warn!("{}: {problem}", dir.display()));
+    } else if !problems.is_empty() {
+        let problems = problems.join("; ");
+        let way_out = "download all of the model's files again, or convert it as it is with --allow-incomplete";
+        return Err(Error::invalid(dir, format!("the model is incomplete: {problems}; {way_out}")));
+    }
+    Ok(())
 }
 
 /// Parameters as the reference counts them for the size label: those of an expert tensor once per

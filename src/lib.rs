@@ -11,6 +11,7 @@ pub mod align;
 pub mod arch;
 pub mod checkpoint;
 pub mod cli;
+pub mod completeness;
 pub mod config;
 pub mod conversion;
 pub mod convert;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::Format;
 use super::index::{self, Index};
+use super::numbering;
 use crate::error::{Error, Result};
 use crate::input::listed;
 
@@ -25,6 +26,8 @@ pub struct Parts {
     pub format: Format,
     pub paths: Vec<PathBuf>,
     pub index: Option<(PathBuf, Index)>,
+    /// What the numbers in their names say against there being all of them, if nothing else tells.
+    pub incomplete: Option<String>,
 }
 
 /// Finds the files of the checkpoint in `dir`.
@@ -73,8 +76,10 @@ fn matches(name: &OsStr, (prefix, suffix): (&str, &str)) -> bool {
 
 /// All files that start and end so, if there are any.
 fn listed_parts(dir: &Path, names: &[OsString], ends: (&str, &str), format: Format) -> Option<Parts> {
-    let paths: Vec<_> = names.iter().filter(|name| matches(name, ends)).map(|name| dir.join(name)).collect();
-    (!paths.is_empty()).then_some(Parts { format, paths, index: None })
+    let names: Vec<_> = names.iter().filter(|name| matches(name, ends)).collect();
+    let incomplete = numbering::problem(names.iter().filter_map(|name| name.to_str()));
+    let paths: Vec<_> = names.into_iter().map(|name| dir.join(name)).collect();
+    (!paths.is_empty()).then_some(Parts { format, paths, index: None, incomplete })
 }
 
 /// The files that an index names. Those that are missing are all told at once.
@@ -93,5 +98,5 @@ fn indexed(dir: &Path, name: &str, format: Format) -> Result<Parts> {
         return Err(Error::invalid(&path, format!("{count} of {all} files it names are missing: {names}")));
     }
     let paths = index.files.iter().map(|name| dir.join(name)).collect();
-    Ok(Parts { format, paths, index: Some((path, index)) })
+    Ok(Parts { format, paths, index: Some((path, index)), incomplete: None })
 }

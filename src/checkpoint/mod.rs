@@ -6,6 +6,7 @@ mod files;
 mod header;
 mod index;
 pub(crate) mod modules;
+mod numbering;
 mod safetensors;
 mod torch;
 
@@ -34,6 +35,9 @@ pub struct Checkpoint {
     pub format: Format,
     /// What follows the model; the tensors of these come last. Only there after [`Checkpoint::add_modules`].
     pub modules: Vec<Module>,
+    /// What the numbers in the files' names say against there being all of them. Where an index names the files,
+    /// that counts instead.
+    pub incomplete: Option<String>,
 }
 
 /// The kinds of files tensors come in.
@@ -99,7 +103,12 @@ impl Checkpoint {
     }
 
     fn of_parts(dir: &Path, parts: Parts, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
-        let mut checkpoint = Self { dir: dir.to_owned(), format: parts.format, ..Self::default() };
+        let mut checkpoint = Self {
+            dir: dir.to_owned(),
+            format: parts.format,
+            incomplete: parts.incomplete,
+            ..Self::default()
+        };
         for path in parts.paths {
             match parts.format {
                 Format::Safetensors => {
