@@ -4,18 +4,22 @@
 //! an architecture makes its tensors. Only what the loader asks of every architecture counts as a problem.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
 
+use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
 use crate::input::listed;
 use crate::tensor::OutputTensor;
 
 /// What was found. Each is a sentence without a full stop.
 #[derive(Clone, Debug, Default)]
-pub struct Findings {
+struct Findings {
     /// What llama.cpp does not load a file for.
-    pub problems: Vec<String>,
+    problems: Vec<String>,
     /// What may be right.
-    pub warnings: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// What to look at.
@@ -24,6 +28,8 @@ pub struct Model<'a> {
     pub tensors: &'a [OutputTensor],
     /// All key-values, those of the tokenizer too.
     pub key_values: &'a KeyValues,
+    /// What the key-values were made from.
+    pub config: &'a Config,
     /// Whether only layers for multi-token prediction were asked for.
     pub only_prediction: bool,
 }
@@ -33,16 +39,45 @@ const LAYERS: &str = "blk.";
 const ENCODER_LAYERS: &str = "enc.blk.";
 const DECODER_LAYERS: &str = "dec.blk.";
 
-/// Tensors that only some layers have where nothing is missing: T5's first layer has the position bias for all, and
-/// ModernBERT's is normalized before it.
-const FIRST_LAYER: [&str; 2] = ["attn_rel_b.weight", "attn_norm.weight"];
+/// Tensors that some layers of an architecture do without: Gemma's may use the keys, or keys and values, of others,
+/// ModernBERT's first comes after the embedding's norm, and T5's first has the position bias for all.
+const OPTIONAL: [(&str, &[&str]); 4] = [
+    ("gemma4", &["attn_k.weight", "attn_k_norm.weight", "attn_v.weight"]),
+    ("modern-bert", &["attn_norm.bias", "attn_norm.weight"]),
+    ("t5", &["attn_rel_b.weight"]),
+    ("t5encoder", &["attn_rel_b.weight"]),
+];
 
 /// More kinds of layers than any architecture has.
 const MOST_KINDS: usize = 16;
 
+/// Refuses the model in `dir` if it has `problems`. Warns of them instead unless that is to be `strict`.
+///
+/// # Errors
+/// [`Error::Invalid`] with all of them.
+pub fn report(dir: &Path, problems: &[String], strict: bool) -> Result<()> {
+    if strict && !problems.is_empty() {
+        let problems = problems.join("; ");
+        let way_out = "get all of the model's files, or convert what there is with --allow-incomplete";
+        return Err(Error::invalid(dir, format!("the model is incomplete: {problems}; {way_out}")));
+    }
+    problems.iter().for_each(|problem| tracing::warn!("{}: {problem}", dir.display()));
+    Ok(())
+}
+
 impl Model<'_> {
+    /// Refuses what llama.cpp would not load, as [`report`] does, and warns of what is odd.
+    ///
+    /// # Errors
+    /// As [`report`].
+    pub fn check(&self, dir: &Path, strict: bool) -> Result<()> {
+        let Findings { problems, warnings } = self.examine();
+        report(dir, &problems, strict)?;
+        report(dir, &warnings, false)
+    }
+
     /// Looks for everything.
-    pub fn examine(&self) -> Findings {
+    fn examine(&self) -> Findings {
         let mut findings = Findings::default();
         if self.tensors.is_empty() {
             findings.problems.push("no tensor of the checkpoint belongs to the model".into());
@@ -53,47 +88,54 @@ impl Model<'_> {
         findings
     }
 
-    /// The shapes that the loader expects of embeddings: rows, which are counted by something, of
-    /// `embedding_length` elements.
+    /// The shapes that the loader expects of embeddings: rows of `embedding_length` elements, as many as something
+    /// counts.
     fn embeddings(&self, findings: &mut Findings) {
         let Some(tokens) = self.tensor("token_embd.weight") else {
             findings.problems.push("there is no token embedding (token_embd.weight)".into());
             return;
         };
-        let rows = |tensor: &OutputTensor| tensor.expr.shape().first().copied().unwrap_or(1);
-        let counted = [
-            ("position_embd.weight", self.own("context_length"), "context_length"),
-            ("token_types.weight", self.number("tokenizer.ggml.token_type_count"), "token_type_count"),
-        ];
-        let counted = counted.into_iter().filter_map(|(name, count, key)| Some((self.tensor(name)?, count?, key)));
-        let counted: Vec<_> = counted.collect();
-        if let Some(width) = self.own("embedding_length") {
-            for tensor in [tokens].into_iter().chain(counted.iter().map(|(tensor, ..)| *tensor)) {
-                let found = tensor.expr.shape().last().copied().unwrap_or(1);
-                if found != width {
-                    findings.problems.push(format!(
-                        "{} is {found} wide, expected {width} (embedding_length, by config.json)",
-                        tensor.name
-                    ));
-                }
+        let positions = self.tensor("position_embd.weight");
+        let width = self.own("embedding_length");
+        for tensor in [Some(tokens), positions].into_iter().flatten() {
+            let found = tensor.expr.shape().last().copied().unwrap_or(1);
+            if let Some(width) = width.filter(|width| *width != found) {
+                let problem = format!("{} is {found} wide, expected {width} (embedding_length)", tensor.name);
+                self.contradiction(findings, width, found, problem);
             }
         }
-        for (tensor, count, key) in &counted {
-            let found = rows(tensor);
-            if found != *count {
-                let problem = format!("{} has {found} rows, expected {count} ({key}, by config.json)", tensor.name);
-                findings.problems.push(problem);
-            }
-        }
-        let (found, list) = (rows(tokens), self.key_values.get("tokenizer.ggml.tokens"));
-        if let Some(Value::Strings(list)) = list
-            && found != list.len() as u64
+        if let Some(tensor) = positions
+            && let Some(length) = self.own("context_length").filter(|length| *length != rows(tensor))
         {
-            let count = list.len();
-            findings.warnings.push(format!(
-                "{} has {found} rows, the tokenizer {count} tokens; llama.cpp expects as many rows as tokens",
-                tokens.name
-            ));
+            let found = rows(tensor);
+            let problem = format!("{} has {found} rows, expected {length} (context_length)", tensor.name);
+            self.contradiction(findings, length, found, problem);
+        }
+        let types = self.number("tokenizer.ggml.token_type_count");
+        if let Some((types, tensor)) = types.zip(self.tensor("token_types.weight"))
+            && rows(tensor) != types
+        {
+            let (name, found) = (&tensor.name, rows(tensor));
+            findings
+                .warnings
+                .push(format!("{name} has {found} rows, {types} are expected (type_vocab_size)"));
+        }
+        if let Some(Value::Strings(list)) = self.key_values.get("tokenizer.ggml.tokens")
+            && rows(tokens) != list.len() as u64
+        {
+            let (name, found, count) = (&tokens.name, rows(tokens), list.len());
+            findings
+                .warnings
+                .push(format!("{name} has {found} rows, one for each of {count} tokens is expected"));
+        }
+    }
+
+    /// Adds a problem: `expected` by the model's hyperparameters, `found` in its tensors. If the file agrees with the
+    /// tensors, it is only a default value that does not.
+    fn contradiction(&self, findings: &mut Findings, expected: u64, found: u64, problem: String) {
+        match self.config.has_number(found) && !self.config.has_number(expected) {
+            true => findings.warnings.push(problem),
+            false => findings.problems.push(problem),
         }
     }
 
@@ -101,32 +143,38 @@ impl Model<'_> {
     fn layers(&self, findings: &mut Findings) {
         let blocks = self.own("block_count").unwrap_or(0);
         let stacks = match self.tensor_with(ENCODER_LAYERS) || self.tensor_with(DECODER_LAYERS) {
-            true => vec![
-                (ENCODER_LAYERS, blocks, "block_count"),
-                (DECODER_LAYERS, self.own("decoder_block_count").unwrap_or(0), "decoder_block_count"),
-            ],
-            false => vec![(LAYERS, blocks, "block_count")],
+            true => {
+                vec![(ENCODER_LAYERS, blocks), (DECODER_LAYERS, self.own("decoder_block_count").unwrap_or(0))]
+            }
+            false => vec![(LAYERS, blocks)],
         };
-        for (prefix, count, key) in stacks {
+        for (prefix, count) in stacks {
             let layers = self.stack(prefix);
             let prediction = self.own("nextn_predict_layers").unwrap_or(0).min(count);
             let own = count - prediction;
             if !self.only_prediction
-                && let Some(missing) = missing(&layers, prefix, 0, own)
+                && let Some(missing) = missing(&layers, prefix, 0..own)
             {
-                findings.problems.push(format!("{missing}, expected tensors for {own} layers ({key}, by config.json)"));
+                let found = layers.range(..own).count() as u64;
+                self.contradiction(
+                    findings,
+                    own,
+                    found,
+                    format!("{missing}, expected tensors of {own} layers"),
+                );
             }
-            if let Some(missing) = missing(&layers, prefix, own, count) {
-                // llama.cpp can do without them, unless they are all there is.
-                let found = match self.only_prediction {
-                    true => &mut findings.problems,
-                    false => &mut findings.warnings,
-                };
-                found.push(format!(
-                    "{missing}, though config.json has {prediction} layers for multi-token prediction"
-                ));
+            if let Some(missing) = missing(&layers, prefix, own..count) {
+                let problem =
+                    format!("{missing}, expected tensors of {prediction} layers for multi-token prediction");
+                // The model itself can do without them.
+                match self.only_prediction {
+                    true => findings.problems.push(problem),
+                    false => findings.warnings.push(problem),
+                }
             }
-            findings.warnings.extend(uneven(&layers, prefix));
+            let optional = OPTIONAL.iter().find(|(arch, _)| self.arch() == arch.as_bytes());
+            let optional = optional.map_or(&[][..], |(_, names)| names);
+            findings.warnings.extend(uneven(&layers, own, prefix, optional));
         }
     }
 
@@ -134,7 +182,8 @@ impl Model<'_> {
     fn stack(&self, prefix: &str) -> BTreeMap<u64, Vec<&str>> {
         let mut layers: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
         for tensor in self.tensors {
-            let Some((no, rest)) = tensor.name.strip_prefix(prefix).and_then(|name| name.split_once('.')) else {
+            let Some((no, rest)) = tensor.name.strip_prefix(prefix).and_then(|name| name.split_once('.'))
+            else {
                 continue;
             };
             if let Ok(no) = no.parse() {
@@ -153,10 +202,16 @@ impl Model<'_> {
         self.tensors.iter().any(|tensor| tensor.name.starts_with(prefix))
     }
 
+    fn arch(&self) -> &[u8] {
+        match self.key_values.get("general.architecture") {
+            Some(Value::String(arch)) => arch,
+            _ => b"",
+        }
+    }
+
     /// The value of `ARCH.key`.
     fn own(&self, key: &str) -> Option<u64> {
-        let Some(Value::String(arch)) = self.key_values.get("general.architecture") else { return None };
-        self.number(&format!("{}.{key}", String::from_utf8_lossy(arch)))
+        self.number(&format!("{}.{key}", String::from_utf8_lossy(self.arch())))
     }
 
     fn number(&self, key: &str) -> Option<u64> {
@@ -167,51 +222,56 @@ impl Model<'_> {
     }
 }
 
-/// Which layers from `start` to `end` have nothing at all.
-fn missing(layers: &BTreeMap<u64, Vec<&str>>, prefix: &str, start: u64, end: u64) -> Option<String> {
+fn rows(tensor: &OutputTensor) -> u64 {
+    tensor.expr.shape().first().copied().unwrap_or(1)
+}
+
+/// Which of the layers `expected` have nothing at all.
+fn missing(layers: &BTreeMap<u64, Vec<&str>>, prefix: &str, expected: Range<u64>) -> Option<String> {
     const SHOWN: usize = 3;
-    let count = (end - start).saturating_sub(layers.range(start..end).count() as u64);
-    // Soon found, however many layers there should be: those that are there are on the way at most.
-    let first = (start..end).filter(|no| !layers.contains_key(no)).take(SHOWN);
+    let found = layers.range(expected.clone()).count() as u64;
+    let count = (expected.end - expected.start) - found;
+    // Soon found, however many layers there should be: on the way are at most those that there are.
+    let first = expected.filter(|no| !layers.contains_key(no)).take(SHOWN);
     let first: Vec<_> = first.map(|no| format!("{prefix}{no}")).collect();
-    let more = count - first.len() as u64;
-    match (first.as_slice(), more) {
-        ([], _) => None,
-        ([one], _) => Some(format!("there is nothing of layer {one}")),
-        (some, 0) => Some(format!("there is nothing of layers {}", some.join(", "))),
-        (some, more) => Some(format!("there is nothing of layers {} and {more} more", some.join(", "))),
+    let names = first.join(", ");
+    match count - first.len() as u64 {
+        _ if count == 0 => None,
+        0 => Some(format!("there are no tensors {names}")),
+        more => Some(format!("there are no tensors {names} and {more} more")),
     }
 }
 
-/// What layers lack that those have which are otherwise alike, and are as many or more.
-fn uneven(layers: &BTreeMap<u64, Vec<&str>>, prefix: &str) -> Vec<String> {
-    let mut kinds: BTreeMap<&[&str], Vec<u64>> = BTreeMap::new();
-    for (no, names) in layers {
-        kinds.entry(names).or_default().push(*no);
+/// What some of the first `own` layers lack that others have, which are otherwise alike, and as many or more. The
+/// names in `optional` do not count.
+fn uneven(layers: &BTreeMap<u64, Vec<&str>>, own: u64, prefix: &str, optional: &[&str]) -> Vec<String> {
+    let mut kinds: BTreeMap<Vec<&str>, Vec<u64>> = BTreeMap::new();
+    for (no, names) in layers.range(..own) {
+        let names = names.iter().copied().filter(|name| !optional.contains(name));
+        kinds.entry(names.collect()).or_default().push(*no);
     }
     if kinds.len() > MOST_KINDS {
-        return vec![format!("of the layers {prefix}…, hardly any have the same tensors")];
+        return vec![format!("hardly any two layers {prefix}… have the same kinds of tensors")];
     }
-    let lack = |names: &[&str], more: &[&'_ str]| more.iter().filter(|n| names.binary_search(n).is_err()).count();
     let mut warnings = Vec::new();
     for (names, numbers) in &kinds {
-        let like = kinds.iter().filter(|(more, others)| {
-            others.len() >= numbers.len() && more.len() > names.len() && lack(more, names) == 0
+        let has_all = |more: &[&str]| names.iter().all(|name| more.binary_search(name).is_ok());
+        let alike = kinds.iter().filter(|(more, others)| {
+            others.len() >= numbers.len() && more.len() > names.len() && has_all(more)
         });
-        let Some((more, others)) = like.min_by_key(|(more, _)| more.len()) else { continue };
-        let lacks = more.iter().filter(|name| names.binary_search(name).is_err());
-        let first = numbers.as_slice() == [0] || others.as_slice() == [0];
-        let lacks: Vec<&str> = lacks.copied().filter(|name| !(first && FIRST_LAYER.contains(name))).collect();
-        let (Some(no), Some(other)) = (numbers.first(), others.first()) else { continue };
-        if lacks.is_empty() {
-            continue;
+        if let Some((more, others)) = alike.min_by_key(|(more, _)| more.len())
+            && let (Some(no), Some(other)) = (numbers.first(), others.first())
+        {
+            let lacks = more.iter().copied().filter(|name| names.binary_search(name).is_err());
+            let also = match numbers.len() - 1 {
+                0 => String::new(),
+                more => format!(" (like {more} more)"),
+            };
+            let lacks = listed(lacks);
+            warnings.push(format!(
+                "{prefix}{no}{also} has no {lacks}; {prefix}{other} has, and is otherwise alike"
+            ));
         }
-        let also = match numbers.len() - 1 {
-            0 => String::new(),
-            n => format!(" (and {n} more)"),
-        };
-        let names = listed(lacks);
-        warnings.push(format!("layer {prefix}{no}{also} has no {names}, though {prefix}{other} has, otherwise alike"));
     }
     warnings
 }

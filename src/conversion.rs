@@ -139,8 +139,9 @@ impl Conversion {
             }
             other => other?,
         };
+        let strict = !options.allow_incomplete;
         if !options.vocab_only {
-            refuse(checkpoint.incomplete.as_slice(), options)?;
+            completeness::report(dir, checkpoint.incomplete.as_slice(), strict)?;
         }
         if options.arch.dense_modules && family.dense_modules {
             checkpoint.add_modules("Dense")?;
@@ -169,7 +170,9 @@ impl Conversion {
         };
         vocab::add(route, &mut kv, dir, &config)?;
         if !options.vocab_only {
-            check_completeness(&tensors, &kv, options)?;
+            let only_prediction = options.arch.mtp == arch::Mtp::Only;
+            let (tensors, key_values, config) = (&tensors, &kv, &config);
+            completeness::Model { tensors, key_values, config, only_prediction }.check(dir, strict)?;
         }
 
         let path = output_path(options, &general, model.ftype.name(), model.only_prediction)?;
@@ -266,28 +269,6 @@ impl Conversion {
         let why = report.reasons.first().map_or("there is nothing to share", |s| s.explanation.as_str());
         format!("--reflink always: no block of the weights can be shared: {why}")
     }
-}
-
-/// Refuses what llama.cpp would not load, and warns of what is odd.
-fn check_completeness(tensors: &[OutputTensor], key_values: &KeyValues, options: &Options) -> Result<()> {
-    let only_prediction = options.arch.mtp == arch::Mtp::Only;
-    let findings = completeness::Model { tensors, key_values, only_prediction }.examine();
-    refuse(&findings.problems, options)?;
-    findings.warnings.iter().for_each(|warning| tracing::warn!("{}: {warning}", options.model.display()));
-    Ok(())
-}
-
-/// Refuses the model for `problems`, or warns of them where that was asked for.
-fn refuse(problems: &[String], options: &Options) -> Result<()> {
-    let dir = &options.model;
-    if options.allow_incomplete {
-        problems.iter().for_each(|problem| tracing::warn!("{}: {problem}", dir.display()));
-    } else if !problems.is_empty() {
-        let problems = problems.join("; ");
-        let way_out = "download all of the model's files again, or convert it as it is with --allow-incomplete";
-        return Err(Error::invalid(dir, format!("the model is incomplete: {problems}; {way_out}")));
-    }
-    Ok(())
 }
 
 /// Parameters as the reference counts them for the size label: those of an expert tensor once per

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ggraft_platform::interrupt;
 
-use super::messages::start_logging;
+use super::messages::{start_logging, warnings};
 use super::options::{OptionArgs, REPORTS};
 use super::progress::Progress;
 use super::{report, stdout_error};
@@ -84,8 +84,11 @@ pub fn run(args: &Args) -> Result<()> {
     let result = conversion.run(&mut |bytes| progress.advance(bytes));
     progress.finish();
     let outcome = result?;
+    report::warn(&outcome);
     if args.json {
-        writeln!(std::io::stdout().lock(), "{:#}", outcome.to_json()).map_err(stdout_error)?;
+        let mut json = outcome.to_json();
+        json["warnings"] = warnings().into();
+        writeln!(std::io::stdout().lock(), "{json:#}").map_err(stdout_error)?;
     }
     if !args.quiet {
         report::print(&outcome);

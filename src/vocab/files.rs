@@ -85,6 +85,14 @@ fn text(path: &Path) -> Result<String> {
 /// If one of those cannot be read.
 pub fn chat_template(dir: &Path, config: &Map<String, Value>) -> Result<Option<Value>> {
     let own = config.get("chat_template").cloned();
+    let jinja = dir.join("chat_template.jinja");
+    if own == Some(Value::Null) && input::exists(&jinja)? {
+        tracing::warn!(
+            "{}: left out, because chat_template in tokenizer_config.json is null, which counts for more; remove that \
+             key if the model has this template",
+            jinja.display()
+        );
+    }
     let template = match own {
         Some(own) => Some(own),
         None => template_files(dir)?,
