@@ -275,3 +275,109 @@ fn uneven(layers: &BTreeMap<u64, Vec<&str>>, own: u64, prefix: &str, optional: &
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::dtype::GgmlType;
+    use crate::tensor::TensorExpr;
+
+    /// What is found in a model of some tensors and hyperparameters.
+    fn examine(arch: &str, tensors: &[(&str, &[u64])], keys: &[(&str, u32)], config: Json) -> Findings {
+        let tensor = |(name, shape): &(&str, &[u64])| OutputTensor {
+            name: (*name).to_owned(),
+            expr: TensorExpr::source(0, shape),
+            ggml_type: GgmlType::F32,
+        };
+        let tensors: Vec<_> = tensors.iter().map(tensor).collect();
+        let mut key_values = KeyValues::new();
+        key_values.string("general.architecture", arch);
+        keys.iter().for_each(|(key, value)| key_values.u32(format!("{arch}.{key}"), *value));
+        let Json::Object(config) = config else { panic!("expected an object") };
+        let config = Config::from_json(PathBuf::from("config.json"), config).unwrap();
+        Model { tensors: &tensors, key_values: &key_values, config: &config, only_prediction: false }
+            .examine()
+    }
+
+    /// Layers with one tensor each.
+    fn with_layers<'a>(names: &[&'a str]) -> Vec<(&'a str, &'static [u64])> {
+        let embedding = [("token_embd.weight", &[4u64, 8][..])];
+        embedding.into_iter().chain(names.iter().map(|name| (*name, &[8u64][..]))).collect()
+    }
+
+    #[test]
+    fn positions_are_counted() {
+        let tensors: [(&str, &[u64]); 2] =
+            [("token_embd.weight", &[4, 8]), ("position_embd.weight", &[16, 8])];
+        let found = |length| {
+            let keys = [("embedding_length", 8), ("context_length", length)];
+            examine("gpt2", &tensors, &keys, json!({"n_embd": 8, "n_ctx": length})).problems
+        };
+        assert_eq!(found(16), [""; 0]);
+        assert_eq!(found(32), ["position_embd.weight has 16 rows, expected 32 (context_length)"]);
+    }
+
+    #[test]
+    fn default_values_do_not_contradict_a_file_that_agrees_with_the_tensors() {
+        let found = |config| examine("x", &with_layers(&[]), &[("embedding_length", 768)], config);
+        let problem = "token_embd.weight is 8 wide, expected 768 (embedding_length)";
+        assert_eq!(found(json!({"hidden_size": 768})).problems, [problem]);
+        assert_eq!(found(json!({"text_config": {"hidden_size": 768}, "layers": 8})).problems, [problem]);
+        assert_eq!(found(json!({})).problems, [problem]);
+        let agrees = found(json!({"n_embd": 8}));
+        assert_eq!(
+            (agrees.problems.as_slice(), agrees.warnings.as_slice()),
+            (&[][..], &[problem.to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn layers_for_prediction_may_be_left_out() {
+        let names = ["blk.0.a", "blk.1.a", "blk.2.a", "blk.2.nextn"];
+        let keys = [("block_count", 3), ("nextn_predict_layers", 1)];
+        let found = |names| examine("x", &with_layers(names), &keys, json!({}));
+        assert_eq!((found(&names).problems.len(), found(&names).warnings.len()), (0, 0));
+        let without = found(&names[..2]);
+        assert_eq!(without.problems, [""; 0]);
+        assert_eq!(
+            without.warnings,
+            ["there are no tensors blk.2, expected tensors of 1 layers for multi-token prediction"]
+        );
+        let alone = found(&names[2..]);
+        assert_eq!(alone.problems, ["there are no tensors blk.0, blk.1, expected tensors of 2 layers"]);
+    }
+
+    #[test]
+    fn encoder_and_decoder_have_layers_of_their_own() {
+        let names = ["enc.blk.0.a", "enc.blk.1.a", "dec.blk.0.a"];
+        let found = |decoder| {
+            let keys = [("block_count", 2), ("decoder_block_count", decoder)];
+            examine("t5", &with_layers(&names), &keys, json!({})).problems
+        };
+        assert_eq!(found(1), [""; 0]);
+        assert_eq!(found(2), ["there are no tensors dec.blk.1, expected tensors of 2 layers"]);
+    }
+
+    #[test]
+    fn layers_of_other_kinds_are_no_odd_ones() {
+        let found = |arch, names: &[&str]| {
+            examine(arch, &with_layers(names), &[("block_count", 3)], json!({})).warnings
+        };
+        let hybrid =
+            ["blk.0.norm", "blk.0.attn_q", "blk.1.norm", "blk.1.ssm_in", "blk.2.norm", "blk.2.ssm_in"];
+        assert_eq!(found("x", &hybrid), [""; 0]);
+        let more_in_one = ["blk.0.norm", "blk.0.extra", "blk.1.norm", "blk.2.norm"];
+        assert_eq!(found("x", &more_in_one), [""; 0]);
+        let less_in_one =
+            ["blk.0.a", "blk.1.a", "blk.1.attn_norm.weight", "blk.2.a", "blk.2.attn_norm.weight"];
+        assert_eq!(
+            found("x", &less_in_one),
+            ["blk.0 has no \"attn_norm.weight\"; blk.1 has, and is otherwise alike"]
+        );
+        assert_eq!(found("modern-bert", &less_in_one), [""; 0]);
+    }
+}

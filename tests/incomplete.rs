@@ -108,9 +108,7 @@ fn names_that_tell_of_missing_files_are_believed() {
 #[test]
 fn so_are_those_of_other_formats() {
     let dir = tempfile::tempdir().unwrap();
-    let torch = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/torch");
-    let entries = fs::read_dir(torch).unwrap().map(|entry| entry.unwrap().path());
-    let bin = entries.into_iter().find(|path| path.extension().is_some_and(|e| e == "bin")).unwrap();
+    let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/torch/module/pytorch_model.bin");
     fs::copy(bin, dir.path().join("pytorch_model-00002-of-00002.bin")).unwrap();
     let incomplete = Checkpoint::open(dir.path()).unwrap().incomplete.unwrap();
     assert!(incomplete.contains("pytorch_model-00001-of-00002.bin"), "{incomplete}");
