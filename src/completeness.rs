@@ -59,7 +59,10 @@ pub fn report(dir: &Path, problems: &[String], strict: bool) -> Result<()> {
     if strict && !problems.is_empty() {
         let problems = problems.join("; ");
         let way_out = "get all of the model's files, or convert what there is with --allow-incomplete";
-        return Err(Error::invalid(dir, format!("the model is incomplete: {problems}; {way_out}")));
+        return Err(Error::invalid(
+            dir,
+            format!("the model is incomplete, or contradicts itself: {problems}; {way_out}"),
+        ));
     }
     problems.iter().for_each(|problem| tracing::warn!("{}: {problem}", dir.display()));
     Ok(())
@@ -116,17 +119,15 @@ impl Model<'_> {
             && rows(tensor) != types
         {
             let (name, found) = (&tensor.name, rows(tensor));
-            findings
-                .warnings
-                .push(format!("{name} has {found} rows, {types} are expected (type_vocab_size)"));
+            let warning = format!("{name} has {found} rows, {types} are expected (type_vocab_size)");
+            findings.warnings.push(warning);
         }
         if let Some(Value::Strings(list)) = self.key_values.get("tokenizer.ggml.tokens")
             && rows(tokens) != list.len() as u64
         {
             let (name, found, count) = (&tokens.name, rows(tokens), list.len());
-            findings
-                .warnings
-                .push(format!("{name} has {found} rows, one for each of {count} tokens is expected"));
+            let warning = format!("{name} has {found} rows, one for each of {count} tokens is expected");
+            findings.warnings.push(warning);
         }
     }
 

@@ -113,7 +113,7 @@ fn llama_cpp_refuses_a_truncated_file() {
 #[test]
 fn llama_cpp_refuses_incomplete_models() {
     let Some(python) = required("GGRAFT_TEST_PYTHON") else { return };
-    let loads = |files: &[&str], removed: Option<&str>, damage: fn(&mut damaged::Model)| {
+    let loads = |files: &[&str], removed: Option<&str>, damage: damaged::Damage| {
         let dir = tempfile::tempdir().unwrap();
         let mut model = damaged::Model::load();
         damage(&mut model);

@@ -52,7 +52,7 @@ pub fn convert(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) -> u64 {
     let mut count = 0;
     for (src, dst) in src.chunks(BATCH * size).zip(dst.chunks_mut(BATCH * 2)) {
         convert::convert(from, to, src, dst);
-        if has_infinity(dst) {
+        if convert::has_infinite_f16(dst) {
             let mut values = vec![0.0; dst.len() / 2];
             convert::decode(from, src, &mut values);
             count += overflows(&values, dst);
@@ -64,7 +64,7 @@ pub fn convert(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) -> u64 {
 /// [`convert::encode`], answering how many numbers became infinite that were not.
 pub fn encode(to: GgmlType, values: &[f32], dst: &mut [u8]) -> u64 {
     convert::encode(to, values, dst);
-    if to == GgmlType::F16 && has_infinity(dst) { overflows(values, dst) } else { 0 }
+    if to == GgmlType::F16 && convert::has_infinite_f16(dst) { overflows(values, dst) } else { 0 }
 }
 
 /// Whether there are numbers of this type beyond those of F16.
@@ -72,18 +72,9 @@ fn exceeds_f16(from: Dtype) -> bool {
     matches!(from, Dtype::BF16 | Dtype::F32 | Dtype::F64 | Dtype::I32 | Dtype::I64)
 }
 
-/// Without branches, so that compilers vectorize.
-fn has_infinity(halves: &[u8]) -> bool {
-    halves.as_chunks().0.iter().fold(0, |found, half| found | u16::from(is_infinite(*half))) != 0
-}
-
-fn is_infinite(half: [u8; 2]) -> bool {
-    u16::from_le_bytes(half) & 0x7fff == 0x7c00
-}
-
 fn overflows(values: &[f32], halves: &[u8]) -> u64 {
     let pairs = values.iter().zip(halves.as_chunks().0);
-    pairs.filter(|(value, half)| value.is_finite() && is_infinite(**half)).count() as u64
+    pairs.filter(|(value, half)| value.is_finite() && convert::is_infinite_f16(**half)).count() as u64
 }
 
 #[cfg(test)]

@@ -18,8 +18,11 @@ pub struct Tensor {
     pub data: Vec<u8>,
 }
 
+/// Something done to a model.
+pub type Damage = fn(&mut Model);
+
 /// Ways to make the model one that llama.cpp cannot load, and what the refusal must say.
-pub const DAMAGES: [(&str, fn(&mut Model)); 9] = [
+pub const DAMAGES: [(&str, Damage); 9] = [
     ("no tensor of the checkpoint belongs to the model", |model| model.tensors.clear()),
     ("no token embedding (token_embd.weight)", |model| model.remove("embed_tokens")),
     ("no tensors blk.0, expected tensors of 2 layers", |model| model.remove("layers.0.")),
