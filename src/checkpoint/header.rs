@@ -305,7 +305,7 @@ impl<'de> Visitor<'de> for Fields {
                 "dtype" => set(&mut dtype, map.next_value()?, "dtype")?,
                 "shape" => set(&mut shape, map.next_value::<Sizes>()?, "shape")?,
                 "data_offsets" => set(&mut offsets, map.next_value::<Sizes>()?, "data_offsets")?,
-                _ => drop(map.next_value::<Forgotten>()?),
+                _ => _ = map.next_value::<Forgotten>()?,
             }
         }
         let dtype = dtype.ok_or_else(|| A::Error::missing_field("dtype"))?;

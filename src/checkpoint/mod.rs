@@ -6,6 +6,7 @@ mod files;
 mod header;
 mod index;
 pub(crate) mod modules;
+mod numbering;
 mod safetensors;
 mod torch;
 
@@ -37,6 +38,9 @@ pub struct Checkpoint {
     pub format: Format,
     /// What follows the model; the tensors of these come last. Only there after [`Checkpoint::add_modules`].
     pub modules: Vec<Module>,
+    /// What the numbers in the files' names say against there being all of them. Where an index names the files,
+    /// that counts instead.
+    pub incomplete: Option<String>,
 }
 
 /// The kinds of files tensors come in.
@@ -102,9 +106,10 @@ impl Checkpoint {
     }
 
     fn of_parts(dir: &ModelDir, parts: Parts, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
-        let mut checkpoint = Self { dir: dir.clone(), format: parts.format, ..Self::default() };
+        let (dir, format, incomplete) = (dir.clone(), parts.format, parts.incomplete);
+        let mut checkpoint = Self { dir, format, incomplete, ..Self::default() };
         for name in parts.names {
-            let source = dir.file(name)?;
+            let source = checkpoint.dir.file(name)?;
             match parts.format {
                 Format::Safetensors => {
                     let file = safetensors::read(&source)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ggraft_platform::interrupt;
 
-use super::messages::start_logging;
+use super::messages::{start_logging, warnings};
 use super::options::{OptionArgs, REPORTS};
 use super::progress::Progress;
 use super::{report, stdout};
@@ -87,9 +87,11 @@ pub fn run(args: &Args) -> Result<()> {
     let result = conversion.run(&mut |bytes| progress.advance(bytes));
     progress.finish();
     let outcome = result?;
+    report::warn(&outcome);
     if args.json {
         let mut json = outcome.to_json();
         json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
+        json["warnings"] = warnings().into();
         stdout::json(|out| writeln!(out, "{json:#}"))?;
     }
     if !args.quiet {

@@ -33,6 +33,11 @@ pub struct OptionArgs {
     #[arg(long)]
     vocab_only: bool,
 
+    /// Convert a model that lacks files, layers or embeddings, or contradicts config.json about their shape;
+    /// llama.cpp does not load what comes of it
+    #[arg(long)]
+    allow_incomplete: bool,
+
     /// Read the model in Mistral's own format: params.json, consolidated*.safetensors, and tekken.json or
     /// tokenizer.model.v…
     #[arg(long)]
@@ -99,6 +104,7 @@ impl OptionArgs {
                 own_template_only: self.disable_mistral_community_chat_template,
                 model_name: self.model_name.clone(),
                 metadata: self.metadata.clone(),
+                allow_incomplete: self.allow_incomplete,
             },
             vocab_only: self.vocab_only,
             splits: SplitRules {

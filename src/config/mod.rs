@@ -142,6 +142,17 @@ impl Config {
         &self.map
     }
 
+    /// Whether the file itself has the integer `number`, under whatever key: no default value of its class.
+    pub fn has_number(&self, number: u64) -> bool {
+        fn has(value: &Value, number: u64) -> bool {
+            match value {
+                Value::Object(map) => map.values().any(|value| has(value, number)),
+                other => other.as_u64() == Some(number),
+            }
+        }
+        self.json.values().any(|value| has(value, number))
+    }
+
     /// Fails if the defaults of this `model_type` are not known here, so that missing keys would be
     /// taken for absent ones.
     ///

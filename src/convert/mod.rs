@@ -70,6 +70,16 @@ pub fn scale_f8_e4m3(src: &[u8], factor: f32, dst: &mut [u8]) {
     Cpu::best().scale_f8_e4m3(src, factor, dst);
 }
 
+/// Whether there is an infinity among F16 elements.
+pub fn has_infinite_f16(elements: &[u8]) -> bool {
+    Cpu::best().has_infinite_f16(elements)
+}
+
+/// Whether an F16 element is an infinity.
+pub fn is_infinite_f16(bytes: [u8; 2]) -> bool {
+    u16::from_le_bytes(bytes) & 0x7fff == 0x7c00
+}
+
 /// [`convert`] for whatever instructions its caller is compiled for, by way of its [`decode`] and [`encode`].
 #[inline(always)]
 fn convert_here(
@@ -115,6 +125,13 @@ fn quiet_bf16_here(elements: &mut [u8]) {
             elements.iter_mut().for_each(|bytes| *bytes = encode::quiet_bf16(*bytes));
         }
     }
+}
+
+/// [`has_infinite_f16`] for whatever instructions its caller is compiled for. Without branches, so that compilers
+/// vectorize.
+#[inline(always)]
+fn has_infinite_f16_here(elements: &[u8]) -> bool {
+    elements.as_chunks().0.iter().fold(0, |found, bytes| found | u16::from(is_infinite_f16(*bytes))) != 0
 }
 
 /// [`decode`] for whatever instructions its caller is compiled for.

@@ -4,6 +4,7 @@
 //! The only place that sees `config`, `checkpoint`, `arch`, `metadata` and `vocab` together. Knows nothing of offsets,
 //! reflinks, or where the GGUF goes.
 
+mod completeness;
 mod notes;
 mod parameters;
 
@@ -41,6 +42,8 @@ pub struct Options {
     pub mistral_format: bool,
     /// In that format: no chat template but the model's own.
     pub own_template_only: bool,
+    /// Describes models that llama.cpp would not load for what they lack, with warnings instead of an error.
+    pub allow_incomplete: bool,
     /// Overrides `general.name`.
     pub model_name: Option<String>,
     /// JSON file that overrides `general.*`.
@@ -92,6 +95,10 @@ impl NameParts {
 /// See [`Error`]; most say what is wrong with the model.
 pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Description> {
     let (config, family, mut checkpoint) = open(dir, target, options)?;
+    let strict = !options.allow_incomplete;
+    if target == Target::Text {
+        completeness::report(dir.path(), checkpoint.incomplete.as_slice(), strict)?;
+    }
     if options.arch.dense_modules && family.dense_modules {
         checkpoint.add_modules("Dense")?;
     }
@@ -120,6 +127,11 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
     };
     vocab::add(route, &mut keys, dir, tokenizer, &config)?;
 
+    if target == Target::Text {
+        let only_prediction = options.arch.mtp == arch::Mtp::Only;
+        let (tensors, key_values, config) = (&tensors, &keys, &config);
+        completeness::Model { tensors, key_values, config, only_prediction }.check(dir.path(), strict)?;
+    }
     let notes = match target {
         Target::Text => notes::left_out(&checkpoint, &tensors, &config),
         Target::Vocabulary => Vec::new(),

@@ -74,6 +74,14 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
 /// If one of those cannot be read.
 pub fn chat_template(dir: &ModelDir, config: &Map<String, Value>) -> Result<Option<Value>> {
     let own = config.get("chat_template").cloned();
+    let jinja = "chat_template.jinja";
+    if own == Some(Value::Null) && dir.exists(jinja)? {
+        tracing::warn!(
+            "{}: left out, because chat_template in tokenizer_config.json is null, which counts for more; remove that \
+             key if the model has this template",
+            dir.join(jinja).display()
+        );
+    }
     let template = match own {
         Some(own) => Some(own),
         None => template_files(dir)?,

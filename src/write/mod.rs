@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod behind;
+mod overflow;
 mod queue;
 mod report;
 mod sources;
@@ -87,6 +88,7 @@ pub fn write(
     let work = Work::new(&sources, &plan.outputs, &open, queue, Behind::new(settings.sync, forget));
     let processors = || thread::available_parallelism().map_or(1, |n| n.get().min(USEFUL_THREADS));
     work.run(settings.threads.map_or_else(processors, NonZeroUsize::get), progress)?;
+    report.overflows = work.overflows.by_tensor(&plan.outputs);
 
     for (file, output) in open.iter().zip(&plan.outputs) {
         // Nothing shared is overwritten, so what is still to be written back does not matter.
