@@ -258,7 +258,7 @@ fn check(cases: &[Case]) {
         build(dir.path());
         let (send, receive) = mpsc::channel();
         let path = dir.path().to_owned();
-        std::thread::spawn(move || send.send(Checkpoint::open(&handmade::model_at(&path))));
+        std::thread::spawn(move || _ = send.send(Checkpoint::open(&handmade::model_at(&path))));
         let result = receive.recv_timeout(Duration::from_secs(60));
         let error = match result.unwrap_or_else(|e| panic!("{what}: panic or hang: {e}")) {
             Ok(_) => panic!("{what}: was accepted"),

@@ -118,7 +118,7 @@ fn llama_cpp_refuses_incomplete_models() {
         let mut model = damaged::Model::load();
         damage(&mut model);
         model.write(dir.path(), files);
-        removed.map(|file| std::fs::remove_file(dir.path().join(file)).unwrap());
+        removed.iter().for_each(|file| std::fs::remove_file(dir.path().join(file)).unwrap());
         let gguf = dir.path().join("out.gguf");
         convert(dir.path(), &gguf, &["--allow-incomplete"]);
         generate(&python, &gguf, RHYMES[0].0, 1).output().unwrap().status.success()
