@@ -1,11 +1,8 @@
 //! One conversion from start to finish: the stages in order, each handing plain data to the next.
 
-use std::collections::HashSet;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::slice;
 
 use ggraft_platform::{self as platform, Links};
 
@@ -18,6 +15,7 @@ use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata, ParameterCount};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use crate::source::{File, ModelDir};
 use crate::tensor::OutputTensor;
 use crate::vocab::{self, Template, VocabRoute};
 use crate::write::{self, Report, Settings};
@@ -59,6 +57,29 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
 }
 
+impl Options {
+    /// What `ggraft convert MODEL --outfile OUTFILE` does.
+    pub fn new(model: impl Into<PathBuf>, outfile: impl Into<PathBuf>) -> Self {
+        Self {
+            model: model.into(),
+            outfile: Some(outfile.into()),
+            arch: arch::Options::default(),
+            mistral_format: false,
+            own_template_only: false,
+            vocab_only: false,
+            model_name: None,
+            metadata: None,
+            layout: Layout::default(),
+            alignment: Alignment::default(),
+            splits: SplitRules::default(),
+            min_extent: Sharing::DEFAULT_MIN_EXTENT,
+            reflink: Reflink::Auto,
+            fsync: true,
+            threads: None,
+        }
+    }
+}
+
 /// Whether to share blocks with the checkpoint; the words are those of `cp --reflink`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reflink {
@@ -77,8 +98,6 @@ pub struct Conversion {
     pub plan: Plan,
     /// What the plan was made from. Empty but for the directory with [`Options::vocab_only`].
     inputs: Inputs,
-    /// Device and inode of every file that is read.
-    sources: HashSet<(u64, u64)>,
     settings: Settings,
 }
 
@@ -118,13 +137,7 @@ impl Conversion {
     /// # Errors
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
-        let dir = &options.model;
-        if !dir.is_dir() {
-            return Err(Error::Usage(format!(
-                "{} is not a directory; name one that holds a model",
-                dir.display()
-            )));
-        }
+        let dir = &ModelDir::open(&options.model)?;
         let (config, family, checkpoint) = if options.mistral_format {
             let config = Config::load_params(dir)?;
             let family = arch::in_mistral_format(&config);
@@ -178,7 +191,7 @@ impl Conversion {
             false => probe(&checkpoint, &path, options)?,
         };
         let inputs = Inputs {
-            stamp: stamp(&checkpoint)?,
+            stamp: stamp(&checkpoint),
             checkpoint,
             metadata: kv,
             tensors,
@@ -198,15 +211,14 @@ impl Conversion {
         } else {
             Plan::new(&inputs.request())?
         };
-        let sources = sources(options, &inputs.checkpoint)?;
-        plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, &sources))?;
+        plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, dir))?;
         let settings = Settings {
             must_share: options.reflink == Reflink::Always,
             sync: options.fsync,
             links: Links::Follow,
             threads: options.threads,
         };
-        let conversion = Self { plan, inputs, sources, settings };
+        let conversion = Self { plan, inputs, settings };
         if options.reflink == Reflink::Always
             && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
@@ -242,7 +254,7 @@ impl Conversion {
     /// # Errors
     /// [`Error::Usage`] saying so.
     pub fn check_not_a_source(&self, flag: &str, path: &Path) -> Result<()> {
-        check_target(flag, path, &self.sources)
+        check_target(flag, path, &self.inputs.checkpoint.dir)
     }
 
     /// The report as planned; its `measured` figures mean nothing yet.
@@ -256,8 +268,9 @@ impl Conversion {
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
         write::tidy(&self.plan, self.settings.links);
-        write::check_space(slice::from_ref(&self.plan), self.settings.links)?;
-        write::write(&self.plan, self.settings, progress).map(|finished| finished.report)
+        write::check_space([&self.plan], self.settings.links)?;
+        let Checkpoint { dir, sources, .. } = &self.inputs.checkpoint;
+        write::write(&self.plan, dir, sources, self.settings, progress).map(|finished| finished.report)
     }
 
     fn nothing_shared(&self) -> String {
@@ -317,46 +330,26 @@ fn output_path(
     Ok(target.with_file_name(metadata::fill_file_name_template(name, output_type)?))
 }
 
-/// What a model directory holds besides weights that are a conversion's source.
-const SOURCE_EXTENSIONS: [&str; 6] = ["json", "jinja", "md", "model", "safetensors", "txt"];
-
-/// Device and inode of every file that is read, so that none is replaced, under whatever name.
-fn sources(options: &Options, checkpoint: &Checkpoint) -> Result<HashSet<(u64, u64)>> {
-    let is_source = |path: &Path| {
-        let extension = path.extension().and_then(|e| e.to_str());
-        let versioned = path.file_stem().and_then(|stem| stem.to_str());
-        extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
-            || versioned.is_some_and(|stem| stem.ends_with(".model"))
-    };
-    let entries = fs::read_dir(&options.model).map_err(|e| Error::io("cannot list", &options.model, e))?;
-    let beside = entries.flatten().map(|e| e.path()).filter(|path| is_source(path));
-    let weights = checkpoint.files.iter().map(|f| f.path.clone());
-    let all = weights.chain(beside).chain(options.metadata.clone());
-    Ok(all.filter_map(|path| fs::metadata(path).ok()).map(|m| (m.dev(), m.ino())).collect())
-}
-
 /// What tells the files of `checkpoint` from others that could have their names.
-fn stamp(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let mut stamp = Vec::new();
-    for file in &checkpoint.files {
-        let now = fs::metadata(&file.path).map_err(|e| Error::io("cannot look at", &file.path, e))?;
-        let time = [now.mtime(), now.mtime_nsec()].map(i64::to_le_bytes);
-        stamp.extend([now.dev(), now.ino(), now.len()].map(u64::to_le_bytes).concat());
-        stamp.extend(time.concat());
-    }
-    Ok(stamp)
+fn stamp(checkpoint: &Checkpoint) -> Vec<u8> {
+    let identities = checkpoint.sources.iter().filter_map(File::identity);
+    let numbers = |id: platform::Identity| {
+        let times = [id.modified.0, id.modified.1].map(i64::cast_unsigned);
+        [id.device, id.inode, id.len, times[0], times[1]].map(u64::to_le_bytes).concat()
+    };
+    identities.flat_map(numbers).collect()
 }
 
-/// Refuses to write to what `flag` names if that is one of `sources`, or no file.
-fn check_target(flag: &str, target: &Path, sources: &HashSet<(u64, u64)>) -> Result<()> {
+/// Refuses to write to what `flag` names if that is one of the model's files, or no file.
+fn check_target(flag: &str, target: &Path, model: &ModelDir) -> Result<()> {
     let problem = match fs::metadata(target) {
         Err(_) => return Ok(()),
         Ok(existing) if existing.is_dir() => "is a directory",
         Ok(existing) if !existing.is_file() => "is not a regular file",
-        Ok(existing) if sources.contains(&(existing.dev(), existing.ino())) => {
-            "is part of the model that is read"
-        }
-        Ok(_) => return Ok(()),
+        Ok(_) => match platform::Identity::at(target) {
+            Ok(existing) if model.owns(&existing)? => "is part of the model that is read",
+            _ => return Ok(()),
+        },
     };
     Err(Error::Usage(format!("{flag}: {} {problem}; choose another name", target.display())))
 }
@@ -371,12 +364,14 @@ fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Shar
     let dir = parent(&target);
     let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
     let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
-    for (file, refusal) in checkpoint.files.iter().zip(&mut sharing.refusals) {
-        let source = fs::File::open(&file.path).map_err(|e| Error::io("cannot open", &file.path, e))?;
-        *refusal = match platform::can_clone(&source, dir) {
+    for (source, refusal) in checkpoint.sources.iter().zip(&mut sharing.refusals) {
+        *refusal = match platform::can_clone(&*source.handle()?, dir) {
             Ok(()) => None,
             Err(why) if options.reflink == Reflink::Always => {
-                return Err(Error::CannotShare(format!("--reflink always: {}: {why}", file.path.display())));
+                return Err(Error::CannotShare(format!(
+                    "--reflink always: {}: {why}",
+                    source.path().display()
+                )));
             }
             Err(why) => Some(why.to_string()),
         };

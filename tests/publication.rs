@@ -324,8 +324,9 @@ fn a_new_directory_is_taken_away_whenever_filling_it_fails() {
     let Some((output, calls)) = Run::default().ggraft(&arguments) else { return };
     assert!(output.status.success(), "{}", said(&output));
     fs::remove_dir_all(&out).unwrap();
-    let links = calls.iter().enumerate().filter(|(_, call)| call.kind == "link").map(|(at, _)| at + 1);
-    for step in [links.clone().nth(3).unwrap(), links.last().unwrap()] {
+    let links: Vec<usize> =
+        calls.iter().enumerate().filter(|(_, call)| call.kind == "link").map(|(at, _)| at + 1).collect();
+    for step in [links[3], *links.last().unwrap()] {
         let run = Run { fault: Some((step, Action::Fail(ENOSPC))), ..Run::default() };
         let (output, _) = run.ggraft(&arguments).unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));

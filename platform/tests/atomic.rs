@@ -12,7 +12,11 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use common::{child_argument, everywhere, names};
-use ggraft_platform::{AtomicFile, Links, remove_leftovers, write_all_at};
+use ggraft_platform::{AtomicFile, Links, PublishError, Published, remove_leftovers, write_all_at};
+
+fn publish(files: Vec<AtomicFile>, durable: bool) -> Result<Vec<Published>, PublishError> {
+    AtomicFile::flush_all(files, durable)?.publish()
+}
 
 /// Creates `path` with `contents`, not yet published.
 fn written(path: &Path, contents: &[u8]) -> AtomicFile {
@@ -40,7 +44,7 @@ fn publishing_replaces_at_once() {
             let before = fs::read(&path).ok();
             let file = written(&path, contents.as_bytes());
             assert_eq!(fs::read(&path).ok(), before, "not before it is published");
-            AtomicFile::publish_all(vec![file], true).unwrap();
+            publish(vec![file], true).unwrap();
             assert_eq!(fs::read(&path).unwrap(), contents.as_bytes());
             assert_eq!(names(dir.path()), [Path::new("out.gguf")]);
         }
@@ -57,7 +61,7 @@ fn a_set_that_cannot_be_published_whole_is_not_published() {
         let dir = dir.path();
         let files = ["a", "b", "c"].map(|name| written(&dir.join(name), b"x"));
         fs::create_dir(dir.join("b")).unwrap();
-        assert!(AtomicFile::publish_all(files.into(), true).is_err(), "b is a directory");
+        assert!(publish(files.into(), true).is_err(), "b is a directory");
         assert_eq!(names(dir), [Path::new("b")]);
     }
 }
@@ -79,7 +83,7 @@ fn only_regular_files_are_replaced() {
     // One that turns up while the file is being written.
     let file = written(&dir.join("late"), b"x");
     assert!(Command::new("mkfifo").arg(dir.join("late")).status().unwrap().success());
-    assert!(AtomicFile::publish_all(vec![file], true).is_err());
+    assert!(publish(vec![file], true).is_err());
     assert!(fs::symlink_metadata(dir.join("late")).unwrap().file_type().is_fifo());
 }
 
@@ -94,7 +98,7 @@ fn a_symbolic_link_is_followed_or_replaced() {
         let publish = |name: &str, links| {
             let file = AtomicFile::create(&dir.join(name), links).unwrap();
             write_all_at(file.file(), name.as_bytes(), 0).unwrap();
-            AtomicFile::publish_all(vec![file], true).unwrap();
+            publish(vec![file], true).unwrap();
         };
         let precious = || fs::read_to_string(dir.join("elsewhere/precious")).unwrap();
 
@@ -145,7 +149,7 @@ fn the_mode_and_owner_of_what_was_there_are_kept() {
             let before = fs::metadata(&path).unwrap();
             let file = written(&path, b"new");
             assert_eq!(file.file().metadata().unwrap().mode() & 0o777, mode, "from the start");
-            AtomicFile::publish_all(vec![file], true).unwrap();
+            publish(vec![file], true).unwrap();
             let after = fs::metadata(&path).unwrap();
             assert_ne!(after.ino(), before.ino());
             assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
@@ -178,15 +182,15 @@ fn a_set_over_an_old_one_is_all_new_or_all_old() {
         let parts = ["1", "2", "3"].map(|name| dir.join(name));
         let contents = || parts.each_ref().map(|path| fs::read_to_string(path).unwrap_or_default());
         let set = |text: &str| parts.each_ref().map(|path| written(path, text.as_bytes())).into();
-        AtomicFile::publish_all(set("old"), true).unwrap();
-        AtomicFile::publish_all(set("new"), true).unwrap();
+        publish(set("old"), true).unwrap();
+        publish(set("new"), true).unwrap();
         assert_eq!(contents(), ["new"; 3]);
 
         // The last one cannot be replaced.
         let newer = set("newer");
         fs::remove_file(&parts[2]).unwrap();
         fs::create_dir(&parts[2]).unwrap();
-        AtomicFile::publish_all(newer, true).unwrap_err();
+        publish(newer, true).unwrap_err();
         assert_eq!(contents(), ["new", "new", ""]);
         assert_eq!(names(dir).len(), 3, "nothing is left behind");
     }
@@ -234,7 +238,7 @@ fn a_file_being_written_is_no_leftover() {
         // Where it has a temporary name, that is locked, however old it is.
         file.file().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         remove_leftovers(dir.path());
-        AtomicFile::publish_all(vec![file], true).unwrap();
+        publish(vec![file], true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"x");
     }
 }
@@ -244,7 +248,7 @@ fn names_of_every_length_work() {
     for dir in everywhere() {
         let path = dir.path().join("é".repeat(127) + "n");
         for contents in [b"1", b"2"] {
-            AtomicFile::publish_all(vec![written(&path, contents)], true).unwrap();
+            publish(vec![written(&path, contents)], true).unwrap();
         }
         assert_eq!(fs::read(path).unwrap(), b"2");
     }

@@ -131,7 +131,7 @@ pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Re
     {
         return Err(Error::Unsupported(format!(
             "{}: tensor {} is stored as {}, which cannot be converted; expected floating-point weights",
-            checkpoint.files.get(source.file).map_or(&checkpoint.dir, |file| &file.path).display(),
+            checkpoint.files.get(source.file).map_or(checkpoint.dir.path(), |file| &file.path).display(),
             quoted(&source.name),
             source.dtype.name()
         )));

@@ -7,14 +7,13 @@ mod mixed;
 mod set;
 mod text;
 
-use std::io::Read;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gguf::{KeyValues, TypeInfo, Value};
-use crate::input::open_regular;
+use crate::source::{File, ModelDir};
 
 /// The block size that phases count in when nobody says otherwise: that of most file systems.
 const USUAL_BLOCK: NonZeroU64 = NonZeroU64::new(4096).unwrap();
@@ -94,12 +93,13 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     if path.is_dir() {
         return checkpoint_dir(path);
     }
-    let mut start = Vec::new();
-    open_regular(path)?.take(4).read_to_end(&mut start).map_err(|e| Error::io("cannot read", path, e))?;
-    if start == b"GGUF" || path.extension().is_some_and(|extension| extension == "gguf") {
+    let file = File::open(path)?;
+    if file.read_range(0, file.len().min(4))? == b"GGUF"
+        || path.extension().is_some_and(|extension| extension == "gguf")
+    {
         gguf_set(path)
     } else {
-        safetensors_file(path)
+        safetensors_file(&file)
     }
 }
 
@@ -117,7 +117,7 @@ fn merge(metadata: &mut KeyValues, key: &str, value: Value) {
 
 fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
-    let checkpoint = Checkpoint::open_with(dir, |file| {
+    let checkpoint = Checkpoint::open_with(&ModelDir::open(dir)?, |file| {
         for (key, value) in &file.metadata {
             merge(&mut found.metadata, key, Value::String(value.clone().into_bytes()));
         }
@@ -141,14 +141,14 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     Ok(found)
 }
 
-fn safetensors_file(path: &Path) -> Result<Inspection> {
+fn safetensors_file(source: &File) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
-    let file = checkpoint::read_file(path)?;
+    let file = checkpoint::read_file(source)?;
     for (key, value) in file.metadata {
         found.metadata.set(key, Value::String(value.into_bytes()));
     }
     let (bytes, data_start) = (file.len, file.data_start);
-    found.files.push(InspectedFile { path: path.to_owned(), bytes, data_start, alignment: None });
+    found.files.push(InspectedFile { path: source.path().to_owned(), bytes, data_start, alignment: None });
     found.tensors = (file.tensors.into_iter())
         .map(|t| InspectedTensor {
             name: t.name,

@@ -84,7 +84,7 @@ impl<'a> HfTokenizer<'a> {
         let Some(Value::Object(tree)) = &files.tokenizer else {
             return Err(Error::Unsupported(format!(
                 "{}: no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
-                files.dir.display()
+                files.dir.path().display()
             )));
         };
         check_ids(files)?;

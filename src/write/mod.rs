@@ -12,21 +12,22 @@ mod tile;
 mod worker;
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
+use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, Links, Published, available_memory, clone_range, interrupt,
-    output_target, raise_open_file_limit, remove_leftovers, resemble, shared_bytes,
+    AtomicFile, CloneError, FileSystem, Links, Patience, PublishError, Published, available_memory,
+    clone_range, interrupt, open_file_limit, output_target, remove_leftovers, resemble, shared_bytes,
 };
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
 
 use crate::error::{Error, Result};
 use crate::plan::{Action, Output, Plan, Step};
+use crate::source::{File, ModelDir};
 use behind::Behind;
 use queue::Queue;
 use sources::Sources;
@@ -57,25 +58,31 @@ pub struct Finished {
     pub published: Vec<Published>,
 }
 
-/// Writes every output of `plan`, tells `progress` of finished bytes as they come, and puts the
-/// files in place only when all of them are complete.
+/// Writes every output of `plan` from `sources`, which are files of `model`, tells `progress` of finished bytes as they
+/// come, and puts the files in place only when all of them are complete.
 ///
 /// # Errors
 /// Whatever goes wrong leaves no output behind, and what was there before as it was (see
-/// [`AtomicFile::publish_all`] for the one exception): [`Error::Io`] for the operating system,
-/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`].
-pub fn write(plan: &Plan, settings: Settings, progress: &mut dyn FnMut(u64)) -> Result<Finished> {
+/// [`Flushed::publish`](ggraft_platform::Flushed::publish) for the one exception): [`Error::Io`] for the operating system,
+/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`], [`Error::Invalid`] if a file of the model changed.
+pub fn write(
+    plan: &Plan,
+    model: &ModelDir,
+    sources: &[File],
+    settings: Settings,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Finished> {
     // All files stay open until they can be published together.
-    raise_open_file_limit();
+    open_file_limit();
     let mut report = Report::of(plan);
     let moved = report.bytes.total - report.bytes.cloned;
     let forget = available_memory().is_some_and(|available| moved.saturating_mul(2) > available);
-    let sources = Sources::open(&plan.sources, forget)?;
+    let sources = Sources::new(sources, forget);
     let create = |output| create(output, &sources, settings.links);
     let files = plan.outputs.iter().map(create).collect::<Result<Vec<_>>>()?;
     let refused = clone_all(plan, &sources, &files, settings.must_share, &mut report, progress)?;
 
-    let open: Vec<&File> = files.iter().map(AtomicFile::file).collect();
+    let open: Vec<&fs::File> = files.iter().map(AtomicFile::file).collect();
     let queue = Queue::new(&plan.outputs, &refused);
     let work = Work::new(&sources, &plan.outputs, &open, queue, Behind::new(settings.sync, forget));
     let processors = || thread::available_parallelism().map_or(1, |n| n.get().min(USEFUL_THREADS));
@@ -90,11 +97,11 @@ pub fn write(plan: &Plan, settings: Settings, progress: &mut dyn FnMut(u64)) -> 
     if interrupt::interrupted() {
         return Err(Error::Interrupted);
     }
-    let published = AtomicFile::publish_all(files, settings.sync).map_err(|e| Error::Io {
-        action: e.action,
-        path: e.path,
-        source: e.source,
-    })?;
+    let failed = |e: PublishError| Error::io(e.action, e.path, e.source);
+    let flushed = AtomicFile::flush_all(files, settings.sync).map_err(failed)?;
+    // Bytes of two states of a model would be a model that never was.
+    model.check_unchanged()?;
+    let published = flushed.publish().map_err(failed)?;
     Ok(Finished { report, published })
 }
 
@@ -104,7 +111,7 @@ fn create(output: &Output, sources: &Sources, links: Links) -> Result<AtomicFile
     let file = AtomicFile::create(&output.path, links).map_err(cannot)?;
     file.file().set_len(output.len).map_err(cannot)?;
     if let Some(like) = output.like {
-        let like = sources.file(like).metadata().map_err(cannot)?;
+        let like = sources.file(like).handle()?.metadata().map_err(cannot)?;
         resemble(file.file(), &like).map_err(cannot)?;
     }
     Ok(file)
@@ -119,15 +126,16 @@ fn clone_all(
     report: &mut Report,
     progress: &mut dyn FnMut(u64),
 ) -> Result<HashSet<(usize, usize)>> {
-    let mut refused = HashSet::new();
+    let (mut refused, mut patience) = (HashSet::new(), Patience::default());
     for (o, (output, to)) in plan.outputs.iter().zip(files).enumerate() {
         for (s, step) in output.steps.iter().enumerate() {
             let Action::Clone { file, offset } = step.action else { continue };
             if interrupt::interrupted() {
                 return Err(Error::Interrupted);
             }
-            let path = sources.path(file);
-            match clone_range(sources.file(file), offset, step.len, to.file(), step.start) {
+            let source = sources.file(file);
+            let (path, from) = (source.path(), source.handle()?);
+            match patience.retry(|| clone_range(&from, offset, step.len, to.file(), step.start)) {
                 Ok(()) => progress(step.len),
                 Err(CloneError::CopyInstead(reason)) if must_share => {
                     let path = path.display();
@@ -157,8 +165,8 @@ pub fn tidy(plan: &Plan, links: Links) {
 ///
 /// # Errors
 /// [`Error::Io`] if there is too little space.
-pub fn check_space(plans: &[Plan], links: Links) -> Result<()> {
-    let mut outputs = plans.iter().flat_map(|plan| &plan.outputs).peekable();
+pub fn check_space<'p>(plans: impl IntoIterator<Item = &'p Plan>, links: Links) -> Result<()> {
+    let mut outputs = plans.into_iter().flat_map(|plan| &plan.outputs).peekable();
     let Some(first) = outputs.peek() else { return Ok(()) };
     let path = &first.path;
     let target = output_target(path, links).map_err(|e| Error::io("cannot write", path, e))?;

@@ -17,7 +17,7 @@ use nix::sys::statvfs::fstatvfs;
 
 use crate::sys;
 
-pub use publish::{PublishError, Published, sync_directory};
+pub use publish::{Flushed, PublishError, Published, sync_directory};
 pub use target::{Links, output_target};
 pub use temporary::remove_leftovers;
 

@@ -51,14 +51,38 @@ impl Published {
     }
 }
 
-impl AtomicFile {
-    /// Gives each of `files`, a set that readers find by the first of them, its name, replacing what had it before. With
-    /// `durable`, all of them are on the disk before that, and their names when this returns.
+/// Files that are complete, and on the disk if that was wished, and have no names yet.
+#[derive(Debug)]
+pub struct Flushed {
+    files: Vec<AtomicFile>,
+    durable: bool,
+}
+
+impl Flushed {
+    /// Gives each of the files, a set that readers find by the first of them, its name, replacing what had it before.
+    /// If they are on the disk, so are their names when this returns.
     ///
     /// # Errors
-    /// What the operating system says, of writing as well: some errors come only now. Then names are what they
-    /// were before; except that after a failure to write names to the disk all files are in place.
-    pub fn publish_all(files: Vec<Self>, durable: bool) -> Result<Vec<Published>, PublishError> {
+    /// What the operating system says. Then names are what they were before; except that after a failure to write
+    /// names to the disk all files are in place.
+    pub fn publish(self) -> Result<Vec<Published>, PublishError> {
+        let mut set = Set::new(&self.files, self.durable);
+        match set.publish(self.files) {
+            Ok(()) => set.finish(),
+            Err(error) => {
+                set.undo();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl AtomicFile {
+    /// Makes sure that everything that was written to `files` was accepted and, with `durable`, is on the disk.
+    ///
+    /// # Errors
+    /// What the operating system says: some errors of writing come only now.
+    pub fn flush_all(files: Vec<Self>, durable: bool) -> Result<Flushed, PublishError> {
         if durable {
             // All at once; waiting for one after the other comes next. Only a hint.
             files.iter().for_each(|f| _ = start_writeback(&f.file, 0, i64::MAX as u64));
@@ -66,14 +90,7 @@ impl AtomicFile {
         for file in &files {
             file.flush(durable).map_err(|e| error("cannot write", &file.path, e))?;
         }
-        let mut set = Set::new(&files, durable);
-        match set.publish(files) {
-            Ok(()) => set.finish(),
-            Err(error) => {
-                set.undo();
-                Err(error)
-            }
-        }
+        Ok(Flushed { files, durable })
     }
 
     /// Gives the file its name.
