@@ -20,9 +20,11 @@ from pathlib import Path
 
 import kills
 import power
+import replaced
 import support
+import together
 
-PARTS = {"power": power, "kills": kills}
+PARTS = {"power": power, "kills": kills, "together": together, "replaced": replaced}
 
 
 def table(rows: list[dict]) -> str:
