@@ -101,6 +101,32 @@ fn wrong_usage_exits_2() {
     assert!(names(out.path()).is_empty());
 }
 
+/// What argparse, and so `convert_hf_to_gguf.py`, accepts.
+#[test]
+fn flags_may_be_repeated_and_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, last) = (dir.path().join("first.gguf"), dir.path().join("last.gguf"));
+    for arguments in [
+        &["--fuse-qkv", "--fuse-qkv", "--outfile", "FIRST", "--outfile", "LAST"][..],
+        &["--outf", "LAST", "--outt=bf16", "--verb", "--split-max-t", "0"],
+        &["-o", "LAST"],
+        &["--output", "LAST"],
+    ] {
+        let arguments = arguments.iter().map(|word| match *word {
+            "FIRST" => first.as_os_str(),
+            "LAST" => last.as_os_str(),
+            word => OsStr::new(word),
+        });
+        succeeds([OsStr::new("convert"), OsStr::new(TINY)].into_iter().chain(arguments));
+        assert!(!first.exists());
+        fs::remove_file(&last).unwrap();
+    }
+    for ambiguous in ["--out", "--fuse", "--no", "--v", "--refl"] {
+        let output = run(["convert", TINY, ambiguous]);
+        assert_eq!(output.status.code(), Some(2), "{ambiguous}: {}", stderr(&output));
+    }
+}
+
 #[test]
 fn help_names_every_flag_and_exit_code() {
     let help = stdout(&succeeds(["convert", "--help"]));

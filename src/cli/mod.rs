@@ -6,13 +6,14 @@ mod inspect;
 mod messages;
 mod options;
 mod plan;
+mod prefixes;
 mod progress;
 mod reference;
 mod report;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::Error;
 
@@ -20,6 +21,8 @@ use crate::error::Error;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    // As argparse does: a flag may be given twice, and the last value counts.
+    args_override_self = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
                   5 sharing demanded (--reflink always) but impossible; 130 interrupted."
@@ -43,7 +46,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(prefixes::completed(&Cli::command(), std::env::args_os())) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are not errors to clap either; printing to a closed pipe is fine.

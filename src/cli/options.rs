@@ -21,7 +21,7 @@ pub const REPORTS: &str = "Reports";
 pub struct OptionArgs {
     /// File or directory to write to; {ftype} in a file name becomes the output type [default: a name made from the
     /// model's name, size and type, in the model's directory]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, short, alias = "output", value_name = "PATH")]
     outfile: Option<PathBuf>,
 
     /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared
