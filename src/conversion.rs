@@ -34,8 +34,6 @@ pub struct Options {
     pub mistral_format: bool,
     /// In that format: no chat template but the model's own.
     pub own_template_only: bool,
-    /// Only the tokenizer and the metadata.
-    pub vocab_only: bool,
     /// Overrides `general.name`.
     pub model_name: Option<String>,
     /// JSON file that overrides `general.*`.
@@ -72,7 +70,7 @@ pub enum Reflink {
 pub struct Conversion {
     /// What will be written.
     pub plan: Plan,
-    /// What the plan was made from. Empty but for the directory with [`Options::vocab_only`].
+    /// What the plan was made from. Empty but for the directory with [`arch::Options::vocab_only`].
     inputs: Inputs,
     /// Device and inode of every file that is read.
     sources: HashSet<(u64, u64)>,
@@ -131,7 +129,7 @@ impl Conversion {
         };
         let mut checkpoint = match checkpoint {
             // A tokenizer can be exported from a directory without weights.
-            Err(Error::NoWeights { .. }) if options.vocab_only => {
+            Err(Error::NoWeights { .. }) if options.arch.vocab_only => {
                 Checkpoint { dir: dir.clone(), ..Checkpoint::default() }
             }
             other => other?,
@@ -140,7 +138,7 @@ impl Conversion {
             checkpoint.add_modules("Dense")?;
         }
         let model = family.build(&checkpoint, &config, &options.arch)?;
-        let tensors = if options.vocab_only { Vec::new() } else { model.tensors };
+        let tensors = model.tensors;
 
         let general = Metadata::load(&metadata::Inputs {
             dir,
@@ -150,9 +148,7 @@ impl Conversion {
         })?;
         let mut kv = KeyValues::new();
         kv.string("general.architecture", model.arch);
-        if !options.vocab_only {
-            kv.extend(model.early);
-        }
+        kv.extend(model.early);
         kv.string("general.type", "model");
         general.write(&mut kv)?;
         kv.extend(model.hparams);
@@ -168,7 +164,7 @@ impl Conversion {
             let missing = parent(&path).display();
             return Err(Error::Usage(format!("--outfile: there is no directory {missing}")));
         }
-        let sharing = match options.vocab_only {
+        let sharing = match options.arch.vocab_only {
             true => Sharing::none(&checkpoint, "there are no tensors"),
             false => probe(&checkpoint, &path, options)?,
         };
@@ -182,7 +178,7 @@ impl Conversion {
             alignment: options.alignment,
             splits: options.splits,
         };
-        let plan = if options.vocab_only {
+        let plan = if options.arch.vocab_only {
             if options.splits.no_tensor_first_split {
                 return Err(Error::Usage(
                     "a vocabulary cannot be split: drop --no-tensor-first-split".into(),
@@ -297,7 +293,7 @@ fn output_path(
     if target.is_dir() {
         return Ok(target.join(match only_prediction {
             true => general.prediction_file_name(output_type)?,
-            false => general.default_file_name(output_type, options.vocab_only)?,
+            false => general.default_file_name(output_type, options.arch.vocab_only)?,
         }));
     }
     if target.as_os_str().as_encoded_bytes().ends_with(b"/") {

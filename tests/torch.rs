@@ -57,6 +57,18 @@ fn files_are_the_references() {
 }
 
 #[test]
+fn mistrals_own_format_beside_it_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), "plain");
+    let [alone, beside] = ["alone.gguf", "beside.gguf"].map(|name| dir.path().join(name));
+    assert!(convert(&model, &alone, &[]).status.success());
+    fs::write(model.join("consolidated.safetensors"), b"").unwrap();
+    let output = convert(&model, &beside, &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(fs::read(alone).unwrap() == fs::read(beside).unwrap());
+}
+
+#[test]
 fn blocks_can_be_shared() {
     for variable in ["GGRAFT_TEST_XFS_1K", "GGRAFT_TEST_BTRFS"] {
         let Some(dir) = directory(variable) else { continue };

@@ -92,10 +92,9 @@ impl OptionArgs {
         Ok(Options {
             model: model.to_owned(),
             outfile: self.outfile.clone(),
-            arch: self.arch.options(self.outtype.into()),
+            arch: self.arch.options(self.outtype.into(), self.vocab_only),
             mistral_format: self.mistral_format,
             own_template_only: self.disable_mistral_community_chat_template,
-            vocab_only: self.vocab_only,
             model_name: self.model_name.clone(),
             metadata: self.metadata.clone(),
             splits: SplitRules {
@@ -147,7 +146,7 @@ struct ArchArgs {
 }
 
 impl ArchArgs {
-    fn options(&self, out: OutType) -> arch::Options {
+    fn options(&self, out: OutType, vocab_only: bool) -> arch::Options {
         arch::Options {
             out,
             fp8_as_q8: self.fp8_as_q8,
@@ -158,6 +157,7 @@ impl ArchArgs {
                 (_, true) => Mtp::Drop,
                 _ => Mtp::Keep,
             },
+            vocab_only,
             dense_modules: self.sentence_transformers_dense_modules,
         }
     }

@@ -1,13 +1,16 @@
 //! The files a tokenizer consists of, read once and with limits.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 use serde_json::{Map, Value};
 
+use super::apart;
+use super::class::Class;
 use super::lists::BpeLists;
-use super::tokenizer_json;
+use super::tokenizer_json::{self, TokenizerJson};
 use crate::error::{Error, Result};
 use crate::input::{self, bounded};
 
@@ -29,6 +32,8 @@ pub struct TokenizerFiles {
     pub config: Option<Map<String, Value>>,
     /// `config.json` as it stands in the file.
     pub model_config: Option<Map<String, Value>>,
+    /// What takes the place of `tokenizer.json`, once it was asked for.
+    pub apart: OnceCell<Option<TokenizerJson>>,
 }
 
 impl TokenizerFiles {
@@ -52,7 +57,27 @@ impl TokenizerFiles {
             mentions_byte_level,
             config: object(&dir.join("tokenizer_config.json"))?,
             model_config: object(&dir.join("config.json"))?,
+            apart: OnceCell::new(),
         })
+    }
+
+    /// `tokenizer.json` and the lists taken out of it; or, where there is none, what the files say that a tokenizer of
+    /// this class has instead.
+    ///
+    /// # Errors
+    /// If these are not what they should be.
+    pub fn serialized(&self, class: Class) -> Result<Option<(&Map<String, Value>, Option<&BpeLists>)>> {
+        if let Some(Value::Object(tree)) = &self.tokenizer {
+            return Ok(Some((tree, self.lists.as_ref())));
+        }
+        let apart = match self.apart.get() {
+            Some(apart) => apart,
+            None => {
+                let apart = apart::read(&self.dir, class)?;
+                self.apart.get_or_init(|| apart)
+            }
+        };
+        Ok(apart.as_ref().map(|json| (&json.tree, json.lists.as_ref())))
     }
 }
 
@@ -72,10 +97,13 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
         .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))
 }
 
-fn text(path: &Path) -> Result<String> {
+/// The text in `path`, with the line ends that Python makes of all.
+///
+/// # Errors
+/// If it cannot be read, is too large, or is no UTF-8.
+pub fn text(path: &Path) -> Result<String> {
     let bytes = input::read_limited(path, LARGEST)?;
     let text = String::from_utf8(bytes).map_err(|e| Error::invalid(path, format!("expected UTF-8: {e}")))?;
-    // As Python reads text files.
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
@@ -107,8 +135,8 @@ fn template_files(dir: &Path) -> Result<Option<Value>> {
             .map(|entries| entries.flatten().map(|e| e.path()).collect())
             .unwrap_or_default();
         more.retain(|path| path.extension().is_some_and(|e| e == "jinja"));
-        // The reference takes them as the directory lists them.
-        more.sort();
+        // The reference takes them as the directory lists them, which is no order to rely on.
+        more.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
         if more.is_empty() {
             return Ok(Some(default.into()));
         }
@@ -139,4 +167,23 @@ pub fn merges_txt(dir: &Path) -> Result<Vec<String>> {
         _ => None,
     };
     Ok(text.lines().skip(skip).filter_map(pair).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_templates_come_in_the_order_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let more = dir.path().join("additional_chat_templates");
+        fs::create_dir(&more).unwrap();
+        fs::write(dir.path().join("chat_template.jinja"), "0").unwrap();
+        for name in ["rag", "a-b", "a", "tool_use"] {
+            fs::write(more.join(format!("{name}.jinja")), "1").unwrap();
+        }
+        let list = chat_template(dir.path(), &Map::new()).unwrap().unwrap();
+        let names: Vec<_> = list.as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["default", "a", "a-b", "rag", "tool_use"]);
+    }
 }

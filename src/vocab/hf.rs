@@ -81,7 +81,8 @@ impl<'a> HfTokenizer<'a> {
     /// [`Error::Invalid`] if files contradict what they should be.
     pub fn new(files: &'a TokenizerFiles, model_config: &Map<String, Value>) -> Result<Self> {
         let path = files.dir.join("tokenizer.json");
-        let Some(Value::Object(tree)) = &files.tokenizer else {
+        let class = Class::of(files, model_config)?;
+        let Some((tree, lists)) = files.serialized(class)? else {
             return Err(Error::Unsupported(format!(
                 "{}: no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
                 files.dir.display()
@@ -89,12 +90,10 @@ impl<'a> HfTokenizer<'a> {
         };
         check_ids(files)?;
         bounded::check(&path, tree)?;
-        let class = Class::of(files, model_config)?;
         let empty = Map::new();
         let config = files.config.as_ref().unwrap_or(&empty);
         let settings = Settings::read(files, config, tree, class)?;
 
-        let lists = files.lists.as_ref();
         let parts = tree.iter().filter(|(key, _)| *key != "added_tokens");
         let mut json: Map<_, _> = parts.map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut added = tree.get("added_tokens");

@@ -1,6 +1,6 @@
 """BERT and its relatives: encoders for embeddings and ranking."""
 
-from checkpoint import case
+from checkpoint import apart, case
 
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
          "max_position_embeddings": 64, "type_vocab_size": 2, "layer_norm_eps": 1e-12}
@@ -33,6 +33,7 @@ def cases():
     yield bert("bert-one-label", "BertForSequenceClassification", config={"num_hidden_layers": 1, "id2label": {"0": "score"},
                                                                          "label2id": {"score": 0}}, dtype="f16")
 
+    yield bert("bert-apart", tokenizer=None, config={"vocab_size": 30522}, files=apart("wordpiece"))
     distil = {"dim": 64, "hidden_dim": 96, "n_layers": 2, "n_heads": 4, "max_position_embeddings": 64}
     heads = {"n_heads": 8, "n_layers": 3}
     for id, arch, more, dtype in (

@@ -32,6 +32,8 @@ def hybrid():
     yield case("nemotron-h-moe-f16", {**experts, "n_groups": 1, "num_key_value_heads": 4, "moe_latent_size": 32}, dtype="f16")
     yield case("nemotron-h-moe-f32", {**experts, "layers_block_type": ["moe", "mamba", "attention"], "n_routed_experts": 2},
                dtype="f32", saved=True)
+    default = {k: v for k, v in experts.items() if k not in ("mamba_num_heads", "mamba_head_dim", "n_groups", "expand")}
+    yield case("nemotron-h-default", default, build=("NemotronHForCausalLM", default), dtype="f16")
     # A pattern that transformers does not take: the file is read as it is, and there need not be experts.
     layer = "backbone.layers."
     tensors = [("backbone.embeddings.weight", [40, 64]), ("backbone.norm_f.weight", [64]), ("lm_head.weight", [40, 64]),
