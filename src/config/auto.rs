@@ -67,6 +67,13 @@ pub(super) fn from_pretrained(path: &Path, json: &Object) -> Outcome {
     }
 }
 
+/// Whether the class of this `model_type` refuses null for `key`. Of classes that are not known here, none does.
+pub(crate) fn needs_value(model_type: &str, key: &str) -> bool {
+    let class = CLASSES.iter().find(|class| class.model_type == model_type);
+    let field = class.and_then(|class| class.fields.iter().find(|(name, ..)| *name == key));
+    field.is_some_and(|(_, kinds, _)| kinds & NULL == 0)
+}
+
 /// The class that `AutoConfig` picks.
 fn class(model_type: &str) -> Result<&'static Class, Failure> {
     let name = if model_type == "gpt-sw3" { "gpt2" } else { model_type };

@@ -21,6 +21,7 @@ use super::guard::guarded;
 use super::lists::{BpeLists, Vocabulary};
 use super::mistral;
 use super::settings::{Settings, Token};
+use crate::config::needs_value;
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
 
@@ -89,6 +90,7 @@ impl<'a> HfTokenizer<'a> {
             )));
         };
         check_ids(files)?;
+        check_sizes(files)?;
         bounded::check(&path, tree)?;
         let empty = Map::new();
         let config = files.config.as_ref().unwrap_or(&empty);
@@ -360,6 +362,34 @@ fn without_vocabulary(json: &mut Map<String, Value>) -> bool {
     }
     model.insert("vocab".into(), json!({}));
     true
+}
+
+/// Settings without which llama.cpp loads no model, or reads its tensors wrongly.
+const SIZES: [&str; 8] = [
+    "hidden_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "n_embd",
+    "num_attention_heads",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "rms_norm_eps",
+];
+
+/// transformers reads `config.json` too, and refuses what its class does not take. That is followed where what comes out
+/// would be of no use: for a size that is null.
+fn check_sizes(files: &TokenizerFiles) -> Result<()> {
+    let Some(config) = &files.model_config else { return Ok(()) };
+    for section in [Some(config), config.get("text_config").and_then(Value::as_object)].into_iter().flatten()
+    {
+        let class = section.get("model_type").and_then(Value::as_str).unwrap_or_default();
+        let void = |key: &&&str| section.get(**key).is_some_and(Value::is_null) && needs_value(class, key);
+        if let Some(key) = SIZES.iter().find(void) {
+            let problem = format!("{key}: expected a number, found null");
+            return Err(Error::invalid(files.dir.join("config.json"), problem));
+        }
+    }
+    Ok(())
 }
 
 /// transformers reads `config.json` too, and refuses token ids of other types.
