@@ -1,12 +1,10 @@
 //! One conversion from start to finish: the stages in order, each handing plain data to the next.
 
-use std::collections::HashSet;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform as platform;
+use ggraft_platform::{self as platform, Links};
 
 use crate::advice::{Advice, Alternative};
 use crate::arch;
@@ -17,6 +15,7 @@ use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata, ParameterCount};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use crate::source::{File, ModelDir};
 use crate::tensor::OutputTensor;
 use crate::vocab::{self, Template, VocabRoute};
 use crate::write::{self, Report, Settings};
@@ -48,10 +47,34 @@ pub struct Options {
     pub min_extent: u64,
     /// Whether to share blocks.
     pub reflink: Reflink,
-    /// Makes sure that the output is on the disk before it gets its name.
+    /// Makes sure that the output is on the disk before it gets its name, and the name before it is said to be done.
+    /// Without, a power failure within the next half minute can leave zeros under that name, and nothing of what had
+    /// it before.
     pub fsync: bool,
     /// How many threads to use; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
+}
+
+impl Options {
+    /// What `ggraft convert MODEL --outfile OUTFILE` does.
+    pub fn new(model: impl Into<PathBuf>, outfile: impl Into<PathBuf>) -> Self {
+        Self {
+            model: model.into(),
+            outfile: Some(outfile.into()),
+            arch: arch::Options::default(),
+            mistral_format: false,
+            own_template_only: false,
+            model_name: None,
+            metadata: None,
+            layout: Layout::default(),
+            alignment: Alignment::default(),
+            splits: SplitRules::default(),
+            min_extent: Sharing::DEFAULT_MIN_EXTENT,
+            reflink: Reflink::Auto,
+            fsync: true,
+            threads: None,
+        }
+    }
 }
 
 /// Whether to share blocks with the checkpoint; the words are those of `cp --reflink`.
@@ -72,8 +95,6 @@ pub struct Conversion {
     pub plan: Plan,
     /// What the plan was made from. Empty but for the directory with [`arch::Options::vocab_only`].
     inputs: Inputs,
-    /// Device and inode of every file that is read.
-    sources: HashSet<(u64, u64)>,
     settings: Settings,
 }
 
@@ -85,6 +106,7 @@ struct Inputs {
     tensors: Vec<OutputTensor>,
     path: PathBuf,
     sharing: Sharing,
+    stamp: Vec<u8>,
     layout: Layout,
     alignment: Alignment,
     splits: SplitRules,
@@ -101,6 +123,7 @@ impl Inputs {
             alignment: self.alignment,
             splits: self.splits,
             sharing: &self.sharing,
+            stamp: &self.stamp,
         }
     }
 }
@@ -111,13 +134,7 @@ impl Conversion {
     /// # Errors
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
-        let dir = &options.model;
-        if !dir.is_dir() {
-            return Err(Error::Usage(format!(
-                "{} is not a directory; name one that holds a model",
-                dir.display()
-            )));
-        }
+        let dir = &ModelDir::open(&options.model)?;
         let (config, family, checkpoint) = if options.mistral_format {
             let config = Config::load_params(dir)?;
             let family = arch::in_mistral_format(&config);
@@ -169,6 +186,7 @@ impl Conversion {
             false => probe(&checkpoint, &path, options)?,
         };
         let inputs = Inputs {
+            stamp: stamp(&checkpoint),
             checkpoint,
             metadata: kv,
             tensors,
@@ -188,14 +206,14 @@ impl Conversion {
         } else {
             Plan::new(&inputs.request())?
         };
-        let sources = sources(options, &inputs.checkpoint)?;
-        plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, &sources))?;
+        plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, dir))?;
         let settings = Settings {
             must_share: options.reflink == Reflink::Always,
             sync: options.fsync,
+            links: Links::Follow,
             threads: options.threads,
         };
-        let conversion = Self { plan, inputs, sources, settings };
+        let conversion = Self { plan, inputs, settings };
         if options.reflink == Reflink::Always
             && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
@@ -231,7 +249,7 @@ impl Conversion {
     /// # Errors
     /// [`Error::Usage`] saying so.
     pub fn check_not_a_source(&self, flag: &str, path: &Path) -> Result<()> {
-        check_target(flag, path, &self.sources)
+        check_target(flag, path, &self.inputs.checkpoint.dir)
     }
 
     /// The report as planned; its `measured` figures mean nothing yet.
@@ -244,8 +262,10 @@ impl Conversion {
     /// # Errors
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
-        write::check_space(&self.plan)?;
-        write::write(&self.plan, self.settings, progress)
+        write::tidy(&self.plan, self.settings.links);
+        write::check_space([&self.plan], self.settings.links)?;
+        let Checkpoint { dir, sources, .. } = &self.inputs.checkpoint;
+        write::write(&self.plan, dir, sources, self.settings, progress).map(|finished| finished.report)
     }
 
     fn nothing_shared(&self) -> String {
@@ -305,34 +325,26 @@ fn output_path(
     Ok(target.with_file_name(metadata::fill_file_name_template(name, output_type)?))
 }
 
-/// What a model directory holds besides weights that are a conversion's source.
-const SOURCE_EXTENSIONS: [&str; 6] = ["json", "jinja", "md", "model", "safetensors", "txt"];
-
-/// Device and inode of every file that is read, so that none is replaced, under whatever name.
-fn sources(options: &Options, checkpoint: &Checkpoint) -> Result<HashSet<(u64, u64)>> {
-    let is_source = |path: &Path| {
-        let extension = path.extension().and_then(|e| e.to_str());
-        let versioned = path.file_stem().and_then(|stem| stem.to_str());
-        extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
-            || versioned.is_some_and(|stem| stem.ends_with(".model"))
+/// What tells the files of `checkpoint` from others that could have their names.
+fn stamp(checkpoint: &Checkpoint) -> Vec<u8> {
+    let identities = checkpoint.sources.iter().filter_map(File::identity);
+    let numbers = |id: platform::Identity| {
+        let times = [id.modified.0, id.modified.1].map(i64::cast_unsigned);
+        [id.device, id.inode, id.len, times[0], times[1]].map(u64::to_le_bytes).concat()
     };
-    let entries = fs::read_dir(&options.model).map_err(|e| Error::io("cannot list", &options.model, e))?;
-    let beside = entries.flatten().map(|e| e.path()).filter(|path| is_source(path));
-    let weights = checkpoint.files.iter().map(|f| f.path.clone());
-    let all = weights.chain(beside).chain(options.metadata.clone());
-    Ok(all.filter_map(|path| fs::metadata(path).ok()).map(|m| (m.dev(), m.ino())).collect())
+    identities.flat_map(numbers).collect()
 }
 
-/// Refuses to write to what `flag` names if that is one of `sources`, or no file.
-fn check_target(flag: &str, target: &Path, sources: &HashSet<(u64, u64)>) -> Result<()> {
+/// Refuses to write to what `flag` names if that is one of the model's files, or no file.
+fn check_target(flag: &str, target: &Path, model: &ModelDir) -> Result<()> {
     let problem = match fs::metadata(target) {
         Err(_) => return Ok(()),
         Ok(existing) if existing.is_dir() => "is a directory",
         Ok(existing) if !existing.is_file() => "is not a regular file",
-        Ok(existing) if sources.contains(&(existing.dev(), existing.ino())) => {
-            "is part of the model that is read"
-        }
-        Ok(_) => return Ok(()),
+        Ok(_) => match platform::Identity::at(target) {
+            Ok(existing) if model.owns(&existing)? => "is part of the model that is read",
+            _ => return Ok(()),
+        },
     };
     Err(Error::Usage(format!("{flag}: {} {problem}; choose another name", target.display())))
 }
@@ -342,15 +354,19 @@ fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Shar
     if options.reflink == Reflink::Never {
         return Ok(Sharing::none(checkpoint, "sharing is off (--no-reflink)"));
     }
-    let dir = parent(path);
+    let target =
+        platform::output_target(path, Links::Follow).map_err(|e| Error::io("cannot write", path, e))?;
+    let dir = parent(&target);
     let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
     let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
-    for (file, refusal) in checkpoint.files.iter().zip(&mut sharing.refusals) {
-        let source = fs::File::open(&file.path).map_err(|e| Error::io("cannot open", &file.path, e))?;
-        *refusal = match platform::can_clone(&source, dir) {
+    for (source, refusal) in checkpoint.sources.iter().zip(&mut sharing.refusals) {
+        *refusal = match platform::can_clone(&*source.handle()?, dir) {
             Ok(()) => None,
             Err(why) if options.reflink == Reflink::Always => {
-                return Err(Error::CannotShare(format!("--reflink always: {}: {why}", file.path.display())));
+                return Err(Error::CannotShare(format!(
+                    "--reflink always: {}: {why}",
+                    source.path().display()
+                )));
             }
             Err(why) => Some(why.to_string()),
         };

@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused. `action` reads like "cannot read".
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {source}{}", path.display(), way_out(source))]
     Io {
         /// What was tried, as the start of a sentence: "cannot read".
         action: &'static str,
@@ -52,6 +52,14 @@ pub enum Error {
     /// `--reflink always` was asked for where blocks cannot be shared.
     #[error("{0}")]
     CannotShare(String),
+    /// Another process is at work where only one may be.
+    #[error("{}: {holder} is aligning this model in place; wait until it is done", path.display())]
+    Locked {
+        /// What only one process may change.
+        path: PathBuf,
+        /// Who does.
+        holder: String,
+    },
     /// Ctrl-C or a termination signal.
     #[error("interrupted")]
     Interrupted,
@@ -92,12 +100,21 @@ impl Error {
     /// The process's exit code for this error; documented in `ggraft --help`.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Internal(_) => 1,
+            Self::Io { .. } | Self::Locked { .. } | Self::Internal(_) => 1,
             Self::Usage(_) => 2,
             Self::Unsupported(_) => 3,
             Self::Invalid { .. } | Self::Shape(_) | Self::NoWeights { .. } => 4,
             Self::CannotShare(_) => 5,
+            // What shells make of a SIGINT. The command itself dies of the signal, so that they see one.
             Self::Interrupted => 130,
         }
+    }
+}
+
+/// What the operating system's words do not tell of what to do.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => "; the limit is this process's (`ulimit -f`) or the file system's",
+        _ => "",
     }
 }

@@ -22,6 +22,7 @@ mod input;
 pub mod inspect;
 pub mod metadata;
 pub mod plan;
+pub mod source;
 mod table;
 pub mod tensor;
 pub mod vocab;

@@ -8,6 +8,7 @@ use ggraft::checkpoint::{Checkpoint, SourceTensor};
 use ggraft::config::Config;
 use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::gguf::Value as Kv;
+use ggraft::source::ModelDir;
 use ggraft::tensor::{Leaf, OutputTensor};
 use ggraft::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -24,7 +25,7 @@ fn resolve<'a>(place: &Value, shared: &'a [Value]) -> &'a Value {
     place.as_u64().map_or(&Value::Null, |place| &shared[place as usize])
 }
 
-fn checkpoint(dir: &Path, tensors: &Value) -> Checkpoint {
+fn checkpoint(dir: &ModelDir, tensors: &Value) -> Checkpoint {
     let tensors = tensors.as_array().unwrap().iter().map(|row| {
         let shape: Vec<u64> = row[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
         let dtype = Dtype::from_name(row[1].as_str().unwrap()).unwrap();
@@ -32,7 +33,7 @@ fn checkpoint(dir: &Path, tensors: &Value) -> Checkpoint {
         let name = row[0].as_str().unwrap().to_owned();
         SourceTensor { name, dtype, shape, file: 0, offset: 0, len }
     });
-    Checkpoint { dir: dir.to_owned(), tensors: tensors.collect(), ..Checkpoint::default() }
+    Checkpoint { dir: dir.clone(), tensors: tensors.collect(), ..Checkpoint::default() }
 }
 
 /// A model directory with the files of a case that lie beside the weights.
@@ -57,7 +58,12 @@ fn config(case: &Value, dir: &Path) -> Result<Config> {
 
 fn build(case: &Value, shared: &[Value]) -> Result<Model> {
     let (_temporary, dir) = directory(case);
-    let checkpoint = checkpoint(&dir, resolve(&case["tensors"], shared));
+    let model_dir = if dir.is_dir() {
+        ModelDir::open(&dir).unwrap()
+    } else {
+        ModelDir::in_memory(&dir, Vec::<(&str, Vec<u8>)>::new())
+    };
+    let checkpoint = checkpoint(&model_dir, resolve(&case["tensors"], shared));
     let outtype = match case["outtype"].as_str().unwrap() {
         "f32" => OutType::F32,
         "f16" => OutType::F16,

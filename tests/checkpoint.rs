@@ -22,7 +22,7 @@ fn bytes(names: &[&str]) -> Vec<u8> {
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    Checkpoint::open(dir).unwrap().tensors.into_iter().map(|t| t.name).collect()
+    Checkpoint::open(&handmade::model_at(dir)).unwrap().tensors.into_iter().map(|t| t.name).collect()
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn offsets_count_from_the_start_of_the_file_and_may_be_odd() {
     let header = r#"{"w":{"dtype":"BF16","shape":[2,3],"data_offsets":[4,16]},"n":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"s":{"dtype":"F64","shape":[],"data_offsets":[16,24]}}"#;
     assert_eq!(header.len() % 2, 1);
     put(dir.path(), "model.safetensors", safetensors(header, 24));
-    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let checkpoint = Checkpoint::open(&handmade::model_at(dir.path())).unwrap();
 
     let start = 8 + header.len() as u64;
     assert_eq!(checkpoint.files.len(), 1);
@@ -78,7 +78,7 @@ fn a_tensor_may_be_in_another_file_than_the_index_says() {
     put(dir.path(), "m1", bytes(&["a", "x"]));
     put(dir.path(), "m2", bytes(&["b"]));
     put(dir.path(), INDEX, index(&[("a", "m1"), ("b", "m2"), ("x", "m2")]));
-    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let checkpoint = Checkpoint::open(&handmade::model_at(dir.path())).unwrap();
     let files: Vec<_> = checkpoint.tensors.iter().map(|t| (t.name.as_str(), t.file)).collect();
     assert_eq!(files, [("a", 0), ("x", 0), ("b", 1)]);
 }
@@ -92,7 +92,7 @@ fn a_hugging_face_cache_is_followed() {
     std::fs::create_dir_all(&snapshot).unwrap();
     symlink("../../blobs/6a5b", snapshot.join("model-00001-of-00001.safetensors")).unwrap();
     symlink("../../blobs/77aa", snapshot.join(INDEX)).unwrap();
-    let checkpoint = Checkpoint::open(&snapshot).unwrap();
+    let checkpoint = Checkpoint::open(&handmade::model_at(&snapshot)).unwrap();
     assert_eq!(checkpoint.files[0].path, snapshot.join("model-00001-of-00001.safetensors"));
 }
 
@@ -116,7 +116,7 @@ fn the_format_s_liberties_are_accepted() {
     for (what, header) in accepted {
         let dir = tempfile::tempdir().unwrap();
         put(dir.path(), "model.safetensors", safetensors(header, 8));
-        let result = Checkpoint::open(dir.path());
+        let result = Checkpoint::open(&handmade::model_at(dir.path()));
         assert!(result.is_ok(), "{what}: {}", result.unwrap_err());
     }
 }

@@ -7,8 +7,10 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::model_dir::ModelDir;
@@ -201,7 +203,7 @@ fn help_names_every_flag_and_exit_code() {
     }
     assert!(help.contains("f32, f16, bf16, q8_0, tq1_0, tq2_0"), "{help}");
     let help = stdout(&succeeds(["--help"]));
-    assert!(["convert", "inspect", "Exit codes", "130"].iter().all(|word| help.contains(word)), "{help}");
+    assert!(["convert", "inspect", "Exit codes", "SIGINT"].iter().all(|word| help.contains(word)), "{help}");
     assert!(stdout(&succeeds(["--version"])).starts_with("ggraft "));
 }
 
@@ -489,14 +491,17 @@ fn large_model(parent: &Path) -> PathBuf {
     dir
 }
 
-/// Starts a conversion of the large model and sends `signal` once data has been written.
-fn killed(signal: &str, out: &Path) -> Option<std::process::ExitStatus> {
+/// Starts the script, whose `$0` is ggraft, `$1` a large model and `$2` an output, and sends `signal` to it and all
+/// that it started, as a terminal does, once data has been written.
+fn signalled(script: &str, signal: &str, out: &Path) -> Option<Output> {
     let models = tempfile::tempdir().unwrap();
     let model = large_model(models.path());
     // A shell that runs the tests in the background has SIGINT ignored, which would be inherited.
     let mut child = Command::new("env")
-        .args(["--default-signal", env!("CARGO_BIN_EXE_ggraft"), "convert"])
-        .args([&model, Path::new("--outtype=f32"), Path::new("--outfile"), &out.join("out.gguf")])
+        .args(["--default-signal", "bash", "-c", script, env!("CARGO_BIN_EXE_ggraft")])
+        .args([model, out.join("out.gguf")])
+        .process_group(0)
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
@@ -507,28 +512,63 @@ fn killed(signal: &str, out: &Path) -> Option<std::process::ExitStatus> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    Some(child.wait().unwrap())
+    let group = format!("-{}", child.id());
+    assert!(Command::new("kill").args([signal, "--", &group]).status().unwrap().success());
+    Some(child.wait_with_output().unwrap())
 }
 
 fn free_bytes(dir: &Path) -> u64 {
     ggraft_platform::FileSystem::of(dir).unwrap().free_bytes
 }
 
-#[test]
-fn interruptions_leave_nothing() {
-    use std::os::unix::process::ExitStatusExt;
+/// A directory in memory with room for the large model as F32, for one test at a time: they watch what is free there.
+fn room() -> Option<(tempfile::TempDir, MutexGuard<'static, ()>)> {
+    static ROOM: Mutex<()> = Mutex::new(());
+    let alone = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
     let out = tempfile::tempdir_in("/dev/shm").unwrap();
     if free_bytes(out.path()) < 5_000_000_000 {
-        return skip("less than 5 GB free in /dev/shm");
+        skip("less than 5 GB free in /dev/shm");
+        return None;
     }
-    for (signal, code) in [("-INT", Some(130)), ("-TERM", Some(130)), ("-KILL", None)] {
-        let status = killed(signal, out.path()).expect("the conversion is slower than the signal");
-        assert_eq!(status.code(), code, "{signal}: {status}");
-        assert!(code.is_some() || status.signal() == Some(9));
+    Some((out, alone))
+}
+
+const CONVERT: &str = r#""$0" convert "$1" --outtype=f32 --outfile "$2""#;
+
+#[test]
+fn interruptions_leave_nothing() {
+    let Some((out, _alone)) = room() else { return };
+    for (signal, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1), ("-KILL", 9)] {
+        let output = signalled(&format!("exec {CONVERT}"), signal, out.path());
+        let status = output.expect("the conversion is slower than the signal").status;
+        assert_eq!(status.signal(), Some(number), "{signal}: {status}");
         assert!(names(out.path()).is_empty(), "{signal} leaves {:?}", names(out.path()));
     }
+}
+
+/// A shell leaves its loop if what it waits for died of Ctrl-C, and not if that exits, with whatever code.
+#[test]
+fn ctrl_c_stops_a_loop() {
+    let Some((out, _alone)) = room() else { return };
+    let script = format!("for i in 1 2 3; do echo $i; {CONVERT}; done; echo end");
+    let output = signalled(&script, "-INT", out.path()).expect("the conversion is slower than the signal");
+    assert_eq!((stdout(&output).as_str(), output.status.signal()), ("1\n", Some(2)), "{}", output.status);
+    assert!(names(out.path()).is_empty());
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.gguf");
+    // 64 blocks of 1024 bytes: the tiny model has more.
+    let script = format!("ulimit -f 64; {CONVERT}");
+    let output =
+        Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_ggraft"), TINY]).arg(&out).output();
+    let output = output.unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{}: {text}", output.status);
+    assert!(text.contains("out.gguf: File too large") && text.contains("ulimit -f"), "{text}");
+    assert!(names(dir.path()).is_empty());
 }
 
 #[test]

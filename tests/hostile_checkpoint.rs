@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ggraft::checkpoint::Checkpoint;
+use ggraft::source::ModelDir;
 use handmade::{index, put, safetensors};
 use proptest::prelude::*;
 
@@ -244,7 +245,7 @@ fn check(cases: &[Case]) {
         build(dir.path());
         let (send, receive) = mpsc::channel();
         let path = dir.path().to_owned();
-        std::thread::spawn(move || send.send(Checkpoint::open(&path)));
+        std::thread::spawn(move || send.send(Checkpoint::open(&handmade::model_at(&path))));
         let result = receive.recv_timeout(Duration::from_secs(60));
         let error = match result.unwrap_or_else(|e| panic!("{what}: panic or hang: {e}")) {
             Ok(_) => panic!("{what}: was accepted"),
@@ -280,9 +281,9 @@ fn lying_indexes_are_refused() {
 }
 
 #[test]
-fn a_directory_that_does_not_exist_is_an_io_error() {
-    let error = Checkpoint::open(Path::new("/nonexistent/model")).unwrap_err();
-    assert_eq!(error.exit_code(), 1);
+fn a_directory_that_does_not_exist_is_an_error_of_usage() {
+    let error = ModelDir::open(Path::new("/nonexistent/model")).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("/nonexistent/model"));
 }
 
@@ -336,7 +337,7 @@ proptest! {
         }
         let dir = tempfile::tempdir().unwrap();
         put(dir.path(), "model.safetensors", &bytes);
-        match Checkpoint::open(dir.path()) {
+        match Checkpoint::open(&handmade::model_at(dir.path())) {
             Ok(checkpoint) => assert_tiles(&checkpoint),
             Err(error) => prop_assert!([3, 4].contains(&error.exit_code()), "{}", error),
         }
@@ -347,7 +348,7 @@ proptest! {
 fn the_file_that_is_mutated_is_valid() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), "model.safetensors", valid());
-    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let checkpoint = Checkpoint::open(&handmade::model_at(dir.path())).unwrap();
     assert_eq!(checkpoint.tensors.len(), 4);
     assert_tiles(&checkpoint);
 }

@@ -17,7 +17,11 @@ fn text(inspection: &Inspection) -> String {
 
 /// Split `no` of `count` with one tensor of 32 bytes.
 fn split(no: u16, count: u16) -> Bytes {
-    let n = Bytes::start(3, 1, 3).key("split.no", 2, &no.to_le_bytes());
+    let n = Bytes::start(3, 1, 4).key("split.tensors.count", 5, &i32::from(count).to_le_bytes()).key(
+        "split.no",
+        2,
+        &no.to_le_bytes(),
+    );
     let n = n.key("split.count", 2, &count.to_le_bytes()).key("only", 4, &[no as u8, 0, 0, 0]);
     n.tensor(&format!("t{no}"), &[8], 0, 0).data(32, 32)
 }
@@ -161,4 +165,56 @@ fn what_is_neither_is_refused() {
         assert_eq!(error.exit_code(), 4);
         assert!(error.to_string().contains(says), "{error}");
     }
+}
+
+/// One file of a set of two, with a matrix and a norm of layer `no`; `keys` come on top.
+fn layer(no: u16, kind: u32, tensors: i32, id: Option<&str>) -> Bytes {
+    let n = Bytes::start(3, 3, 3 + u64::from(id.is_some()));
+    let n = n.key("split.no", 2, &no.to_le_bytes()).key("split.count", 2, &2u16.to_le_bytes());
+    let n = n.key("split.tensors.count", 5, &tensors.to_le_bytes());
+    let n = id.into_iter().fold(n, |n, id| n.string("ggraft.split.set").u32(8).string(id));
+    // F32, F16, Q8_0 and BF16 take this many bytes for 32 elements.
+    let row = [(0, 128), (1, 64), (8, 34), (30, 64)].iter().find(|(id, _)| *id == kind).unwrap().1;
+    let padded = |len: u64| len.next_multiple_of(32);
+    let at = |name: &str| format!("blk.{no}.{name}.weight");
+    let n = n.tensor(&at("attn_q"), &[32, 2], kind, 0).tensor(&at("ffn_up"), &[32, 2], kind, padded(2 * row));
+    let n = n.tensor(&at("attn_norm"), &[32], 0, 2 * padded(2 * row));
+    n.data(32, (2 * padded(2 * row) + 128) as usize)
+}
+
+#[test]
+fn sets_put_together_from_two_are_refused() {
+    let names = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"];
+    let inspect = |first: Bytes, second: Bytes| {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), names[0], first.0);
+        put(dir.path(), names[1], second.0);
+        // Whichever is asked for.
+        let results = names.map(|name| inspect(&dir.path().join(name)));
+        results
+            .map(|result| result.map(|found| found.tensors.len()).map_err(|e| (e.exit_code(), e.to_string())))
+    };
+    for id in [None, Some("x")] {
+        assert_eq!(inspect(layer(0, 1, 6, id), layer(1, 1, 6, id)), [Ok(6), Ok(6)]);
+    }
+    let refused = |first: Bytes, second: Bytes, says: &str| {
+        for result in inspect(first, second) {
+            let (code, text) = result.unwrap_err();
+            assert!(code == 4 && text.contains(says), "expected {says:?} in {text}");
+        }
+    };
+    let id = |id| layer(1, 1, 6, id);
+    refused(layer(0, 1, 6, Some("x")), id(Some("y")), "ggraft.split.set is \"y\", the first file has \"x\"");
+    refused(layer(0, 1, 6, Some("x")), id(None), "ggraft.split.set is nothing");
+    refused(layer(0, 1, 6, None), id(Some("x")), "the first file has nothing");
+    refused(layer(0, 1, 6, None), layer(1, 1, 7, None), "split.tensors.count is \"I32(7)\"");
+    refused(layer(0, 1, 7, None), layer(1, 1, 7, None), "is I32(7), the files of the set hold 6 tensors");
+    let twice = layer(0, 1, 6, None).0;
+    let at = twice.windows(8).position(|w| w == b"split.no").unwrap() + 12;
+    let mut second = Bytes(twice);
+    second.0[at] = 1;
+    refused(layer(0, 1, 6, None), second, "tensor \"blk.0.attn_q.weight\" is in a file before it, too");
+    // F16 beside Q8_0, and beside BF16, as after two conversions with other types.
+    refused(layer(0, 1, 6, None), layer(1, 8, 6, None), "tensors like \"blk.N.attn_q.weight\" are Q8_0");
+    refused(layer(0, 30, 6, None), layer(1, 1, 6, None), "are F16, in the file before BF16");
 }

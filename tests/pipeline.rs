@@ -10,6 +10,7 @@ use ggraft::Error;
 use ggraft::convert;
 use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::plan::{Action, Output, Place, Plan, Step, Walk};
+use ggraft::source::{File, ModelDir};
 use ggraft::tensor::{Arithmetic, Dim, GridAxis, Scale};
 use ggraft::write::{Settings, write};
 
@@ -167,6 +168,13 @@ fn settings(threads: usize) -> Settings {
     Settings { threads: NonZeroUsize::new(threads), sync: threads == 2, ..Settings::default() }
 }
 
+/// The model in `dir`, and the one file it has.
+fn opened(dir: &Path) -> (ModelDir, [File; 1]) {
+    let model = ModelDir::open(dir).unwrap();
+    let source = model.file("source").unwrap();
+    (model, [source])
+}
+
 fn names(dir: &Path) -> Vec<PathBuf> {
     let mut names: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
@@ -181,9 +189,10 @@ fn files_hold_what_was_planned_whatever_the_number_of_threads() {
     let draft = draft(&source);
     let plan = plan(dir.path(), &draft);
     plan.check().unwrap();
+    let (model, sources) = opened(dir.path());
     for threads in [1, 2, 7] {
         let mut progress = 0;
-        write(&plan, settings(threads), &mut |bytes| progress += bytes).unwrap();
+        write(&plan, &model, &sources, settings(threads), &mut |bytes| progress += bytes).unwrap();
         assert_eq!(progress, plan.bytes());
         for output in &plan.outputs {
             let found = fs::read(&output.path).unwrap();
@@ -209,7 +218,8 @@ fn whatever_goes_wrong_leaves_nothing() {
     let plan = plan(dir.path(), &draft);
     for (len, threads) in [(0, 3), (100_000, 1), (SOURCE / 2, 4)] {
         fs::write(dir.path().join("source"), &source[..len]).unwrap();
-        let error = write(&plan, settings(threads), &mut |_| ()).unwrap_err();
+        let (model, sources) = opened(dir.path());
+        let error = write(&plan, &model, &sources, settings(threads), &mut |_| ()).unwrap_err();
         assert!(matches!(&error, Error::Invalid { path, .. } if path.ends_with("source")), "{error}");
         assert_eq!(names(dir.path()), [dir.path().join("source")]);
     }

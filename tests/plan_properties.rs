@@ -18,6 +18,7 @@ use ggraft::convert::convert;
 use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::gguf::KeyValues;
 use ggraft::plan::{Action, Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use ggraft::source::{File, ModelDir};
 use ggraft::tensor::{OutputTensor, TensorExpr};
 use ggraft::write::Settings;
 use proptest::prelude::*;
@@ -173,8 +174,7 @@ fn make(model: &Model, dir: &Path) -> Made {
         len: bytes.len() as u64,
         data_start: *start,
     });
-    let checkpoint =
-        Checkpoint { dir: dir.to_owned(), files: sources.collect(), tensors, ..Default::default() };
+    let checkpoint = Checkpoint { files: sources.collect(), tensors, ..Default::default() };
     Made { checkpoint, files, outputs }
 }
 
@@ -224,6 +224,7 @@ fn plan(made: &Made, wish: Wish, sharing: &Sharing) -> Plan {
         alignment: wish.alignment,
         splits: SplitRules::default(),
         sharing,
+        stamp: b"stamp",
     })
     .unwrap()
 }
@@ -469,7 +470,10 @@ fn carried_out_for_real() {
                 let planned = check_clones(&plan, &made, wish);
                 let threads = NonZeroUsize::new(1 + plan.outputs.len() % 3);
                 let settings = Settings { must_share: true, threads, ..Settings::default() };
-                let report = ggraft::write::write(&plan, settings, &mut |_| ()).unwrap();
+                let model = ModelDir::open(dir.path()).unwrap();
+                let sources: Vec<File> = plan.sources.iter().map(|path| File::open(path).unwrap()).collect();
+                let write = ggraft::write::write(&plan, &model, &sources, settings, &mut |_| ());
+                let report = write.unwrap().report;
                 let files: Vec<Vec<u8>> = paths(&plan).iter().map(|path| fs::read(path).unwrap()).collect();
                 prop_assert!(load(&files, &paths(&plan), wish, &made.outputs) == expected);
                 prop_assert_eq!(report.measured.unwrap().shared, planned, "what the extent map says");

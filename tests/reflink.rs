@@ -128,6 +128,48 @@ fn shards_share_as_far_as_their_phases_allow() {
     }
 }
 
+/// Half of one set and half of another have the right names, so each says which it belongs to; but not where files are
+/// the reference's to the byte.
+#[test]
+fn the_files_of_a_set_know_each_other() {
+    for dir in sharing() {
+        let dir = dir.path();
+        let model = model(dir, "aligned", 1);
+        let convert = |out: &str, flags: &[&str]| {
+            let flags = [&["--split-max-tensors", "9"], flags].concat();
+            let report = convert(&model, &dir.join(out), &flags);
+            let path = |output: &Value| PathBuf::from(output["path"].as_str().unwrap());
+            report["outputs"].as_array().unwrap().iter().map(path).collect::<Vec<_>>()
+        };
+        let identifiers = |files: &[PathBuf]| {
+            let identifier =
+                |path: &PathBuf| match ggraft::gguf::read(path).unwrap().metadata.get("ggraft.split.set") {
+                    Some(ggraft::gguf::Value::String(text)) => Some(text.clone()),
+                    other => other.map(|other| panic!("{other:?}")),
+                };
+            let mut all: Vec<_> = files.iter().map(identifier).collect();
+            all.dedup();
+            assert_eq!(all.len(), 1, "all files have the same");
+            all.remove(0)
+        };
+        let first = convert("first.gguf", &[]);
+        let id = identifiers(&first);
+        assert!(id.is_some());
+        assert_eq!(identifiers(&convert("again.gguf", &[])), id, "the same inputs");
+        assert_ne!(identifiers(&convert("renamed.gguf", &["--model-name", "other"])), id);
+        assert_eq!(identifiers(&convert("copied.gguf", &["--no-reflink"])), None);
+
+        // Other weights under the same names: written in place, so that nothing but times differ.
+        let weights = File::options().write(true).open(model.join("model.safetensors")).unwrap();
+        weights.write_all_at(&[1; 2], weights.metadata().unwrap().len() - 2).unwrap();
+        let second = convert("second.gguf", &[]);
+        assert_ne!(identifiers(&second), id);
+        fs::rename(&second[1], &first[1]).unwrap();
+        let refused = ggraft::inspect::inspect(&first[0]).unwrap_err();
+        assert!(refused.to_string().contains("belongs to another set"), "{refused}");
+    }
+}
+
 #[test]
 fn odd_offsets_are_copied_and_explained() {
     for dir in sharing() {

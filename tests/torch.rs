@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 
 use filesystems::directory;
 use ggraft::checkpoint::Checkpoint;
+use ggraft::source::ModelDir;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -175,7 +176,7 @@ fn pickle(storage: &str, offset: u8, rows: &str) -> Vec<u8> {
 
 fn open(dir: &Path, file: &[u8]) -> Result<Checkpoint, String> {
     fs::write(dir.join("pytorch_model.bin"), file).unwrap();
-    Checkpoint::open(dir).map_err(|error| error.to_string())
+    Checkpoint::open(&ModelDir::open(dir).unwrap()).map_err(|error| error.to_string())
 }
 
 #[test]

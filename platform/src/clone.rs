@@ -26,8 +26,10 @@ pub enum Refusal {
     NotSupported(String),
     /// Source and destination are on different file systems.
     CrossDevice,
-    /// Offsets are not block-aligned, or only one of the files is marked NOCOW.
-    Mismatch,
+    /// `EINVAL`: offsets that are not block-aligned, or something about the files that the system does not name.
+    Unexplained,
+    /// The source was written a moment ago and is not committed yet. [`Patience`](crate::Patience) helps.
+    Uncommitted,
     /// The source is a program that is running, or swap space.
     Busy,
     /// The file or the file system forbids it.
@@ -43,11 +45,9 @@ impl fmt::Display for Refusal {
         match self {
             Self::NotSupported(name) => write!(f, "{name} cannot share blocks between files"),
             Self::CrossDevice => write!(f, "source and destination are on different file systems"),
-            Self::Mismatch => {
-                write!(
-                    f,
-                    "the file system refuses (a NOCOW or other attribute differs between source and destination)"
-                )
+            Self::Unexplained => write!(f, "the file system refuses, without saying why (EINVAL)"),
+            Self::Uncommitted => {
+                write!(f, "the file system has not yet committed what was written to the source")
             }
             Self::Busy => write!(f, "the source is in use as a program or swap file"),
             Self::NotPermitted => write!(f, "sharing blocks of the source is not permitted"),
@@ -82,7 +82,8 @@ pub fn clone_range(
                 Refusal::NotSupported(name)
             }
             Some(libc::EXDEV) => Refusal::CrossDevice,
-            Some(libc::EINVAL) => Refusal::Mismatch,
+            Some(libc::EINVAL) => Refusal::Unexplained,
+            Some(libc::EAGAIN) => Refusal::Uncommitted,
             Some(libc::ETXTBSY) => Refusal::Busy,
             Some(libc::EPERM) => Refusal::NotPermitted,
             _ => return Err(CloneError::Io(error)),
@@ -93,6 +94,7 @@ pub fn clone_range(
 
 /// Finds out whether blocks of `src` can be shared with files in directory `dir`, by sharing its
 /// first block with an unnamed file there: device numbers do not tell (those of Btrfs subvolumes differ).
+/// A source that is not committed yet can: nothing else is wrong with it, and it will be by the time it counts.
 ///
 /// # Errors
 /// Why not. A failure to even try counts as a refusal: copying will show what is wrong.
@@ -103,8 +105,9 @@ pub fn can_clone(src: &File, dir: &Path) -> Result<(), Refusal> {
         return Err(Refusal::TooSmall);
     }
     let probe = unnamed_file(dir).map_err(failed)?;
-    clone_range(src, 0, block_size, &probe, 0).map_err(|error| match error {
-        CloneError::CopyInstead(refusal) => refusal,
-        CloneError::Io(e) => failed(e),
-    })
+    match clone_range(src, 0, block_size, &probe, 0) {
+        Ok(()) | Err(CloneError::CopyInstead(Refusal::Uncommitted)) => Ok(()),
+        Err(CloneError::CopyInstead(refusal)) => Err(refusal),
+        Err(CloneError::Io(e)) => Err(failed(e)),
+    }
 }

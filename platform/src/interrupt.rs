@@ -1,16 +1,23 @@
 //! Ctrl-C and termination signals, as a flag that long work looks at between steps.
+//!
+//! Whoever waits for a process wants to know that a signal ended it: a shell leaves its loop only then, and a
+//! service manager takes an exit code for a failure. So the command cleans up and dies of the signal after all.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigHandler, Signal, raise, signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Number of the last signal; 0 before the first.
+static RECEIVED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
 
 /// From now on SIGINT, SIGTERM and SIGHUP set the flag; a second one ends the process at once. A signal
 /// that is ignored stays so: `nohup`, and shells for background jobs, arrange that for a reason.
@@ -29,6 +36,7 @@ pub fn install() -> io::Result<()> {
         }
         // Registered first, so that it sees the flag as it was before this signal.
         flag::register_conditional_default(signal, INTERRUPTED.clone())?;
+        flag::register_usize(signal, RECEIVED.clone(), signal as usize)?;
         flag::register(signal, INTERRUPTED.clone())?;
     }
     Ok(())
@@ -37,6 +45,21 @@ pub fn install() -> io::Result<()> {
 /// Whether the process was asked to stop.
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// Ends the process by the signal that it was asked to stop with, without running anything that is left to run.
+/// Returns if there was none.
+///
+/// A process that no signal can end (the first one of a container) exits with 128 and the signal's number instead.
+pub fn die_if_interrupted() {
+    let number = RECEIVED.load(Ordering::Relaxed) as libc::c_int;
+    let Ok(received) = Signal::try_from(number) else { return };
+    // SAFETY: the default action runs no code of this process.
+    if unsafe { signal(received, SigHandler::SigDfl) }.is_ok() {
+        // If it fails, or does nothing, the exit code has to tell.
+        _ = raise(received);
+    }
+    std::process::exit(128 + number);
 }
 
 fn is_ignored(signal: libc::c_int) -> io::Result<bool> {

@@ -6,24 +6,31 @@ mod atomic;
 mod clone;
 mod extents;
 mod fs;
+mod identity;
 mod io;
 mod limits;
-mod map;
+mod lock;
 mod memory;
+mod patience;
 #[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "portable.rs")]
 mod sys;
 
 pub mod interrupt;
 
-pub use atomic::AtomicFile;
+pub use atomic::{
+    AtomicFile, Flushed, Links, PublishError, Published, output_target, remove_leftovers, resemble,
+    sync_directory,
+};
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{Extent, ExtentUsage, for_each_extent, shared_bytes};
 pub use fs::FileSystem;
+pub use identity::Identity;
 pub use io::{
     advise_sequential, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at, start_writeback,
     write_all_at,
 };
-pub use limits::raise_open_file_limit;
-pub use map::map_prefix;
+pub use limits::{open_file_limit, report_file_size_limit};
+pub use lock::{Lock, LockError};
 pub use memory::{advise_huge_pages, available_memory};
+pub use patience::Patience;

@@ -1,13 +1,29 @@
-//! Limits of this process.
+//! How many files may be open.
+
+use std::io;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigHandler, Signal, signal};
 
-/// Lets this process open as many files at once as the administrator allows; by default it is fewer.
-pub fn raise_open_file_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        // If it stays as it is, the first file too many is reported.
-        _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+/// More open files than anybody needs at once.
+const PLENTY: u64 = 1 << 16;
+
+/// Raises the limit on open files to what the system allows, and answers it: models come in many shards.
+pub fn open_file_limit() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 256 };
+    let wanted = hard.min(PLENTY.max(soft));
+    // If it cannot be raised, what there is has to do.
+    let limit = if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// From now on writing beyond the limit of file sizes (`ulimit -f`) fails with [`io::ErrorKind::FileTooLarge`];
+/// by default the system ends the process without a word. For the whole process, and those that it starts.
+///
+/// # Errors
+/// What the operating system says.
+pub fn report_file_size_limit() -> io::Result<()> {
+    // SAFETY: ignoring a signal runs no code of this process.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
+    Ok(())
 }

@@ -101,7 +101,7 @@ fn misaligned_clones_ask_for_a_copy() {
         {
             let result = clone_range(&source, from, len, &target, to);
             assert!(
-                matches!(result, Err(CloneError::CopyInstead(Refusal::Mismatch))),
+                matches!(result, Err(CloneError::CopyInstead(Refusal::Unexplained))),
                 "{variable}: {result:?}"
             );
         }
@@ -169,7 +169,7 @@ fn files_without_copy_on_write_are_copied() {
     fs::create_dir(&nocow).unwrap();
     assert!(Command::new("chattr").arg("+C").arg(&nocow).status().unwrap().success());
     let source = file_of(&nocow, "source", 65536);
-    assert_eq!(can_clone(&source, dir.path()), Err(Refusal::Mismatch));
+    assert_eq!(can_clone(&source, dir.path()), Err(Refusal::Unexplained));
     assert_eq!(can_clone(&source, &nocow), Ok(()), "within the directory both are NOCOW");
 }
 

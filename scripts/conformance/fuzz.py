@@ -176,7 +176,7 @@ def judged(case: dict, model: Path, out: Path) -> tuple[str, list[str]]:
         lines = [line for name in names for line in run.differences(out / name, ours / name)]
         if lines and all(only_exponentials(out / name, ours / name) for name in names):
             return "agree but for exponentials", []
-        if lines and known.reason(lines[0], known.DIFFERENT):
+        if lines and known.reason("\n".join(lines), known.DIFFERENT):
             return "listed", []
         return ("differ", lines[:6]) if lines else ("agree", [])
 

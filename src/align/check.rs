@@ -70,6 +70,7 @@ fn gain(job: &Job) -> Result<Gain> {
             alignment: Alignment::Strict,
             splits: SplitRules::default(),
             sharing: &sharing,
+            stamp: &[],
         };
         Plan::new(&request).map(|plan| Report::of(&plan))
     };

@@ -1,34 +1,27 @@
 //! Holes of a checkpoint stay holes when it is rewritten, as `cp` keeps them: nothing is read or written for them.
 
-use std::fs::File;
+use std::fs;
 
 use ggraft_platform::next_data;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::{Action, Plan, Step};
+use crate::source::File;
 
 /// Shorter holes are copied as the zeros they read as.
 const SMALLEST: u64 = 1 << 20;
 
-/// Replaces copies of holes in sources by zeros, which a new file consists of.
+/// Replaces copies of holes in `sources`, which are those of `plan`, by zeros, which a new file consists of.
 ///
 /// # Errors
 /// [`Error::Io`] if a source cannot be opened.
-pub fn keep(plan: &mut Plan) -> Result<()> {
-    // A shard's steps read one file; there may be more files than can be open.
-    let mut open: Option<(usize, File)> = None;
+pub fn keep(plan: &mut Plan, sources: &[File]) -> Result<()> {
     for output in &mut plan.outputs {
         let mut kept = Vec::with_capacity(output.steps.len());
         for step in std::mem::take(&mut output.steps) {
             match &step.action {
                 Action::Copy { walk, .. } if walk.is_contiguous() && step.len >= SMALLEST => {
-                    let path = &plan.sources[walk.file];
-                    let file = match open.take().filter(|(index, _)| *index == walk.file) {
-                        Some((_, file)) => file,
-                        None => File::open(path).map_err(|e| Error::io("cannot open", path, e))?,
-                    };
-                    kept.extend(without_holes(&step, &file));
-                    open = Some((walk.file, file));
+                    kept.extend(without_holes(&step, &*sources[walk.file].handle()?));
                 }
                 _ => kept.push(step),
             }
@@ -39,7 +32,7 @@ pub fn keep(plan: &mut Plan) -> Result<()> {
 }
 
 /// `step`, cut where its source has holes.
-fn without_holes(step: &Step, file: &File) -> Vec<Step> {
+fn without_holes(step: &Step, file: &fs::File) -> Vec<Step> {
     let Action::Copy { walk, first } = &step.action else { return vec![step.clone()] };
     // Elements of a rewrite are bytes.
     let (source, mut steps, mut at) = (walk.offset + first, Vec::new(), 0);

@@ -7,22 +7,24 @@
 mod arrange;
 mod carry;
 mod check;
+mod created;
 mod holes;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{self as platform, FileSystem, interrupt};
+use ggraft_platform::{self as platform, FileSystem, Links, Lock, LockError, interrupt};
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Format};
 use crate::error::{Error, Result};
 use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
+use crate::source::{Below, File, ModelDir};
 use crate::write::{self, Bytes, Settings};
 use arrange::{Arrangement, arrange};
+use created::Created;
 
-pub use carry::Others;
 pub use check::{Check, Gain, check, percent};
 
 /// Data is put on a boundary of at least this many bytes: the block size of most file systems.
@@ -31,6 +33,11 @@ const BLOCK_MIN: u64 = 4096;
 /// No file system that shares blocks has larger ones. Some (NFS) call their transfer size a block.
 const BLOCK_MAX: u64 = 64 << 10;
 
+/// Carries the lock of those who align in place.
+const LOCK: &str = ".ggraft-align.lock";
+/// Files of a new directory that are written together. Each is open twice, and every system allows 1024.
+const BATCH: usize = 256;
+
 /// Where the aligned checkpoint goes.
 #[derive(Clone, Debug)]
 pub enum Target {
@@ -38,6 +45,8 @@ pub enum Target {
     Directory(PathBuf),
     /// To where it is, file by file.
     InPlace,
+    /// Nowhere: it is only looked at.
+    Nowhere,
 }
 
 /// A checkpoint and how it will be aligned.
@@ -48,12 +57,23 @@ pub struct Job {
     /// The files that hold tensors.
     pub shards: Vec<Shard>,
     /// What else is in the directory.
-    pub others: Others,
+    pub others: Below,
     checkpoint: Checkpoint,
     arrangements: Vec<Arrangement>,
     /// Unit of clones: the file system's own block size.
     unit: u64,
     target: Target,
+    /// Keeps others from aligning in place at the same time.
+    _lock: Option<Lock>,
+}
+
+/// Files that are written and get their names together.
+#[derive(Debug)]
+pub struct Part {
+    /// How.
+    pub plan: Plan,
+    /// What from.
+    sources: Vec<File>,
 }
 
 /// One file that holds tensors.
@@ -88,27 +108,27 @@ impl Job {
     /// # Errors
     /// [`Error::Usage`] if the target makes no sense; what [`Checkpoint::open`] says of bad checkpoints.
     pub fn prepare(dir: &Path, target: Target) -> Result<Self> {
-        if !dir.is_dir() {
-            let problem = "is not a directory; name one that holds a model";
-            return Err(Error::Usage(format!("{} {problem}", dir.display())));
-        }
+        let model = ModelDir::open(dir)?;
+        // Before anything is read, or what is read may be what another process is about to replace.
+        let lock = matches!(target, Target::InPlace).then(|| lock(dir)).transpose()?;
         let home = match &target {
             Target::Directory(to) => check_target(dir, to)?,
-            Target::InPlace => dir.to_owned(),
+            Target::InPlace | Target::Nowhere => dir.to_owned(),
         };
         let unit = FileSystem::of(&home).map_err(|e| Error::io("cannot look at", &home, e))?.block_size;
         let block = Some(unit.max(BLOCK_MIN)).filter(|b| b.is_power_of_two() && *b <= BLOCK_MAX);
         let mut job = Self {
             block: block.unwrap_or(BLOCK_MIN),
             shards: Vec::new(),
-            others: Others::default(),
+            others: Below::default(),
             checkpoint: Checkpoint::default(),
             arrangements: Vec::new(),
             unit,
             target,
+            _lock: lock,
         };
         let mut metadata = Vec::new();
-        job.checkpoint = Checkpoint::open_with(dir, |file| metadata.push(file.metadata.clone()))?;
+        job.checkpoint = Checkpoint::open_with(&model, |file| metadata.push(file.metadata.clone()))?;
         if job.checkpoint.format != Format::Safetensors {
             return Err(Error::Unsupported(format!(
                 "{}: only safetensors can be aligned; tensors of pytorch_model*.bin already start on \
@@ -119,7 +139,7 @@ impl Job {
         job.arrange(&metadata)?;
         if let Target::Directory(_) = job.target {
             let shards: Vec<PathBuf> = job.shards.iter().map(|s| s.path.clone()).collect();
-            job.others = carry::others(dir, &shards)?;
+            job.others = carry::others(&model, &shards)?;
         }
         Ok(job)
     }
@@ -136,7 +156,7 @@ impl Job {
             let on_boundary = |offset: u64| usize::from(offset.is_multiple_of(self.block));
             let places = &arrangement.places;
             self.shards.push(Shard {
-                path: shard_path(dir, &file.path)?,
+                path: shard_path(dir.path(), &file.path)?,
                 len: file.len,
                 data_start: file.data_start,
                 tensors: places.len(),
@@ -168,38 +188,49 @@ impl Job {
         Sharing { block, min_extent: Sharing::DEFAULT_MIN_EXTENT, refusals: Vec::new() }
     }
 
-    /// The plans to carry out one after the other: one for a new directory, so that it appears all at
-    /// once; one per file in place, so that space for one is enough.
+    /// What to carry out one after the other: for a new directory as many files at a time as can be open, shards
+    /// first; one per file in place, so that space for one is enough.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be opened.
-    pub fn plans(&self) -> Result<Vec<Plan>> {
+    pub fn parts(&self) -> Result<Vec<Part>> {
         let dir = &self.checkpoint.dir;
         match &self.target {
+            Target::Nowhere => Ok(Vec::new()),
             Target::InPlace => {
                 let misaligned = (0..self.shards.len()).filter(|i| !self.shards[*i].is_aligned);
                 let plan = |i: usize| {
                     let path = dir.join(&self.shards[i].path);
-                    self.plan(vec![path.clone()], vec![self.rewrite(i, 0, path)])
+                    self.part(vec![self.checkpoint.sources[i].clone()], vec![self.rewrite(i, 0, path)])
                 };
                 misaligned.map(plan).collect()
             }
             Target::Directory(to) => {
                 let shards = self.shards.iter().map(|s| (&s.path, s.len));
                 let files: Vec<_> = shards.chain(self.others.files.iter().map(|(p, n)| (p, *n))).collect();
-                let whole = |(i, (path, len)): (usize, &(&PathBuf, u64))| match self.shards.get(i) {
-                    Some(shard) if !shard.is_aligned => self.rewrite(i, i, to.join(path)),
-                    _ => Rewrite {
-                        path: to.join(path),
-                        header: Vec::new(),
-                        ranges: vec![Range { file: i, offset: 0, len: *len }],
-                        tensors: Vec::new(),
-                        like: i,
-                    },
+                let whole =
+                    |(file, &(i, (path, len))): (usize, &(usize, &(&PathBuf, u64)))| match self.shards.get(i)
+                    {
+                        Some(shard) if !shard.is_aligned => self.rewrite(i, file, to.join(path)),
+                        _ => Rewrite {
+                            path: to.join(path),
+                            header: Vec::new(),
+                            ranges: vec![Range { file, offset: 0, len: *len }],
+                            tensors: Vec::new(),
+                            like: file,
+                        },
+                    };
+                let numbered: Vec<_> = files.iter().enumerate().collect();
+                let source = |i: usize, path: &Path| match self.checkpoint.sources.get(i) {
+                    Some(shard) => Ok(shard.clone()),
+                    None => dir.file(path),
                 };
-                let rewrites = files.iter().enumerate().map(whole).collect();
-                let sources = files.iter().map(|(path, _)| dir.join(path)).collect();
-                self.plan(sources, rewrites).map(|plan| vec![plan])
+                let part = |batch: &[(usize, &(&PathBuf, u64))]| {
+                    let sources =
+                        batch.iter().map(|(i, (path, _))| source(*i, path)).collect::<Result<_>>()?;
+                    self.part(sources, batch.iter().enumerate().map(whole).collect())
+                };
+                numbered.chunks(BATCH).map(part).collect()
             }
         }
     }
@@ -225,63 +256,75 @@ impl Job {
         }
     }
 
-    fn plan(&self, sources: Vec<PathBuf>, files: Vec<Rewrite>) -> Result<Plan> {
+    fn part(&self, sources: Vec<File>, files: Vec<Rewrite>) -> Result<Part> {
         let home = match &self.target {
-            Target::Directory(to) if to.exists() => to,
+            Target::Directory(to) if to.exists() => to.as_path(),
             Target::Directory(to) => parent(to),
-            Target::InPlace => &self.checkpoint.dir,
+            Target::InPlace | Target::Nowhere => self.checkpoint.dir.path(),
         };
         let mut sharing = self.sharing();
-        for path in &sources {
-            let source = File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
-            sharing.refusals.push(platform::can_clone(&source, home).err().map(|why| why.to_string()));
+        for source in &sources {
+            let refusal = platform::can_clone(&*source.handle()?, home).err();
+            sharing.refusals.push(refusal.map(|why| why.to_string()));
         }
-        let mut plan = Plan::rewrite(sources, &sharing, files)?;
-        holes::keep(&mut plan)?;
-        Ok(plan)
+        let paths = sources.iter().map(|source| source.path().to_owned()).collect();
+        let mut plan = Plan::rewrite(paths, &sharing, files)?;
+        holes::keep(&mut plan, &sources)?;
+        Ok(Part { plan, sources })
     }
 
-    /// Carries out [`plans`](Self::plans), telling `progress` of bytes as they are done.
+    /// Carries out [`parts`](Self::parts), telling `progress` of bytes as they are done.
     ///
     /// # Errors
     /// See [`write::write`]. Whatever goes wrong, the model that was there is still there and complete:
     /// every file of it is the old one or the aligned one. A new directory is taken away again.
-    pub fn run(&self, plans: &[Plan], progress: &mut dyn FnMut(u64)) -> Result<Outcome> {
-        let mut created = Vec::new();
-        let result = self.carry_out(plans, &mut created, progress);
+    pub fn run(&self, parts: &[Part], progress: &mut dyn FnMut(u64)) -> Result<Outcome> {
+        let mut created = Created::default();
+        let result = self.carry_out(parts, &mut created, progress);
         if result.is_err() {
-            // Only what is empty goes; nothing better can be done about a failure here.
-            created.iter().rev().for_each(|dir| _ = fs::remove_dir(dir));
+            created.take_away();
         }
         result
     }
 
     fn carry_out(
         &self,
-        plans: &[Plan],
-        created: &mut Vec<PathBuf>,
+        parts: &[Part],
+        created: &mut Created,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Outcome> {
         if let Target::Directory(to) = &self.target {
-            for output in plans.iter().flat_map(|p| &p.outputs) {
-                create_dirs(to, parent(&output.path), created)?;
+            for output in parts.iter().flat_map(|part| &part.plan.outputs) {
+                created.dirs(to, parent(&output.path))?;
             }
         }
-        // Every plan by itself: what the one before replaces is free again, unless something else still
+        // A symbolic link into a cache is no reason to change the cache. Synced, since this may replace the only copy.
+        let settings = Settings { sync: true, links: Links::Replace, ..Settings::default() };
+        // In place every plan by itself: what the one before replaces is free again, unless something else still
         // refers to it, which is found out in time, too.
-        plans.iter().try_for_each(write::check_space)?;
+        let together = if matches!(self.target, Target::InPlace) { 1 } else { parts.len().max(1) };
+        for parts in parts.chunks(together) {
+            parts.iter().for_each(|part| write::tidy(&part.plan, settings.links));
+            write::check_space(parts.iter().map(|part| &part.plan), settings.links)?;
+        }
         let mut outcome = Outcome::default();
-        for plan in plans {
+        for Part { plan, sources } in parts {
             if interrupt::interrupted() {
                 return Err(Error::Interrupted);
             }
-            write::check_space(plan)?;
-            // Synced, since it may replace the only copy.
-            let settings = Settings { sync: true, ..Settings::default() };
-            let report = write::write(plan, settings, progress)?;
-            outcome.bytes += report.bytes;
-            outcome.written.extend(report.outputs.into_iter().map(|o| o.path));
+            write::check_space([plan], settings.links)?;
+            let model = &self.checkpoint.dir;
+            let finished = write::write(plan, model, sources, settings, progress)?;
+            if matches!(self.target, Target::Directory(_)) {
+                created.add(finished.published);
+            }
+            outcome.bytes += finished.report.bytes;
+            for output in finished.report.outputs {
+                model.forget(&output.path);
+                outcome.written.push(output.path);
+            }
         }
+        created.sync()?;
         Ok(outcome)
     }
 }
@@ -332,6 +375,9 @@ fn check_target(dir: &Path, to: &Path) -> Result<PathBuf> {
     if target.starts_with(&source) {
         return refuse("lies in the model's directory; name one elsewhere, or use --in-place".into());
     }
+    if existing == to {
+        platform::remove_leftovers(to);
+    }
     if existing == to && fs::read_dir(to).map_err(|e| Error::io("cannot list", to, e))?.next().is_some() {
         return refuse("exists and is not empty; name a new directory".into());
     }
@@ -351,15 +397,13 @@ fn shard_path(dir: &Path, path: &Path) -> Result<PathBuf> {
     Ok(relative.to_owned())
 }
 
-/// Creates `dir`, which is `top` or below, and adds what was not there before to `created`.
-fn create_dirs(top: &Path, dir: &Path, created: &mut Vec<PathBuf>) -> Result<()> {
-    let mut missing: Vec<&Path> =
-        dir.ancestors().take_while(|d| d.starts_with(top)).filter(|d| !d.is_dir()).collect();
-    while let Some(dir) = missing.pop() {
-        fs::create_dir(dir).map_err(|e| Error::io("cannot create", dir, e))?;
-        created.push(dir.to_owned());
-    }
-    Ok(())
+/// Keeps other processes from aligning `dir` in place.
+fn lock(dir: &Path) -> Result<Lock> {
+    let path = dir.join(LOCK);
+    Lock::take(&path).map_err(|error| match error {
+        LockError::Held(holder) => Error::Locked { path: dir.to_owned(), holder },
+        LockError::Io(error) => Error::io("cannot lock", path, error),
+    })
 }
 
 /// The directory that `path` is in.

@@ -139,7 +139,7 @@ impl<'a> Builder<'a> {
     }
 
     fn unsupported(&self, problem: String) -> Error {
-        Error::Unsupported(format!("{}: {problem}", self.input.checkpoint.dir.display()))
+        Error::Unsupported(format!("{}: {problem}", self.input.checkpoint.dir.path().display()))
     }
 
     /// The tensors in order, and what was found out on the way.

@@ -1,12 +1,11 @@
 //! Looks at the weights themselves, where what is written depends on them.
 
-use ggraft_platform::read_exact_at;
-
 use crate::checkpoint::{Checkpoint, SourceTensor};
 use crate::convert::{convert, supports};
 use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
-use crate::input::{self, quoted};
+use crate::input::quoted;
+use crate::source;
 use crate::tensor::{Leaf, TensorExpr};
 
 /// Elements compared at a time.
@@ -48,7 +47,7 @@ fn whole<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Result<&'c Source
         _ => None,
     };
     source.filter(|source| supports(source.dtype)).ok_or_else(|| {
-        let dir = checkpoint.dir.display();
+        let dir = checkpoint.dir.path().display();
         Error::Unsupported(format!("{dir}: quantized embeddings cannot be compared with the output matrix"))
     })
 }
@@ -72,8 +71,7 @@ pub(super) fn floats(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> 
 }
 
 struct Reader<'c> {
-    path: &'c std::path::Path,
-    file: std::fs::File,
+    file: &'c source::File,
     tensor: &'c SourceTensor,
     raw: Vec<u8>,
     /// F32, little-endian.
@@ -82,11 +80,10 @@ struct Reader<'c> {
 
 impl<'c> Reader<'c> {
     fn new(checkpoint: &'c Checkpoint, tensor: &'c SourceTensor) -> Result<Self> {
-        let Some(file) = checkpoint.files.get(tensor.file) else {
+        let Some(file) = checkpoint.sources.get(tensor.file) else {
             return Err(Error::Internal(format!("{} is in no file", tensor.name)));
         };
-        let path = &file.path;
-        Ok(Self { path, file: input::open_regular(path)?, tensor, raw: Vec::new(), values: Vec::new() })
+        Ok(Self { file, tensor, raw: Vec::new(), values: Vec::new() })
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "at most a chunk")]
@@ -94,8 +91,7 @@ impl<'c> Reader<'c> {
         let dtype = self.tensor.dtype;
         self.raw.resize((count * dtype.size()) as usize, 0);
         self.values.resize(count as usize * size_of::<f32>(), 0);
-        read_exact_at(&self.file, &mut self.raw, self.tensor.offset + at * dtype.size())
-            .map_err(|source| Error::io("cannot read", self.path, source))?;
+        self.file.read_exact_at(&mut self.raw, self.tensor.offset + at * dtype.size())?;
         convert(dtype, GgmlType::F32, &self.raw, &mut self.values);
         Ok(())
     }

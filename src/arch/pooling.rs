@@ -1,6 +1,8 @@
 //! How an embedding model turns its outputs into one vector: read from the files that
 //! sentence-transformers puts beside the weights.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::checkpoint::modules;
@@ -39,8 +41,8 @@ fn from_modules(input: &Input, keys: &mut Keys) -> Result<()> {
     let Some(path) = modules::listed(dir, "Pooling")?.into_iter().next() else {
         return Ok(());
     };
-    let path = dir.join(path).join("config.json");
-    let pooling = read_json(&path)?;
+    let name = Path::new(&path).join("config.json");
+    let pooling = read_json(dir, &name)?;
     let set = |key: &str| pooling.get(key).is_some_and(truthy);
     let kind = match pooling.get("pooling_mode").and_then(Value::as_str) {
         _ if set("pooling_mode_mean_tokens") => MEAN,
@@ -51,7 +53,7 @@ fn from_modules(input: &Input, keys: &mut Keys) -> Result<()> {
         Some("lasttoken") => LAST,
         _ => {
             let problem = "only mean, cls and last-token pooling can be converted";
-            return Err(Error::Unsupported(format!("{}: {problem}", path.display())));
+            return Err(Error::Unsupported(format!("{}: {problem}", dir.join(name).display())));
         }
     };
     keys.u32("pooling_type", Some(kind));

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use crate::config::{Config, read_json};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::input::{self, quoted};
+use crate::input::quoted;
 use crate::tensor::{Leaf, Scale};
 
 use super::{Input, tensors};
@@ -77,9 +77,9 @@ fn method(input: &Input) -> Result<Option<String>> {
     let section = input.config.optional_section("quantization_config")?;
     let mut method = section.str(&["quant_method"])?.map(str::to_owned);
     let mut algorithm = section.get(&["quant_algo"]).map(|(_, value)| value.clone());
-    let path = input.checkpoint.dir.join("hf_quant_config.json");
-    if input::exists(&path)? {
-        let file = read_json(&path)?;
+    let (dir, name) = (&input.checkpoint.dir, "hf_quant_config.json");
+    if dir.exists(name)? {
+        let file = read_json(dir, name)?;
         let producer = file.get("producer").and_then(|p| p.get("name")).and_then(Json::as_str);
         method = method.or_else(|| Some(producer.unwrap_or("modelopt").to_lowercase()));
         algorithm = file.get("quantization").and_then(|q| q.get("quant_algo")).cloned().or(algorithm);

@@ -125,7 +125,7 @@ pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Optio
 pub(super) fn place(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr, error: Error) -> Error {
     let source = source(checkpoint, expr);
     let file = source.and_then(|source| checkpoint.files.get(source.file));
-    let path = file.map_or(&checkpoint.dir, |file| &file.path);
+    let path = file.map_or(checkpoint.dir.path(), |file| &file.path);
     error.of_source(path, source.map_or(name, |source| &source.name))
 }
 
@@ -139,7 +139,7 @@ pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Re
     {
         return Err(Error::Unsupported(format!(
             "{}: tensor {} is stored as {}, which cannot be converted; expected floating-point weights",
-            checkpoint.files.get(source.file).map_or(&checkpoint.dir, |file| &file.path).display(),
+            checkpoint.files.get(source.file).map_or(checkpoint.dir.path(), |file| &file.path).display(),
             quoted(&source.name),
             source.dtype.name()
         )));

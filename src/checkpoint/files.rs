@@ -5,14 +5,13 @@
 //! `pytorch_model*.bin`. In Mistral's own format it is every `consolidated*.safetensors`.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Format;
 use super::index::{self, Index};
 use crate::error::{Error, Result};
 use crate::input::listed;
+use crate::source::ModelDir;
 
 const INDEX: &str = "model.safetensors.index.json";
 const TORCH_INDEX: &str = "pytorch_model.bin.index.json";
@@ -23,23 +22,23 @@ const TORCH: (&str, &str) = ("pytorch_model", ".bin");
 /// The files of a checkpoint in the order they are indexed, and the index if there is one.
 pub struct Parts {
     pub format: Format,
-    pub paths: Vec<PathBuf>,
+    pub names: Vec<PathBuf>,
     pub index: Option<(PathBuf, Index)>,
 }
 
 /// Finds the files of the checkpoint in `dir`.
-pub fn parts(dir: &Path) -> Result<Parts> {
-    let names = names(dir)?;
+pub fn parts(dir: &ModelDir) -> Result<Parts> {
+    let names = dir.list("")?;
     let has = |file: &str| names.iter().any(|name| name == file);
     if has(INDEX) {
         return indexed(dir, INDEX, Format::Safetensors);
     }
-    if let Some(parts) = listed_parts(dir, &names, ("model", ".safetensors"), Format::Safetensors) {
+    if let Some(parts) = listed_parts(&names, ("model", ".safetensors"), Format::Safetensors) {
         return Ok(parts);
     }
     let torch = match has(TORCH_INDEX) {
         true => Some(indexed(dir, TORCH_INDEX, Format::Torch)?),
-        false => listed_parts(dir, &names, TORCH, Format::Torch),
+        false => listed_parts(&names, TORCH, Format::Torch),
     };
     match (torch, names.iter().any(|name| matches(name, CONSOLIDATED))) {
         (Some(parts), false) => Ok(parts),
@@ -52,27 +51,18 @@ pub fn parts(dir: &Path) -> Result<Parts> {
         }
         (None, true) => Err(Error::Unsupported(format!(
             "{}: holds consolidated*.safetensors, Mistral's own format; ggraft convert reads it with --mistral-format",
-            dir.display()
+            dir.path().display()
         ))),
-        (None, false) => Err(Error::NoWeights { dir: dir.to_owned() }),
+        (None, false) => Err(Error::NoWeights { dir: dir.path().to_owned() }),
     }
 }
 
 /// Finds the files of the checkpoint in `dir`, which is in Mistral's own format: that has no index.
-pub fn consolidated(dir: &Path) -> Result<Parts> {
-    let names = names(dir)?;
-    listed_parts(dir, &names, CONSOLIDATED, Format::Safetensors)
-        .or_else(|| listed_parts(dir, &names, TORCH, Format::Torch))
-        .ok_or_else(|| Error::NoWeights { dir: dir.to_owned() })
-}
-
-/// The names of what is in `dir`, in order.
-fn names(dir: &Path) -> Result<Vec<OsString>> {
-    let entries = fs::read_dir(dir).map_err(|e| Error::io("cannot open the model directory", dir, e))?;
-    let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<Vec<_>, _>>();
-    let mut names = names.map_err(|e| Error::io("cannot list the model directory", dir, e))?;
-    names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
-    Ok(names)
+pub fn consolidated(dir: &ModelDir) -> Result<Parts> {
+    let names = dir.list("")?;
+    listed_parts(&names, CONSOLIDATED, Format::Safetensors)
+        .or_else(|| listed_parts(&names, TORCH, Format::Torch))
+        .ok_or_else(|| Error::NoWeights { dir: dir.path().to_owned() })
 }
 
 fn matches(name: &OsStr, (prefix, suffix): (&str, &str)) -> bool {
@@ -81,26 +71,26 @@ fn matches(name: &OsStr, (prefix, suffix): (&str, &str)) -> bool {
 }
 
 /// All files that start and end so, if there are any.
-fn listed_parts(dir: &Path, names: &[OsString], ends: (&str, &str), format: Format) -> Option<Parts> {
-    let paths: Vec<_> = names.iter().filter(|name| matches(name, ends)).map(|name| dir.join(name)).collect();
-    (!paths.is_empty()).then_some(Parts { format, paths, index: None })
+fn listed_parts(names: &[OsString], ends: (&str, &str), format: Format) -> Option<Parts> {
+    let names: Vec<_> = names.iter().filter(|name| matches(name, ends)).map(PathBuf::from).collect();
+    (!names.is_empty()).then_some(Parts { format, names, index: None })
 }
 
 /// The files that an index names. Those that are missing are all told at once.
-fn indexed(dir: &Path, name: &str, format: Format) -> Result<Parts> {
+fn indexed(dir: &ModelDir, name: &str, format: Format) -> Result<Parts> {
     let path = dir.join(name);
-    let index = index::read(&path)?;
-    let missing: Vec<&str> = (index.files.iter().map(String::as_str))
-        .filter(|name| {
-            let absent = [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::InvalidFilename];
-            fs::symlink_metadata(dir.join(name)).is_err_and(|e| absent.contains(&e.kind()))
-        })
-        .collect();
+    let index = index::read(dir, name)?;
+    let mut missing = Vec::new();
+    for name in &index.files {
+        if dir.is_absent(name) {
+            missing.push(name.as_str());
+        }
+    }
     if !missing.is_empty() {
         let (count, all) = (missing.len(), index.files.len());
         let names = listed(missing);
         return Err(Error::invalid(&path, format!("{count} of {all} files it names are missing: {names}")));
     }
-    let paths = index.files.iter().map(|name| dir.join(name)).collect();
-    Ok(Parts { format, paths, index: Some((path, index)) })
+    let names = index.files.iter().map(PathBuf::from).collect();
+    Ok(Parts { format, names, index: Some((path, index)) })
 }

@@ -11,7 +11,8 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::header::Text;
 use crate::error::{Error, Result};
-use crate::input::{bounded, quoted, read_limited};
+use crate::input::{bounded, quoted};
+use crate::source::ModelDir;
 
 /// Largest index, in bytes. Real ones stay under 10 MB.
 const INDEX_MAX: u64 = 100_000_000;
@@ -25,9 +26,10 @@ pub struct Index {
     pub tensors: Vec<(String, usize)>,
 }
 
-/// Reads the index at `path` and checks that its file names stay in the directory.
-pub fn read(path: &Path) -> Result<Index> {
-    let json = read_limited(path, INDEX_MAX)?;
+/// Reads the index `name` of the model in `dir` and checks that its file names stay in the directory.
+pub fn read(dir: &ModelDir, name: &str) -> Result<Index> {
+    let json = dir.read(name, INDEX_MAX)?;
+    let path = &dir.join(name);
     let Root(map) = serde_json::from_slice(&json)
         .map_err(|e| Error::invalid(path, format!("not a valid index: {}", bounded(&e.to_string()))))?;
     let map = map.ok_or_else(|| Error::invalid(path, "expected an object weight_map, found none"))?;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::{listed, quoted};
+use crate::source::{File, ModelDir};
 use files::Parts;
 use index::Index;
 pub use modules::Module;
@@ -25,9 +26,11 @@ pub(crate) use safetensors::{HEADER_MAX, SafetensorsFile, read as read_file};
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
     /// The model directory.
-    pub dir: PathBuf,
+    pub dir: ModelDir,
     /// The files that hold tensors, in the order they were indexed.
     pub files: Vec<SourceFile>,
+    /// The same files, open; none of a checkpoint that exists only as numbers.
+    pub sources: Vec<File>,
     /// Tensors in the reference's order: by file, then by name (bytewise), or as saved in [`Format::Torch`].
     pub tensors: Vec<SourceTensor>,
     /// What kind of files they are.
@@ -80,7 +83,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Invalid`] if anything contradicts anything else, [`Error::Unsupported`] for formats and
     /// dtypes that are known and not supported, [`Error::Io`].
-    pub fn open(dir: &Path) -> Result<Self> {
+    pub fn open(dir: &ModelDir) -> Result<Self> {
         Self::open_with(dir, |_| ())
     }
 
@@ -88,38 +91,39 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
-    pub fn open_consolidated(dir: &Path) -> Result<Self> {
+    pub fn open_consolidated(dir: &ModelDir) -> Result<Self> {
         Self::of_parts(dir, files::consolidated(dir)?, |_| ())
     }
 
     /// [`Checkpoint::open`], showing every safetensors file's header to `seen` in the order of
     /// [`Checkpoint::files`].
-    pub(crate) fn open_with(dir: &Path, seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
+    pub(crate) fn open_with(dir: &ModelDir, seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
         Self::of_parts(dir, files::parts(dir)?, seen)
     }
 
-    fn of_parts(dir: &Path, parts: Parts, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
-        let mut checkpoint = Self { dir: dir.to_owned(), format: parts.format, ..Self::default() };
-        let mut files = Vec::with_capacity(parts.paths.len());
-        for path in parts.paths {
-            let file = match parts.format {
-                Format::Safetensors => Part::Safetensors(safetensors::read(&path)?),
-                Format::Torch => Part::Torch(torch::read(&path)?),
+    fn of_parts(dir: &ModelDir, parts: Parts, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
+        let mut checkpoint = Self { dir: dir.clone(), format: parts.format, ..Self::default() };
+        let mut files = Vec::with_capacity(parts.names.len());
+        for name in parts.names {
+            let source = dir.file(name)?;
+            let part = match parts.format {
+                Format::Safetensors => Part::Safetensors(safetensors::read(&source)?),
+                Format::Torch => Part::Torch(torch::read(&source)?),
             };
-            files.push((path, file));
+            files.push((source, part));
         }
         if parts.index.is_none() {
             leave_out_copies(&mut files);
         }
-        for (path, file) in files {
-            match file {
+        for (source, part) in files {
+            match part {
                 Part::Safetensors(file) => {
                     seen(&file);
-                    checkpoint.add(path, file.len, file.data_start, file.data_start, file.tensors);
+                    checkpoint.add(source, file.data_start, file.data_start, file.tensors);
                 }
                 Part::Torch(file) => {
                     let data_start = file.tensors.iter().map(|t| t.begin).min().unwrap_or(file.len);
-                    checkpoint.add(path, file.len, data_start, 0, file.tensors);
+                    checkpoint.add(source, data_start, 0, file.tensors);
                 }
             }
         }
@@ -139,7 +143,7 @@ impl Checkpoint {
             let Some(weights) = modules::weights(&self.dir, &path)? else { continue };
             let file = safetensors::read(&weights)?;
             let start = self.tensors.len();
-            self.add(weights, file.len, file.data_start, file.data_start, file.tensors);
+            self.add(weights, file.data_start, file.data_start, file.tensors);
             self.modules.push(Module { path, tensors: start..self.tensors.len() });
         }
         Ok(())
@@ -151,8 +155,8 @@ impl Checkpoint {
         self.tensors.get(..end).unwrap_or_default()
     }
 
-    /// Adds a file of `len` bytes whose tensors' ranges count from byte `base`.
-    fn add(&mut self, path: PathBuf, len: u64, data_start: u64, base: u64, tensors: Vec<header::Entry>) {
+    /// Adds a file whose tensors' ranges count from byte `base`.
+    fn add(&mut self, source: File, data_start: u64, base: u64, tensors: Vec<header::Entry>) {
         let file = self.files.len();
         self.tensors.extend(tensors.into_iter().map(|t| SourceTensor {
             name: t.name,
@@ -162,7 +166,9 @@ impl Checkpoint {
             offset: base + t.begin,
             len: t.end - t.begin,
         }));
+        let (path, len) = (source.path().to_owned(), source.len());
         self.files.push(SourceFile { path, len, data_start });
+        self.sources.push(source);
     }
 
     /// Every tensor's file by the tensor's name, which no two may share.
@@ -208,14 +214,16 @@ const WHOLE: [&str; 3] = ["model.safetensors", "pytorch_model.bin", "consolidate
 
 /// Where there is no index, all files count whose names begin like the model's. Those beside `model.safetensors` that
 /// only repeat what is in it, such as `model.fp16.safetensors`, are other forms of the same model.
-fn leave_out_copies(files: &mut Vec<(PathBuf, Part)>) {
+fn leave_out_copies(files: &mut Vec<(File, Part)>) {
     let is_whole =
         |path: &Path| path.file_name().is_some_and(|name| WHOLE.iter().any(|whole| name == *whole));
-    let Some((_, whole)) = files.iter().find(|(path, _)| is_whole(path)).filter(|_| files.len() > 1) else {
+    let Some((_, whole)) = files.iter().find(|(file, _)| is_whole(file.path())).filter(|_| files.len() > 1)
+    else {
         return;
     };
     let names: HashSet<String> = whole.tensors().iter().map(|t| t.name.clone()).collect();
-    files.retain(|(path, part)| {
+    files.retain(|(file, part)| {
+        let path = file.path();
         let repeats = |t: &header::Entry| names.contains(&t.name);
         let copy = !is_whole(path) && !part.tensors().is_empty() && part.tensors().iter().all(repeats);
         if copy {

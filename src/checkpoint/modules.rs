@@ -1,13 +1,14 @@
 //! `modules.json`: what sentence-transformers puts after a model, each module in a directory of its own.
 
 use std::ops::Range;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use serde_json::Value;
 
 use crate::config::read_json;
 use crate::error::{Error, Result};
-use crate::input::{self, quoted};
+use crate::input::quoted;
+use crate::source::{File, ModelDir};
 
 /// A module with tensors of its own.
 #[derive(Clone, Debug)]
@@ -22,12 +23,12 @@ pub struct Module {
 ///
 /// # Errors
 /// If the list is none of modules, or one leads out of the model directory or is there twice.
-pub fn listed(dir: &Path, kind: &str) -> Result<Vec<String>> {
+pub fn listed(dir: &ModelDir, kind: &str) -> Result<Vec<String>> {
     let file = dir.join("modules.json");
-    if !input::exists(&file)? {
+    if !dir.exists("modules.json")? {
         return Ok(Vec::new());
     }
-    let list = read_json(&file)?;
+    let list = read_json(dir, "modules.json")?;
     let list = list.as_array().ok_or_else(|| Error::invalid(&file, "expected a list of modules"))?;
     let text = |module: &Value, key: &str| module.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut found: Vec<String> = Vec::new();
@@ -53,7 +54,7 @@ fn is_inside(path: &str) -> bool {
 }
 
 /// The weights of the module at `path`, if it has any.
-pub fn weights(dir: &Path, path: &str) -> Result<Option<PathBuf>> {
-    let file = dir.join(path).join("model.safetensors");
-    Ok(input::exists(&file)?.then_some(file))
+pub fn weights(dir: &ModelDir, path: &str) -> Result<Option<File>> {
+    let name = Path::new(path).join("model.safetensors");
+    if dir.exists(&name)? { dir.file(&name).map(Some) } else { Ok(None) }
 }

@@ -4,15 +4,12 @@
 //! without a gap. Only the header is looked at.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
-
-use ggraft_platform::map_prefix;
 
 use super::byte_size;
 use super::header::{Entry, Header};
 use crate::error::{Error, Result};
-use crate::input::{bounded, open_regular, quoted};
+use crate::input::{bounded, quoted};
+use crate::source::File;
 
 /// Longest header, in bytes; the `safetensors` library has the same limit.
 pub const HEADER_MAX: u64 = 100_000_000;
@@ -30,15 +27,14 @@ pub struct SafetensorsFile {
     pub tensors: Vec<Entry>,
 }
 
-/// Reads and checks the header of `path`.
-pub fn read(path: &Path) -> Result<SafetensorsFile> {
-    let mut file = open_regular(path)?;
-    let len = file.metadata().map_err(|e| Error::io("cannot read the size of", path, e))?.len();
+/// Reads and checks the header of `file`.
+pub fn read(file: &File) -> Result<SafetensorsFile> {
+    let (path, len) = (file.path(), file.len());
     if len < 8 {
         return Err(Error::invalid(path, format!("expected a safetensors file, found only {len} bytes")));
     }
     let mut start = [0; 8];
-    file.read_exact(&mut start).map_err(|e| Error::io("cannot read", path, e))?;
+    file.read_exact_at(&mut start, 0)?;
     if start == *b"version " {
         let problem = "this looks like a Git LFS pointer, not the file itself; run `git lfs pull`";
         return Err(Error::invalid(path, problem));
@@ -61,8 +57,7 @@ pub fn read(path: &Path) -> Result<SafetensorsFile> {
             ),
         ));
     }
-    let map = map_prefix(&file, data_start).map_err(|e| Error::io("cannot map", path, e))?;
-    let json = map.get(8..).unwrap_or_default();
+    let json = &file.read_range(8, header_len)?;
     if let Err(error) = std::str::from_utf8(json) {
         let at = 8 + error.valid_up_to();
         return Err(Error::invalid(path, format!("the header is not UTF-8 at byte {at}")));

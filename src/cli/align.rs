@@ -8,9 +8,10 @@ use indicatif::DecimalBytes;
 
 use super::messages::{say, start_logging};
 use super::progress::Progress;
-use super::stdout_error;
+use super::stdout;
 use crate::align::{self, Check, Job, Outcome, Target, percent};
 use crate::error::{Error, Result};
+use crate::input::one_line;
 
 /// Arguments of `ggraft align`.
 #[derive(Debug, clap::Args)]
@@ -56,28 +57,30 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     start_logging(args.verbose, args.quiet);
     interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
-    let target = args.output.clone().map_or(Target::InPlace, Target::Directory);
+    let target = match (&args.output, args.check) {
+        (Some(to), _) => Target::Directory(to.clone()),
+        (None, true) => Target::Nowhere,
+        (None, false) => Target::InPlace,
+    };
     let job = Job::prepare(&args.model, target)?;
-    let mut out = std::io::stdout().lock();
     if args.check {
         let found = align::check(&job)?;
         return match (args.json, args.quiet) {
-            (true, _) => writeln!(out, "{:#}", found.to_json()),
+            (true, _) => stdout::json(|out| writeln!(out, "{:#}", found.to_json())),
             (false, true) => Ok(()),
-            (false, false) => print_check(&mut out, &found),
-        }
-        .map_err(stdout_error);
+            (false, false) => stdout::text(|out| print_check(out, &found)),
+        };
     }
     for (path, why) in &job.others.left_out {
         tracing::warn!("left out: {} {why}", path.display());
     }
-    let plans = job.plans()?;
-    let progress = Progress::start(plans.iter().map(|p| p.bytes()).sum(), args.quiet);
-    let result = job.run(&plans, &mut |bytes| progress.advance(bytes));
+    let parts = job.parts()?;
+    let progress = Progress::start(parts.iter().map(|part| part.plan.bytes()).sum(), args.quiet);
+    let result = job.run(&parts, &mut |bytes| progress.advance(bytes));
     progress.finish();
     let outcome = result?;
     if args.json {
-        writeln!(out, "{:#}", outcome.to_json(&job)).map_err(stdout_error)?;
+        stdout::json(|out| writeln!(out, "{:#}", outcome.to_json(&job)))?;
     }
     if !args.quiet {
         print_outcome(&job, &outcome);
@@ -87,7 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn print_check(out: &mut impl Write, check: &Check) -> std::io::Result<()> {
     for shard in &check.shards {
-        let (path, start) = (shard.path.display(), shard.data_start);
+        let (path, start) = (one_line(&shard.path.to_string_lossy()), shard.data_start);
         let (today, aligned) = shard.on_boundary;
         match shard.is_aligned {
             true => writeln!(out, "{path}: aligned")?,
@@ -103,7 +106,9 @@ fn print_check(out: &mut impl Write, check: &Check) -> std::io::Result<()> {
     }
     let gain = match &check.conversion {
         Ok(gain) => gain,
-        Err(why) => return writeln!(out, "cannot be converted, so there is nothing to share: {why}"),
+        Err(why) => {
+            return writeln!(out, "cannot be converted, so there is nothing to share: {}", one_line(why));
+        }
     };
     writeln!(out, "ggraft convert, where the file system can share blocks:")?;
     for (when, shared) in [("today", gain.today), ("aligned", gain.aligned)] {

@@ -9,10 +9,11 @@ use ggraft_platform::interrupt;
 use super::messages::start_logging;
 use super::options::{OptionArgs, REPORTS};
 use super::progress::Progress;
-use super::{report, stdout_error};
+use super::{report, stdout};
 use crate::arch;
 use crate::conversion::{Conversion, Options};
 use crate::error::{Error, Result};
+use crate::input::one_line;
 
 /// Arguments of `ggraft convert`.
 #[derive(Debug, clap::Args)]
@@ -33,9 +34,13 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
 
-    /// Wait until the output is on the disk before it gets its name, so that not even a power failure leaves half of it;
-    /// like cp, ggraft otherwise leaves that to the system
+    /// Do not wait until the output is on the disk before it gets its name. Faster, but a power failure within the next
+    /// half minute can leave a file of the right length full of zeros, also in place of an older, complete one
     #[arg(long)]
+    no_fsync: bool,
+
+    /// The default
+    #[arg(long, hide = true, overrides_with = "no_fsync")]
     fsync: bool,
 
     /// Only print the names of the files that would be written
@@ -63,29 +68,26 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     start_logging(args.verbose, args.quiet);
     if args.print_supported_models {
-        let mut out = std::io::stdout().lock();
-        return arch::supported().try_for_each(|(name, _)| writeln!(out, "{name}")).map_err(stdout_error);
+        return stdout::text(|out| arch::supported().try_for_each(|(name, _)| writeln!(out, "{name}")));
     }
     interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
     let model = args.model.as_deref().ok_or_else(|| Error::Usage("name a model directory".into()))?;
     let options = Options {
-        fsync: args.fsync,
+        fsync: !args.no_fsync,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
         ..args.options.options(model)?
     };
     let conversion = Conversion::prepare(&options)?;
     if args.dry_run {
-        let mut out = std::io::stdout().lock();
-        return (conversion.plan.outputs.iter())
-            .try_for_each(|o| writeln!(out, "{}", o.path.display()))
-            .map_err(stdout_error);
+        let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
+        return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
     }
     let progress = Progress::start(conversion.plan.bytes(), args.quiet);
     let result = conversion.run(&mut |bytes| progress.advance(bytes));
     progress.finish();
     let outcome = result?;
     if args.json {
-        writeln!(std::io::stdout().lock(), "{:#}", outcome.to_json()).map_err(stdout_error)?;
+        stdout::json(|out| writeln!(out, "{:#}", outcome.to_json()))?;
     }
     if !args.quiet {
         report::print(&outcome);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ggraft_platform::FileSystem;
 
 use super::messages::start_logging;
-use super::stdout_error;
+use super::stdout;
 use crate::error::Result;
 use crate::inspect;
 
@@ -30,10 +30,8 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(block) = FileSystem::of(&args.path).ok().and_then(|fs| NonZeroU64::new(fs.block_size)) {
         inspection.block = block;
     }
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let written = match args.json {
-        true => writeln!(out, "{:#}", inspection.to_json()),
-        false => inspection.write_text(&mut out),
-    };
-    written.and_then(|()| out.flush()).map_err(stdout_error)
+    match args.json {
+        true => stdout::json(|out| writeln!(out, "{:#}", inspection.to_json())),
+        false => stdout::text(|out| inspection.write_text(out)),
+    }
 }

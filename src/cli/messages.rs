@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::Write as _;
 
+use crate::input::one_line;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, fmt};
@@ -40,13 +41,4 @@ where
         let level = if *event.metadata().level() == Level::WARN { "warning: " } else { "" };
         writeln!(out, "ggraft: {level}{}", one_line(&text))
     }
-}
-
-/// Control characters would let a file name or a tensor's forge lines and colours.
-fn one_line(text: &str) -> String {
-    let escaped = |c: char| match c.is_control() {
-        true => c.escape_default().collect(),
-        false => String::from(c),
-    };
-    text.chars().map(escaped).collect()
 }

@@ -10,12 +10,16 @@ mod prefixes;
 mod progress;
 mod reference;
 mod report;
+mod stdout;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use ggraft_platform::{interrupt, report_file_size_limit};
 
 use crate::error::Error;
+use crate::input::one_line;
 
 /// Convert Hugging Face checkpoints to GGUF, sharing blocks instead of copying them.
 #[derive(Debug, Parser)]
@@ -25,7 +29,8 @@ use crate::error::Error;
     args_override_self = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
-                  5 sharing demanded (--reflink always) but impossible; 130 interrupted."
+                  5 sharing demanded (--reflink always) but impossible.\n\
+                  SIGINT, SIGTERM and SIGHUP end ggraft as they end any program, once it has cleaned up."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -49,34 +54,38 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(prefixes::completed(&Cli::command(), std::env::args_os())) {
         Ok(cli) => cli,
         Err(e) => {
+            // What it complains about may be the name of a stranger's file.
+            let escaped = std::env::args_os().map(|argument| one_line(&argument.to_string_lossy()));
+            let e = Cli::try_parse_from(escaped).err().unwrap_or(e);
             // Help and version are not errors to clap either; printing to a closed pipe is fine.
             _ = e.print();
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
         }
     };
+    // If it fails, a file that is too large ends the process without a word, as it ends any other.
+    _ = report_file_size_limit();
     let result = match cli.command {
         Command::Convert(args) => convert::run(&args),
         Command::Align(args) => align::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             messages::say(format_args!("ggraft: {e}"));
             ExitCode::from(e.exit_code())
         }
-    }
+    };
+    // Also if the signal came too late to stop anything: whoever sent it does not want what follows, either.
+    _ = std::io::stdout().flush();
+    interrupt::die_if_interrupted();
+    code
 }
 
 /// Whoever read our output has seen enough, as in `ggraft inspect model | head`.
 fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { path, source, .. }
         if path.as_os_str() == "standard output" && source.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// An [`Error::Io`] about standard output.
-fn stdout_error(source: std::io::Error) -> Error {
-    Error::io("cannot write to", "standard output", source)
 }

@@ -111,7 +111,7 @@ impl OptionArgs {
                 ReflinkArg::Always => Reflink::Always,
                 ReflinkArg::Never => Reflink::Never,
             },
-            fsync: false,
+            fsync: true,
             threads: None,
         })
     }

@@ -3,11 +3,11 @@
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::AtomicFile;
+use ggraft_platform::{AtomicFile, Flushed, Links};
 
 use super::messages::start_logging;
 use super::options::OptionArgs;
-use super::stdout_error;
+use super::stdout;
 use crate::conversion::Conversion;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
@@ -51,19 +51,17 @@ pub fn run(args: &Args) -> Result<()> {
         return write_page(&conversion.explain()?, path).map_err(|e| Error::io("cannot write", path, e));
     }
     let explanation = conversion.explain()?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    let written = match args.json {
-        true => explanation.write_json(&mut out),
-        false => explanation.write_text(&mut out, args.tensors),
-    };
-    written.and_then(|()| out.flush()).map_err(stdout_error)
+    match args.json {
+        true => stdout::json(|out| explanation.write_json(out)),
+        false => stdout::text(|out| explanation.write_text(out, args.tensors)),
+    }
 }
 
 fn write_page(explanation: &Explanation, path: &Path) -> io::Result<()> {
-    let file = AtomicFile::create(path)?;
+    let file = AtomicFile::create(path, Links::Follow)?;
     let mut out = BufWriter::new(file.file());
     explanation.write_html(&mut out)?;
     out.flush()?;
     drop(out);
-    AtomicFile::publish_all(vec![file], false)
+    AtomicFile::flush_all(vec![file], true).and_then(Flushed::publish).map(drop).map_err(|e| e.source)
 }

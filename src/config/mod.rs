@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::input;
+use crate::source::ModelDir;
 
 /// Hyperparameters, with getters that check what they return.
 #[derive(Clone, Debug)]
@@ -57,9 +58,9 @@ impl Config {
     ///
     /// # Errors
     /// If the file cannot be read, or is not a JSON object.
-    pub fn load(dir: &Path) -> Result<Self> {
+    pub fn load(dir: &ModelDir) -> Result<Self> {
         let path = dir.join("config.json");
-        match read_json(&path)? {
+        match read_json(dir, "config.json")? {
             Value::Object(map) => Self::from_json(path, map),
             other => Err(Error::invalid(&path, format!("expected a JSON object, found {}", shown(&other)))),
         }
@@ -337,16 +338,16 @@ pub enum Counts {
     Each(Vec<i32>),
 }
 
-/// Reads a small JSON file.
+/// Reads the small JSON file `name` of the model in `dir`.
 ///
 /// # Errors
 /// If it is missing, cannot be read, is not JSON, or is too large for what it should hold.
-pub(crate) fn read_json(path: &Path) -> Result<Value> {
+pub(crate) fn read_json(dir: &ModelDir, name: impl AsRef<Path>) -> Result<Value> {
     const LARGEST: u64 = 1 << 26;
-    if !input::exists(path)? {
+    let path = &dir.join(&name);
+    let Some(text) = dir.read_if_there(name, LARGEST)? else {
         return Err(Error::invalid(path, "no such file; is this the directory of a Hugging Face model?"));
-    }
-    let text = input::read_limited(path, LARGEST)?;
+    };
     serde_json::from_slice(&text).map_err(|e| Error::invalid(path, format!("expected JSON: {e}")))
 }
 

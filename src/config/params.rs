@@ -2,13 +2,12 @@
 //! gives those of models with experts the names that DeepSeek's settings have (`MistralModel` and
 //! `MistralMoeModel`).
 
-use std::path::Path;
-
 use serde_json::{Map, Value, json};
 
 use super::{Config, read_json, shown};
 use crate::error::{Error, Result};
 use crate::input::quoted;
+use crate::source::ModelDir;
 
 /// What families are told the model's class is; the format itself names none.
 const CLASS: &str = "MistralModel";
@@ -44,9 +43,9 @@ impl Config {
     ///
     /// # Errors
     /// If the file cannot be read or is not a JSON object, or the weights are quantized in an unknown way.
-    pub fn load_params(dir: &Path) -> Result<Self> {
+    pub fn load_params(dir: &ModelDir) -> Result<Self> {
         let path = dir.join("params.json");
-        let json = match read_json(&path)? {
+        let json = match read_json(dir, "params.json")? {
             Value::Object(map) => map,
             other => {
                 return Err(Error::invalid(

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::Explanation;
 use super::tiles::{Tile, tiles};
 use crate::advice::ALIGN;
+use crate::input::steers_a_terminal;
 use crate::plan::{Kind, Output};
 use crate::write::{Bytes, Shortfall};
 
@@ -66,7 +67,7 @@ impl Explanation<'_> {
     pub fn write_html(&self, out: &mut impl Write) -> io::Result<()> {
         let outputs = self.plan.outputs.iter().zip(tiles(self.plan));
         let data = Data {
-            model: self.checkpoint.dir.to_string_lossy(),
+            model: self.checkpoint.dir.path().to_string_lossy(),
             block: self.plan.block,
             kinds: Kind::ALL.map(Kind::id),
             align: ALIGN,
@@ -124,7 +125,9 @@ fn inert(json: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            // Shown as an escape: a name must not turn the text around it.
+            _ if steers_a_terminal(c) => out.push_str(&format!("\\\\u{{{:x}}}", u32::from(c))),
             _ => out.push(c),
         }
     }

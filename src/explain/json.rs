@@ -80,7 +80,7 @@ impl Explanation<'_> {
             data_start: f.data_start,
         });
         let document = Document {
-            model: self.checkpoint.dir.to_string_lossy(),
+            model: self.checkpoint.dir.path().to_string_lossy(),
             block: self.plan.block,
             sources: sources.collect(),
             outputs: self.plan.outputs.iter().map(file).collect(),

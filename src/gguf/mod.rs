@@ -14,5 +14,8 @@ pub use strings::Strings;
 pub use types::TypeInfo;
 pub use value::{KeyValues, Value};
 
+/// Key that tells the files of one split set from those of another with the same names. It is ours: readers ignore it.
+pub const SPLIT_SET_KEY: &str = "ggraft.split.set";
+
 /// Alignment of tensor data when `general.alignment` is absent, in bytes.
 pub const DEFAULT_ALIGNMENT: u64 = 32;

@@ -3,14 +3,14 @@
 //! Files come from strangers: every length and count is held against the bytes that are left before
 //! anything is allocated for it, and what llama.cpp would refuse to load is refused here.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::types::TypeInfo;
 use super::{DEFAULT_ALIGNMENT, KeyValues, Strings, Value};
 use crate::error::{Error, Result};
-use crate::input::{open_regular, quoted};
+use crate::input::quoted;
+use crate::source;
 
 /// Most bytes read in front of the tensor data. The largest vocabularies take 30 MB.
 const HEADER_MAX: u64 = 256 << 20;
@@ -60,16 +60,17 @@ pub struct StoredTensor {
 /// [`Error::Invalid`] for what llama.cpp would refuse to load (sizes, gaps, duplicates),
 /// [`Error::Unsupported`] for big-endian files and other versions, [`Error::Io`].
 pub fn read(path: &Path) -> Result<Gguf> {
-    let file = open_regular(path)?;
-    let len = file.metadata().map_err(|e| Error::io("cannot read the size of", path, e))?.len();
-    let mut reader = Reader { path, input: BufReader::with_capacity(1 << 16, file), at: 0, len };
+    let file = source::File::open(path)?;
+    let len = file.len();
+    let input = BufReader::with_capacity(1 << 16, source::Reader::new(file));
+    let mut reader = Reader { path, input, at: 0, len };
     reader.file()
 }
 
 /// A position in a file, and how much may still be read.
 struct Reader<'a> {
     path: &'a Path,
-    input: BufReader<File>,
+    input: BufReader<source::Reader>,
     at: u64,
     len: u64,
 }

@@ -3,16 +3,17 @@
 //! Only headers are read. Nothing here knows conversion.
 
 mod json;
+mod mixed;
+mod set;
 mod text;
 
-use std::io::Read;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::error::{Error, Result};
-use crate::gguf::{self, Gguf, KeyValues, TypeInfo, Value};
-use crate::input::{listed, open_regular};
+use crate::error::Result;
+use crate::gguf::{KeyValues, TypeInfo, Value};
+use crate::source::{File, ModelDir};
 
 /// The block size that phases count in when nobody says otherwise: that of most file systems.
 const USUAL_BLOCK: NonZeroU64 = NonZeroU64::new(4096).unwrap();
@@ -86,17 +87,19 @@ pub struct InspectedTensor {
 /// split GGUF stands for the whole set.
 ///
 /// # Errors
-/// Those of [`Checkpoint::open`] and [`gguf::read`]; [`Error::Invalid`] for an incomplete set.
+/// Those of [`Checkpoint::open`] and [`crate::gguf::read`]; [`Error::Invalid`] for a set that is incomplete or put together from
+/// several.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     if path.is_dir() {
         return checkpoint_dir(path);
     }
-    let mut start = Vec::new();
-    open_regular(path)?.take(4).read_to_end(&mut start).map_err(|e| Error::io("cannot read", path, e))?;
-    if start == b"GGUF" || path.extension().is_some_and(|extension| extension == "gguf") {
+    let file = File::open(path)?;
+    if file.read_range(0, file.len().min(4))? == b"GGUF"
+        || path.extension().is_some_and(|extension| extension == "gguf")
+    {
         gguf_set(path)
     } else {
-        safetensors_file(path)
+        safetensors_file(&file)
     }
 }
 
@@ -114,7 +117,7 @@ fn merge(metadata: &mut KeyValues, key: &str, value: Value) {
 
 fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
-    let checkpoint = Checkpoint::open_with(dir, |file| {
+    let checkpoint = Checkpoint::open_with(&ModelDir::open(dir)?, |file| {
         for (key, value) in &file.metadata {
             merge(&mut found.metadata, key, Value::String(value.clone().into_bytes()));
         }
@@ -138,14 +141,14 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     Ok(found)
 }
 
-fn safetensors_file(path: &Path) -> Result<Inspection> {
+fn safetensors_file(source: &File) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
-    let file = checkpoint::read_file(path)?;
+    let file = checkpoint::read_file(source)?;
     for (key, value) in file.metadata {
         found.metadata.set(key, Value::String(value.into_bytes()));
     }
     let (bytes, data_start) = (file.len, file.data_start);
-    found.files.push(InspectedFile { path: path.to_owned(), bytes, data_start, alignment: None });
+    found.files.push(InspectedFile { path: source.path().to_owned(), bytes, data_start, alignment: None });
     found.tensors = (file.tensors.into_iter())
         .map(|t| InspectedTensor {
             name: t.name,
@@ -161,7 +164,7 @@ fn safetensors_file(path: &Path) -> Result<Inspection> {
 
 fn gguf_set(path: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Gguf);
-    for (path, gguf) in read_set(path)? {
+    for (path, gguf) in set::read(path)? {
         let file = found.files.len();
         for (key, value) in gguf.metadata.iter() {
             merge(&mut found.metadata, key, value.clone());
@@ -181,54 +184,4 @@ fn gguf_set(path: &Path) -> Result<Inspection> {
         found.files.push(InspectedFile { path, bytes: gguf.len, data_start: gguf.data_start, alignment });
     }
     Ok(found)
-}
-
-/// The file at `path`, or all files of the set it belongs to. A file of a set that was renamed stands
-/// for itself, as its siblings cannot be found.
-fn read_set(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
-    let given = gguf::read(path)?;
-    let Some((name, Some(Value::U16(count)))) = split_name(path).zip(Some(given.metadata.get("split.count")))
-    else {
-        return Ok(vec![(path.to_owned(), given)]);
-    };
-    if name.count != *count {
-        let SplitName { count: in_name, .. } = name;
-        return Err(Error::invalid(path, format!("split.count is {count}, but the name says {in_name}")));
-    }
-    let names: Vec<String> =
-        (1..=*count).map(|no| format!("{}-{no:05}-of-{count:05}.gguf", name.prefix)).collect();
-    let missing: Vec<&str> =
-        names.iter().map(String::as_str).filter(|name| !path.with_file_name(name).exists()).collect();
-    if !missing.is_empty() {
-        let problem = format!("{} of {count} splits are missing: {}", missing.len(), listed(missing));
-        return Err(Error::invalid(path, problem));
-    }
-    let mut files = Vec::new();
-    for (no, name) in (0..*count).zip(&names) {
-        let path = path.with_file_name(name);
-        let file = gguf::read(&path)?;
-        for (key, expected) in [("split.no", no), ("split.count", *count)] {
-            let found = file.metadata.get(key);
-            if found != Some(&Value::U16(expected)) {
-                let found = found.map_or("nothing".to_owned(), |value| format!("{value:?}"));
-                return Err(Error::invalid(&path, format!("{key} is {found}, expected {expected} as u16")));
-            }
-        }
-        files.push((path, file));
-    }
-    Ok(files)
-}
-
-/// A file name as `gguf-split` makes them: `PREFIX-00001-of-00003.gguf`.
-struct SplitName<'a> {
-    prefix: &'a str,
-    count: u16,
-}
-
-fn split_name(path: &Path) -> Option<SplitName<'_>> {
-    let number = |text: &str| text.parse().ok().filter(|_| text.len() == 5 && !text.starts_with('+'));
-    let (rest, count) = path.file_name()?.to_str()?.strip_suffix(".gguf")?.rsplit_once("-of-")?;
-    let (prefix, no) = rest.rsplit_once('-')?;
-    let (count, no): (u16, u16) = (number(count)?, number(no)?);
-    (1..=count).contains(&no).then_some(SplitName { prefix, count })
 }

@@ -4,15 +4,21 @@ use super::Metadata;
 use super::object::Object;
 use super::python::strip;
 use crate::error::{Error, Result};
-use crate::input::quoted;
+use crate::input::steers_a_terminal;
+
+/// What the reference calls a model without a name.
+const UNNAMED: &str = "ggml-model";
 
 impl Metadata {
     /// The name of the output file when only its directory is given: base name (or name), size, finetune,
     /// version, `output_type` (`BF16`). A vocabulary's name has neither size nor type.
     ///
+    /// It is the reference's, but made from a stranger's words: slashes and what steers a terminal become `-`,
+    /// and it never begins with one, like a flag.
+    ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if one of these is not text, or would lead out of the directory.
+    /// [`Error::Invalid`] if one of these is not text.
     pub fn default_file_name(&self, output_type: &str, vocab_only: bool) -> Result<String> {
         match vocab_only {
             true => self.file_name(false, "vocab"),
@@ -31,8 +37,8 @@ impl Metadata {
     fn file_name(&self, with_size: bool, last: &str) -> Result<String> {
         let key = if self.get("general.basename").is_some() { "general.basename" } else { "general.name" };
         let mut name = match self.text_for_file_name(key)? {
-            Some(name) => strip(name).replace([' ', '/'], "-"),
-            None => "ggml-model".to_owned(),
+            Some(name) => strip(name).replace(' ', "-"),
+            None => UNNAMED.to_owned(),
         };
         if with_size && let Some(size) = self.get("general.size_label") {
             name = name + "-" + &self.formatted("general.size_label", size)?;
@@ -45,12 +51,7 @@ impl Metadata {
         name.push('-');
         name.push_str(last);
         name.push_str(".gguf");
-        if name.contains(['/', '\0']) {
-            let problem =
-                format!("gives the output the name {}, which is not a file's; use --outfile", quoted(&name));
-            return Err(Error::invalid(&self.dir, problem));
-        }
-        Ok(name)
+        Ok(tame(&name))
     }
 
     fn text_for_file_name(&self, key: &'static str) -> Result<Option<&str>> {
@@ -72,6 +73,16 @@ impl Metadata {
             Object::Map(_) if !value.is_truthy() => Ok("{}".to_owned()),
             other => Err(self.wrong(key, "text, for the output's name", other)),
         }
+    }
+}
+
+/// What may be a file's name wherever it is seen or used: one that neither leads out of its directory, nor steers a
+/// terminal, nor looks like a flag.
+fn tame(name: &str) -> String {
+    let name = name.replace(|c| c == '/' || steers_a_terminal(c), "-");
+    match name.strip_prefix('-') {
+        Some(rest) => format!("{UNNAMED}-{}", rest.trim_start_matches('-')),
+        None => name,
     }
 }
 

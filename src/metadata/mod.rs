@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::input::{exists, read_limited};
+use crate::source::ModelDir;
 
 mod card;
 mod filename;
@@ -40,7 +40,7 @@ const MAX_JSON: u64 = 4 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// The model directory, as the user spelled it: its last component is a source of metadata.
-    pub dir: &'a Path,
+    pub dir: &'a ModelDir,
     /// A JSON file whose keys (`general.author`) override what was found. Ignored if it does not exist.
     pub metadata_override: Option<&'a Path>,
     /// A name that overrides all others.
@@ -52,7 +52,7 @@ pub struct Inputs<'a> {
 /// Collected metadata. [`write`](Metadata::write) makes key-values of it.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    dir: PathBuf,
+    dir: ModelDir,
     override_path: Option<PathBuf>,
     /// By GGUF key, or the override file's name for what becomes several keys. Never null.
     fields: HashMap<&'static str, (Object, Source)>,
@@ -95,13 +95,13 @@ impl Metadata {
     pub fn load(inputs: &Inputs) -> Result<Self> {
         let total_params = inputs.params.total;
         let mut metadata = Self {
-            dir: inputs.dir.to_owned(),
+            dir: inputs.dir.clone(),
             override_path: inputs.metadata_override.map(Path::to_owned),
             fields: HashMap::new(),
         };
 
         let path = metadata.path(Source::Card);
-        if let Some(text) = read_text(&path, MAX_CARD)? {
+        if let Some(text) = metadata.read_text(Source::Card, MAX_CARD)? {
             let problem =
                 |problem| Error::invalid(&path, format!("the front matter is not valid YAML: {problem}"));
             let front_matter = card::front_matter(&text).map_err(problem)?;
@@ -110,7 +110,7 @@ impl Metadata {
         if let Some(config) = metadata.read_map(Source::Config)? {
             metadata.apply_config(&config, total_params)?;
         }
-        let dir_name = dir_name(inputs.dir)
+        let dir_name = dir_name(inputs.dir.path())
             .to_str()
             .ok_or_else(|| Error::invalid(inputs.dir, "the directory's name is not UTF-8; rename it"))?;
         metadata.apply_id(dir_name, total_params, Source::Directory);
@@ -192,7 +192,7 @@ impl Metadata {
 
     fn path(&self, source: Source) -> PathBuf {
         match source {
-            Source::Directory => self.dir.clone(),
+            Source::Directory => self.dir.path().to_owned(),
             Source::Card => self.dir.join("README.md"),
             Source::Config => self.dir.join("config.json"),
             Source::GenerationConfig => self.dir.join("generation_config.json"),
@@ -209,13 +209,28 @@ impl Metadata {
         Error::invalid(self.path(source), problem)
     }
 
+    /// The text of the file that `source` is, if it is there.
+    fn read_text(&self, source: Source, max_len: u64) -> Result<Option<String>> {
+        let path = self.path(source);
+        let bytes = match (source, path.strip_prefix(&self.dir)) {
+            (Source::Override, _) if !path.exists() => None,
+            (Source::Override, _) | (_, Err(_)) => Some(self.dir.file_elsewhere(&path)?.read_all(max_len)?),
+            (_, Ok(name)) => self.dir.read_if_there(name, max_len)?,
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        String::from_utf8(bytes).map(Some).map_err(|e| {
+            let at = e.utf8_error().valid_up_to();
+            Error::invalid(path, format!("expected UTF-8 text, found something else at byte {at}"))
+        })
+    }
+
     /// The mapping in a JSON file; `None` if there is no file, or nothing in it that matters.
     fn read_map(&self, source: Source) -> Result<Option<Map>> {
         if source == Source::Override && self.override_path.is_none() {
             return Ok(None);
         }
         let path = self.path(source);
-        let Some(text) = read_text(&path, MAX_JSON)? else {
+        let Some(text) = self.read_text(source, MAX_JSON)? else {
             if source == Source::Override {
                 tracing::warn!("{}: no such file: no metadata is overridden", path.display());
             }
@@ -246,21 +261,6 @@ fn dir_name(dir: &Path) -> &OsStr {
         Some(Component::Normal(name)) => name,
         Some(Component::ParentDir) => OsStr::new(".."),
         _ => OsStr::new(""),
-    }
-}
-
-/// The text of a file of at most `max_len` bytes; `None` if there is none at `path`.
-fn read_text(path: &Path, max_len: u64) -> Result<Option<String>> {
-    if !exists(path)? {
-        return Ok(None);
-    }
-    let bytes = read_limited(path, max_len)?;
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) => {
-            let at = e.utf8_error().valid_up_to();
-            Err(Error::invalid(path, format!("expected UTF-8 text, found something else at byte {at}")))
-        }
     }
 }
 

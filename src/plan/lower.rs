@@ -126,7 +126,7 @@ fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpo
         let source = &checkpoint.tensors[index];
         Err(Error::Unsupported(format!(
             "{}: tensor {} is stored as {}, which ggraft cannot convert to {} yet; it reads F32, F16 and BF16",
-            checkpoint.files.get(source.file).map_or(&checkpoint.dir, |file| &file.path).display(),
+            checkpoint.files.get(source.file).map_or(checkpoint.dir.path(), |file| &file.path).display(),
             quoted(&source.name),
             source.dtype.name(),
             tensor.ggml_type.name()

@@ -11,6 +11,7 @@ mod layout;
 mod lower;
 mod reason;
 mod rewrite;
+mod set;
 mod share;
 mod split;
 mod steps;
@@ -51,6 +52,9 @@ pub struct Request<'a> {
     pub splits: SplitRules,
     /// What can be shared.
     pub sharing: &'a Sharing,
+    /// What tells the source files from others of the same names and shapes, such as sizes and times. Enters into the
+    /// identifier of a split set, and into nothing else.
+    pub stamp: &'a [u8],
 }
 
 /// How output files come about.
@@ -241,6 +245,7 @@ impl Plan {
         // A plan that shares nothing is the reference's to the byte, NaNs included; one that shares
         // some of its blocks keeps all bytes that it need not change.
         let exact = drafts.iter().all(|draft| draft.start_phase.is_none());
+        let set = (count > 1 && !exact).then(|| set::identifier(request, &tensors, &drafts));
         for (no, draft) in drafts.iter().enumerate() {
             let mut metadata = if no == 0 { request.metadata.clone() } else { KeyValues::new() };
             if draft.alignment != DEFAULT_ALIGNMENT {
@@ -250,6 +255,9 @@ impl Plan {
                 metadata.set("split.no", Value::U16(no as u16));
                 metadata.set("split.count", Value::U16(count as u16));
                 metadata.set("split.tensors.count", Value::I32(request.tensors.len() as i32));
+            }
+            if let Some(set) = &set {
+                metadata.string(gguf::SPLIT_SET_KEY, set);
             }
             let path = split::path(request.path, no, count);
             plan.outputs.push(steps::output(path, metadata, &tensors, draft, request.sharing, exact));

@@ -57,7 +57,7 @@ impl Class {
             Value::Object(map) => map.get("AutoTokenizer").is_some_and(|c| !c.is_null()),
             other => !other.is_null(),
         });
-        let dir = files.dir.to_string_lossy().to_lowercase();
+        let dir = files.dir.path().to_string_lossy().to_lowercase();
         if !dynamic && ALWAYS_BACKEND.iter().any(|start| dir.starts_with(start)) {
             return Ok(Self::Backend);
         }
@@ -68,7 +68,7 @@ impl Class {
         if dynamic && !Self::is_known(base) && registered.is_none() {
             return Err(Error::Unsupported(format!(
                 "{}: tokenizer class {} is Python code that comes with the model; ggraft runs no such code",
-                files.dir.display(),
+                files.dir.path().display(),
                 quoted(declared)
             )));
         }
@@ -117,7 +117,8 @@ impl Class {
     /// The class called `name` (without "Fast"); names that transformers does not know fall back to the backend.
     fn named(name: &str, files: &TokenizerFiles) -> Result<Self> {
         if auto_classes::is_not_reproduced(name) {
-            let problem = format!("{}: tokenizer class {name} is not supported yet", files.dir.display());
+            let problem =
+                format!("{}: tokenizer class {name} is not supported yet", files.dir.path().display());
             return Err(Error::Unsupported(problem));
         }
         Ok(Self::reproduced(name).unwrap_or(Self::Backend))

@@ -1,12 +1,13 @@
 //! What a tokenizer class puts around the vocabulary and merges of `tokenizer.json` (`__init__` of the
 //! classes of transformers 5.23): special tokens it has by default, normalizer, pre-tokenizer, decoder.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
 use super::class::Class;
 use crate::error::{Error, Result};
+use crate::source::ModelDir;
 
 impl Class {
     /// Special tokens the class has when the configuration does not name them.
@@ -74,7 +75,7 @@ impl Class {
         self,
         tokenizer: &mut Map<String, Value>,
         config: &Map<String, Value>,
-        dir: &Path,
+        dir: &ModelDir,
     ) -> Result<()> {
         let settings = Settings { config, path: dir.join("tokenizer_config.json") };
         let token = |key: &str| {
@@ -185,7 +186,7 @@ impl Class {
         self,
         token: impl Fn(&str) -> Option<&'a str>,
         id: impl Fn(&str) -> Option<u32>,
-        dir: &Path,
+        dir: &ModelDir,
     ) -> Result<Option<Value>> {
         if ![Self::Bert, Self::Roberta].contains(&self) {
             return Ok(None);

@@ -167,6 +167,7 @@ mod tests {
 
     use super::*;
     use crate::error::Result;
+    use crate::source::ModelDir;
     use crate::vocab::files::TokenizerFiles;
     use crate::vocab::hf::HfTokenizer;
     use crate::vocab::pre::CHECK_TEXT;
@@ -242,10 +243,10 @@ mod tests {
     /// Number of texts compared: those that the whole model can encode.
     fn compare(dir: &Path, json: &[u8], what: &str) -> usize {
         let path = dir.join("tokenizer.json");
-        let mut excerpts = TokenizerFiles::read(dir).unwrap();
+        let mut excerpts = TokenizerFiles::read(&ModelDir::open(dir).unwrap()).unwrap();
         let parsed = tokenizer_json::parse(&path, json).unwrap();
         (excerpts.tokenizer, excerpts.lists) = (Some(parsed.tree.into()), parsed.lists);
-        let mut whole = TokenizerFiles::read(dir).unwrap();
+        let mut whole = TokenizerFiles::read(&ModelDir::open(dir).unwrap()).unwrap();
         (whole.tokenizer, whole.lists) = (Some(serde_json::from_slice(json).unwrap()), None);
 
         let config = excerpts.model_config.clone().unwrap_or_default();

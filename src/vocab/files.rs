@@ -1,7 +1,6 @@
 //! The files a tokenizer consists of, read once and with limits.
 
 use std::cell::OnceCell;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -12,7 +11,8 @@ use super::class::Class;
 use super::lists::BpeLists;
 use super::tokenizer_json::{self, TokenizerJson};
 use crate::error::{Error, Result};
-use crate::input::{self, bounded};
+use crate::input::bounded;
+use crate::source::ModelDir;
 
 /// `tokenizer.json` of the largest vocabularies has 33 MB.
 const LARGEST: u64 = 256 << 20;
@@ -21,7 +21,7 @@ const LARGEST: u64 = 256 << 20;
 #[derive(Debug)]
 pub struct TokenizerFiles {
     /// The model directory.
-    pub dir: PathBuf,
+    pub dir: ModelDir,
     /// `tokenizer.json`, without what is in `lists`.
     pub tokenizer: Option<Value>,
     /// Vocabulary and merges of `tokenizer.json`, if that is a usual BPE model.
@@ -36,27 +36,29 @@ pub struct TokenizerFiles {
     pub apart: OnceCell<Option<TokenizerJson>>,
 }
 
+/// `tokenizer.json` and, if that is a usual BPE model, its lists.
+type Serialized<'a> = (&'a Map<String, Value>, Option<&'a BpeLists>);
+
 impl TokenizerFiles {
     /// Reads what is there.
     ///
     /// # Errors
     /// If a file cannot be read, is too large, or is not a JSON object.
-    pub fn read(dir: &Path) -> Result<Self> {
+    pub fn read(dir: &ModelDir) -> Result<Self> {
         let (mut tokenizer, mut lists, mut mentions_byte_level) = (None, None, false);
-        let path = dir.join("tokenizer.json");
-        if input::exists(&path)? {
-            let bytes = input::read_limited(&path, LARGEST)?;
+        if let Some(bytes) = dir.read_if_there("tokenizer.json", LARGEST)? {
+            let path = dir.join("tokenizer.json");
             mentions_byte_level = memmem::find(&bytes, b"\"ByteLevel\"").is_some();
             let json = tokenizer_json::parse(&path, &bytes)?;
             (tokenizer, lists) = (Some(json.tree.into()), json.lists);
         }
         Ok(Self {
-            dir: dir.to_owned(),
+            dir: dir.clone(),
             tokenizer,
             lists,
             mentions_byte_level,
-            config: object(&dir.join("tokenizer_config.json"))?,
-            model_config: object(&dir.join("config.json"))?,
+            config: object(dir, "tokenizer_config.json")?,
+            model_config: object(dir, "config.json")?,
             apart: OnceCell::new(),
         })
     }
@@ -66,7 +68,7 @@ impl TokenizerFiles {
     ///
     /// # Errors
     /// If these are not what they should be.
-    pub fn serialized(&self, class: Class) -> Result<Option<(&Map<String, Value>, Option<&BpeLists>)>> {
+    pub fn serialized(&self, class: Class) -> Result<Option<Serialized<'_>>> {
         if let Some(Value::Object(tree)) = &self.tokenizer {
             return Ok(Some((tree, self.lists.as_ref())));
         }
@@ -85,11 +87,8 @@ impl TokenizerFiles {
 ///
 /// # Errors
 /// If it cannot be read, is too large, or is something else.
-pub fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
-    match input::exists(path)? {
-        true => parse(path, &input::read_limited(path, LARGEST)?).map(Some),
-        false => Ok(None),
-    }
+pub fn object(dir: &ModelDir, name: &str) -> Result<Option<Map<String, Value>>> {
+    dir.read_if_there(name, LARGEST)?.map(|bytes| parse(&dir.join(name), &bytes)).transpose()
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
@@ -97,12 +96,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
         .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))
 }
 
-/// The text in `path`, with the line ends that Python makes of all.
-///
-/// # Errors
-/// If it cannot be read, is too large, or is no UTF-8.
-pub fn text(path: &Path) -> Result<String> {
-    let bytes = input::read_limited(path, LARGEST)?;
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
     let text = String::from_utf8(bytes).map_err(|e| Error::invalid(path, format!("expected UTF-8: {e}")))?;
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
@@ -111,7 +105,7 @@ pub fn text(path: &Path) -> Result<String> {
 ///
 /// # Errors
 /// If one of those cannot be read.
-pub fn chat_template(dir: &Path, config: &Map<String, Value>) -> Result<Option<Value>> {
+pub fn chat_template(dir: &ModelDir, config: &Map<String, Value>) -> Result<Option<Value>> {
     let own = config.get("chat_template").cloned();
     let template = match own {
         Some(own) => Some(own),
@@ -127,15 +121,12 @@ pub fn chat_template(dir: &Path, config: &Map<String, Value>) -> Result<Option<V
     }))
 }
 
-fn template_files(dir: &Path) -> Result<Option<Value>> {
-    let (jinja, json) = (dir.join("chat_template.jinja"), dir.join("chat_template.json"));
-    if input::exists(&jinja)? {
-        let default = text(&jinja)?;
-        let mut more: Vec<PathBuf> = fs::read_dir(dir.join("additional_chat_templates"))
-            .map(|entries| entries.flatten().map(|e| e.path()).collect())
-            .unwrap_or_default();
+fn template_files(dir: &ModelDir) -> Result<Option<Value>> {
+    const MORE: &str = "additional_chat_templates";
+    if let Some(default) = text_if_there(dir, "chat_template.jinja")? {
+        // In the order of their names. The reference takes them as the directory lists them.
+        let mut more: Vec<PathBuf> = dir.list(MORE)?.iter().map(|name| Path::new(MORE).join(name)).collect();
         more.retain(|path| path.extension().is_some_and(|e| e == "jinja"));
-        // The reference takes them as the directory lists them, which is no order to rely on.
         more.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
         if more.is_empty() {
             return Ok(Some(default.into()));
@@ -144,23 +135,28 @@ fn template_files(dir: &Path) -> Result<Option<Value>> {
         let mut list = vec![named("default", default)];
         for path in more {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            list.push(named(&name, text(&path)?));
+            list.push(named(&name, text_if_there(dir, &path)?.unwrap_or_default()));
         }
         return Ok(Some(list.into()));
     }
-    Ok(object(&json)?.and_then(|mut json| json.remove("chat_template")))
+    Ok(object(dir, "chat_template.json")?.and_then(|mut json| json.remove("chat_template")))
+}
+
+/// The text in `name`, with the line ends that Python makes of all, if there is such a file.
+///
+/// # Errors
+/// If it cannot be read, is too large, or is no UTF-8.
+pub fn text_if_there(dir: &ModelDir, name: impl AsRef<Path>) -> Result<Option<String>> {
+    let name = name.as_ref();
+    dir.read_if_there(name, LARGEST)?.map(|bytes| text(&dir.join(name), bytes)).transpose()
 }
 
 /// Merges from `merges.txt`, one "left right" per line, if there is such a file.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn merges_txt(dir: &Path) -> Result<Vec<String>> {
-    let path = dir.join("merges.txt");
-    if !input::exists(&path)? {
-        return Ok(Vec::new());
-    }
-    let text = text(&path)?;
+pub fn merges_txt(dir: &ModelDir) -> Result<Vec<String>> {
+    let Some(text) = text_if_there(dir, "merges.txt")? else { return Ok(Vec::new()) };
     let skip = usize::from(text.lines().next().is_some_and(|first| first.trim().starts_with('#')));
     let pair = |line: &str| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
         [left, right] => Some(format!("{left} {right}")),
@@ -171,6 +167,8 @@ pub fn merges_txt(dir: &Path) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -182,7 +180,7 @@ mod tests {
         for name in ["rag", "a-b", "a", "tool_use"] {
             fs::write(more.join(format!("{name}.jinja")), "1").unwrap();
         }
-        let list = chat_template(dir.path(), &Map::new()).unwrap().unwrap();
+        let list = chat_template(&ModelDir::open(dir.path()).unwrap(), &Map::new()).unwrap().unwrap();
         let names: Vec<_> = list.as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["default", "a", "a-b", "rag", "tool_use"]);
     }

@@ -86,7 +86,7 @@ impl<'a> HfTokenizer<'a> {
         let Some((tree, lists)) = files.serialized(class)? else {
             return Err(Error::Unsupported(format!(
                 "{}: no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
-                files.dir.display()
+                files.dir.path().display()
             )));
         };
         check_ids(files)?;

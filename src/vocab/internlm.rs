@@ -20,7 +20,8 @@ const INSTEAD_OF_NUL: &str = "\u{1f409}";
 /// If there is no `tokenizer.model`, it has fewer pieces than `vocab_size`, or no EOS token is named.
 pub fn add_2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     let path = files.dir.join("tokenizer.model");
-    let model = Model::read(&path)?.ok_or_else(|| super::missing(&files.dir, "tokenizer.model"))?;
+    let model = Model::read(&files.dir, "tokenizer.model")?
+        .ok_or_else(|| super::missing(&files.dir, "tokenizer.model"))?;
     let len = vocab_size(config, &files.dir)?.unwrap_or(model.count());
     if len > model.count() {
         let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.count());
@@ -35,7 +36,7 @@ pub fn add_2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Va
             *token = INSTEAD_OF_NUL.into();
         }
     }
-    for token in super::files::object(&files.dir.join("added_tokens.json"))?.unwrap_or_default().into_iter() {
+    for token in super::files::object(&files.dir, "added_tokens.json")?.unwrap_or_default().into_iter() {
         pieces.tokens.push(token.0.into_bytes());
         pieces.scores.push(-1000.0);
         pieces.types.push(kind::USER_DEFINED);

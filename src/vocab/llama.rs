@@ -8,7 +8,6 @@ use super::special::SpecialVocab;
 use super::{bpe, llama_hf, sentencepiece, vocab_size};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
-use crate::input;
 
 /// See [`VocabRoute::Llama`](super::VocabRoute::Llama).
 ///
@@ -16,7 +15,7 @@ use crate::input;
 /// [`Error::Unsupported`] for tokenizers that cannot be written, [`Error::Invalid`] if files are malformed.
 pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     let dir = &files.dir;
-    if files.tokenizer.is_none() && input::exists(&dir.join("tekken.json"))? {
+    if files.tokenizer.is_none() && dir.exists("tekken.json")? {
         return mistral_common::add(kv, dir, Template::Community);
     }
     if let Some(tokenizer_config) = &files.config {
@@ -30,7 +29,7 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
         if class.is_some_and(|class| class == "HybridDNATokenizer") {
             return Err(Error::Unsupported(format!(
                 "{}: HybridDNATokenizer is not supported",
-                dir.display()
+                dir.path().display()
             )));
         }
     }

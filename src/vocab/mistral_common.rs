@@ -1,14 +1,14 @@
 //! The route of mistral-common: `tekken.json` or a versioned SentencePiece model, with the chat template
 //! that belongs to its version.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use super::sentencepiece::{Model, kind};
 use super::tekken::{self, Tekken};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value as Kv};
-use crate::input;
+use crate::source::ModelDir;
 
 /// Templates of llama.cpp, for versions it has no name for.
 const V11: &str = include_str!("templates/Mistral-Small-3.2-24B-Instruct-2506.jinja");
@@ -40,20 +40,23 @@ struct Ids {
 ///
 /// # Errors
 /// If there is none, it is invalid, or its version has no template.
-pub fn add(kv: &mut KeyValues, dir: &Path, template: Template) -> Result<()> {
-    let path = find(dir)?;
+pub fn add(kv: &mut KeyValues, dir: &ModelDir, template: Template) -> Result<()> {
+    let name = find(dir)?;
+    let path = dir.join(&name);
     let is_tekken = path.ends_with("tekken.json");
-    let (version, size) = if is_tekken { add_tekken(kv, &path)? } else { add_sentencepiece(kv, &path)? };
+    let (version, size) =
+        if is_tekken { add_tekken(kv, dir, &name)? } else { add_sentencepiece(kv, dir, &name)? };
     if let Some(Kv::String(arch)) = kv.get("general.architecture").cloned() {
         kv.u32(format!("{}.vocab_size", String::from_utf8_lossy(&arch)), size);
     }
     kv.bool("tokenizer.ggml.add_bos_token", true);
     kv.bool("tokenizer.ggml.add_eos_token", false);
-    let own = dir.join("chat_template.jinja");
+    let own = "chat_template.jinja";
     let text = match template {
-        Template::Own | Template::OwnOrCommunity if input::exists(&own)? => {
-            let bytes = input::read_limited(&own, LARGEST_TEMPLATE)?;
-            let text = String::from_utf8(bytes).map_err(|_| Error::invalid(&own, "expected UTF-8"))?;
+        Template::Own | Template::OwnOrCommunity if dir.exists(own)? => {
+            let bytes = dir.read(own, LARGEST_TEMPLATE)?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| Error::invalid(dir.join(own), "expected UTF-8"))?;
             // As Python reads text files.
             text.replace("\r\n", "\n").replace('\r', "\n")
         }
@@ -82,14 +85,13 @@ fn community(version: u32, is_tekken: bool, path: &Path) -> Result<&'static str>
 }
 
 /// The file that mistral-common would take: `tekken.json`, else the last versioned model by name.
-fn find(dir: &Path) -> Result<PathBuf> {
-    let tekken = dir.join("tekken.json");
-    if input::exists(&tekken)? {
-        return Ok(tekken);
+fn find(dir: &ModelDir) -> Result<OsString> {
+    let tekken = "tekken.json";
+    if dir.exists(tekken)? {
+        return Ok(tekken.into());
     }
-    let entries = fs::read_dir(dir).map_err(|e| Error::io("cannot list", dir, e))?;
-    let models = entries.flatten().map(|entry| entry.path()).filter(|path| model_version(path).is_some());
-    models.max_by_key(|path| path.file_name().map(ToOwned::to_owned)).ok_or_else(|| {
+    let models = dir.list("")?.into_iter().filter(|name| model_version(Path::new(name)).is_some());
+    models.max().ok_or_else(|| {
         Error::invalid(dir, "expected tekken.json or a tokenizer.model with a version (.model.v3)")
     })
 }
@@ -105,8 +107,9 @@ fn model_version(path: &Path) -> Option<u32> {
 }
 
 /// Version and number of tokens.
-fn add_tekken(kv: &mut KeyValues, path: &Path) -> Result<(u32, u32)> {
-    let tekken = Tekken::read(path)?;
+fn add_tekken(kv: &mut KeyValues, dir: &ModelDir, name: &OsStr) -> Result<(u32, u32)> {
+    let tekken = Tekken::read(dir, name)?;
+    let path = &dir.join(name);
     kv.string("tokenizer.ggml.model", "gpt2");
     kv.string("tokenizer.ggml.pre", "tekken");
     kv.strings("tokenizer.ggml.merges", tekken.merges(path)?);
@@ -125,8 +128,9 @@ fn add_tekken(kv: &mut KeyValues, path: &Path) -> Result<(u32, u32)> {
 }
 
 /// Version and number of tokens.
-fn add_sentencepiece(kv: &mut KeyValues, path: &Path) -> Result<(u32, u32)> {
-    let model = Model::read(path)?.ok_or_else(|| Error::invalid(path, "expected a file"))?;
+fn add_sentencepiece(kv: &mut KeyValues, dir: &ModelDir, name: &OsStr) -> Result<(u32, u32)> {
+    let path = &dir.join(name);
+    let model = Model::read(dir, name)?.ok_or_else(|| Error::invalid(path, "expected a file"))?;
     let size = model.count();
     kv.string("tokenizer.ggml.model", "llama");
     let [unk, bos, eos, pad] = model.named_ids();

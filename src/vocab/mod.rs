@@ -34,8 +34,6 @@ mod tokenizer_json;
 mod unigram;
 mod wordpiece;
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
 pub use mistral_common::Template;
@@ -44,6 +42,7 @@ pub use route::{Padding, VocabRoute, add};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::input::bounded;
+use crate::source::ModelDir;
 use files::TokenizerFiles;
 
 /// More tokens than any vocabulary has; a limit against absurd files.
@@ -60,7 +59,7 @@ enum TokenType {
 }
 
 /// A file that the route needs is not there.
-fn missing(dir: &Path, name: &str) -> Error {
+fn missing(dir: &ModelDir, name: &str) -> Error {
     Error::invalid(dir, format!("there is no {name}; download it along with the model's other files"))
 }
 
@@ -86,18 +85,18 @@ fn no_space_prefix(kv: &mut KeyValues) {
 }
 
 /// How many tokens a SentencePiece vocabulary has, as the configuration says.
-fn sentencepiece_size(config: &Map<String, Value>, dir: &Path) -> Result<Option<u64>> {
+fn sentencepiece_size(config: &Map<String, Value>, dir: &ModelDir) -> Result<Option<u64>> {
     let per_layer = size_of(config, "vocab_size_per_layer_input", dir)?;
     let size = per_layer.map_or_else(|| vocab_size(config, dir), |size| Ok(Some(size)))?;
     Ok(size.map(|size| size as u64))
 }
 
 /// `vocab_size` of the configuration.
-fn vocab_size(config: &Map<String, Value>, dir: &Path) -> Result<Option<usize>> {
+fn vocab_size(config: &Map<String, Value>, dir: &ModelDir) -> Result<Option<usize>> {
     size_of(config, "vocab_size", dir)
 }
 
-fn size_of(config: &Map<String, Value>, key: &str, dir: &Path) -> Result<Option<usize>> {
+fn size_of(config: &Map<String, Value>, key: &str, dir: &ModelDir) -> Result<Option<usize>> {
     let Some(value) = config.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
     let size = value.as_u64().filter(|n| *n <= MOST_TOKENS).and_then(|n| usize::try_from(n).ok());
     let invalid = || {

@@ -25,7 +25,8 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
         }
     }
     let path = files.dir.join("tokenizer.model");
-    let model = Model::read(&path)?.ok_or_else(|| super::missing(&files.dir, "tokenizer.model"))?;
+    let model = Model::read(&files.dir, "tokenizer.model")?
+        .ok_or_else(|| super::missing(&files.dir, "tokenizer.model"))?;
     let mut pieces = sentencepiece::fill_up(&model, &path, &files.dir, vocab_size(config, &files.dir)?)?;
     let len = pieces.tokens.len();
     set_added(&mut pieces, files, |_, _| {})?;

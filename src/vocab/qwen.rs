@@ -17,7 +17,6 @@ use super::special::{KINDS, SpecialVocab};
 use super::{TokenType, bpe, missing, pre, tekken, vocab_size};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Strings, Value as Kv};
-use crate::input;
 
 const FILE: &str = "qwen.tiktoken";
 /// The largest file read, in bytes. Qwen's has 2.5 MB.
@@ -36,12 +35,12 @@ const EXTRA: u32 = 205;
 /// If there is no such file, it is invalid, or not Qwen's.
 pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     let path = files.dir.join(FILE);
-    if !input::exists(&path)? {
+    if !files.dir.exists(FILE)? {
         return Err(missing(&files.dir, FILE));
     }
     let problem = || Error::invalid(files.dir.join("config.json"), "vocab_size: expected a number of tokens");
     let size = vocab_size(config, &files.dir)?.ok_or_else(problem)?;
-    let lists = parse(&path, &input::read_limited(&path, LARGEST)?, size)?;
+    let lists = parse(&path, &files.dir.read(FILE, LARGEST)?, size)?;
     let mut special = SpecialVocab::load(files, false, &KINDS, None)?;
     special.set_merges(&lists);
     let end = Value::from(FIRST_SPECIAL);

@@ -1,8 +1,6 @@
 //! The ways to read a vocabulary: which files, in what order of preference, and what is added to what
 //! they say (`set_vocab` of the reference's model classes). Families choose one.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
 use super::bpe::Base;
@@ -16,7 +14,8 @@ use super::{
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
-use crate::input::{self, quoted};
+use crate::input::quoted;
+use crate::source::ModelDir;
 
 /// Which of the reference's ways to read a vocabulary a family takes.
 ///
@@ -109,7 +108,7 @@ pub enum Padding {
 /// # Errors
 /// [`Error::Unsupported`] for a vocabulary that is well-formed but cannot be written, [`Error::Invalid`] if
 /// there is none, or its files contradict each other.
-pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -> Result<()> {
+pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &ModelDir, config: &Config) -> Result<()> {
     let files = TokenizerFiles::read(dir)?;
     let config = config.map();
     match route {
@@ -158,9 +157,7 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
         VocabRoute::Gemma4 => gemma::add_4(kv, &files, config),
         VocabRoute::Phi3 => phi3::add(kv, &files, config),
         VocabRoute::NemotronH => bpe::add(kv, &files, &padded(Padding::To(8), &files, config)?, &[]),
-        VocabRoute::DeepseekV2
-            if files.tokenizer.is_none() && input::exists(&dir.join("tiktoken.model"))? =>
-        {
+        VocabRoute::DeepseekV2 if files.tokenizer.is_none() && dir.exists("tiktoken.model")? => {
             Err(tiktoken(dir, "tiktoken.model"))
         }
         VocabRoute::DeepseekV2 => bpe::add(kv, &files, config, &[]),
@@ -195,7 +192,7 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
             if name.is_some_and(|name| name.contains("THUDM/chatglm3-6b")) {
                 return Err(Error::Unsupported(format!(
                     "{}: the tokenizer of ChatGLM 3 is Python code that comes with the model; ggraft runs no such code",
-                    dir.display()
+                    dir.path().display()
                 )));
             }
             bpe::add(kv, &files, config, &[("eos", GLM_END), ("eot", GLM_USER), ("unk", GLM_END)])
@@ -211,12 +208,12 @@ pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &Path, config: &Config) -
         }
         VocabRoute::Mamba2(padding) => {
             let config = padded(padding, &files, config)?;
-            let (model, codestral) = (dir.join("tokenizer.model"), dir.join("tokenizer.model.v3"));
-            if !input::exists(&model)? && input::exists(&codestral)? {
-                let name = codestral.display();
-                return Err(Error::invalid(dir, format!("rename {name} to tokenizer.model")));
+            let (model, codestral) = ("tokenizer.model", "tokenizer.model.v3");
+            if !dir.exists(model)? && dir.exists(codestral)? {
+                let found = dir.join(codestral);
+                return Err(Error::invalid(dir, format!("rename {} to {model}", found.display())));
             }
-            if !input::exists(&model)? && files.tokenizer.is_some() {
+            if !dir.exists(model)? && files.tokenizer.is_some() {
                 return bpe::add(kv, &files, &config, &[]);
             }
             sentencepiece_or_gpt_neox(kv, &files, &config)
@@ -253,11 +250,11 @@ const GLM_END: &str = "<|endoftext|>";
 /// GLM's token that begins the user's turn, and so ends the model's.
 const GLM_USER: &str = "<|user|>";
 
-fn tiktoken(dir: &Path, file: &str) -> Error {
+fn tiktoken(dir: &ModelDir, file: &str) -> Error {
     Error::Unsupported(format!(
         "{}: expected tokenizer.json; {file} is read by Python code that comes with the model, and ggraft runs \
          no such code",
-        dir.display()
+        dir.path().display()
     ))
 }
 
@@ -300,7 +297,7 @@ fn sentencepiece_or_gpt_neox(
         true => Ok(()),
         false => Err(Error::Unsupported(format!(
             "{}: there is no tokenizer; put the tokenizer.json of GPT-NeoX there, which Mamba models use",
-            files.dir.display()
+            files.dir.path().display()
         ))),
     }
 }

@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use super::files::TokenizerFiles;
 use super::special::{KINDS, SpecialVocab};
 use crate::gguf::{KeyValues, Value as Kv};
-use crate::{Error, Result, input};
+use crate::source::ModelDir;
+use crate::{Error, Result};
 
 /// The largest `tokenizer.model` read, in bytes: a piece of two bytes takes forty in memory.
 /// Gemma's, of 256k pieces, has 4 MB.
@@ -77,8 +78,10 @@ impl Model {
     /// # Errors
     /// [`Error::Invalid`] for a model the SentencePiece library would refuse, [`Error::Io`] for a file
     /// that cannot be read.
-    pub fn read(path: &Path) -> Result<Option<Self>> {
-        let Some(bytes) = read_if_file(path, MODEL_CAP)? else { return Ok(None) };
+    pub fn read(dir: &ModelDir, name: impl AsRef<Path>) -> Result<Option<Self>> {
+        let name = name.as_ref();
+        let Some(bytes) = dir.read_if_there(name, MODEL_CAP)? else { return Ok(None) };
+        let path = &dir.join(name);
         let proto = model::parse(path, &bytes)?;
         let trainer = proto.trainer_spec.unwrap_or_default();
         let normalizer = proto.normalizer_spec.unwrap_or_default();
@@ -141,9 +144,9 @@ impl Model {
 ///
 /// # Errors
 /// As [`Model::read`]; [`Error::Invalid`] for added tokens that are malformed, too.
-pub fn load(dir: &Path, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
+pub fn load(dir: &ModelDir, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
     let path = dir.join("tokenizer.model");
-    let Some(model) = Model::read(&path)? else { return Ok(None) };
+    let Some(model) = Model::read(dir, "tokenizer.model")? else { return Ok(None) };
 
     let len = vocab_size.filter(|&n| n != 0).unwrap_or(model.count() as u64);
     if len > VOCAB_CAP {
@@ -157,7 +160,7 @@ pub fn load(dir: &Path, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
         tracing::warn!("{}: has {} pieces, only the first {len} are used", path.display(), model.count());
     }
     pieces.add_from_added_tokens(dir, Outside::Ignored)?;
-    add_from_tokenizer_config(&mut pieces, &dir.join("tokenizer_config.json"))?;
+    add_from_tokenizer_config(&mut pieces, dir)?;
     Ok(Some(pieces))
 }
 
@@ -190,7 +193,7 @@ pub(super) fn require(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<S
 ///
 /// # Errors
 /// [`Error::Invalid`] if there are more pieces than that, or an added token is malformed.
-pub fn fill_up(model: &Model, path: &Path, dir: &Path, vocab_size: Option<usize>) -> Result<Pieces> {
+pub fn fill_up(model: &Model, path: &Path, dir: &ModelDir, vocab_size: Option<usize>) -> Result<Pieces> {
     let len = vocab_size.unwrap_or(model.count());
     if len < model.count() {
         let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.count());
@@ -246,9 +249,9 @@ impl Pieces {
     ///
     /// # Errors
     /// If the file is something else.
-    pub fn add_from_added_tokens(&mut self, dir: &Path, outside: Outside) -> Result<()> {
+    pub fn add_from_added_tokens(&mut self, dir: &ModelDir, outside: Outside) -> Result<()> {
         let path = dir.join("added_tokens.json");
-        for (token, id) in read_object(&path)?.unwrap_or_default() {
+        for (token, id) in read_object(dir, "added_tokens.json")?.unwrap_or_default() {
             let id = id.as_u64().ok_or_else(|| {
                 let (token, found) = (excerpt(&token), excerpt(&id.to_string()));
                 let problem = format!("id of token {token}: expected a whole number from 0, found {found}");
@@ -293,8 +296,9 @@ pub enum Outside {
 }
 
 /// `"added_tokens_decoder": {"id": {"content": text, "special": bool, …}, …}`.
-fn add_from_tokenizer_config(pieces: &mut Pieces, path: &Path) -> Result<()> {
-    let Some(mut config) = read_object(path)? else { return Ok(()) };
+fn add_from_tokenizer_config(pieces: &mut Pieces, dir: &ModelDir) -> Result<()> {
+    let path = &dir.join("tokenizer_config.json");
+    let Some(mut config) = read_object(dir, "tokenizer_config.json")? else { return Ok(()) };
     let decoder = match config.remove("added_tokens_decoder") {
         None => return Ok(()),
         Some(Value::Object(decoder)) => decoder,
@@ -328,20 +332,13 @@ fn excerpt(text: &str) -> String {
     format!("{:?}", text.chars().take(60).collect::<String>())
 }
 
-fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
-    let Some(bytes) = read_if_file(path, JSON_CAP)? else { return Ok(None) };
+fn read_object(dir: &ModelDir, name: &str) -> Result<Option<Map<String, Value>>> {
+    let Some(bytes) = dir.read_if_there(name, JSON_CAP)? else { return Ok(None) };
+    let path = dir.join(name);
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(object)) => Ok(Some(object)),
         Ok(_) => Err(Error::invalid(path, "expected a JSON object")),
         Err(error) => Err(Error::invalid(path, format!("not valid JSON: {error}"))),
-    }
-}
-
-/// The bytes of `path`, or `None` if there is no such file.
-fn read_if_file(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
-    match input::exists(path)? {
-        true => input::read_limited(path, cap).map(Some),
-        false => Ok(None),
     }
 }
 

@@ -12,6 +12,7 @@ use super::class::Class;
 use super::files::{self, TokenizerFiles};
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
+use crate::source::ModelDir;
 
 /// Named special tokens that every class knows.
 const NAMED: [&str; 7] =
@@ -203,13 +204,13 @@ fn specific(config: &mut Map<String, Value>, path: &Path) -> Result<Map<String, 
 /// Without `added_tokens_decoder`: `special_tokens_map.json`, `added_tokens.json` and the tokens added
 /// in `tokenizer.json` take its place.
 fn legacy(
-    dir: &Path,
+    dir: &ModelDir,
     config: &mut Map<String, Value>,
     json: &Map<String, Value>,
     added: &mut BTreeMap<i64, AddedToken>,
 ) -> Result<()> {
     let path = dir.join("special_tokens_map.json");
-    for (key, mut value) in files::object(&path)?.unwrap_or_default() {
+    for (key, mut value) in files::object(dir, "special_tokens_map.json")?.unwrap_or_default() {
         if key == "add_bos_token" || key == "add_eos_token" {
             let path = path.display();
             return Err(Error::Unsupported(format!("{path}: {key} is not supported here")));
@@ -231,7 +232,7 @@ fn legacy(
         .chain(config.get(EXTRA).and_then(Value::as_array).into_iter().flatten())
         .filter_map(|v| v.as_str().or_else(|| v.get("content")?.as_str()).map(str::to_owned))
         .collect();
-    for (text, id) in files::object(&path)?.unwrap_or_default() {
+    for (text, id) in files::object(dir, "added_tokens.json")?.unwrap_or_default() {
         let id = id.as_i64();
         let id =
             id.ok_or_else(|| Error::invalid(&path, format!("{}: expected a token id", quoted(&text))))?;

@@ -1,8 +1,6 @@
 //! Special tokens, chat templates, merges and normalizer flags: what the reference's `SpecialVocab`
 //! finds in `tokenizer.json`, `tokenizer_config.json` and `config.json`.
 
-use std::path::Path;
-
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
@@ -12,6 +10,7 @@ use super::settings::DECODER;
 use super::template;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Strings};
+use crate::source::ModelDir;
 
 /// Kinds of special tokens that are looked for, unless told otherwise.
 pub const KINDS: [&str; 7] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
@@ -83,7 +82,7 @@ impl SpecialVocab {
         &mut self,
         kind: &str,
         id: Option<&Value>,
-        dir: &Path,
+        dir: &ModelDir,
         vocab_len: Option<usize>,
     ) -> Result<()> {
         // Some configurations have lists here; the reference ignores all that is not a whole number.
@@ -122,7 +121,7 @@ impl SpecialVocab {
     ///
     /// # Errors
     /// If the chat template has a form that cannot be written.
-    pub fn write(&self, kv: &mut KeyValues, dir: &Path) -> Result<()> {
+    pub fn write(&self, kv: &mut KeyValues, dir: &ModelDir) -> Result<()> {
         kv.string_list("tokenizer.ggml.merges", self.merges.clone());
         for (kind, id) in &self.ids {
             let name = match kind.as_str() {
@@ -214,7 +213,7 @@ fn joined(left: &str, right: &str) -> String {
 
 /// `model.merges` of tokenizer.json as "left right" strings; newer files have pairs, in which a space
 /// is written as byte-level BPE writes it.
-fn merges(tokenizer: &Value, dir: &Path) -> Result<Strings> {
+fn merges(tokenizer: &Value, dir: &ModelDir) -> Result<Strings> {
     let unknown =
         || Error::invalid(dir.join("tokenizer.json"), "model.merges: expected strings or pairs of strings");
     let Some(list) = tokenizer.get("model").and_then(|m| m.get("merges")).and_then(Value::as_array) else {

@@ -3,6 +3,7 @@
 //! Special tokens come first, then tokens by rank. Merges are not stored; they follow from the ranks.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -10,7 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::input::{self, bounded, quoted};
+use crate::input::{bounded, quoted};
+use crate::source::ModelDir;
 
 /// The largest file read, in bytes. Mistral's have 20 MB.
 const LARGEST: u64 = 128 << 20;
@@ -78,9 +80,9 @@ impl Tekken {
     ///
     /// # Errors
     /// For what mistral-common refuses.
-    pub fn read(path: &Path) -> Result<Self> {
-        let invalid = |problem: String| Error::invalid(path, problem);
-        let bytes = input::read_limited(path, LARGEST)?;
+    pub fn read(dir: &ModelDir, name: &OsStr) -> Result<Self> {
+        let invalid = |problem: String| Error::invalid(dir.join(name), problem);
+        let bytes = dir.read(name, LARGEST)?;
         let file: File = serde_json::from_slice(&bytes)
             .map_err(|e| invalid(format!("not a tekken vocabulary: {}", bounded(&e.to_string()))))?;
         let version = version(&file.config.version)

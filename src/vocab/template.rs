@@ -1,13 +1,13 @@
 //! Post-processor templates, which tell what is put around a text, and chat templates.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
+use crate::source::ModelDir;
 
 /// Finds out from tokenizer.json's post-processor whether BOS, EOS and SEP are added, the way the
 /// reference does: a crude reading of templates that is right for simple ones. Tokens that the template
@@ -173,7 +173,7 @@ fn truthy(value: Option<&Value>) -> bool {
 ///
 /// # Errors
 /// If the list holds anything but named templates.
-pub fn write_chat_template(kv: &mut KeyValues, template: &Value, dir: &Path) -> Result<()> {
+pub fn write_chat_template(kv: &mut KeyValues, template: &Value, dir: &ModelDir) -> Result<()> {
     let invalid =
         |what: &str| Error::invalid(dir.join("tokenizer_config.json"), format!("chat_template: {what}"));
     let list = match template {

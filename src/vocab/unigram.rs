@@ -29,12 +29,12 @@ struct Normalizer {
 /// If there is none, or it has more tokens than `vocab_size` says.
 pub fn add_t5(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<bool> {
     let path = files.dir.join("tokenizer.model");
-    let (path, model) = match Model::read(&path)? {
+    let (path, model) = match Model::read(&files.dir, "tokenizer.model")? {
         Some(model) => (path, model),
         None => {
             let path = files.dir.join("spiece.model");
             let missing = || super::missing(&files.dir, "tokenizer.model or spiece.model");
-            let model = Model::read(&path)?.ok_or_else(missing)?;
+            let model = Model::read(&files.dir, "spiece.model")?.ok_or_else(missing)?;
             (path, model)
         }
     };
@@ -67,7 +67,7 @@ pub fn add_xlm_roberta(
     with_mask: bool,
 ) -> Result<()> {
     let path = files.dir.join("sentencepiece.bpe.model");
-    let (pieces, normalizer) = match Model::read(&path)? {
+    let (pieces, normalizer) = match Model::read(&files.dir, "sentencepiece.bpe.model")? {
         None => from_tokenizer_json(files, config)?,
         Some(model) if model.algorithm == Algorithm::Unigram => {
             let len = model.count().max(vocab_size(config, &files.dir)?.unwrap_or(0));

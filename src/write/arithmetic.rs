@@ -194,6 +194,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::source::File;
     use crate::tensor::Dim;
 
     fn run(bytes: &[u8], dtype: Dtype, arithmetic: Vec<Arithmetic<Place>>, dims: &[(u64, u64)]) -> Vec<f32> {
@@ -216,7 +217,7 @@ mod tests {
     fn with_sources<T>(bytes: &[u8], f: impl FnOnce(&Sources) -> T) -> T {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        f(&Sources::open(&[file.path().to_owned()], false).unwrap())
+        f(&Sources::new(&[File::open(file.path()).unwrap()], false))
     }
 
     #[test]

@@ -11,23 +11,23 @@ mod sources;
 mod tile;
 mod worker;
 
-use std::collections::HashSet;
-use std::fs::{File, Permissions};
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, available_memory, clone_range, interrupt, raise_open_file_limit,
-    shared_bytes,
+    AtomicFile, CloneError, FileSystem, Links, Patience, PublishError, Published, available_memory,
+    clone_range, interrupt, open_file_limit, output_target, remove_leftovers, resemble, shared_bytes,
 };
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
 
 use crate::error::{Error, Result};
 use crate::plan::{Action, Output, Plan, Step};
+use crate::source::{File, ModelDir};
 use behind::Behind;
 use queue::Queue;
 use sources::Sources;
@@ -41,38 +41,54 @@ const USEFUL_THREADS: usize = 16;
 pub struct Settings {
     /// Makes a clone that the file system refuses an error; otherwise it becomes a copy.
     pub must_share: bool,
-    /// Makes sure that outputs are on the disk before they get their names.
+    /// Makes sure that outputs are on the disk before they get their names, and the names before it is said to be done.
     pub sync: bool,
+    /// What becomes of symbolic links that have an output's name.
+    pub links: Links,
     /// How many threads read, convert and write; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Writes every output of `plan`, tells `progress` of finished bytes as they come, and puts the
-/// files in place only when all of them are complete.
+/// What was done.
+#[derive(Debug)]
+pub struct Finished {
+    /// In numbers.
+    pub report: Report,
+    /// The outputs, to withdraw should what follows fail.
+    pub published: Vec<Published>,
+}
+
+/// Writes every output of `plan` from `sources`, which are files of `model`, tells `progress` of finished bytes as they
+/// come, and puts the files in place only when all of them are complete.
 ///
 /// # Errors
-/// Whatever goes wrong leaves no output behind: [`Error::Io`] for the operating system,
-/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`].
-pub fn write(plan: &Plan, settings: Settings, progress: &mut dyn FnMut(u64)) -> Result<Report> {
+/// Whatever goes wrong leaves no output behind, and what was there before as it was (see
+/// [`Flushed::publish`](ggraft_platform::Flushed::publish) for the one exception): [`Error::Io`] for the operating system,
+/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`], [`Error::Invalid`] if a file of the model changed.
+pub fn write(
+    plan: &Plan,
+    model: &ModelDir,
+    sources: &[File],
+    settings: Settings,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Finished> {
     // All files stay open until they can be published together.
-    raise_open_file_limit();
+    open_file_limit();
     let mut report = Report::of(plan);
     let moved = report.bytes.total - report.bytes.cloned;
     let forget = available_memory().is_some_and(|available| moved.saturating_mul(2) > available);
-    let sources = Sources::open(&plan.sources, forget)?;
-    let files = plan.outputs.iter().map(|output| create(output, &sources)).collect::<Result<Vec<_>>>()?;
+    let sources = Sources::new(sources, forget);
+    let create = |output| create(output, &sources, settings.links);
+    let files = plan.outputs.iter().map(create).collect::<Result<Vec<_>>>()?;
     let refused = clone_all(plan, &sources, &files, settings.must_share, &mut report, progress)?;
 
-    let open: Vec<&File> = files.iter().map(AtomicFile::file).collect();
+    let open: Vec<&fs::File> = files.iter().map(AtomicFile::file).collect();
     let queue = Queue::new(&plan.outputs, &refused);
     let work = Work::new(&sources, &plan.outputs, &open, queue, Behind::new(settings.sync, forget));
     let processors = || thread::available_parallelism().map_or(1, |n| n.get().min(USEFUL_THREADS));
     work.run(settings.threads.map_or_else(processors, NonZeroUsize::get), progress)?;
 
     for (file, output) in open.iter().zip(&plan.outputs) {
-        if settings.sync {
-            file.sync_all().map_err(|e| Error::io("cannot write", &output.path, e))?;
-        }
         // Nothing shared is overwritten, so what is still to be written back does not matter.
         let usage = shared_bytes(file, settings.sync)
             .map_err(|e| Error::io("cannot map the extents of", &output.path, e))?;
@@ -81,18 +97,22 @@ pub fn write(plan: &Plan, settings: Settings, progress: &mut dyn FnMut(u64)) -> 
     if interrupt::interrupted() {
         return Err(Error::Interrupted);
     }
-    let paths: Vec<&Path> = plan.outputs.iter().map(|o| o.path.as_path()).collect();
-    AtomicFile::publish_all(files, settings.sync).map_err(|e| Error::io("cannot publish", paths[0], e))?;
-    Ok(report)
+    let failed = |e: PublishError| Error::io(e.action, e.path, e.source);
+    let flushed = AtomicFile::flush_all(files, settings.sync).map_err(failed)?;
+    // Bytes of two states of a model would be a model that never was.
+    model.check_unchanged()?;
+    let published = flushed.publish().map_err(failed)?;
+    Ok(Finished { report, published })
 }
 
 /// A file of the right length, all zeros.
-fn create(output: &Output, sources: &Sources) -> Result<AtomicFile> {
+fn create(output: &Output, sources: &Sources, links: Links) -> Result<AtomicFile> {
     let cannot = |e| Error::io("cannot write", &output.path, e);
-    let file = AtomicFile::create(&output.path).map_err(cannot)?;
+    let file = AtomicFile::create(&output.path, links).map_err(cannot)?;
     file.file().set_len(output.len).map_err(cannot)?;
     if let Some(like) = output.like {
-        resemble(file.file(), sources.file(like)).map_err(cannot)?;
+        let like = sources.file(like).handle()?.metadata().map_err(cannot)?;
+        resemble(file.file(), &like).map_err(cannot)?;
     }
     Ok(file)
 }
@@ -106,15 +126,16 @@ fn clone_all(
     report: &mut Report,
     progress: &mut dyn FnMut(u64),
 ) -> Result<HashSet<(usize, usize)>> {
-    let mut refused = HashSet::new();
+    let (mut refused, mut patience) = (HashSet::new(), Patience::default());
     for (o, (output, to)) in plan.outputs.iter().zip(files).enumerate() {
         for (s, step) in output.steps.iter().enumerate() {
             let Action::Clone { file, offset } = step.action else { continue };
             if interrupt::interrupted() {
                 return Err(Error::Interrupted);
             }
-            let path = sources.path(file);
-            match clone_range(sources.file(file), offset, step.len, to.file(), step.start) {
+            let source = sources.file(file);
+            let (path, from) = (source.path(), source.handle()?);
+            match patience.retry(|| clone_range(&from, offset, step.len, to.file(), step.start)) {
                 Ok(()) => progress(step.len),
                 Err(CloneError::CopyInstead(reason)) if must_share => {
                     let path = path.display();
@@ -132,34 +153,37 @@ fn clone_all(
     Ok(refused)
 }
 
-/// Compares what must be written (shared bytes take no space) with what is free.
+/// Removes what killed processes left where `plan` writes to.
+pub fn tidy(plan: &Plan, links: Links) {
+    let target = |path: &Path| output_target(path, links).unwrap_or_else(|_| path.to_owned());
+    let dirs: BTreeSet<PathBuf> =
+        plan.outputs.iter().map(|output| parent(&target(&output.path)).to_owned()).collect();
+    dirs.iter().for_each(|dir| remove_leftovers(dir));
+}
+
+/// Compares what must be written by all of `plans`, one file system's, with what is free: shared bytes take no space.
 ///
 /// # Errors
 /// [`Error::Io`] if there is too little space.
-pub fn check_space(plan: &Plan) -> Result<()> {
-    let Some(first) = plan.outputs.first() else { return Ok(()) };
-    let dir = first.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+pub fn check_space<'p>(plans: impl IntoIterator<Item = &'p Plan>, links: Links) -> Result<()> {
+    let mut outputs = plans.into_iter().flat_map(|plan| &plan.outputs).peekable();
+    let Some(first) = outputs.peek() else { return Ok(()) };
+    let path = &first.path;
+    let target = output_target(path, links).map_err(|e| Error::io("cannot write", path, e))?;
+    let dir = parent(&target);
     // Zeros are holes.
     let takes_space = |step: &&Step| !matches!(step.action, Action::Clone { .. } | Action::Zero);
-    let needed: u64 =
-        plan.outputs.iter().flat_map(|o| &o.steps).filter(takes_space).map(|step| step.len).sum();
+    let needed: u64 = outputs.flat_map(|o| &o.steps).filter(takes_space).map(|step| step.len).sum();
     let free = FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.free_bytes;
     if needed > free {
         let problem = format!("needs {needed} bytes, the file system has {free} free");
-        return Err(Error::io(
-            "too little space in",
-            dir,
-            io::Error::new(io::ErrorKind::StorageFull, problem),
-        ));
+        let full = io::Error::new(io::ErrorKind::StorageFull, problem);
+        return Err(Error::io("too little space in", dir, full));
     }
     Ok(())
 }
 
-/// Gives `file` the permissions of `like`, and its owner where that is allowed (only root may give files away).
-fn resemble(file: &File, like: &File) -> io::Result<()> {
-    let [new, old] = [file.metadata()?, like.metadata()?];
-    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-        _ = fchown(file, Some(old.uid()), Some(old.gid()));
-    }
-    file.set_permissions(Permissions::from_mode(old.mode() & 0o777))
+/// The directory a file goes to.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -1,13 +1,8 @@
 //! The files that are read, and reading the elements of a walk from them.
 
-use std::fs::File;
-use std::io;
-use std::path::PathBuf;
-
-use ggraft_platform::{advise_sequential, drop_cache, read_exact_at};
-
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::{Run, Walk};
+use crate::source::File;
 
 /// Runs with gaps of at most this many bytes between them are read together.
 const GAP: u64 = 4096;
@@ -15,27 +10,17 @@ const GAP: u64 = 4096;
 /// What is read together to be picked apart is at most this many bytes.
 const WINDOW: u64 = 256 << 10;
 
-/// The open source files of a plan.
+/// The source files of a plan.
 pub struct Sources<'a> {
-    paths: &'a [PathBuf],
-    files: Vec<File>,
+    files: &'a [File],
     /// Whether what was read is of no use to anybody after it was written.
     forget: bool,
 }
 
 impl<'a> Sources<'a> {
-    /// Opens all of `paths`. With `forget`, cached pages are given back as soon as they were read.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if one cannot be opened.
-    pub fn open(paths: &'a [PathBuf], forget: bool) -> Result<Self> {
-        let open = |path: &PathBuf| {
-            let file = File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
-            // Only a hint.
-            _ = advise_sequential(&file);
-            Ok(file)
-        };
-        Ok(Self { paths, files: paths.iter().map(open).collect::<Result<_>>()?, forget })
+    /// With `forget`, cached pages are given back as soon as they were read.
+    pub fn new(files: &'a [File], forget: bool) -> Self {
+        Self { files, forget }
     }
 
     /// Source `file`.
@@ -43,17 +28,12 @@ impl<'a> Sources<'a> {
         &self.files[file]
     }
 
-    /// The path of source `file`.
-    pub fn path(&self, file: usize) -> &PathBuf {
-        &self.paths[file]
-    }
-
     /// Fills `out` from byte `offset` of source `file`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the file has become shorter, [`Error::Io`].
+    /// As [`File::read_exact_at`].
     pub fn read(&self, file: usize, out: &mut [u8], offset: u64) -> Result<()> {
-        read_exact_at(&self.files[file], out, offset).map_err(|e| self.unreadable(file, e))?;
+        self.files[file].read_exact_at(out, offset)?;
         self.forget(file, offset, out.len() as u64);
         Ok(())
     }
@@ -61,19 +41,7 @@ impl<'a> Sources<'a> {
     /// Tells that a range of source `file` is not needed again.
     pub fn forget(&self, file: usize, offset: u64, len: u64) {
         if self.forget {
-            // Only a hint.
-            _ = drop_cache(&self.files[file], offset, len);
-        }
-    }
-
-    /// What to say about an error while reading source `file`.
-    pub fn unreadable(&self, file: usize, error: io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Error::invalid(
-                self.path(file),
-                "became shorter while it was being read; is it still downloading?",
-            ),
-            _ => Error::io("cannot read", self.path(file), error),
+            self.files[file].forget(offset, len);
         }
     }
 
@@ -138,8 +106,8 @@ mod tests {
         let bytes: Vec<u8> = (0..40_000u16).flat_map(u16::to_le_bytes).collect();
         file.write_all(b"odd").unwrap();
         file.write_all(&bytes).unwrap();
-        let paths = [file.path().to_owned()];
-        let sources = Sources::open(&paths, true).unwrap();
+        let files = [File::open(file.path()).unwrap()];
+        let sources = Sources::new(&files, true);
         let walks: [&[(u64, u64)]; 7] = [
             &[(400, 1)],
             &[(2, 48), (3, 8), (2, 24), (8, 1)],
@@ -171,9 +139,9 @@ mod tests {
     #[test]
     fn a_shorter_file_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let paths = [file.path().to_owned()];
-        let sources = Sources::open(&paths, false).unwrap();
+        let files = [File::open(file.path()).unwrap()];
+        let sources = Sources::new(&files, false);
         let error = sources.gather(&walk(&[(4, 1)]), 0, &mut [0; 8], &mut Vec::new()).unwrap_err();
-        assert!(matches!(error, Error::Invalid { .. }), "{error}");
+        assert!(matches!(error, crate::error::Error::Invalid { .. }), "{error}");
     }
 }

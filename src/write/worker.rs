@@ -243,7 +243,8 @@ impl<'a> Work<'a> {
         offset: u64,
         buffers: &mut Buffers,
     ) -> Result<()> {
-        let mut copied = copy_in_kernel(self.sources.file(file), offset, self.files[output], start, len);
+        let mut copied =
+            copy_in_kernel(&*self.sources.file(file).handle()?, offset, self.files[output], start, len);
         self.sources.forget(file, offset, copied);
         self.done(copied);
         while copied < len {

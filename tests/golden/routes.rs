@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ggraft::config::Config;
 use ggraft::gguf::{KeyValues, encode};
+use ggraft::source::ModelDir;
 use ggraft::vocab::{self, Padding, Template, VocabRoute};
 
 /// The routes.
@@ -50,6 +51,7 @@ pub fn convert(name: &str, dir: &Path) -> ggraft::Result<Vec<u8>> {
     let (_, route) = ROUTES.iter().find(|(known, _)| *known == name).expect("a route of that name");
     let mut kv = KeyValues::new();
     kv.string("general.architecture", "llama");
-    vocab::add(*route, &mut kv, dir, &Config::load(dir)?)?;
+    let dir = ModelDir::open(dir)?;
+    vocab::add(*route, &mut kv, &dir, &Config::load(&dir)?)?;
     Ok(encode(&kv, &[], 32))
 }

@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::Path;
 
+use ggraft::source::ModelDir;
+
 /// A safetensors file with this header text and this much data.
 pub fn safetensors(header: impl AsRef<[u8]>, data_len: usize) -> Vec<u8> {
     let header = header.as_ref();
@@ -77,4 +79,9 @@ impl Bytes {
         self.0.resize(end, 0);
         self
     }
+}
+
+/// The model in `dir`.
+pub fn model_at(dir: &Path) -> ModelDir {
+    ModelDir::open(dir).unwrap()
 }

@@ -17,12 +17,17 @@ pub fn directory(variable: &str) -> Option<tempfile::TempDir> {
     match std::env::var_os(variable) {
         Some(dir) => Some(tempfile::tempdir_in(dir).unwrap()),
         None => {
-            assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "{variable} is not set");
-            // Straight to the descriptor: the test harness captures what `eprintln!` prints.
-            _ = writeln!(std::io::stderr(), "SKIPPED: {variable} is not set");
+            skip(&format!("{variable} is not set"));
             None
         }
     }
+}
+
+/// Tells that a test could not run.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "{why}");
+    // Straight to the descriptor: the test harness captures what `eprintln!` prints.
+    _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Every kind of file system there is.

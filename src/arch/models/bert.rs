@@ -177,8 +177,7 @@ fn refuse_lora(input: &Input) -> Result<Option<&'static Family>> {
 
 /// Whether `tokenizer.json` holds a vocabulary of kind `kind`.
 pub(super) fn has_tokenizer(input: &Input, kind: &str) -> Result<bool> {
-    let path = input.checkpoint.dir.join("tokenizer.json");
-    let tokenizer = crate::config::read_json(&path)?;
+    let tokenizer = crate::config::read_json(&input.checkpoint.dir, "tokenizer.json")?;
     let found = tokenizer.get("model").and_then(|model| model.get("type")).and_then(Json::as_str);
     Ok(found == Some(kind))
 }

@@ -1,5 +1,7 @@
 //! Gemma 1 to 3 (`GemmaModel`, `Gemma2Model`, `Gemma3Model`, `EmbeddingGemma` of the reference).
 
+use std::path::Path;
+
 use serde_json::Value as Json;
 
 use crate::arch::builder::Builder;
@@ -8,7 +10,6 @@ use crate::arch::tensors::Tensor;
 use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names, tensors};
 use crate::config::read_json;
 use crate::error::{Error, Result};
-use crate::input;
 use crate::tensor::TensorExpr;
 use crate::vocab::sentencepiece;
 
@@ -108,10 +109,10 @@ pub(super) fn gemma3_keys(input: &Input, keys: &mut Keys) -> Result<()> {
 fn embedding_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     gemma3_keys(input, keys)?;
     // transformers halves the window and doubles it again; llama.cpp wants the file's own number.
-    let path = input.checkpoint.dir.join("config.json");
-    let window = read_json(&path)?.get("sliding_window").and_then(Json::as_u64);
+    let (dir, name) = (&input.checkpoint.dir, "config.json");
+    let window = read_json(dir, name)?.get("sliding_window").and_then(Json::as_u64);
     let window = window.and_then(|window| u32::try_from(window).ok());
-    let missing = || Error::invalid(&path, "sliding_window: expected an unsigned 32-bit integer");
+    let missing = || Error::invalid(dir.join(name), "sliding_window: expected an unsigned 32-bit integer");
     keys.u32("attention.sliding_window", Some(window.ok_or_else(missing)?));
     for module in &input.checkpoint.modules {
         dense_keys(input, &module.path, keys)?;
@@ -126,16 +127,18 @@ fn dense_name(path: &str) -> &'static str {
 
 /// The sizes of a dense layer, if its directory says them.
 fn dense_keys(input: &Input, path: &str, keys: &mut Keys) -> Result<()> {
-    let file = input.checkpoint.dir.join(path).join("config.json");
-    if !input::exists(&file)? {
+    let (dir, name) = (&input.checkpoint.dir, Path::new(path).join("config.json"));
+    if !dir.exists(&name)? {
         return Ok(());
     }
-    let config = read_json(&file)?;
+    let config = read_json(dir, &name)?;
     let size = |key: &str| match config.get(key) {
         Some(Json::Null) => Ok(None),
         value => match value.and_then(Json::as_u64).and_then(|size| u32::try_from(size).ok()) {
             Some(size) => Ok(Some(size)),
-            None => Err(Error::invalid(&file, format!("{key}: expected an unsigned 32-bit integer"))),
+            None => {
+                Err(Error::invalid(dir.join(&name), format!("{key}: expected an unsigned 32-bit integer")))
+            }
         },
     };
     if let (Some(inputs), Some(outputs)) = (size("in_features")?, size("out_features")?) {
@@ -189,15 +192,14 @@ pub(super) fn known_tokens(input: &Input, mut tensor: Tensor) -> Result<Tensor> 
 /// How many tokens the tokenizer has.
 fn vocabulary(input: &Input) -> Result<u64> {
     let dir = &input.checkpoint.dir;
-    if input::exists(&dir.join("tokenizer.model"))? {
+    if dir.exists("tokenizer.model")? {
         let size = input.config.u32(&["vocab_size_per_layer_input", "vocab_size"])?;
         return match size.filter(|size| *size > 0) {
             Some(size) => Ok(size.into()),
             None => Ok(sentencepiece::load(dir, None)?.map_or(0, |pieces| pieces.tokens.len() as u64)),
         };
     }
-    let path = dir.join("tokenizer.json");
-    let tokenizer = read_json(&path)?;
+    let tokenizer = read_json(dir, "tokenizer.json")?;
     let len = |value: Option<&Json>| match value {
         Some(Json::Object(entries)) => Some(entries.len() as u64),
         Some(Json::Array(entries)) => Some(entries.len() as u64),
@@ -206,5 +208,5 @@ fn vocabulary(input: &Input) -> Result<u64> {
     let own = len(tokenizer.get("model").and_then(|model| model.get("vocab")));
     own.zip(len(tokenizer.get("added_tokens")))
         .map(|(own, added)| own + added)
-        .ok_or_else(|| Error::invalid(&path, "expected model.vocab and added_tokens"))
+        .ok_or_else(|| Error::invalid(dir.join("tokenizer.json"), "expected model.vocab and added_tokens"))
 }

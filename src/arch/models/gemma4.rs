@@ -9,7 +9,6 @@ use crate::arch::{Family, Input, Keys, VocabRoute, keys, names};
 use crate::config::{Config, read_json, truthy};
 use crate::error::{Error, Result};
 use crate::gguf::Value;
-use crate::input;
 use crate::tensor::TensorExpr;
 
 use super::gemma::{GEMMA3, gemma3_keys, known_tokens};
@@ -102,15 +101,16 @@ fn of_full_layers(config: &Config, key: &str) -> Result<Option<u32>> {
 }
 
 fn suppressed_tokens(input: &Input, keys: &mut Keys) -> Result<()> {
-    let path = input.checkpoint.dir.join("generation_config.json");
-    if !input::exists(&path)? {
+    let (dir, name) = (&input.checkpoint.dir, "generation_config.json");
+    if !dir.exists(name)? {
         return Ok(());
     }
-    let file = read_json(&path)?;
+    let file = read_json(dir, name)?;
     let Some(list) = file.get("suppress_tokens").filter(|list| !list.is_null()) else { return Ok(()) };
     let id = |id: &Json| i32::try_from(id.as_i64()?).ok();
     let ids = list.as_array().and_then(|ids| ids.iter().map(id).collect::<Option<Vec<_>>>());
-    let ids = ids.ok_or_else(|| Error::invalid(&path, "suppress_tokens: expected a list of token ids"))?;
+    let ids =
+        ids.ok_or_else(|| Error::invalid(dir.join(name), "suppress_tokens: expected a list of token ids"))?;
     if !ids.is_empty() {
         keys.values.set("tokenizer.ggml.suppress_tokens", Value::I32s(ids));
     }

@@ -9,7 +9,6 @@ use crate::arch::{Family, Input, Keys, names};
 use crate::config::{read_json, truthy};
 use crate::error::{Error, Result};
 use crate::gguf::Value;
-use crate::input;
 use crate::tensor::TensorExpr;
 
 use super::qwen::{self, QWEN2};
@@ -38,12 +37,11 @@ pub(super) fn is_reranker(input: &Input) -> Result<bool> {
     let (dir, config) = (&input.checkpoint.dir, input.config);
     let origin = config.origin_architecture().unwrap_or_default();
     let text = |key: &str| config.map().get(key).and_then(Json::as_str).unwrap_or_default();
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
     let named = |text: &str, before: &str| {
         ["qwen3-reranker", "qwen3-vl-reranker"].iter().any(|model| text.contains(&format!("{before}{model}")))
     };
-    let path = dir.join("README.md");
-    let card = if input::exists(&path)? { input::read_limited(&path, LARGEST_CARD)? } else { Vec::new() };
+    let card = dir.read_if_there("README.md", LARGEST_CARD)?.unwrap_or_default();
     let hints = [&name, text("_name_or_path"), text("model_type"), origin];
     Ok(named(&String::from_utf8_lossy(&card).to_lowercase(), "# ")
         || hints.iter().any(|hint| named(&hint.to_lowercase(), ""))
@@ -81,13 +79,16 @@ fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
 
 /// The id of a token in `tokenizer.json`.
 fn token_id(input: &Input, token: &str) -> Result<u64> {
-    let path = input.checkpoint.dir.join("tokenizer.json");
-    let tokenizer = read_json(&path)?;
+    let dir = &input.checkpoint.dir;
+    let tokenizer = read_json(dir, "tokenizer.json")?;
     let added = tokenizer.get("added_tokens").and_then(Json::as_array).into_iter().flatten();
     let added = added.filter(|entry| entry.get("content").is_some_and(|content| content == token));
     let id = added.filter_map(|entry| entry.get("id")).next();
     let id = id.or_else(|| tokenizer.get("model")?.get("vocab")?.get(token)).and_then(Json::as_u64);
     id.ok_or_else(|| {
-        Error::invalid(&path, format!("expected a token \"{token}\", by which a reranker answers"))
+        Error::invalid(
+            dir.join("tokenizer.json"),
+            format!("expected a token \"{token}\", by which a reranker answers"),
+        )
     })
 }

@@ -6,7 +6,6 @@
 mod pickle;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -16,7 +15,8 @@ use self::pickle::{PickleError, PickledTensor};
 use super::byte_size;
 use super::header::Entry;
 use crate::error::{Error, Result};
-use crate::input::{bounded, open_regular, quoted};
+use crate::input::{bounded, quoted};
+use crate::source::{File, Reader};
 
 /// Longest pickle, in bytes; a tensor takes about 150.
 const PICKLE_MAX: u64 = 1 << 25;
@@ -39,28 +39,27 @@ struct Place {
     len: u64,
 }
 
-/// Reads and checks the pickle of `path`.
+/// Reads and checks the pickle of `file`.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the file is damaged or contradicts itself, [`Error::Unsupported`] for what is more
 /// than a state dict of plain tensors, [`Error::Io`].
-pub fn read(path: &Path) -> Result<TorchFile> {
-    let file = open_regular(path)?;
-    let len = file.metadata().map_err(|e| Error::io("cannot read the size of", path, e))?.len();
+pub fn read(file: &File) -> Result<TorchFile> {
+    let (path, len) = (file.path(), file.len());
     let damaged = |what: &str, error: &zip::result::ZipError| {
         Error::invalid(
             path,
             format!("{what}: {}; the download may be incomplete", bounded(&error.to_string())),
         )
     };
-    if !starts_like_zip(&file, path)? {
+    if !starts_like_zip(file)? {
         return Err(Error::Unsupported(format!(
             "{}: no zip file, which torch.save has written since version 1.6; load it and save it again, \
              best as safetensors",
             path.display()
         )));
     }
-    let mut archive = ZipArchive::new(BufReader::with_capacity(1 << 12, file))
+    let mut archive = ZipArchive::new(BufReader::with_capacity(1 << 12, Reader::new(file.clone())))
         .map_err(|e| damaged("not a complete zip file", &e))?;
     if archive.len() > MOST_ENTRIES {
         return Err(Error::invalid(
@@ -108,15 +107,13 @@ pub fn read(path: &Path) -> Result<TorchFile> {
     Ok(TorchFile { len, tensors })
 }
 
-fn starts_like_zip(file: &File, path: &Path) -> Result<bool> {
-    let mut start = Vec::new();
-    file.take(4).read_to_end(&mut start).map_err(|e| Error::io("cannot read", path, e))?;
-    Ok(start == b"PK\x03\x04")
+fn starts_like_zip(file: &File) -> Result<bool> {
+    Ok(file.read_range(0, file.len().min(4))? == b"PK\x03\x04")
 }
 
 /// The bytes of a small entry.
 fn contents(
-    archive: &mut ZipArchive<BufReader<File>>,
+    archive: &mut ZipArchive<BufReader<Reader>>,
     index: usize,
     path: &Path,
     limit: u64,

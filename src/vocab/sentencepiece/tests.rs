@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::model::{ModelProto, NormalizerSpec, Piece, TrainerSpec};
 use super::{Pieces, kind, load, looks_special};
+use crate::source::ModelDir;
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokenizers/spm")
@@ -18,7 +19,8 @@ fn equals_the_reference() {
         serde_json::from_slice(&fs::read(fixture().join("expected.json")).unwrap()).unwrap();
     assert_eq!(cases.len(), 3);
     for case in &cases {
-        let pieces = load(&fixture(), case["vocab_size"].as_u64()).unwrap().unwrap();
+        let pieces =
+            load(&ModelDir::open(&fixture()).unwrap(), case["vocab_size"].as_u64()).unwrap().unwrap();
         let expected = case["tokens"].as_array().unwrap();
         assert_eq!(pieces.tokens.len(), expected.len());
         assert_eq!(pieces.scores.len(), expected.len());
@@ -36,16 +38,23 @@ fn equals_the_reference() {
 
 #[test]
 fn zero_tokens_means_as_many_as_pieces() {
-    assert_eq!(load(&fixture(), Some(0)).unwrap(), load(&fixture(), None).unwrap());
+    assert_eq!(
+        load(&ModelDir::open(&fixture()).unwrap(), Some(0)).unwrap(),
+        load(&ModelDir::open(&fixture()).unwrap(), None).unwrap()
+    );
 }
 
 #[test]
 fn no_model_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(load(dir.path(), None).unwrap(), None);
-    assert_eq!(load(&dir.path().join("absent"), None).unwrap(), None);
+    assert_eq!(load(&ModelDir::open(dir.path()).unwrap(), None).unwrap(), None);
+    assert_eq!(load(&ModelDir::default(), None).unwrap(), None);
     fs::create_dir(dir.path().join("tokenizer.model")).unwrap();
-    assert_refused(load(dir.path(), None).map(Option::unwrap), "tokenizer.model", "found a directory");
+    assert_refused(
+        load(&ModelDir::open(dir.path()).unwrap(), None).map(Option::unwrap),
+        "tokenizer.model",
+        "found a directory",
+    );
 }
 
 #[test]
@@ -83,7 +92,7 @@ fn load_bytes(model: &[u8], files: &[(&str, &[u8])]) -> crate::Result<Pieces> {
     for (name, bytes) in files {
         fs::write(dir.path().join(name), bytes).unwrap();
     }
-    load(dir.path(), None).map(Option::unwrap)
+    load(&ModelDir::open(dir.path()).unwrap(), None).map(Option::unwrap)
 }
 
 #[track_caller]
@@ -207,10 +216,18 @@ fn refuses_files_beyond_the_caps() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokenizer.model");
     fs::File::create(&path).unwrap().set_len(super::MODEL_CAP + 1).unwrap();
-    assert_refused(load(dir.path(), None).map(Option::unwrap), "tokenizer.model", "at most 33554432 bytes");
+    assert_refused(
+        load(&ModelDir::open(dir.path()).unwrap(), None).map(Option::unwrap),
+        "tokenizer.model",
+        "at most 33554432 bytes",
+    );
     fs::write(&path, model(BPE, false).encode_to_vec()).unwrap();
     for size in [super::VOCAB_CAP + 1, u64::MAX] {
-        assert_refused(load(dir.path(), Some(size)).map(Option::unwrap), "config.json", "vocab_size is");
+        assert_refused(
+            load(&ModelDir::open(dir.path()).unwrap(), Some(size)).map(Option::unwrap),
+            "config.json",
+            "vocab_size is",
+        );
     }
 }
 

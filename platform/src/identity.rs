@@ -1,0 +1,55 @@
+//! What tells one state of a file from another.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Which file it is, and when its contents last changed. Two equal identities taken at two times mean that nothing
+/// was written in between, as far as the file system's clock can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// Device number.
+    pub device: u64,
+    /// Inode number on that device.
+    pub inode: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// Last change of the contents, in seconds and nanoseconds.
+    pub modified: (i64, i64),
+    /// Last change of contents or inode (name, owner, mode), in seconds and nanoseconds.
+    pub changed: (i64, i64),
+}
+
+impl Identity {
+    /// Of an open file.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn of(file: &File) -> io::Result<Self> {
+        Ok(Self::from_metadata(&file.metadata()?))
+    }
+
+    /// Of what `path` leads to, through symbolic links.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::from_metadata(&fs::metadata(path)?))
+    }
+
+    /// Whether it is the same file, in whatever state.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    fn from_metadata(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}

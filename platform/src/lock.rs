@@ -1,0 +1,92 @@
+//! A lock that only one process holds at a time, and that ends with its process however that ends.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::Identity;
+
+/// Held until dropped. The file that carries it says who holds it, and goes with it; one that a killed process
+/// left behind is taken over.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+/// Why a lock could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else has it; who, as they said.
+    #[error("held by {0}")]
+    Held(String),
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Longest note that is read, in bytes.
+const NOTE_MAX: u64 = 200;
+
+impl Lock {
+    /// Takes the lock that the file at `path` carries, without waiting.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] while another process has it.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
+        loop {
+            let mut file =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&mut file))),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            // Whoever had it before may have removed the file between our two calls: then this lock is on a file that
+            // nobody else will find.
+            if !Identity::at(path).is_ok_and(|at| Identity::of(&file).is_ok_and(|own| own.is_same_file(&at)))
+            {
+                continue;
+            }
+            file.set_len(0)?;
+            let host = nix::unistd::gethostname().unwrap_or_default();
+            write!(file, "process {} on {}", std::process::id(), host.display())?;
+            return Ok(Self { file, path: path.to_owned() });
+        }
+    }
+}
+
+/// What the holder wrote, fit to be shown.
+fn holder(file: &mut File) -> String {
+    let mut note = Vec::new();
+    // Empty if the holder has not come to write it.
+    _ = file.take(NOTE_MAX).read_to_end(&mut note);
+    let note: String = String::from_utf8_lossy(&note).chars().filter(|c| !c.is_control()).collect();
+    if note.is_empty() { "another process".into() } else { note }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is still locked, so that nobody's file is removed but ours. What cannot be removed is taken over.
+        _ = fs::remove_file(&self.path);
+        _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = Lock::take(&path).unwrap();
+        let Err(LockError::Held(by)) = Lock::take(&path) else { panic!("taken twice") };
+        assert!(by.contains(&format!("process {}", std::process::id())), "{by}");
+        drop(lock);
+        assert!(!path.exists());
+        fs::write(&path, "left behind").unwrap();
+        Lock::take(&path).unwrap();
+    }
+}

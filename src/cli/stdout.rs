@@ -1,0 +1,57 @@
+//! Standard output. All of it goes through here, because it may be a terminal and much of it are names from
+//! strangers: what steers a terminal is escaped, whatever those who print have overlooked.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use crate::error::{Error, Result};
+use crate::input::steers_a_terminal;
+
+/// Prints what `write` writes, as text. Line feeds stay: names on lines of their own need
+/// [`one_line`](crate::input::one_line).
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn text(write: impl FnOnce(&mut Stdout) -> io::Result<()>) -> Result<()> {
+    print(|c| c.escape_default().to_string(), write)
+}
+
+/// Prints the JSON that `write` writes. It means the same as before.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn json(write: impl FnOnce(&mut Stdout) -> io::Result<()>) -> Result<()> {
+    // All of these have four digits, and outside of strings JSON has none of them.
+    print(|c| format!("\\u{:04x}", u32::from(c)), write)
+}
+
+fn print(escape: fn(char) -> String, write: impl FnOnce(&mut Stdout) -> io::Result<()>) -> Result<()> {
+    let mut out = Stdout { out: BufWriter::new(io::stdout().lock()), escape };
+    write(&mut out)
+        .and_then(|()| out.flush())
+        .map_err(|source| Error::io("cannot write to", "standard output", source))
+}
+
+/// Takes text in whole characters, as formatting and JSON serializers give it.
+pub struct Stdout {
+    out: BufWriter<StdoutLock<'static>>,
+    escape: fn(char) -> String,
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut rest = &*text;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| *c != '\n' && steers_a_terminal(*c)) {
+            let (before, after) = rest.split_at(at);
+            self.out.write_all(before.as_bytes())?;
+            self.out.write_all((self.escape)(c).as_bytes())?;
+            rest = &after[c.len_utf8()..];
+        }
+        self.out.write_all(rest.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

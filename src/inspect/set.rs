@@ -1,0 +1,62 @@
+//! Finding and reading all files of a split GGUF by the name of any one of them.
+
+use std::path::{Path, PathBuf};
+
+use super::mixed;
+use crate::error::{Error, Result};
+use crate::gguf::{self, Gguf, Value};
+use crate::input::listed;
+
+/// The file at `path`, or all files of the set it belongs to. A file of a set that was renamed stands
+/// for itself, as its siblings cannot be found.
+///
+/// # Errors
+/// Those of [`gguf::read`]; [`Error::Invalid`] for a set that is incomplete or put together from several.
+pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
+    let given = gguf::read(path)?;
+    let Some((name, Some(Value::U16(count)))) = split_name(path).zip(Some(given.metadata.get("split.count")))
+    else {
+        return Ok(vec![(path.to_owned(), given)]);
+    };
+    if name.count != *count {
+        let SplitName { count: in_name, .. } = name;
+        return Err(Error::invalid(path, format!("split.count is {count}, but the name says {in_name}")));
+    }
+    let names: Vec<String> =
+        (1..=*count).map(|no| format!("{}-{no:05}-of-{count:05}.gguf", name.prefix)).collect();
+    let missing: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !path.with_file_name(name).exists()).collect();
+    if !missing.is_empty() {
+        let problem = format!("{} of {count} splits are missing: {}", missing.len(), listed(missing));
+        return Err(Error::invalid(path, problem));
+    }
+    let mut files = Vec::new();
+    for (no, name) in (0..*count).zip(&names) {
+        let path = path.with_file_name(name);
+        let file = gguf::read(&path)?;
+        for (key, expected) in [("split.no", no), ("split.count", *count)] {
+            let found = file.metadata.get(key);
+            if found != Some(&Value::U16(expected)) {
+                let found = found.map_or("nothing".to_owned(), |value| format!("{value:?}"));
+                return Err(Error::invalid(&path, format!("{key} is {found}, expected {expected} as u16")));
+            }
+        }
+        files.push((path, file));
+    }
+    mixed::check(&files)?;
+    Ok(files)
+}
+
+/// A file name as `gguf-split` makes them: `PREFIX-00001-of-00003.gguf`.
+struct SplitName<'a> {
+    prefix: &'a str,
+    count: u16,
+}
+
+fn split_name(path: &Path) -> Option<SplitName<'_>> {
+    let number = |text: &str| text.parse().ok().filter(|_| text.len() == 5 && !text.starts_with('+'));
+    let (rest, count) = path.file_name()?.to_str()?.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+    let (prefix, no) = rest.rsplit_once('-')?;
+    let (count, no): (u16, u16) = (number(count)?, number(no)?);
+    (1..=count).contains(&no).then_some(SplitName { prefix, count })
+}

@@ -1,0 +1,259 @@
+//! The one door to a model's files.
+//!
+//! A [`ModelDir`] lists, reads small files whole and opens large ones for reading by range ([`File`]). Nothing else
+//! opens a model's files. It decides what may be followed, since a model comes from strangers: what lies in the
+//! directory, and the blobs of the Hugging Face cache that the directory is part of. And it remembers what was read,
+//! in which state: what a conversion makes must come from one state of its source.
+//!
+//! Must not know what the files mean.
+
+mod file;
+mod local;
+mod reader;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ggraft_platform::Identity;
+
+use crate::error::{Error, Result};
+
+pub use file::File;
+pub use reader::Reader;
+pub use walk::{Below, LeftOut};
+
+/// A model's files, wherever they are. Clones are the same directory, and share what it remembers.
+#[derive(Clone, Debug)]
+pub struct ModelDir(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    kind: Kind,
+    /// What was read, by the path it was read from.
+    read: Mutex<BTreeMap<PathBuf, Identity>>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A directory of this machine, and where the files in it may really be.
+    Local(Vec<PathBuf>),
+    /// Files by name.
+    Memory(BTreeMap<PathBuf, Arc<[u8]>>),
+}
+
+/// What a model directory holds that is read, or may be: no output replaces such a file by accident.
+const SOURCE_EXTENSIONS: [&str; 6] = ["json", "jinja", "md", "model", "safetensors", "txt"];
+
+impl ModelDir {
+    /// The model in the directory `root`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if that is no directory, [`Error::Io`].
+    pub fn open(root: &Path) -> Result<Self> {
+        if !root.is_dir() {
+            let problem = "is not a directory; name one that holds a model";
+            return Err(Error::Usage(format!("{} {problem}", root.display())));
+        }
+        let homes = local::homes(root).map_err(|e| Error::io("cannot resolve", root, e))?;
+        Ok(Self::new(root.to_owned(), Kind::Local(homes)))
+    }
+
+    /// A model whose files are given; `name` stands for the directory in messages and metadata.
+    pub fn in_memory<N: Into<PathBuf>, B: Into<Arc<[u8]>>>(
+        name: impl Into<PathBuf>,
+        files: impl IntoIterator<Item = (N, B)>,
+    ) -> Self {
+        let files = files.into_iter().map(|(name, bytes)| (name.into(), bytes.into())).collect();
+        Self::new(name.into(), Kind::Memory(files))
+    }
+
+    fn new(root: PathBuf, kind: Kind) -> Self {
+        Self(Arc::new(Inner { root, kind, read: Mutex::default() }))
+    }
+
+    /// The directory, as it was named.
+    pub fn path(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// What to call the file `name` in messages.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.root.join(name)
+    }
+
+    /// Names of everything in the directory, or in `below` it, in bytewise order; none where there is no such directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn list(&self, below: &str) -> Result<Vec<OsString>> {
+        match &self.0.kind {
+            Kind::Local(homes) => local::list(&self.0.root, below, homes),
+            Kind::Memory(files) => {
+                let here = files.keys().filter_map(|path| path.strip_prefix(below).ok());
+                let mut names: Vec<_> =
+                    here.filter_map(|path| path.iter().next()).map(OsString::from).collect();
+                names.dedup();
+                Ok(names)
+            }
+        }
+    }
+
+    /// Whether there is a file `name`. What is there and cannot be read is not taken for absent; a name too long
+    /// to exist is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if what is there is no file, or leads out of the model.
+    pub fn exists(&self, name: impl AsRef<Path>) -> Result<bool> {
+        let name = name.as_ref();
+        match &self.0.kind {
+            Kind::Local(homes) => match local::is_absent(&self.join(name)) {
+                true => Ok(false),
+                false => local::follow(&self.join(name), homes).map(|_| true),
+            },
+            Kind::Memory(files) => Ok(files.contains_key(name)),
+        }
+    }
+
+    /// Whether nothing is called `name`, or could be; a link that leads nowhere is something.
+    pub fn is_absent(&self, name: impl AsRef<Path>) -> bool {
+        match &self.0.kind {
+            Kind::Local(_) => local::is_absent(&self.join(name)),
+            Kind::Memory(files) => !files.contains_key(name.as_ref()),
+        }
+    }
+
+    /// All of the file `name`, which must have at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is longer, no regular file, or leads out of the model; [`Error::Io`].
+    pub fn read(&self, name: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>> {
+        self.file(name)?.read_all(limit)
+    }
+
+    /// [`ModelDir::read`], if there is such a file.
+    ///
+    /// # Errors
+    /// As [`ModelDir::read`].
+    pub fn read_if_there(&self, name: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>> {
+        let name = name.as_ref();
+        if self.exists(name)? { self.read(name, limit).map(Some) } else { Ok(None) }
+    }
+
+    /// Opens the file `name`, to read ranges of it.
+    ///
+    /// # Errors
+    /// As [`ModelDir::read`].
+    pub fn file(&self, name: impl AsRef<Path>) -> Result<File> {
+        let (name, path) = (name.as_ref(), self.join(&name));
+        if !name.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Err(Error::invalid(path, "leads out of the model directory"));
+        }
+        match &self.0.kind {
+            Kind::Local(homes) => self.remember(File::open_at(&path, &local::follow(&path, homes)?)?),
+            Kind::Memory(files) => match files.get(name) {
+                Some(bytes) => Ok(File::in_memory(path, bytes.clone())),
+                None => Err(Error::io("cannot open", path, std::io::ErrorKind::NotFound.into())),
+            },
+        }
+    }
+
+    /// Opens a file that belongs to the model because the user says so, wherever it is, and remembers it like the others.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is no regular file; [`Error::Io`].
+    pub fn file_elsewhere(&self, path: &Path) -> Result<File> {
+        self.remember(File::open(path)?)
+    }
+
+    /// Everything below the directory that may be taken along, and what may not.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Unsupported`] where there are no directories to walk.
+    pub fn below(&self) -> Result<Below> {
+        match &self.0.kind {
+            Kind::Local(homes) => walk::below(&self.0.root, homes),
+            Kind::Memory(_) => {
+                Err(Error::Unsupported(format!("{}: is not a directory", self.path().display())))
+            }
+        }
+    }
+
+    /// Every file that was read, with its state when it was opened.
+    pub fn read_so_far(&self) -> Vec<(PathBuf, Identity)> {
+        self.record().iter().map(|(path, identity)| (path.clone(), *identity)).collect()
+    }
+
+    /// Makes sure that every file that was read is still what it was. To be asked before anything made from them
+    /// gets its name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the first that is not.
+    pub fn check_unchanged(&self) -> Result<()> {
+        self.read_so_far().iter().try_for_each(|(path, identity)| file::check_unchanged(path, identity))
+    }
+
+    /// No longer expects the file at `path` to stay as it is: whoever calls this has replaced it.
+    pub fn forget(&self, path: &Path) {
+        self.record().remove(path);
+    }
+
+    /// Whether `target` is one of the files of the model, under whatever name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory cannot be listed.
+    pub fn owns(&self, target: &Identity) -> Result<bool> {
+        if self.record().values().any(|identity| identity.is_same_file(target)) {
+            return Ok(true);
+        }
+        let Kind::Local(_) = self.0.kind else { return Ok(false) };
+        let is_source = |name: &&OsString| {
+            let path = Path::new(name);
+            let versioned = path.file_stem().and_then(|stem| stem.to_str());
+            let extension = path.extension().and_then(|e| e.to_str());
+            extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
+                || versioned.is_some_and(|stem| stem.ends_with(".model"))
+        };
+        let names = self.list("")?;
+        let mut beside =
+            names.iter().filter(is_source).filter_map(|name| Identity::at(&self.join(name)).ok());
+        Ok(beside.any(|identity| identity.is_same_file(target)))
+    }
+
+    /// Whether `dir` is this directory.
+    pub fn is_at(&self, dir: &Path) -> bool {
+        let [here, there] = [self.path(), dir].map(|path| fs::canonicalize(path).ok());
+        here.is_some() && here == there
+    }
+
+    fn remember(&self, file: File) -> Result<File> {
+        if let Some(identity) = file.identity() {
+            let before = self.record().insert(file.path().to_owned(), identity);
+            if before.is_some_and(|before| before != identity) {
+                return Err(file::changed(file.path()));
+            }
+        }
+        Ok(file)
+    }
+
+    fn record(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Identity>> {
+        self.0.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsRef<Path> for ModelDir {
+    fn as_ref(&self) -> &Path {
+        self.path()
+    }
+}
+
+/// A model without files.
+impl Default for ModelDir {
+    fn default() -> Self {
+        Self::new(PathBuf::new(), Kind::Memory(BTreeMap::new()))
+    }
+}

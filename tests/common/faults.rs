@@ -1,0 +1,85 @@
+//! Runs ggraft with `faults.c` between it and the C library: what it asks of the disk is written down, and fails when a
+//! test wants it to.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// What happens at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The call fails with this error number.
+    Fail(i32),
+    /// The process is killed instead of making the call.
+    Kill,
+}
+
+pub const ENOENT: i32 = 2;
+pub const EIO: i32 = 5;
+pub const ENOSPC: i32 = 28;
+
+/// One run of ggraft.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Run {
+    /// At which step what happens.
+    pub fault: Option<(usize, Action)>,
+    /// Whether the file system has no unnamed files.
+    pub named: bool,
+}
+
+/// A call of the trace: its kind and the path it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub kind: String,
+    pub path: PathBuf,
+}
+
+impl Run {
+    /// Runs ggraft and gives what it said and the calls it made. None if there is no C compiler.
+    pub fn ggraft(self, arguments: &[&str]) -> Option<(Output, Vec<Call>)> {
+        let scratch = tempfile::tempdir().unwrap();
+        let trace = scratch.path().join("trace");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+        command.args(arguments).env("LD_PRELOAD", library()?).env("GGRAFT_FAULT_TRACE", &trace);
+        if let Some((step, action)) = self.fault {
+            let number = if let Action::Fail(number) = action { number } else { 0 };
+            command.env("GGRAFT_FAULT_STEP", step.to_string()).env("GGRAFT_FAULT_ACTION", number.to_string());
+        }
+        if self.named {
+            command.env("GGRAFT_FAULT_NAMED", "1");
+        }
+        let output = command.output().unwrap();
+        let calls = fs::read_to_string(&trace).unwrap_or_default();
+        let call = |line: &str| {
+            let (kind, path) = line.split_once(' ').unwrap();
+            Call { kind: kind.to_owned(), path: PathBuf::from(path) }
+        };
+        Some((output, calls.lines().map(call).collect()))
+    }
+}
+
+/// The compiled `faults.c`.
+fn library() -> Option<&'static Path> {
+    static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let compile = || {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faults-{}.so", std::process::id()));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/faults.c");
+        let compiler =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&path).arg(source).output();
+        match compiler {
+            Ok(output) => {
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                Some(path)
+            }
+            Err(error) => {
+                assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "cc: {error}");
+                // Straight to the descriptor: the test harness captures what `eprintln!` prints.
+                _ = writeln!(std::io::stderr(), "SKIPPED: no C compiler: {error}");
+                None
+            }
+        }
+    };
+    LIBRARY.get_or_init(compile).as_deref()
+}

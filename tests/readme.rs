@@ -1,0 +1,214 @@
+//! Every command that README.md shows is run as it stands there, by bash in a directory that looks like the
+//! repository after a build, and must print what README.md says.
+//!
+//! What a command needs is looked for where the other tests do: `GGRAFT_TEST_SMOLLM2`, `GGRAFT_TEST_PYTHON`,
+//! `GGRAFT_TEST_XFS`. Without it the command is skipped, and says so.
+
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+const GGRAFT: &str = env!("CARGO_BIN_EXE_ggraft");
+
+/// Where a line of README.md shows what is another way here: the tokenizer of Llama-3.2-1B is a small one, its weights
+/// are holes, and the file system is whatever there is.
+const DIFFERS: [&str; 5] =
+    ["(2.48 GB)", "7.83 MB metadata", "92.90 % shared with", "copied 2.47 GB", "ext4 cannot share"];
+
+/// A command, and what README.md shows below it.
+struct Example {
+    command: String,
+    shown: Vec<String>,
+}
+
+/// The examples in all fenced blocks: commands after `$ ` with their output, or bare commands, one on each line.
+fn examples(text: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    for block in text.split("```").skip(1).step_by(2) {
+        let lines = block.lines().skip(1).filter(|line| !line.is_empty());
+        let has_output = block.contains("\n$ ");
+        for line in lines {
+            match (line.strip_prefix("$ "), examples.last_mut()) {
+                (Some(command), _) => examples.push(Example { command: command.into(), shown: Vec::new() }),
+                (None, Some(example)) if has_output => example.shown.push(line.into()),
+                _ => examples.push(Example { command: line.into(), shown: Vec::new() }),
+            }
+        }
+    }
+    examples
+}
+
+/// Directories that look like the repository.
+struct Roots {
+    plain: tempfile::TempDir,
+    /// On a file system that shares blocks.
+    sharing: Option<tempfile::TempDir>,
+}
+
+impl Roots {
+    fn new() -> Self {
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
+        let plain = tempfile::tempdir_in(parent).unwrap();
+        let sharing = env::var_os("GGRAFT_TEST_XFS").map(|xfs| tempfile::tempdir_in(xfs).unwrap());
+        [Some(&plain), sharing.as_ref()].into_iter().flatten().for_each(|root| furnish(root.path()));
+        Self { plain, sharing }
+    }
+
+    /// Where to run `command`, with what it needs in place; otherwise what is missing.
+    fn prepare(&self, command: &str) -> Result<&Path, String> {
+        let plain = self.plain.path();
+        for (needs, variable) in [
+            (".venv/", "GGRAFT_TEST_PYTHON"),
+            ("SmolLM2", "GGRAFT_TEST_SMOLLM2"),
+            ("smollm2", "GGRAFT_TEST_SMOLLM2"),
+        ] {
+            if command.contains(needs) && env::var_os(variable).is_none() {
+                return Err(missing(variable, "GGRAFT_REQUIRE_LLAMA_CPP"));
+            }
+        }
+        if !command.contains("Llama-3.2-1B") {
+            return Ok(plain);
+        }
+        let Some(sharing) = &self.sharing else {
+            return Err(missing("GGRAFT_TEST_XFS", "GGRAFT_REQUIRE_FS"));
+        };
+        let sharing = sharing.path();
+        let (model, published) = (sharing.join("Llama-3.2-1B"), sharing.join("as published"));
+        // What is converted has its data on the 32-byte grid, what is aligned is as it was published.
+        if command.contains("convert") {
+            make_llama(&model, "32")?;
+        } else if !published.exists() {
+            _ = fs::remove_dir_all(&model);
+            make_llama(&model, "8")?;
+            fs::write(published, "").unwrap();
+        }
+        Ok(sharing)
+    }
+}
+
+/// What to say if `variable` is not set, unless `required` makes that a failure.
+fn missing(variable: &str, required: &str) -> String {
+    let why = format!("{variable} is not set");
+    assert!(env::var_os(required).is_none(), "{why}");
+    why
+}
+
+/// Puts into `root` all that is in the repository but for what is built or downloaded, which is where it would be.
+fn furnish(root: &Path) {
+    for entry in fs::read_dir(REPOSITORY).unwrap().map(Result::unwrap) {
+        if !["target", ".work", ".venv", ".git"].iter().any(|name| entry.file_name() == *name) {
+            symlink(entry.path(), root.join(entry.file_name())).unwrap();
+        }
+    }
+    for dir in ["target/release", "bin", ".work"] {
+        fs::create_dir_all(root.join(dir)).unwrap();
+    }
+    symlink(GGRAFT, root.join("target/release/ggraft")).unwrap();
+    symlink(GGRAFT, root.join("bin/ggraft")).unwrap();
+    // Building is the business of whoever runs this test.
+    let cargo = root.join("bin/cargo");
+    let script = "#!/bin/sh\n[ \"$1 $2 $3\" = 'run --release --' ] || exit 99\nshift 3\nexec ggraft \"$@\"\n";
+    fs::write(&cargo, script).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    if let Some(model) = env::var_os("GGRAFT_TEST_SMOLLM2") {
+        symlink(model, root.join(".work/SmolLM2-135M-Instruct")).unwrap();
+    }
+    let python = env::var_os("GGRAFT_TEST_PYTHON").map(PathBuf::from);
+    if let Some(venv) = python.as_deref().and_then(Path::parent).and_then(Path::parent) {
+        symlink(venv, root.join(".venv")).unwrap();
+    }
+}
+
+/// The published shape with holes for weights.
+fn make_llama(dir: &Path, align: &str) -> Result<(), String> {
+    let output = Command::new("python3")
+        .arg(Path::new(REPOSITORY).join("scripts/make_checkpoint.py"))
+        .arg("llama-3.2-1b")
+        .arg(dir)
+        .args(["--align", align, "--tokenizer"])
+        .arg(Path::new(REPOSITORY).join("tests/tokenizers/llama3-trimmed"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .map_err(|e| format!("cannot start python3: {e}"))?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+fn run(command: &str, root: &Path) -> Output {
+    let path = env::var("PATH").unwrap_or_default();
+    Command::new("bash")
+        .args(["-c", command])
+        .current_dir(root)
+        .env("PATH", format!("{}:{path}", root.join("bin").display()))
+        .output()
+        .unwrap()
+}
+
+/// Whether `said` is what README.md shows, where a line of `...` stands for any number of lines.
+fn agrees(shown: &[String], said: &[&str]) -> bool {
+    let Some((first, rest)) = shown.split_first() else { return said.is_empty() };
+    if first.trim() == "..." {
+        return (0..=said.len()).any(|skipped| agrees(rest, &said[skipped..]));
+    }
+    let Some((line, after)) = said.split_first() else { return false };
+    let same = match DIFFERS.iter().find_map(|differs| first.find(differs)) {
+        Some(end) => line.starts_with(&first[..end]),
+        None => line == first,
+    };
+    same && agrees(rest, after)
+}
+
+#[test]
+fn every_command_of_the_readme_does_what_it_says() {
+    let examples = examples(&fs::read_to_string(Path::new(REPOSITORY).join("README.md")).unwrap());
+    assert!(examples.len() >= 8, "README.md shows commands");
+    let roots = Roots::new();
+    for Example { command, shown } in &examples {
+        if command == "cargo test --workspace" {
+            // This is it.
+            continue;
+        }
+        let root = match roots.prepare(command) {
+            Ok(root) => root,
+            Err(missing) => {
+                // Straight to the descriptor: the test harness captures what `eprintln!` prints.
+                _ = writeln!(std::io::stderr(), "SKIPPED: {missing}: {command}");
+                continue;
+            }
+        };
+        let output = run(command, root);
+        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(output.status.success(), "{command}\n{}\n{err}", output.status);
+        // Reports for people are on standard error, and then nothing is on standard output. A busy machine takes so long
+        // that it shows progress, too.
+        let said = if out.is_empty() { &err } else { &out };
+        let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("written ")).collect();
+        assert!(
+            shown.is_empty() || agrees(shown, &said),
+            "{command}\nREADME.md shows\n{}\nfound\n{}",
+            shown.join("\n"),
+            said.join("\n")
+        );
+    }
+}
+
+#[test]
+fn examples_are_found_in_text() {
+    let text = "a\n```\nfirst --flag\nsecond\n```\nb\n```\n$ third\nsays this\n\n$ fourth | grep x\n  ...\nand that\n```\n";
+    let found: Vec<_> = examples(text).into_iter().map(|e| (e.command, e.shown)).collect();
+    let text = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let expected = [
+        ("first --flag", text(&[])),
+        ("second", text(&[])),
+        ("third", text(&["says this"])),
+        ("fourth | grep x", text(&["  ...", "and that"])),
+    ];
+    assert_eq!(found, expected.map(|(command, shown)| (command.to_owned(), shown)));
+    assert!(agrees(&text(&["a", "  ...", "d"]), &["a", "b", "c", "d"]));
+    assert!(!agrees(&text(&["a", "d"]), &["a", "b", "d"]) && !agrees(&text(&["a"]), &["a", "b"]));
+}
