@@ -230,7 +230,7 @@ fn types_that_cannot_be_converted_can_be_aligned_and_shown() {
             json!({"dtype": dtype, "shape": [elements], "data_offsets": range}),
         );
     }
-    put(&model, "model.safetensors", safetensors(&Value::Object(tensors).to_string(), end));
+    put(&model, "model.safetensors", safetensors(Value::Object(tensors).to_string(), end));
     let out = dir.path().join("out");
     report(&["align", text(&model), "-o", text(&out)]);
     assert_same_model(&model, &out);

@@ -171,10 +171,11 @@ def judged(case: dict, model: Path, out: Path) -> tuple[str, list[str]]:
         if done.returncode:
             return ("listed", []) if known.reason(said, known.REFUSED_HERE) else ("we refuse", [said[:300]])
         names = sorted(p.name for p in ours.iterdir())
+        pairs = zip(sorted(theirs["files"]), names)
+        lines = [line for expected, name in pairs for line in run.differences(out / expected, ours / name)]
         if names != theirs["files"]:
-            return "differ", [f"files are {names}, expected {theirs['files']}"]
-        lines = [line for name in names for line in run.differences(out / name, ours / name)]
-        if lines and all(only_exponentials(out / name, ours / name) for name in names):
+            lines = [f"files are {names}, expected {theirs['files']}", *lines]
+        elif lines and all(only_exponentials(out / name, ours / name) for name in names):
             return "agree but for exponentials", []
         if lines and known.reason("\n".join(lines), known.DIFFERENT):
             return "listed", []

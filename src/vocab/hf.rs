@@ -365,14 +365,18 @@ fn without_vocabulary(json: &mut Map<String, Value>) -> bool {
 }
 
 /// Settings without which llama.cpp loads no model, or reads its tensors wrongly.
-const SIZES: [&str; 8] = [
+const SIZES: [&str; 12] = [
     "hidden_size",
     "intermediate_size",
-    "max_position_embeddings",
-    "n_embd",
-    "num_attention_heads",
     "layer_norm_eps",
     "layer_norm_epsilon",
+    "max_position_embeddings",
+    "moe_intermediate_size",
+    "n_embd",
+    "num_attention_heads",
+    "num_experts",
+    "num_experts_per_tok",
+    "num_local_experts",
     "rms_norm_eps",
 ];
 

@@ -35,4 +35,5 @@ def cases():
                build=("GptOssForCausalLM", deeper), drop=[EXPERTS], extra=packed(3, 3))
     yield case("gpt-oss-plain", {**SMALL, "rope_scaling": YARN})
     yield case("gpt-oss-plain-f16", {**SMALL, "layer_types": ["full_attention", "sliding_attention"]}, dtype="f16")
+    yield case("gpt-oss-no-count", {**SMALL, "num_local_experts": None}, build=("GptOssForCausalLM", plain), refused=True)
     yield case("gpt-oss-saved", SMALL, saved=True)
