@@ -21,7 +21,7 @@ use super::guard::guarded;
 use super::lists::{BpeLists, Vocabulary};
 use super::mistral;
 use super::settings::{Settings, Token};
-use crate::config::needs_value;
+use crate::config::lost_size;
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
 
@@ -364,36 +364,19 @@ fn without_vocabulary(json: &mut Map<String, Value>) -> bool {
     true
 }
 
-/// Settings without which llama.cpp loads no model, or reads its tensors wrongly.
-const SIZES: [&str; 12] = [
-    "hidden_size",
-    "intermediate_size",
-    "layer_norm_eps",
-    "layer_norm_epsilon",
-    "max_position_embeddings",
-    "moe_intermediate_size",
-    "n_embd",
-    "num_attention_heads",
-    "num_experts",
-    "num_experts_per_tok",
-    "num_local_experts",
-    "rms_norm_eps",
-];
-
-/// transformers reads `config.json` too, and refuses what its class does not take. That is followed where what comes out
-/// would be of no use: for a size that is null.
+/// transformers reads `config.json` too, and then refuses what its class does not take. That is followed where what would
+/// come out is of no use, because a size is missing that the class would have given.
 fn check_sizes(files: &TokenizerFiles) -> Result<()> {
-    let Some(config) = &files.model_config else { return Ok(()) };
-    for section in [Some(config), config.get("text_config").and_then(Value::as_object)].into_iter().flatten()
-    {
-        let class = section.get("model_type").and_then(Value::as_str).unwrap_or_default();
-        let void = |key: &&&str| section.get(**key).is_some_and(Value::is_null) && needs_value(class, key);
-        if let Some(key) = SIZES.iter().find(void) {
-            let problem = format!("{key}: expected a number, found null");
-            return Err(Error::invalid(files.dir.join("config.json"), problem));
-        }
+    let path = files.dir.join("config.json");
+    match files.model_config.as_ref().and_then(|config| lost_size(&path, config)) {
+        Some((key, reason)) => Err(Error::invalid(
+            path,
+            format!(
+                "{reason}; correct that, or add {key}, which is missing without the defaults of the class"
+            ),
+        )),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// transformers reads `config.json` too, and refuses token ids of other types.
