@@ -68,7 +68,7 @@ pub(super) fn from_pretrained(path: &Path, json: &Object) -> Outcome {
 }
 
 /// Sizes without which llama.cpp loads no model, or takes its tensors for others.
-const SIZES: [&str; 14] = [
+const SIZES: [&str; 15] = [
     "head_dim",
     "hidden_size",
     "intermediate_size",
@@ -80,6 +80,7 @@ const SIZES: [&str; 14] = [
     "num_attention_heads",
     "num_experts",
     "num_experts_per_tok",
+    "num_key_value_heads",
     "num_local_experts",
     "rms_norm_eps",
     "shared_expert_intermediate_size",

@@ -34,6 +34,8 @@ def hybrid():
                dtype="f32", saved=True)
     default = {k: v for k, v in experts.items() if k not in ("mamba_num_heads", "mamba_head_dim", "n_groups", "expand")}
     yield case("nemotron-h-default", default, build=("NemotronHForCausalLM", default), dtype="f16")
+    unlike = {k: v for k, v in experts.items() if k != "mamba_head_dim"}
+    yield case("nemotron-h-other-width", unlike, build=("NemotronHForCausalLM", experts), dtype="f16")
     # A pattern that transformers does not take: the file is read as it is, and there need not be experts.
     layer = "backbone.layers."
     tensors = [("backbone.embeddings.weight", [40, 64]), ("backbone.norm_f.weight", [64]), ("lm_head.weight", [40, 64]),
