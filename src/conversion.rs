@@ -27,8 +27,6 @@ pub struct Options {
     pub outfile: Option<PathBuf>,
     /// What the GGUF holds.
     pub describe: describe::Options,
-    /// Only the tokenizer and the metadata.
-    pub vocab_only: bool,
     /// How many files, and what decides where one ends.
     pub layout: Layout,
     /// Alignment of the files that [`Layout::Split`] adds.
@@ -54,7 +52,6 @@ impl Options {
             model: model.into(),
             outfile: Some(outfile.into()),
             describe: describe::Options::default(),
-            vocab_only: false,
             layout: Layout::default(),
             alignment: Alignment::default(),
             splits: SplitRules::default(),
@@ -66,7 +63,7 @@ impl Options {
     }
 
     fn target(&self) -> Target {
-        if self.vocab_only { Target::Vocabulary } else { Target::Text }
+        if self.describe.arch.vocab_only { Target::Vocabulary } else { Target::Text }
     }
 }
 
@@ -88,7 +85,7 @@ pub struct Conversion {
     pub plan: Plan,
     /// What of the checkpoint will not.
     pub notes: Vec<Note>,
-    /// What the plan was made from. Empty but for the directory with [`Options::vocab_only`].
+    /// What the plan was made from. Empty but for the directory where only the vocabulary is wanted.
     inputs: Inputs,
     settings: Settings,
 }
@@ -138,9 +135,9 @@ impl Conversion {
             return Err(Error::Usage(format!("--outfile: there is no directory {missing}")));
         }
         check_target("--outfile", &path, dir)?;
-        let sharing = match options.vocab_only {
-            true => Sharing::none(&checkpoint, "there are no tensors"),
-            false => probe(&checkpoint, &path, options)?,
+        let sharing = match options.target() {
+            Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
+            Target::Text => probe(&checkpoint, &path, options)?,
         };
         let inputs = Inputs {
             stamp: stamp(&checkpoint),
@@ -153,7 +150,7 @@ impl Conversion {
             alignment: options.alignment,
             splits: options.splits,
         };
-        let plan = if options.vocab_only {
+        let plan = if options.target() == Target::Vocabulary {
             if options.splits.no_tensor_first_split {
                 return Err(Error::Usage(
                     "a vocabulary cannot be split: drop --no-tensor-first-split".into(),

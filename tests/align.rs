@@ -209,6 +209,40 @@ fn names_and_metadata_need_not_be_plain() {
     }
 }
 
+/// Bytes only move, whatever they mean.
+#[test]
+fn types_that_cannot_be_converted_can_be_aligned_and_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    // 6 elements of 4 bits are 3 bytes, 4 of 6 bits are 3, 3 of a byte are 3, 1 of 64 bits is 8.
+    let kinds = [
+        ("F4", 6, 3),
+        ("F6_E2M3", 4, 3),
+        ("F6_E3M2", 4, 3),
+        ("F8_E8M0", 3, 3),
+        ("F8_E4M3FNUZ", 3, 3),
+        ("F8_E5M2FNUZ", 3, 3),
+        ("C64", 1, 8),
+    ];
+    let mut end = 0;
+    let mut tensors = Map::new();
+    for (dtype, elements, bytes) in kinds {
+        let range = [end, end + bytes];
+        end += bytes;
+        tensors.insert(
+            dtype.to_lowercase(),
+            json!({"dtype": dtype, "shape": [elements], "data_offsets": range}),
+        );
+    }
+    put(&model, "model.safetensors", safetensors(Value::Object(tensors).to_string(), end));
+    let out = dir.path().join("out");
+    report(&["align", text(&model), "-o", text(&out)]);
+    assert_same_model(&model, &out);
+    let shown = ggraft(&["inspect", text(&model)]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(kinds.iter().all(|(dtype, ..)| shown.contains(dtype)), "{shown}");
+}
+
 #[test]
 fn aligning_again_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();

@@ -121,12 +121,11 @@ const TENSORS: &[Case] = &[
     ("dtype in the wrong case", |d| tensor(d, r#"{"dtype":"f32","shape":[2],"data_offsets":[0,8]}"#), INVALID,
         "unknown dtype \"f32\""),
     ("dtype is a number", |d| tensor(d, r#"{"dtype":32,"shape":[2],"data_offsets":[0,8]}"#), INVALID, "integer `32`"),
-    ("dtype F8_E8M0", |d| tensor(d, r#"{"dtype":"F8_E8M0","shape":[8],"data_offsets":[0,8]}"#), UNSUPPORTED,
-        "tensor \"t\" has dtype F8_E8M0"),
-    ("dtype F4", |d| tensor(d, r#"{"dtype":"F4","shape":[16],"data_offsets":[0,8]}"#), UNSUPPORTED,
-        "tensor \"t\" has dtype F4"),
-    ("dtype F6_E2M3", |d| tensor(d, r#"{"dtype":"F6_E2M3","shape":[8],"data_offsets":[0,6]}"#), UNSUPPORTED,
-        "tensor \"t\" has dtype F6_E2M3"),
+    ("half a byte", |d| tensor(d, r#"{"dtype":"F4","shape":[15],"data_offsets":[0,8]}"#), INVALID, "no whole number"),
+    ("too few bytes of F6", |d| tensor(d, r#"{"dtype":"F6_E2M3","shape":[8],"data_offsets":[0,5]}"#), INVALID,
+        "needs 6 bytes"),
+    ("too many bytes of F8_E8M0", |d| tensor(d, r#"{"dtype":"F8_E8M0","shape":[7],"data_offsets":[0,8]}"#), INVALID,
+        "needs 7 bytes"),
     ("negative dimension", |d| tensor(d, r#"{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}"#), INVALID,
         "integer `-2`"),
     ("fractional dimension", |d| tensor(d, r#"{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}"#), INVALID,
@@ -192,9 +191,9 @@ const DIRECTORIES: &[Case] = &[
         shard(d, "model-00001-of-00002.safetensors", "t");
         shard(d, "model-00002-of-00002.safetensors", "t");
     }, INVALID, "model-00002-of-00002.safetensors"),
-    ("stale single file beside shards", |d| {
+    ("stale shard beside shards", |d| {
         shard(d, "model-00001-of-00001.safetensors", "t");
-        shard(d, "model.safetensors", "t");
+        shard(d, "model-00001-of-00002.safetensors", "t");
     }, INVALID, "model-00001-of-00001.safetensors and again in"),
 ];
 

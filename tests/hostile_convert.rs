@@ -251,7 +251,10 @@ const WEIGHT_FILES: &[Case] = &[
         let json = String::from_utf8(bytes[8..data].to_vec()).unwrap().replace("layers.1.self_attn.q_proj", "layers.0.self_attn.q_proj");
         put(d, WEIGHTS, [&(json.len() as u64).to_le_bytes(), json.as_bytes(), &bytes[data..]].concat());
     }, INVALID, "appears twice"),
-    ("a tensor in two files", |d| _ = fs::copy(d.join(WEIGHTS), d.join("model-00002-of-00002.safetensors")).unwrap(), INVALID, "again in"),
+    ("a tensor in two files", |d| {
+        fs::copy(d.join(WEIGHTS), d.join("model-00002-of-00002.safetensors")).unwrap();
+        fs::rename(d.join(WEIGHTS), d.join("model-00001-of-00002.safetensors")).unwrap();
+    }, INVALID, "again in"),
     ("an index that leads up", |d| put(d, INDEX, index(&[(Q, "../model.safetensors")])), INVALID, "leads out of the model directory"),
     ("an index with an absolute path", |d| put(d, INDEX, index(&[(Q, "/etc/passwd")])), INVALID, "leads out of the model directory"),
     ("an index that names missing files", |d| put(d, INDEX, index(&[(Q, "model-00001-of-00002.safetensors")])), INVALID, "files it names are missing"),
@@ -262,8 +265,8 @@ const WEIGHT_FILES: &[Case] = &[
         remove(d, "model-00002-of-00003.safetensors");
     }, INVALID, "1 of 3 files it names are missing: \"model-00002-of-00003.safetensors\""),
     ("a Git LFS pointer", |d| put(d, WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n"), INVALID, "git lfs pull"),
-    ("elements of type F8_E8M0", |d| describe(d, Q, "F8_E8M0", &[64, 128]), UNSUPPORTED, "dtype F8_E8M0"),
-    ("elements of type F4", |d| describe(d, Q, "F4", &[64, 256]), UNSUPPORTED, "dtype F4"),
+    ("elements of type F8_E8M0", |d| describe(d, Q, "F8_E8M0", &[64, 128]), UNSUPPORTED, "stored as F8_E8M0"),
+    ("elements of type F4", |d| describe(d, Q, "F4", &[64, 256]), UNSUPPORTED, "stored as F4"),
     ("elements of type U16", |d| describe(d, Q, "U16", &[64, 64]), UNSUPPORTED, "U16"),
     ("elements of type U64", |d| describe(d, Q, "U64", &[64, 16]), UNSUPPORTED, "U64"),
     ("elements of type U32", |d| describe(d, Q, "U32", &[64, 32]), UNSUPPORTED, "U32"),

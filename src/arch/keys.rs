@@ -8,7 +8,7 @@ use crate::input::quoted;
 use super::{Input, Keys};
 
 /// What llama.cpp can load (`LLAMA_MAX_LAYERS`).
-const MOST_BLOCKS: u32 = 512;
+pub(super) const MOST_BLOCKS: u32 = 512;
 
 /// How experts are weighed, `expert_gating_func` (`ExpertGatingFuncType` of gguf-py).
 const SOFTMAX: u32 = 1;

@@ -39,16 +39,25 @@ pub fn parts(dir: &ModelDir) -> Result<Parts> {
     if let Some(parts) = listed_parts(&names, ("model", ".safetensors"), Format::Safetensors) {
         return Ok(parts);
     }
-    if names.iter().any(|name| matches(name, CONSOLIDATED)) {
-        return Err(Error::Unsupported(format!(
+    let torch = match has(TORCH_INDEX) {
+        true => Some(indexed(dir, TORCH_INDEX, Format::Torch)?),
+        false => listed_parts(&names, TORCH, Format::Torch),
+    };
+    match (torch, names.iter().any(|name| matches(name, CONSOLIDATED))) {
+        (Some(parts), false) => Ok(parts),
+        (Some(parts), true) => {
+            tracing::warn!(
+                "pytorch_model*.bin is read; consolidated*.safetensors, the model in Mistral's own format, is read with \
+                 --mistral-format"
+            );
+            Ok(parts)
+        }
+        (None, true) => Err(Error::Unsupported(format!(
             "{}: holds consolidated*.safetensors, Mistral's own format; ggraft convert reads it with --mistral-format",
             dir.path().display()
-        )));
+        ))),
+        (None, false) => Err(Error::NoWeights { dir: dir.path().to_owned() }),
     }
-    if has(TORCH_INDEX) {
-        return indexed(dir, TORCH_INDEX, Format::Torch);
-    }
-    listed_parts(&names, TORCH, Format::Torch).ok_or_else(|| Error::NoWeights { dir: dir.path().to_owned() })
 }
 
 /// Finds the files of the checkpoint in `dir`, which is in Mistral's own format: that has no index.

@@ -19,18 +19,12 @@ const NAME_MAX: usize = 64 * 1024;
 /// Most dimensions of a tensor; PyTorch's own limit is 64.
 const RANK_MAX: usize = 64;
 
-/// Dtypes of the safetensors format that nothing here can read.
-const UNSUPPORTED_DTYPES: [&str; 7] =
-    ["F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"];
-
 /// A header as it is written, tensors in the order of the text.
 #[derive(Debug, Default)]
 pub struct Header {
     /// The `__metadata__` object, if there is one.
     pub metadata: Option<BTreeMap<String, String>>,
     pub tensors: Vec<Entry>,
-    /// The first tensor whose dtype is real but not supported, and that dtype.
-    pub unsupported: Option<(String, &'static str)>,
 }
 
 /// One tensor of a header. `begin..end` are bytes from the start of the data.
@@ -165,15 +159,8 @@ impl<'de> Deserialize<'de> for Header {
                     let fields = map.next_value_seed(Fields);
                     let fields =
                         fields.map_err(|e| A::Error::custom(format!("tensor {}: {e}", quoted(&name))))?;
-                    match fields.dtype {
-                        DtypeField::Known(dtype) => {
-                            let FieldValues { shape, begin, end, .. } = fields;
-                            header.tensors.push(Entry { name, dtype, shape, begin, end });
-                        }
-                        DtypeField::Unsupported(dtype) => {
-                            header.unsupported.get_or_insert((name, dtype));
-                        }
-                    }
+                    let FieldValues { dtype: Element(dtype), shape, begin, end } = fields;
+                    header.tensors.push(Entry { name, dtype, shape, begin, end });
                 }
                 Ok(header)
             }
@@ -223,21 +210,14 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-enum DtypeField {
-    Known(Dtype),
-    Unsupported(&'static str),
-}
+/// The type of a tensor's elements, by its name.
+struct Element(Dtype);
 
-impl<'de> Deserialize<'de> for DtypeField {
+impl<'de> Deserialize<'de> for Element {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(name) = Text::deserialize(deserializer)?;
-        if let Some(dtype) = Dtype::from_name(&name) {
-            return Ok(Self::Known(dtype));
-        }
-        match UNSUPPORTED_DTYPES.into_iter().find(|n| *n == name) {
-            Some(name) => Ok(Self::Unsupported(name)),
-            None => Err(D::Error::custom(format!("unknown dtype {}", quoted(&name)))),
-        }
+        let dtype = Dtype::from_name(&name);
+        dtype.map(Self).ok_or_else(|| D::Error::custom(format!("unknown dtype {}", quoted(&name))))
     }
 }
 
@@ -274,7 +254,7 @@ impl<'de> Deserialize<'de> for Sizes {
 struct Fields;
 
 struct FieldValues {
-    dtype: DtypeField,
+    dtype: Element,
     shape: Vec<u64>,
     begin: u64,
     end: u64,

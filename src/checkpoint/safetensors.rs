@@ -65,13 +65,6 @@ pub fn read(file: &File) -> Result<SafetensorsFile> {
     let header = Header::parse(json).map_err(|error| {
         Error::invalid(path, format!("not a valid safetensors header: {}", bounded(&error.to_string())))
     })?;
-    if let Some((name, dtype)) = header.unsupported {
-        return Err(Error::Unsupported(format!(
-            "{}: tensor {} has dtype {dtype}, which is not supported",
-            path.display(),
-            quoted(&name)
-        )));
-    }
     let mut tensors = header.tensors;
     // A name that is there twice is the reason for what else is wrong.
     let ranges = check_ranges(&mut tensors, len - data_start);
@@ -99,8 +92,9 @@ fn check_ranges(tensors: &mut [Entry], data_len: u64) -> Result<(), String> {
 /// One tensor, whose range must begin at `expected`.
 fn check_range(t: &Entry, expected: u64, data_len: u64) -> Result<(), String> {
     let (shape, begin, end) = (&t.shape, t.begin, t.end);
-    let bytes = byte_size(shape, t.dtype)
-        .ok_or_else(|| format!("shape {shape:?} has more bytes than a file can hold"))?;
+    let bytes = byte_size(shape, t.dtype).ok_or_else(|| {
+        format!("shape {shape:?} has more bytes than a file can hold, or no whole number of them")
+    })?;
     let Some(found) = end.checked_sub(begin) else {
         return Err(format!("data range {begin}..{end} ends before it begins"));
     };

@@ -22,7 +22,7 @@ pub const REPORTS: &str = "Reports";
 pub struct OptionArgs {
     /// File or directory to write to; {ftype} in a file name becomes the output type [default: a name made from the
     /// model's name, size and type, in the model's directory]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, short, alias = "output", value_name = "PATH")]
     outfile: Option<PathBuf>,
 
     /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared
@@ -99,14 +99,13 @@ impl OptionArgs {
             model: model.to_owned(),
             outfile: self.outfile.clone(),
             describe: describe::Options {
-                arch: self.arch.options(self.outtype.into()),
+                arch: self.arch.options(self.outtype.into(), self.vocab_only),
                 mistral_format: self.mistral_format,
                 own_template_only: self.disable_mistral_community_chat_template,
                 model_name: self.model_name.clone(),
                 metadata: self.metadata.clone(),
                 allow_incomplete: self.allow_incomplete,
             },
-            vocab_only: self.vocab_only,
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,
@@ -156,7 +155,7 @@ struct ArchArgs {
 }
 
 impl ArchArgs {
-    fn options(&self, out: OutType) -> arch::Options {
+    fn options(&self, out: OutType, vocab_only: bool) -> arch::Options {
         arch::Options {
             out,
             fp8_as_q8: self.fp8_as_q8,
@@ -167,6 +166,7 @@ impl ArchArgs {
                 (_, true) => Mtp::Drop,
                 _ => Mtp::Keep,
             },
+            vocab_only,
             dense_modules: self.sentence_transformers_dense_modules,
         }
     }

@@ -87,6 +87,46 @@ fn decoded_value(value: &Value) -> Value {
     }
 }
 
+/// Sizes without which llama.cpp loads no model, or takes its tensors for others.
+const SIZES: [&str; 15] = [
+    "head_dim",
+    "hidden_size",
+    "intermediate_size",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "max_position_embeddings",
+    "moe_intermediate_size",
+    "n_embd",
+    "num_attention_heads",
+    "num_experts",
+    "num_experts_per_tok",
+    "num_key_value_heads",
+    "num_local_experts",
+    "rms_norm_eps",
+    "shared_expert_intermediate_size",
+];
+
+/// A size that `json` does not give although its class has it, and why the class cannot: it refuses the file. None where
+/// the class takes the file, is not known, or gives no such size either.
+pub(crate) fn lost_size(path: &Path, json: &Object) -> Option<(&'static str, String)> {
+    let Outcome::Refused(reason) = from_pretrained(path, json) else { return None };
+    let find = |model_type: &str| CLASSES.iter().find(|class| class.model_type == model_type);
+    let class = find(json.get("model_type")?.as_str()?)?;
+    let text = json.get("text_config").and_then(Value::as_object);
+    // Older files of larger models have the text model's sizes beside the others.
+    let inner = class.text.as_ref().and_then(|part| find(part.model_type)).filter(|_| text.is_none());
+    let named = |text: &Object| find(text.get("model_type")?.as_str()?);
+    let sections =
+        [Some((class, json)), inner.map(|class| (class, json)), text.and_then(|t| Some((named(t)?, t)))];
+    let lost = sections.into_iter().flatten().find_map(|(class, section)| {
+        let needed =
+            |key: &str| class.fields.iter().any(|(name, kinds, _)| *name == key && kinds & NULL == 0);
+        let absent = |key: &str| section.get(key).is_none_or(Value::is_null);
+        SIZES.into_iter().find(|key| needed(key) && absent(key))
+    });
+    lost.map(|key| (key, reason))
+}
+
 /// The class that `AutoConfig` picks.
 fn class(model_type: &str) -> Result<&'static Class, Failure> {
     let name = if model_type == "gpt-sw3" { "gpt2" } else { model_type };

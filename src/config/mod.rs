@@ -14,6 +14,7 @@ mod rope;
 mod validate;
 mod values;
 
+pub(crate) use auto::lost_size;
 pub(crate) use values::truthy;
 
 use std::path::{Path, PathBuf};

@@ -193,7 +193,7 @@ pub(super) fn validate(class: &Class, config: &mut Object) -> Result<(), Refusal
             "llama3" => {
                 comparable(get("high_freq_factor"), get("low_freq_factor")) && comparable(original, longest)
             }
-            "longrope" => longrope_is_sound(config, section),
+            "longrope" => longrope_is_sound(class, config, section),
             _ => true,
         };
         if !sound {
@@ -264,10 +264,10 @@ fn phimoe(config: &mut Object) -> Result<(), Refusal> {
     }
 }
 
-fn longrope_is_sound(config: &Object, section: &Object) -> bool {
-    let get = |key: &str| config.get(key).and_then(number);
+fn longrope_is_sound(class: &Class, config: &Object, section: &Object) -> bool {
+    let get = |key: &str| config.get(stored_as(class, key)).and_then(number);
     let heads = get("num_attention_heads").is_some_and(|n| n != 0.0) && get("hidden_size").is_some();
-    let head_dim = config.get("head_dim").is_none_or(|v| number(v).is_some());
+    let head_dim = config.get(stored_as(class, "head_dim")).is_none_or(|v| number(v).is_some());
     let rotary = section.get("partial_rotary_factor").is_none_or(|v| number(v).is_some());
     let sized =
         |key: &str| matches!(section.get(key), Some(Value::Array(_) | Value::Object(_) | Value::String(_)));

@@ -23,7 +23,7 @@ const BATCH: usize = 2048;
 
 /// Whether elements of `from` can be converted at all. The reference has no unsigned integers beyond U8.
 pub fn supports(from: Dtype) -> bool {
-    !matches!(from, Dtype::U16 | Dtype::U32 | Dtype::U64)
+    from.is_readable() && !matches!(from, Dtype::U16 | Dtype::U32 | Dtype::U64)
 }
 
 /// Converts little-endian elements of `from` in `src` to `to` in `dst`.
@@ -151,7 +151,7 @@ fn decode_here(from: Dtype, src: &[u8], dst: &mut [f32]) {
         Dtype::I16 => decode::each(src, dst, |bytes| f32::from(i16::from_le_bytes(bytes))),
         Dtype::I32 => decode::each(src, dst, |bytes| i32::from_le_bytes(bytes) as f32),
         Dtype::I64 => decode::each(src, dst, |bytes| i64::from_le_bytes(bytes) as f32),
-        Dtype::U16 | Dtype::U32 | Dtype::U64 => unreachable!("callers ask `supports` first"),
+        _ => unreachable!("callers ask `supports` first"),
     }
 }
 

@@ -103,8 +103,9 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
         checkpoint.add_modules("Dense")?;
     }
     let tokenizer = TokenizerFile::new(dir);
-    let model = family.build(&checkpoint, &config, &tokenizer, &options.arch)?;
-    let tensors = if target == Target::Vocabulary { Vec::new() } else { model.tensors };
+    let arch_options = arch::Options { vocab_only: target == Target::Vocabulary, ..options.arch };
+    let model = family.build(&checkpoint, &config, &tokenizer, &arch_options)?;
+    let tensors = model.tensors;
     let general = Metadata::load(&metadata::Inputs {
         dir,
         metadata_override: options.metadata.as_deref(),
@@ -114,9 +115,7 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
 
     let mut keys = KeyValues::new();
     keys.string("general.architecture", model.arch);
-    if target == Target::Text {
-        keys.extend(model.early);
-    }
+    keys.extend(model.early);
     keys.string("general.type", "model");
     general.write(&mut keys)?;
     keys.extend(model.hparams);

@@ -373,7 +373,7 @@ impl TensorExpr {
 const MOST_JOINED: u64 = 1 << 16;
 
 fn shape_error(problem: String) -> Error {
-    Error::Unsupported(format!("unexpected tensor shape: {problem}"))
+    Error::Shape(problem)
 }
 
 /// Drops loops of one step and joins loops that continue each other.

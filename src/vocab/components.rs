@@ -80,6 +80,9 @@ impl Class {
         let settings = Settings { config, path: dir.join("tokenizer_config.json") };
         let token = |key: &str| {
             let named = config.get(key);
+            if self == Self::Bert && named.is_some_and(Value::is_null) {
+                return "None".into(); // Python's word for no token
+            }
             let named = named.and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()));
             let default = self.default_tokens().iter().find(|(k, _)| *k == key).map(|(_, text)| *text);
             named.or(default).map(Value::from).unwrap_or_default()

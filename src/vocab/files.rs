@@ -1,11 +1,15 @@
 //! The files a tokenizer consists of, read once and with limits.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use crate::json::{self, Map, Value};
 
+use super::apart;
+use super::class::Class;
 use super::lists::BpeLists;
 use super::tokenizer_file::TokenizerFile;
+use super::tokenizer_json::TokenizerJson;
 use crate::error::{Error, Result};
 use crate::source::ModelDir;
 
@@ -27,7 +31,12 @@ pub struct TokenizerFiles {
     pub config: Option<Map<String, Value>>,
     /// `config.json` as it stands in the file.
     pub model_config: Option<Map<String, Value>>,
+    /// What takes the place of `tokenizer.json`, once it was asked for.
+    pub apart: OnceCell<Option<TokenizerJson>>,
 }
+
+/// `tokenizer.json` and, if that is a usual BPE model, its lists.
+type Serialized<'a> = (&'a Map<String, Value>, Option<&'a BpeLists>);
 
 impl TokenizerFiles {
     /// Reads what is there, beside `tokenizer`.
@@ -46,7 +55,27 @@ impl TokenizerFiles {
             mentions_byte_level,
             config: object(dir, "tokenizer_config.json")?,
             model_config: object(dir, "config.json")?,
+            apart: OnceCell::new(),
         })
+    }
+
+    /// `tokenizer.json` and the lists taken out of it; or, where there is none, what the files say that a tokenizer of
+    /// this class has instead.
+    ///
+    /// # Errors
+    /// If these are not what they should be.
+    pub fn serialized(&self, class: Class) -> Result<Option<Serialized<'_>>> {
+        if let Some(Value::Object(tree)) = &self.tokenizer {
+            return Ok(Some((tree, self.lists.as_ref())));
+        }
+        let apart = match self.apart.get() {
+            Some(apart) => apart,
+            None => {
+                let apart = apart::read(&self.dir, class)?;
+                self.apart.get_or_init(|| apart)
+            }
+        };
+        Ok(apart.as_ref().map(|json| (&json.tree, json.lists.as_ref())))
     }
 }
 
@@ -64,7 +93,6 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
     let text = String::from_utf8(bytes).map_err(|e| Error::invalid(path, format!("expected UTF-8: {e}")))?;
-    // As Python reads text files.
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
@@ -98,10 +126,11 @@ pub fn chat_template(dir: &ModelDir, config: &Map<String, Value>) -> Result<Opti
 
 fn template_files(dir: &ModelDir) -> Result<Option<Value>> {
     const MORE: &str = "additional_chat_templates";
-    if let Some(default) = template_file(dir, Path::new("chat_template.jinja"))? {
-        // In bytewise order of their names; the reference takes them as the directory lists them.
+    if let Some(default) = text_if_there(dir, "chat_template.jinja")? {
+        // In the order of their names. The reference takes them as the directory lists them.
         let mut more: Vec<PathBuf> = dir.list(MORE)?.iter().map(|name| Path::new(MORE).join(name)).collect();
         more.retain(|path| path.extension().is_some_and(|e| e == "jinja"));
+        more.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
         if more.is_empty() {
             return Ok(Some(default.into()));
         }
@@ -109,14 +138,19 @@ fn template_files(dir: &ModelDir) -> Result<Option<Value>> {
         let mut list = vec![named("default", default)];
         for path in more {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            list.push(named(&name, template_file(dir, &path)?.unwrap_or_default()));
+            list.push(named(&name, text_if_there(dir, &path)?.unwrap_or_default()));
         }
         return Ok(Some(list.into()));
     }
     Ok(object(dir, "chat_template.json")?.and_then(|mut json| json.swap_remove("chat_template")))
 }
 
-fn template_file(dir: &ModelDir, name: &Path) -> Result<Option<String>> {
+/// The text in `name`, with the line ends that Python makes of all, if there is such a file.
+///
+/// # Errors
+/// If it cannot be read, is too large, or is no UTF-8.
+pub fn text_if_there(dir: &ModelDir, name: impl AsRef<Path>) -> Result<Option<String>> {
+    let name = name.as_ref();
     dir.read_if_there(name, LARGEST)?.map(|bytes| text(&dir.join(name), bytes)).transpose()
 }
 
@@ -125,13 +159,33 @@ fn template_file(dir: &ModelDir, name: &Path) -> Result<Option<String>> {
 /// # Errors
 /// If it cannot be read.
 pub fn merges_txt(dir: &ModelDir) -> Result<Vec<String>> {
-    let name = "merges.txt";
-    let Some(bytes) = dir.read_if_there(name, LARGEST)? else { return Ok(Vec::new()) };
-    let text = text(&dir.join(name), bytes)?;
+    let Some(text) = text_if_there(dir, "merges.txt")? else { return Ok(Vec::new()) };
     let skip = usize::from(text.lines().next().is_some_and(|first| first.trim().starts_with('#')));
     let pair = |line: &str| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
         [left, right] => Some(format!("{left} {right}")),
         _ => None,
     };
     Ok(text.lines().skip(skip).filter_map(pair).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn more_templates_come_in_the_order_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let more = dir.path().join("additional_chat_templates");
+        fs::create_dir(&more).unwrap();
+        fs::write(dir.path().join("chat_template.jinja"), "0").unwrap();
+        for name in ["rag", "a-b", "a", "tool_use"] {
+            fs::write(more.join(format!("{name}.jinja")), "1").unwrap();
+        }
+        let list = chat_template(&ModelDir::open(dir.path()).unwrap(), &Map::new()).unwrap().unwrap();
+        let names: Vec<_> =
+            list.as_array().unwrap().iter().map(|t| t.get("name").and_then(Value::as_str).unwrap()).collect();
+        assert_eq!(names, ["default", "a", "a-b", "rag", "tool_use"]);
+    }
 }

@@ -21,6 +21,7 @@ use super::guard::guarded;
 use super::lists::{BpeLists, Vocabulary};
 use super::mistral;
 use super::settings::{Settings, Token};
+use crate::config::lost_size;
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
 
@@ -81,20 +82,20 @@ impl<'a> HfTokenizer<'a> {
     /// [`Error::Invalid`] if files contradict what they should be.
     pub fn new(files: &'a TokenizerFiles, model_config: &Map<String, Value>) -> Result<Self> {
         let path = files.dir.join("tokenizer.json");
-        let Some(Value::Object(tree)) = &files.tokenizer else {
+        let class = Class::of(files, model_config)?;
+        let Some((tree, lists)) = files.serialized(class)? else {
             return Err(Error::Unsupported(format!(
                 "{}: no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
                 files.dir.path().display()
             )));
         };
         check_ids(files)?;
+        check_sizes(files)?;
         bounded::check(&path, tree)?;
-        let class = Class::of(files, model_config)?;
         let empty = Map::new();
         let config = files.config.as_ref().unwrap_or(&empty);
         let settings = Settings::read(files, config, tree, class)?;
 
-        let lists = files.lists.as_ref();
         let parts = tree.iter().filter(|(key, _)| *key != "added_tokens");
         let mut json: Map<_, _> = parts.map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut added = tree.get("added_tokens");
@@ -361,6 +362,21 @@ fn without_vocabulary(json: &mut Map<String, Value>) -> bool {
     }
     model.insert("vocab".into(), json!({}));
     true
+}
+
+/// transformers reads `config.json` too, and then refuses what its class does not take. That is followed where what would
+/// come out is of no use, because a size is missing that the class would have given.
+fn check_sizes(files: &TokenizerFiles) -> Result<()> {
+    let path = files.dir.join("config.json");
+    match files.model_config.as_ref().and_then(|config| lost_size(&path, config)) {
+        Some((key, reason)) => Err(Error::invalid(
+            path,
+            format!(
+                "{reason}; correct that, or add {key}, which is missing without the defaults of the class"
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// transformers reads `config.json` too, and refuses token ids of other types.

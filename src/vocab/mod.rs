@@ -3,6 +3,7 @@
 //! Knows nothing of tensors. Each kind of vocabulary is a file of its own; which one a model uses is
 //! `route`'s business.
 
+mod apart;
 mod auto_classes;
 mod bounded;
 mod bpe;

@@ -39,6 +39,10 @@ def hybrid():
     for id, infinity in (("tagged", {"__float__": "Infinity"}), ("bare", float("inf"))):
         limited = {**less, "time_step_limit": [0.0, infinity], "torch_dtype": "bfloat16", "vocab_size": VOCAB["gpt2-trimmed"]}
         yield case(f"nemotron-h-{id}-infinity", less, files={"config.json": json.dumps(limited)})
+    default = {k: v for k, v in experts.items() if k not in ("mamba_num_heads", "mamba_head_dim", "n_groups", "expand")}
+    yield case("nemotron-h-default", default, build=("NemotronHForCausalLM", default), dtype="f16")
+    unlike = {k: v for k, v in experts.items() if k != "mamba_head_dim"}
+    yield case("nemotron-h-other-width", unlike, build=("NemotronHForCausalLM", experts), dtype="f16")
     # A pattern that transformers does not take: the file is read as it is, and there need not be experts.
     layer = "backbone.layers."
     tensors = [("backbone.embeddings.weight", [40, 64]), ("backbone.norm_f.weight", [64]), ("lm_head.weight", [40, 64]),

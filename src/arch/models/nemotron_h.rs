@@ -309,7 +309,12 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
     let (states, attention) = (is(&layers.states), is(&layers.attention));
     tensor.block = numbered;
     if states {
-        mamba::mamba2(builder, tensor, sizes(input)?)
+        let mut sizes = sizes(input)?;
+        if is_puzzle(config) || has_experts(config) {
+            // The norm's length is its own, whatever the numbers say.
+            sizes.inner = u32::try_from(tensor.expr.elements()).unwrap_or(u32::MAX);
+        }
+        mamba::mamba2(builder, tensor, sizes)
     } else if attention {
         granite::split_fused(input, builder, tensor)
     } else {
