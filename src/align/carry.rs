@@ -4,6 +4,7 @@
 //! what is carried along may be published next. So only what lies in the directory is carried, and what
 //! the Hugging Face cache keeps beside it.
 
+use std::collections::HashSet;
 use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub struct Others {
 /// # Errors
 /// [`Error::Io`] if a directory cannot be read.
 pub fn others(dir: &Path, shards: &[PathBuf]) -> Result<Others> {
+    let shards: HashSet<&PathBuf> = shards.iter().collect();
     let homes = homes(dir).map_err(|e| Error::io("cannot resolve", dir, e))?;
     let mut others = Others::default();
     let mut pending = vec![PathBuf::new()];

@@ -1,0 +1,90 @@
+//! Models of publishers' sizes: what is planned costs time in proportion to the number of tensors and of files.
+//!
+//! Weights are holes, so that no disk is needed for them.
+
+#[path = "common/sparse.rs"]
+mod sparse;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ggraft::align::{Job, Target};
+use ggraft::tensor::TensorExpr;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+/// Children's use of time is counted for all of them together, so there is one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Seconds that `f` computes in this process.
+fn own_seconds(f: impl FnOnce()) -> f64 {
+    let used = || getrusage(UsageWho::RUSAGE_THREAD).unwrap().user_time().num_microseconds();
+    let before = used();
+    f();
+    (used() - before) as f64 / 1e6
+}
+
+/// Runs ggraft on `model` and gives the seconds it computed, which other load on the machine does not change.
+fn seconds(command: &str, model: &Path, flags: &[&str]) -> f64 {
+    let used = || getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().user_time().num_microseconds();
+    let before = used();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_ggraft")).arg(command).arg(model).args(flags).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    (used() - before) as f64 / 1e6
+}
+
+/// Eight times as many tensors or files take about eight times as long, not 64 times.
+fn assert_proportional(what: &str, few: f64, many: f64) {
+    println!("{what}: {few:.2} s, eight times as many: {many:.2} s");
+    assert!(many < 13.0 * few.max(0.02), "{what}: {few:.2} s, eight times as many: {many:.2} s");
+}
+
+#[test]
+fn time_is_in_proportion_to_tensors() {
+    let _alone = alone();
+    for (what, fp8, command, flags) in [
+        ("FP8", true, "convert", &["--dry-run", "--no-reflink"][..]),
+        ("BF16", false, "convert", &["--dry-run", "--no-reflink"]),
+        ("align", false, "align", &["--check"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let [few, many] = [128, 1024].map(|experts| {
+            let model =
+                sparse::mixtral(16, experts, 128, 128, fp8).write(dir.path(), &experts.to_string(), 2);
+            seconds(command, &model, flags)
+        });
+        assert_proportional(what, few, many);
+    }
+}
+
+#[test]
+fn time_is_in_proportion_to_files() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let [few, many] = [1250, 10_000].map(|shards| {
+        let model = sparse::llama(2222, 64, 64).write(dir.path(), &shards.to_string(), shards);
+        let target = Target::Directory(dir.path().join("aligned"));
+        own_seconds(|| assert_eq!(Job::prepare(&model, target).unwrap().shards.len(), shards))
+    });
+    assert_proportional("align", few, many);
+}
+
+#[test]
+fn time_is_in_proportion_to_joined_parts() {
+    let [few, many] = [4000, 32_000].map(|experts| {
+        let stack = |first| {
+            TensorExpr::stack((first..first + experts).map(|i| TensorExpr::source(i, &[4, 4])).collect())
+        };
+        let stacks = vec![stack(0).unwrap(), stack(experts).unwrap()];
+        own_seconds(|| {
+            let joined = TensorExpr::concat_along(1, stacks).map_err(|e| e.to_string());
+            assert_eq!(joined.unwrap().pieces().len(), 2 * experts);
+        })
+    });
+    assert_proportional("joining", few, many);
+}
