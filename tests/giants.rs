@@ -2,17 +2,22 @@
 //!
 //! Weights are holes, so that no disk is needed for them.
 
+#[path = "common/filesystems.rs"]
+mod filesystems;
 #[path = "common/sparse.rs"]
 mod sparse;
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use filesystems::directory;
 use ggraft::align::{Job, Target};
 use ggraft::tensor::TensorExpr;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use serde_json::Value;
 
 /// Children's use of time is counted for all of them together, so there is one at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -87,4 +92,61 @@ fn time_is_in_proportion_to_joined_parts() {
         })
     });
     assert_proportional("joining", few, many);
+}
+
+fn document(command: &str, model: &Path, flags: &[&str]) -> Value {
+    serde_json::from_str(&said(command, model, &[flags, &["--json"]].concat())).unwrap()
+}
+
+fn said(command: &str, model: &Path, flags: &[&str]) -> String {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_ggraft")).arg(command).arg(model).args(flags).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A model in eight bits has to be converted whatever its layout: less than a tenth of what aligning rewrites
+/// could be shared more.
+#[test]
+fn what_gains_next_to_nothing_is_not_advised() {
+    let _alone = alone();
+    let Some(dir) = directory("GGRAFT_TEST_XFS") else { return };
+    let model = sparse::mixtral(2, 64, 1024, 1024, true).write(dir.path(), "FP8", 3);
+    let size: u64 = (1..=3)
+        .map(|i| fs::metadata(model.join(format!("model-{i:05}-of-00003.safetensors"))).unwrap().len())
+        .sum();
+    let check = &document("align", &model, &["--check"])["conversion"];
+    assert!(check["aligned"]["shared"].as_u64() > check["today"]["shared"].as_u64(), "{check}");
+    assert_eq!(
+        (&check["worthwhile"], check["rewritten"].as_u64()),
+        (&Value::Bool(false), Some(size)),
+        "{check}"
+    );
+    assert!(said("align", &model, &["--check"]).contains("not worth rewriting"));
+
+    let advice = document("plan", &model, &[])["advice"].take();
+    let advised = advice.as_array().unwrap().iter().filter(|a| a["worthwhile"] == true);
+    assert!(advised.clone().all(|a| a["align"] == false), "{advice}");
+    let text = said("plan", &model, &[]);
+    assert!(text.contains("Not worth rewriting"), "{text}");
+    let offers = text.lines().skip_while(|line| !line.contains("COULD SHARE"));
+    assert!(!offers.clone().any(|line| line.contains("ggraft align")), "{text}");
+}
+
+/// Widths that are no whole number of blocks: the order of tensors decides, and advice knows that of `align`.
+#[test]
+fn advice_promises_what_aligning_keeps() {
+    let _alone = alone();
+    let Some(dir) = directory("GGRAFT_TEST_XFS") else { return };
+    let model = sparse::llama(12, 576, 1536).write(dir.path(), "Small", 1);
+    let plan = document("plan", &model, &[]);
+    let align =
+        plan["advice"].as_array().unwrap().iter().find(|a| a["way"] == "align").expect("a way to share more");
+    assert_eq!(document("align", &model, &["--check"])["conversion"]["aligned"]["shared"], align["shared"]);
+    let aligned = dir.path().join("Aligned");
+    document("align", &model, &["-o", aligned.to_str().unwrap()]);
+    let kept = document("plan", &aligned, &[]);
+    assert_eq!(kept["bytes"]["cloned"], align["shared"]);
+    let extents = kept["outputs"][0]["steps"].as_array().unwrap().iter().filter(|s| s["action"] == "shared");
+    assert_eq!(align["extents"], extents.count());
 }

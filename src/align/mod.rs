@@ -22,14 +22,21 @@ use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
 use crate::write::{self, Bytes, Settings};
 use arrange::{Arrangement, arrange};
 
+pub use arrange::{Aligned, aligned};
 pub use carry::Others;
-pub use check::{Check, Gain, check, percent};
+pub use check::{Check, Gain, check, is_worth, percent};
 
 /// Data is put on a boundary of at least this many bytes: the block size of most file systems.
 const BLOCK_MIN: u64 = 4096;
 
 /// No file system that shares blocks has larger ones. Some (NFS) call their transfer size a block.
 const BLOCK_MAX: u64 = 64 << 10;
+
+/// What files are aligned to where the file system's blocks are `unit` bytes long.
+pub fn block(unit: u64) -> u64 {
+    let block = Some(unit.max(BLOCK_MIN)).filter(|b| b.is_power_of_two() && *b <= BLOCK_MAX);
+    block.unwrap_or(BLOCK_MIN)
+}
 
 /// Where the aligned checkpoint goes.
 #[derive(Clone, Debug)]
@@ -97,9 +104,8 @@ impl Job {
             Target::InPlace => dir.to_owned(),
         };
         let unit = FileSystem::of(&home).map_err(|e| Error::io("cannot look at", &home, e))?.block_size;
-        let block = Some(unit.max(BLOCK_MIN)).filter(|b| b.is_power_of_two() && *b <= BLOCK_MAX);
         let mut job = Self {
-            block: block.unwrap_or(BLOCK_MIN),
+            block: block(unit),
             shards: Vec::new(),
             others: Others::default(),
             checkpoint: Checkpoint::default(),
@@ -126,10 +132,7 @@ impl Job {
 
     fn arrange(&mut self, metadata: &[BTreeMap<String, String>]) -> Result<()> {
         let Checkpoint { dir, files, tensors, .. } = &self.checkpoint;
-        let mut members = vec![Vec::new(); files.len()];
-        for (i, tensor) in tensors.iter().enumerate() {
-            members[tensor.file].push(i);
-        }
+        let members = arrange::members(&self.checkpoint);
         for ((file, members), metadata) in files.iter().zip(members).zip(metadata) {
             let arrangement = arrange(tensors, members, metadata, file.data_start, self.block)
                 .map_err(|problem| Error::Unsupported(format!("{}: {problem}", file.path.display())))?;
@@ -149,17 +152,6 @@ impl Job {
             self.arrangements.push(arrangement);
         }
         Ok(())
-    }
-
-    /// The checkpoint as it will be: the same tensors in the same order of indices, at their new places.
-    fn aligned(&self) -> Checkpoint {
-        let mut checkpoint = self.checkpoint.clone();
-        let misaligned = self.arrangements.iter().enumerate().filter(|(_, a)| !a.is_aligned);
-        for (file, arrangement) in misaligned {
-            checkpoint.files[file].data_start = arrangement.header.len() as u64;
-            arrangement.places.iter().for_each(|(i, at)| checkpoint.tensors[*i].offset = *at);
-        }
-        checkpoint
     }
 
     /// Sharing within the file system of the target, of no files yet.
