@@ -150,3 +150,18 @@ fn advice_promises_what_aligning_keeps() {
     let extents = kept["outputs"][0]["steps"].as_array().unwrap().iter().filter(|s| s["action"] == "shared");
     assert_eq!(align["extents"], extents.count());
 }
+
+/// 64 shards, the output, and what is open anyway do not fit into 40.
+#[test]
+fn too_many_files_are_named_by_their_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = sparse::llama(14, 64, 64).write(dir.path(), "Shards", 64);
+    let command = r#"ulimit -n 40 && exec "$0" convert "$1" --no-reflink"#;
+    let output =
+        Command::new("sh").args(["-c", command, env!("CARGO_BIN_EXE_ggraft")]).arg(&model).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let numbers: Vec<u64> =
+        said.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    assert!(numbers.contains(&40) && numbers.iter().any(|n| (65..100).contains(n)), "{said}");
+}

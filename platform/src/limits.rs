@@ -2,12 +2,10 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Lets this process open as many files at once as the administrator allows; by default it is fewer.
-pub fn raise_open_file_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        // If it stays as it is, the first file too many is reported.
-        _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+/// Lets this process open as many files at once as the administrator allows; by default it is fewer. Gives how many
+/// that are; none if nobody knows.
+pub fn raise_open_file_limit() -> Option<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    let raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    Some(if raised { hard } else { soft })
 }

@@ -36,6 +36,12 @@ use worker::Work;
 /// More threads than this do not help: memory is not that fast.
 const USEFUL_THREADS: usize = 16;
 
+/// Bytes that a thread's buffers may take.
+const THREAD_MEMORY: u64 = 32 << 20;
+
+/// Files that are open besides those of the plan: standard streams, the directory, and what libraries hold.
+const OTHER_FILES: u64 = 16;
+
 /// How to carry out a plan.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
@@ -54,8 +60,7 @@ pub struct Settings {
 /// Whatever goes wrong leaves no output behind: [`Error::Io`] for the operating system,
 /// [`Error::Interrupted`] after a signal, [`Error::CannotShare`].
 pub fn write(plan: &Plan, settings: Settings, progress: &mut dyn FnMut(u64)) -> Result<Report> {
-    // All files stay open until they can be published together.
-    raise_open_file_limit();
+    check_open_files(plan)?;
     let mut report = Report::of(plan);
     let moved = report.bytes.total - report.bytes.cloned;
     let forget = available_memory().is_some_and(|available| moved.saturating_mul(2) > available);
@@ -66,8 +71,7 @@ pub fn write(plan: &Plan, settings: Settings, progress: &mut dyn FnMut(u64)) -> 
     let open: Vec<&File> = files.iter().map(AtomicFile::file).collect();
     let queue = Queue::new(&plan.outputs, &refused);
     let work = Work::new(&sources, &plan.outputs, &open, queue, Behind::new(settings.sync, forget));
-    let processors = || thread::available_parallelism().map_or(1, |n| n.get().min(USEFUL_THREADS));
-    work.run(settings.threads.map_or_else(processors, NonZeroUsize::get), progress)?;
+    work.run(settings.threads.map_or_else(default_threads, NonZeroUsize::get), progress)?;
 
     for (file, output) in open.iter().zip(&plan.outputs) {
         if settings.sync {
@@ -84,6 +88,24 @@ pub fn write(plan: &Plan, settings: Settings, progress: &mut dyn FnMut(u64)) -> 
     let paths: Vec<&Path> = plan.outputs.iter().map(|o| o.path.as_path()).collect();
     AtomicFile::publish_all(files, settings.sync).map_err(|e| Error::io("cannot publish", paths[0], e))?;
     Ok(report)
+}
+
+/// As many threads as there are processors to run on, and memory for their buffers.
+fn default_threads() -> usize {
+    // Limits of processor time, such as a container's, are counted in.
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let fitting = available_memory().map_or(u64::MAX, |available| available / THREAD_MEMORY);
+    processors.min(USEFUL_THREADS).min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1)
+}
+
+/// Makes sure that all files can be open together, until they are published together.
+fn check_open_files(plan: &Plan) -> Result<()> {
+    let needed = (plan.sources.len() + plan.outputs.len()) as u64 + OTHER_FILES;
+    let Some(limit) = raise_open_file_limit().filter(|limit| *limit < needed) else { return Ok(()) };
+    let problem =
+        format!("{needed} files have to be open at once, {limit} may be; allow more (ulimit -n {needed})");
+    let path = plan.outputs.first().map_or(Path::new("."), |output| output.path.as_path());
+    Err(Error::io("cannot write", path, io::Error::other(problem)))
 }
 
 /// A file of the right length, all zeros.
