@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::checkpoint::{HEADER_MAX, SourceTensor};
+use crate::checkpoint::{Checkpoint, HEADER_MAX, SourceTensor};
 use crate::gguf::DEFAULT_ALIGNMENT;
 use crate::plan::Sharing;
 
@@ -29,24 +29,19 @@ pub struct Arrangement {
 /// In words, if the header would be longer than readers accept.
 pub fn arrange(
     tensors: &[SourceTensor],
-    mut members: Vec<usize>,
+    members: Vec<usize>,
     metadata: Option<&BTreeMap<String, String>>,
     data_start: u64,
     block: u64,
 ) -> Result<Arrangement, String> {
-    members.sort_by_key(|&i| (tensors[i].offset, tensors[i].len));
-    members.sort_by_key(|&i| rank(&tensors[i], block));
-
-    let mut root = Map::with_capacity(members.len() + 1);
+    let Order { mut places, is_aligned } = order(tensors, members, data_start, block);
+    let mut root = Map::with_capacity(places.len() + 1);
     if let Some(metadata) = metadata {
         root.insert("__metadata__".into(), json!(metadata));
     }
-    let mut end = 0;
-    for &i in &members {
+    for &(i, begin) in &places {
         let SourceTensor { name, dtype, shape, len, .. } = &tensors[i];
-        let begin = end;
-        end += len;
-        let entry = json!({"dtype": dtype.name(), "shape": shape, "data_offsets": [begin, end]});
+        let entry = json!({"dtype": dtype.name(), "shape": shape, "data_offsets": [begin, begin + len]});
         root.insert(name.clone(), entry);
     }
     let mut text = Value::Object(root).to_string().into_bytes();
@@ -57,10 +52,68 @@ pub fn arrange(
     }
     text.resize((new_start - 8) as usize, b' ');
     let header = [&(new_start - 8).to_le_bytes(), text.as_slice()].concat();
+    places.iter_mut().for_each(|(_, at)| *at += new_start);
+    Ok(Arrangement { header, places, is_aligned })
+}
 
-    let mut at = new_start;
+/// A checkpoint as it lies once aligned, as far as a plan has to know it.
+#[derive(Debug)]
+pub struct Aligned {
+    /// The same tensors in the same order of indices, without their names, at places that differ from the real
+    /// ones by whole blocks.
+    pub checkpoint: Checkpoint,
+    /// Bytes of the files that aligning rewrites.
+    pub rewritten: u64,
+}
+
+/// What aligning makes of `checkpoint`. Modules in directories of their own are left alone.
+pub fn aligned(checkpoint: &Checkpoint, block: u64) -> Aligned {
+    let light = |t: &SourceTensor| SourceTensor { name: String::new(), shape: Vec::new(), ..*t };
+    let mut aligned = Checkpoint {
+        dir: checkpoint.dir.clone(),
+        format: checkpoint.format,
+        files: checkpoint.files.clone(),
+        tensors: checkpoint.tensors.iter().map(light).collect(),
+        ..Checkpoint::default()
+    };
+    let mut rewritten = 0;
+    for (file, members) in members(checkpoint).into_iter().enumerate().filter(|(_, m)| !m.is_empty()) {
+        let file = &mut aligned.files[file];
+        let order = order(&checkpoint.tensors, members, file.data_start, block);
+        if order.is_aligned {
+            continue;
+        }
+        rewritten += file.len;
+        file.data_start = file.data_start.next_multiple_of(block);
+        for (i, at) in order.places {
+            aligned.tensors[i].offset = file.data_start + at;
+        }
+    }
+    Aligned { checkpoint: aligned, rewritten }
+}
+
+/// The model's own tensors by the file they are in, as indices.
+pub fn members(checkpoint: &Checkpoint) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::new(); checkpoint.files.len()];
+    for (i, tensor) in checkpoint.own_tensors().iter().enumerate() {
+        members[tensor.file].push(i);
+    }
+    members
+}
+
+/// The order of one file's tensors.
+struct Order {
+    /// Index of the tensor, and its first byte, counted from the start of the file's data.
+    places: Vec<(usize, u64)>,
+    /// Whether they lie as well already.
+    is_aligned: bool,
+}
+
+fn order(tensors: &[SourceTensor], mut members: Vec<usize>, data_start: u64, block: u64) -> Order {
+    members.sort_by_key(|&i| (tensors[i].offset, tensors[i].len));
+    members.sort_by_key(|&i| rank(&tensors[i], block));
+    let (mut at, mut is_aligned) = (0, data_start.is_multiple_of(block));
     let mut places = Vec::with_capacity(members.len());
-    let mut is_aligned = data_start.is_multiple_of(block);
     for i in members {
         let tensor = &tensors[i];
         // Only phases matter for sharing: a file that has them right is left alone whatever its order.
@@ -69,7 +122,7 @@ pub fn arrange(
         places.push((i, at));
         at += tensor.len;
     }
-    Ok(Arrangement { header, places, is_aligned })
+    Order { places, is_aligned }
 }
 
 /// What comes first in an aligned file; tensors of equal rank keep their order.

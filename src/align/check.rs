@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::write::{Report, Shortfall};
 
+use super::arrange::{Aligned, aligned};
 use super::{Job, Shard};
 
 /// What aligning would change.
@@ -28,10 +29,12 @@ pub struct Check {
 pub struct Gain {
     /// All of them.
     pub total: u64,
-    /// Shared with the checkpoint as it is.
-    pub today: u64,
-    /// Shared with the aligned one.
-    pub aligned: u64,
+    /// Shared with the checkpoint as it is, and in how many extents.
+    pub today: (u64, u64),
+    /// Shared with the aligned one, and in how many extents.
+    pub aligned: (u64, u64),
+    /// Bytes of the files that aligning rewrites.
+    pub rewritten: u64,
     /// Why the rest is not shared with the aligned one.
     pub reasons: Vec<Shortfall>,
 }
@@ -66,26 +69,44 @@ fn gain(job: &Job) -> Result<Gain> {
             sharing: &sharing,
             stamp: &[],
         };
-        Plan::new(&request).map(|plan| Report::of(&plan))
+        Plan::new(&request).map(|plan| (plan.shared(), Report::of(&plan)))
     };
-    let (today, aligned) = (report(checkpoint)?, report(&job.aligned())?);
-    let bytes = aligned.bytes;
+    let Aligned { checkpoint: moved, rewritten } = aligned(checkpoint, job.block);
+    let ((today, _), (shared, report)) = (report(checkpoint)?, report(&moved)?);
+    let bytes = report.bytes;
     Ok(Gain {
         total: bytes.cloned + bytes.copied + bytes.converted,
-        today: today.bytes.cloned,
-        aligned: bytes.cloned,
-        reasons: aligned.reasons,
+        today,
+        aligned: shared,
+        rewritten,
+        reasons: report.reasons,
     })
+}
+
+/// Whether sharing `gain` bytes more with every conversion makes up for rewriting `rewritten` bytes once.
+pub fn is_worth(gain: u64, rewritten: u64) -> bool {
+    rewritten > 0 && gain > rewritten / 100 * WORTH_REWRITING
+}
+
+/// What aligning must gain, in percent of what it rewrites.
+const WORTH_REWRITING: u64 = 10;
+
+impl Gain {
+    /// Whether aligning is worth rewriting the files.
+    pub fn is_worth_it(&self) -> bool {
+        is_worth(self.aligned.0.saturating_sub(self.today.0), self.rewritten)
+    }
 }
 
 impl Check {
     /// The findings for machines; the keys are a promise.
     pub fn to_json(&self) -> Value {
+        let shared = |(bytes, extents): (u64, u64), total| json!({"shared": bytes, "percent": percent(bytes, total), "extents": extents});
         let conversion = match &self.conversion {
             Ok(gain) => json!({
                 "supported": true, "tensor_bytes": gain.total,
-                "today": {"shared": gain.today, "percent": percent(gain.today, gain.total)},
-                "aligned": {"shared": gain.aligned, "percent": percent(gain.aligned, gain.total)},
+                "today": shared(gain.today, gain.total), "aligned": shared(gain.aligned, gain.total),
+                "rewritten": gain.rewritten, "worthwhile": gain.is_worth_it(),
                 "reasons": gain.reasons.iter().map(|s| json!({
                     "reason": s.reason, "explanation": s.explanation, "bytes": s.bytes, "tensors": s.tensors,
                 })).collect::<Vec<_>>(),
