@@ -3,14 +3,20 @@
 //!
 //! Computed by planning each way for real, not by estimating. Nothing here reads or writes a file.
 
+use std::cmp::Reverse;
+
 use serde_json::{Value, json};
 
-use crate::checkpoint::Checkpoint;
+use crate::align::{self, Aligned};
+use crate::checkpoint::Format;
 use crate::error::Result;
-use crate::plan::{Alignment, Kind, Layout, Plan, Reason, Request, Sharing, SplitRules};
+use crate::plan::{Alignment, Layout, Plan, Reason, Request, Sharing, SplitRules};
 
 /// Percent of the bytes that another way must share more before `convert` mentions it.
 const WORTH_MENTIONING: u64 = 5;
+
+/// Percent of the bytes that another way must share more to be listed at all.
+const NOTABLE: u64 = 1;
 
 /// The shortest extents to suggest, in bytes.
 const SMALL_EXTENT: u64 = 4 << 10;
@@ -87,20 +93,28 @@ impl Way {
         }
     }
 
+    /// Whether `other` asks for less: it does without something that this one needs, and for nothing else.
+    fn includes(self, other: Self) -> bool {
+        use Way::{Align, AlignSmallExtents, Relaxed, SmallExtents, Split};
+        matches!((self, other), (Relaxed, Split) | (AlignSmallExtents, Align | SmallExtents))
+    }
+
     /// Whether it is something else than what `request` does already, and allowed with it.
     fn applies(self, request: &Request) -> bool {
         let free = !is_ruled(&request.splits);
+        let safetensors = request.checkpoint.format == Format::Safetensors;
         let extents = request.sharing.min_extent > request.sharing.block.max(SMALL_EXTENT);
         match self {
             Self::Split => free && request.layout == Layout::Single,
             Self::Relaxed => free && request.alignment == Alignment::Strict,
-            Self::SmallExtents | Self::AlignSmallExtents => extents,
-            Self::Align => true,
+            Self::SmallExtents => extents,
+            Self::AlignSmallExtents => extents && safetensors,
+            Self::Align => safetensors,
         }
     }
 
     /// Plans it.
-    fn plan(self, request: &Request, aligned: &mut Option<Checkpoint>) -> Result<Plan> {
+    fn plan(self, request: &Request, aligned: &Aligned) -> Result<Plan> {
         let mut changed = Request { ..*request };
         let small = Sharing { min_extent: SMALL_EXTENT, ..request.sharing.clone() };
         match self {
@@ -110,8 +124,7 @@ impl Way {
             Self::Align => {}
         }
         if self.aligns() {
-            changed.checkpoint =
-                aligned.get_or_insert_with(|| align(request.checkpoint, request.sharing.block));
+            changed.checkpoint = &aligned.checkpoint;
         }
         Plan::new(&changed)
     }
@@ -126,15 +139,21 @@ pub struct Alternative {
     pub total: u64,
     /// Of these, bytes shared.
     pub shared: u64,
+    /// In how many extents.
+    pub extents: u64,
     /// Number of its output files.
     pub files: usize,
+    /// Bytes of the checkpoint that have to be rewritten before.
+    pub rewritten: u64,
 }
 
 /// What the plan shares, and what other ways would.
 #[derive(Clone, Debug, Default)]
 pub struct Advice {
-    /// Those that share more than the plan does, most first.
+    /// Those that share notably more than the plan does, most first.
     pub better: Vec<Alternative>,
+    /// What aligning would share, if that is more, but not worth rewriting the checkpoint.
+    pub not_worth: Option<Alternative>,
 }
 
 impl Advice {
@@ -143,10 +162,22 @@ impl Advice {
     /// # Errors
     /// As [`Plan::new`].
     pub fn new(request: &Request, plan: &Plan) -> Result<Self> {
-        let mut better = better(request, plan, &Way::ALL)?;
+        let found = others(request, &Way::ALL)?;
+        let now = plan.shared().0;
+        let notable = |bytes: u64, than: u64| bytes.saturating_sub(than) > plan.bytes() / 100 * NOTABLE;
+        let mut advice = Self::default();
+        for a in &found {
+            let worth = !a.way.aligns() || align::is_worth(a.shared.saturating_sub(now), a.rewritten);
+            let by_less = found.iter().any(|b| a.way.includes(b.way) && !notable(a.shared, b.shared));
+            if !worth && a.way == Way::Align && a.shared > now {
+                advice.not_worth = Some(*a);
+            } else if worth && notable(a.shared, now) && !by_less {
+                advice.better.push(*a);
+            }
+        }
         // Among equals what asks for less comes first.
-        better.sort_by_key(|a| std::cmp::Reverse(a.shared));
-        Ok(Self { better })
+        advice.better.sort_by_key(|a| Reverse(a.shared));
+        Ok(advice)
     }
 
     /// The one way worth a line after a conversion: it shares more than 5 % of all bytes more. Relaxed
@@ -162,9 +193,12 @@ impl Advice {
         if !worth(steps.filter(|s| s.reason.is_some_and(misplaced)).map(|s| s.len).sum()) {
             return Ok(None);
         }
-        let now = shared(plan);
-        let mut found = better(request, plan, &[Way::Split, Way::Align])?;
-        found.retain(|a| worth(a.shared - now));
+        let now = plan.shared().0;
+        let mut found = others(request, &[Way::Split, Way::Align])?;
+        found.retain(|a| {
+            let gain = a.shared.saturating_sub(now);
+            worth(gain) && (!a.way.aligns() || align::is_worth(gain, a.rewritten))
+        });
         let most = found.iter().map(|a| a.shared).max().unwrap_or_default();
         // Splitting asks for less than rewriting the checkpoint, so a percent does not matter.
         Ok(found.into_iter().find(|a| most - a.shared <= total / 100))
@@ -174,62 +208,38 @@ impl Advice {
 impl Advice {
     /// The alternatives for machines; their keys are a promise.
     pub fn to_json(&self) -> Vec<Value> {
-        let one = |a: &Alternative| {
+        let one = |a: &Alternative, worthwhile: bool| {
             json!({
                 "way": a.way.id(), "align": a.way.aligns(), "flags": a.way.flags(), "shared": a.shared,
-                "total": a.total, "files": a.files, "caveat": a.way.caveat(),
+                "total": a.total, "extents": a.extents, "files": a.files, "rewritten": a.rewritten,
+                "worthwhile": worthwhile, "caveat": a.way.caveat(),
             })
         };
-        self.better.iter().map(one).collect()
+        let better = self.better.iter().map(|a| one(a, true));
+        better.chain(self.not_worth.iter().map(|a| one(a, false))).collect()
     }
 }
 
-/// Those of `ways` that apply and share more than `plan`.
-fn better(request: &Request, plan: &Plan, ways: &[Way]) -> Result<Vec<Alternative>> {
+/// Those of `ways` that apply.
+fn others(request: &Request, ways: &[Way]) -> Result<Vec<Alternative>> {
     let mut found = Vec::new();
     if request.tensors.is_empty() || request.sharing.refusals.iter().all(Option::is_some) {
         return Ok(found);
     }
-    let now = shared(plan);
-    let mut aligned = None;
+    let aligned = align::aligned(request.checkpoint, align::block(request.sharing.block));
     for way in ways.iter().copied().filter(|way| way.applies(request)) {
-        let other = way.plan(request, &mut aligned)?;
-        let shared = shared(&other);
-        if shared > now {
-            found.push(Alternative { way, total: other.bytes(), shared, files: other.outputs.len() });
+        if way.aligns() && aligned.rewritten == 0 {
+            continue;
         }
+        let other = way.plan(request, &aligned)?;
+        let (shared, extents) = other.shared();
+        let rewritten = if way.aligns() { aligned.rewritten } else { 0 };
+        let (total, files) = (other.bytes(), other.outputs.len());
+        found.push(Alternative { way, total, shared, extents, files, rewritten });
     }
     Ok(found)
 }
 
-fn shared(plan: &Plan) -> u64 {
-    let steps = plan.outputs.iter().flat_map(|o| &o.steps);
-    steps.filter(|s| s.kind() == Kind::Shared).map(|s| s.len).sum()
-}
-
 fn is_ruled(splits: &SplitRules) -> bool {
     splits.is_set() || splits.no_tensor_first_split
-}
-
-/// The checkpoint as it lies once aligned: in every file data starts on a block, tensors that are
-/// whole blocks long come first, the others behind them. Order is kept otherwise.
-fn align(checkpoint: &Checkpoint, block: u64) -> Checkpoint {
-    let mut aligned = checkpoint.clone();
-    let mut order: Vec<usize> = (0..aligned.tensors.len()).collect();
-    order.sort_by_key(|&i| {
-        let t = &checkpoint.tensors[i];
-        (t.file, !t.len.is_multiple_of(block), t.offset)
-    });
-    let starts = checkpoint.files.iter().map(|file| file.data_start.next_multiple_of(block));
-    let mut next: Vec<u64> = starts.collect();
-    for i in order {
-        let tensor = &mut aligned.tensors[i];
-        tensor.offset = next[tensor.file];
-        next[tensor.file] += tensor.len;
-    }
-    for ((file, start), end) in aligned.files.iter_mut().zip(&checkpoint.files).zip(next) {
-        file.data_start = start.data_start.next_multiple_of(block);
-        file.len = end;
-    }
-    aligned
 }

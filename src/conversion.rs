@@ -7,17 +7,15 @@ use std::path::{Path, PathBuf};
 use ggraft_platform::{self as platform, Links};
 
 use crate::advice::{Advice, Alternative};
-use crate::arch;
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::describe::{self, Description, NameParts, Note, Target, describe};
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
 use crate::gguf::KeyValues;
-use crate::metadata::{self, Metadata, ParameterCount};
+use crate::metadata;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::source::{File, ModelDir};
 use crate::tensor::OutputTensor;
-use crate::vocab::{self, Template, VocabRoute};
 use crate::write::{self, Report, Settings};
 
 /// What to convert, and how.
@@ -27,18 +25,8 @@ pub struct Options {
     pub model: PathBuf,
     /// Output file, directory, or file name template; the model directory if absent.
     pub outfile: Option<PathBuf>,
-    /// What to make of the model's tensors.
-    pub arch: arch::Options,
-    /// The model is in Mistral's own format.
-    pub mistral_format: bool,
-    /// In that format: no chat template but the model's own.
-    pub own_template_only: bool,
-    /// Only the tokenizer and the metadata.
-    pub vocab_only: bool,
-    /// Overrides `general.name`.
-    pub model_name: Option<String>,
-    /// JSON file that overrides `general.*`.
-    pub metadata: Option<PathBuf>,
+    /// What the GGUF holds.
+    pub describe: describe::Options,
     /// How many files, and what decides where one ends.
     pub layout: Layout,
     /// Alignment of the files that [`Layout::Split`] adds.
@@ -63,12 +51,7 @@ impl Options {
         Self {
             model: model.into(),
             outfile: Some(outfile.into()),
-            arch: arch::Options::default(),
-            mistral_format: false,
-            own_template_only: false,
-            vocab_only: false,
-            model_name: None,
-            metadata: None,
+            describe: describe::Options::default(),
             layout: Layout::default(),
             alignment: Alignment::default(),
             splits: SplitRules::default(),
@@ -77,6 +60,10 @@ impl Options {
             fsync: true,
             threads: None,
         }
+    }
+
+    fn target(&self) -> Target {
+        if self.describe.arch.vocab_only { Target::Vocabulary } else { Target::Text }
     }
 }
 
@@ -96,7 +83,9 @@ pub enum Reflink {
 pub struct Conversion {
     /// What will be written.
     pub plan: Plan,
-    /// What the plan was made from. Empty but for the directory with [`Options::vocab_only`].
+    /// What of the checkpoint will not.
+    pub notes: Vec<Note>,
+    /// What the plan was made from. Empty but for the directory where only the vocabulary is wanted.
     inputs: Inputs,
     settings: Settings,
 }
@@ -138,62 +127,22 @@ impl Conversion {
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
         let dir = &ModelDir::open(&options.model)?;
-        let (config, family, checkpoint) = if options.mistral_format {
-            let config = Config::load_params(dir)?;
-            let family = arch::in_mistral_format(&config);
-            (config, family, Checkpoint::open_consolidated(dir))
-        } else {
-            let config = Config::load(dir)?;
-            let family = arch::lookup(config.architecture()?)?;
-            (config, family, Checkpoint::open(dir))
-        };
-        let mut checkpoint = match checkpoint {
-            // A tokenizer can be exported from a directory without weights.
-            Err(Error::NoWeights { .. }) if options.vocab_only => {
-                Checkpoint { dir: dir.clone(), ..Checkpoint::default() }
-            }
-            other => other?,
-        };
-        if options.arch.dense_modules && family.dense_modules {
-            checkpoint.add_modules("Dense")?;
-        }
-        let model = family.build(&checkpoint, &config, &options.arch)?;
-        let tensors = if options.vocab_only { Vec::new() } else { model.tensors };
-
-        let general = Metadata::load(&metadata::Inputs {
-            dir,
-            metadata_override: options.metadata.as_deref(),
-            model_name: options.model_name.as_deref(),
-            params: count_parameters(&tensors),
-        })?;
-        let mut kv = KeyValues::new();
-        kv.string("general.architecture", model.arch);
-        if !options.vocab_only {
-            kv.extend(model.early);
-        }
-        kv.string("general.type", "model");
-        general.write(&mut kv)?;
-        kv.extend(model.hparams);
-        kv.u32("general.quantization_version", 2);
-        let route = match model.vocab {
-            VocabRoute::Mistral(_) if options.own_template_only => VocabRoute::Mistral(Template::Own),
-            route => route,
-        };
-        vocab::add(route, &mut kv, dir, &config)?;
-
-        let path = output_path(options, &general, model.ftype.name(), model.only_prediction)?;
+        let description = describe(dir, options.target(), &options.describe)?;
+        let Description { checkpoint, metadata, tensors, name, notes } = description;
+        let path = output_path(options, &name)?;
         if !parent(&path).is_dir() {
             let missing = parent(&path).display();
             return Err(Error::Usage(format!("--outfile: there is no directory {missing}")));
         }
-        let sharing = match options.vocab_only {
-            true => Sharing::none(&checkpoint, "there are no tensors"),
-            false => probe(&checkpoint, &path, options)?,
+        check_target("--outfile", &path, dir)?;
+        let sharing = match options.target() {
+            Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
+            Target::Text => probe(&checkpoint, &path, options)?,
         };
         let inputs = Inputs {
             stamp: stamp(&checkpoint),
             checkpoint,
-            metadata: kv,
+            metadata,
             tensors,
             path,
             sharing,
@@ -201,7 +150,7 @@ impl Conversion {
             alignment: options.alignment,
             splits: options.splits,
         };
-        let plan = if options.vocab_only {
+        let plan = if options.target() == Target::Vocabulary {
             if options.splits.no_tensor_first_split {
                 return Err(Error::Usage(
                     "a vocabulary cannot be split: drop --no-tensor-first-split".into(),
@@ -218,7 +167,7 @@ impl Conversion {
             links: Links::Follow,
             threads: options.threads,
         };
-        let conversion = Self { plan, inputs, settings };
+        let conversion = Self { plan, notes, inputs, settings };
         if options.reflink == Reflink::Always
             && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
@@ -246,7 +195,7 @@ impl Conversion {
 
     /// The plan as a document to show.
     pub fn explain(&self) -> Result<Explanation<'_>> {
-        Ok(Explanation::new(&self.inputs.checkpoint, &self.plan, self.advice()?))
+        Ok(Explanation::new(&self.inputs.checkpoint, &self.plan, self.advice()?, &self.notes))
     }
 
     /// Refuses to write to `path` if that is one of the files of the model, under whatever name.
@@ -280,54 +229,24 @@ impl Conversion {
     }
 }
 
-/// Parameters as the reference counts them for the size label: those of an expert tensor once per
-/// expert it is used for, i.e. divided by the number of experts.
-fn count_parameters(tensors: &[OutputTensor]) -> ParameterCount {
-    let mut count = ParameterCount::default();
-    let (mut experts, mut expert_tensors) = (0, 0);
-    for tensor in tensors {
-        let size = tensor.expr.elements();
-        count.total += size;
-        match tensor.expr.shape() {
-            [.., experts_here, rows, _] if tensor.name.contains("_exps.") => {
-                let here = if tensor.name.contains(".bias") { *rows } else { *experts_here };
-                count.expert += size.checked_div(here).unwrap_or_default();
-                experts += here;
-                expert_tensors += 1;
-            }
-            _ => count.shared += size,
-        }
-    }
-    count.expert_count = u64::checked_div(experts, expert_tensors).unwrap_or_default();
-    count
-}
-
 /// The directory a file goes to.
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Where to write: a directory gets the default name, anything else is a template.
-fn output_path(
-    options: &Options,
-    general: &Metadata,
-    output_type: &str,
-    only_prediction: bool,
-) -> Result<PathBuf> {
+fn output_path(options: &Options, name: &NameParts) -> Result<PathBuf> {
     let target = options.outfile.as_deref().unwrap_or(&options.model);
     if target.is_dir() {
-        return Ok(target.join(match only_prediction {
-            true => general.prediction_file_name(output_type)?,
-            false => general.default_file_name(output_type, options.vocab_only)?,
-        }));
+        return Ok(target.join(name.default_file_name()?));
     }
     if target.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(Error::Usage(format!("--outfile: there is no directory {}", target.display())));
     }
-    let name = target.file_name().and_then(|n| n.to_str());
-    let name =
-        name.ok_or_else(|| Error::Usage(format!("--outfile {}: not a file name", target.display())))?;
-    Ok(target.with_file_name(metadata::fill_file_name_template(name, output_type)?))
+    let template = target.file_name().and_then(|n| n.to_str());
+    let template =
+        template.ok_or_else(|| Error::Usage(format!("--outfile {}: not a file name", target.display())))?;
+    Ok(target.with_file_name(metadata::fill_file_name_template(template, name.output_type)?))
 }
 
 /// What tells the files of `checkpoint` from others that could have their names.

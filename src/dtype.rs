@@ -19,11 +19,19 @@ pub enum Dtype {
     BF16,
     F32,
     F64,
+    /// This one and those below can be moved, but not converted.
+    F4,
+    F6E2M3,
+    F6E3M2,
+    F8E8M0,
+    F8E4M3Fnuz,
+    F8E5M2Fnuz,
+    C64,
 }
 
 impl Dtype {
     /// Every dtype with the name safetensors headers use for it.
-    const NAMES: [(Self, &'static str); 15] = [
+    const NAMES: [(Self, &'static str); 22] = [
         (Self::Bool, "BOOL"),
         (Self::U8, "U8"),
         (Self::I8, "I8"),
@@ -39,6 +47,13 @@ impl Dtype {
         (Self::BF16, "BF16"),
         (Self::F32, "F32"),
         (Self::F64, "F64"),
+        (Self::F4, "F4"),
+        (Self::F6E2M3, "F6_E2M3"),
+        (Self::F6E3M2, "F6_E3M2"),
+        (Self::F8E8M0, "F8_E8M0"),
+        (Self::F8E4M3Fnuz, "F8_E4M3FNUZ"),
+        (Self::F8E5M2Fnuz, "F8_E5M2FNUZ"),
+        (Self::C64, "C64"),
     ];
 
     /// The dtype a safetensors header calls `name`.
@@ -51,14 +66,28 @@ impl Dtype {
         Self::NAMES.iter().find(|(d, _)| *d == self).map_or("?", |(_, n)| n)
     }
 
-    /// Bytes per element.
-    pub fn size(self) -> u64 {
+    /// Whether elements can be read, and not only moved with their neighbours.
+    pub fn is_readable(self) -> bool {
+        use Dtype::{C64, F4, F6E2M3, F6E3M2, F8E4M3Fnuz, F8E5M2Fnuz, F8E8M0};
+        !matches!(self, F4 | F6E2M3 | F6E3M2 | F8E8M0 | F8E4M3Fnuz | F8E5M2Fnuz | C64)
+    }
+
+    /// Bits per element.
+    pub fn bits(self) -> u64 {
         match self {
-            Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 | Self::F8E5M2 => 1,
-            Self::U16 | Self::I16 | Self::F16 | Self::BF16 => 2,
-            Self::U32 | Self::I32 | Self::F32 => 4,
-            Self::U64 | Self::I64 | Self::F64 => 8,
+            Self::F4 => 4,
+            Self::F6E2M3 | Self::F6E3M2 => 6,
+            Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 | Self::F8E5M2 => 8,
+            Self::F8E8M0 | Self::F8E4M3Fnuz | Self::F8E5M2Fnuz => 8,
+            Self::U16 | Self::I16 | Self::F16 | Self::BF16 => 16,
+            Self::U32 | Self::I32 | Self::F32 => 32,
+            Self::U64 | Self::I64 | Self::F64 | Self::C64 => 64,
         }
+    }
+
+    /// Bytes per element, of those with less than one byte: one.
+    pub fn size(self) -> u64 {
+        self.bits().div_ceil(8)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::input::quoted;
+
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -35,6 +37,9 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
+    /// Shapes do not go together. Whoever knows which tensors they are of makes it an [`Error::Invalid`].
+    #[error("unexpected tensor shape: {0}")]
+    Shape(String),
     /// A model directory without any file that holds tensors.
     #[error(
         "{}: no weights here: expected model.safetensors, model-00001-of-0000N.safetensors or an index of them",
@@ -74,13 +79,31 @@ impl Error {
         Self::Invalid { path: path.as_ref().to_owned(), problem: problem.into() }
     }
 
+    /// This error, found while the tensor `name` was put together.
+    pub(crate) fn of_output(self, name: &str) -> Self {
+        match self {
+            Self::Shape(problem) => Self::Shape(format!("{name}: {problem}")),
+            other => other,
+        }
+    }
+
+    /// This error, found in the tensor `name` of the checkpoint's file `path`.
+    pub(crate) fn of_source(self, path: &Path, name: &str) -> Self {
+        match self {
+            Self::Shape(problem) => {
+                Self::invalid(path, format!("tensor {}: unexpected shape: {problem}", quoted(name)))
+            }
+            other => other,
+        }
+    }
+
     /// The process's exit code for this error; documented in `ggraft --help`.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Io { .. } | Self::Locked { .. } | Self::Internal(_) => 1,
             Self::Usage(_) => 2,
             Self::Unsupported(_) => 3,
-            Self::Invalid { .. } | Self::NoWeights { .. } => 4,
+            Self::Invalid { .. } | Self::Shape(_) | Self::NoWeights { .. } => 4,
             Self::CannotShare(_) => 5,
             // What shells make of a SIGINT. The command itself dies of the signal, so that they see one.
             Self::Interrupted => 130,

@@ -196,6 +196,7 @@ fn names_and_metadata_need_not_be_plain() {
     let text_ = r#"{"a\"\\\u00e9\u0007\ud83d\ude00":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]},"__metadata__":{"fo\"o":"b\nr","\u00e9":""},"é":{"data_offsets":[3,11],"shape":[1],"dtype":"I64"},"none":{"dtype":"F8_E4M3","shape":[0],"data_offsets":[3,3]}}  "#;
     put(&model, "model.safetensors", safetensors(text_, 11));
     put(&model, "model-2.safetensors", safetensors("{}", 0));
+    put(&model, "model-3.safetensors", safetensors(r#"{"__metadata__":{}}"#, 0));
     let out = dir.path().join("out");
     report(&["align", text(&model), "-o", text(&out)]);
     assert_same_model(&model, &out);
@@ -203,6 +204,43 @@ fn names_and_metadata_need_not_be_plain() {
     let (metadata, tensors) = contents(&out.join("model.safetensors"));
     assert_eq!(metadata, json!({"fo\"o": "b\nr", "é": ""}));
     assert_eq!(tensors["a\"\\é\u{7}😀"].2, [0, 1, 2]);
+    for (name, metadata) in [("model-2", Value::Null), ("model-3", json!({}))] {
+        assert_eq!(contents(&out.join(format!("{name}.safetensors"))).0, metadata, "{name}");
+    }
+}
+
+/// Bytes only move, whatever they mean.
+#[test]
+fn types_that_cannot_be_converted_can_be_aligned_and_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    // 6 elements of 4 bits are 3 bytes, 4 of 6 bits are 3, 3 of a byte are 3, 1 of 64 bits is 8.
+    let kinds = [
+        ("F4", 6, 3),
+        ("F6_E2M3", 4, 3),
+        ("F6_E3M2", 4, 3),
+        ("F8_E8M0", 3, 3),
+        ("F8_E4M3FNUZ", 3, 3),
+        ("F8_E5M2FNUZ", 3, 3),
+        ("C64", 1, 8),
+    ];
+    let mut end = 0;
+    let mut tensors = Map::new();
+    for (dtype, elements, bytes) in kinds {
+        let range = [end, end + bytes];
+        end += bytes;
+        tensors.insert(
+            dtype.to_lowercase(),
+            json!({"dtype": dtype, "shape": [elements], "data_offsets": range}),
+        );
+    }
+    put(&model, "model.safetensors", safetensors(Value::Object(tensors).to_string(), end));
+    let out = dir.path().join("out");
+    report(&["align", text(&model), "-o", text(&out)]);
+    assert_same_model(&model, &out);
+    let shown = ggraft(&["inspect", text(&model)]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(kinds.iter().all(|(dtype, ..)| shown.contains(dtype)), "{shown}");
 }
 
 #[test]

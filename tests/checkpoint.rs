@@ -71,6 +71,19 @@ fn the_index_decides_which_files_count() {
     assert_eq!(names(dir.path()), ["a", "b"]);
 }
 
+/// Python reads it.
+#[test]
+fn the_index_may_hold_what_python_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "m1", bytes(&["a"]));
+    let nested = "[".repeat(200) + &"]".repeat(200);
+    let unread =
+        format!(r#""metadata": {{"total_size": NaN, "\ud800": [-Infinity, 1e999], "nested": {nested}}}"#);
+    let map = r#""weight_map": {"b": "gone"}, "weight_map": {"a": "gone", "a": "m1"}"#;
+    put(dir.path(), INDEX, format!("{{{unread}, {map}}}"));
+    assert_eq!(names(dir.path()), ["a"]);
+}
+
 /// The reference looks a tensor up where it is, not where the index says.
 #[test]
 fn a_tensor_may_be_in_another_file_than_the_index_says() {
@@ -100,7 +113,12 @@ fn a_hugging_face_cache_is_followed() {
 fn the_format_s_liberties_are_accepted() {
     let accepted = [
         ("spaces behind the header", r#"{"t":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}      "#),
-        ("unknown fields", r#"{"t":{"dtype":"U8","shape":[8],"extra":[{"a":1}],"data_offsets":[0,8]}}"#),
+        (
+            "unknown fields",
+            r#"{"t":{"dtype":"U8","shape":[8],"x":[{"a":[1,-1,1e9,true,null]}],"data_offsets":[0,8]}}"#,
+        ),
+        ("space", "{\t\"t\":\r\n{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}"),
+        ("controls, escaped", r#"{"\\\"\u0001\t":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}"#),
         (
             "empty tensors in between",
             r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},

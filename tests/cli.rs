@@ -103,6 +103,82 @@ fn wrong_usage_exits_2() {
     assert!(names(out.path()).is_empty());
 }
 
+/// What argparse, and so `convert_hf_to_gguf.py`, accepts.
+#[test]
+fn flags_may_be_repeated_and_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, last) = (dir.path().join("first.gguf"), dir.path().join("last.gguf"));
+    for arguments in [
+        &["--fuse-qkv", "--fuse-qkv", "--outfile", "FIRST", "--outfile", "LAST"][..],
+        &["--outf", "LAST", "--outt=bf16", "--verb", "--split-max-t", "0"],
+        &["-o", "LAST"],
+        &["--output", "LAST"],
+    ] {
+        let arguments = arguments.iter().map(|word| match *word {
+            "FIRST" => first.as_os_str(),
+            "LAST" => last.as_os_str(),
+            word => OsStr::new(word),
+        });
+        succeeds([OsStr::new("convert"), OsStr::new(TINY)].into_iter().chain(arguments));
+        assert!(!first.exists());
+        fs::remove_file(&last).unwrap();
+    }
+    for ambiguous in ["--out", "--fuse", "--no", "--v", "--refl"] {
+        let output = run(["convert", TINY, ambiguous]);
+        assert_eq!(output.status.code(), Some(2), "{ambiguous}: {}", stderr(&output));
+    }
+}
+
+/// Without an index, `model.fp16.safetensors` is another form of the model and no second half of it.
+#[test]
+fn a_copy_of_the_weights_beside_them_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tiny(dir.path());
+    let [alone, beside] = ["alone.gguf", "beside.gguf"].map(|name| dir.path().join(name));
+    let convert = |out: &Path| succeeds([OsStr::new("convert"), model.as_ref(), "-o".as_ref(), out.as_ref()]);
+    convert(&alone);
+    let mut copy = fs::read(model.join("model.safetensors")).unwrap();
+    copy.last_mut().map(|byte| *byte ^= 1).unwrap();
+    fs::write(model.join("model.fp16.safetensors"), &copy).unwrap();
+    let said = stderr(&convert(&beside));
+    assert!(said.contains("model.fp16.safetensors") && said.contains("left out"), "{said}");
+    assert!(fs::read(&alone).unwrap() == fs::read(&beside).unwrap());
+    // Two sets of which neither is the whole model: nobody knows which counts.
+    for name in ["model-00001-of-00002.safetensors", "model-00001-of-00003.safetensors"] {
+        fs::write(model.join(name), &copy).unwrap();
+    }
+    fs::remove_file(model.join("model.safetensors")).unwrap();
+    fs::remove_file(model.join("model.fp16.safetensors")).unwrap();
+    refused(["convert".as_ref(), model.as_os_str()], 4, "move the file that is not part of the model");
+}
+
+#[test]
+fn shapes_that_contradict_each_other_are_named_with_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let model: ModelDir = serde_json::from_value(json!({
+        "dir": "Narrow", "tokenizer": "spm",
+        "config": {
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 96,
+            "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 520,
+            "tie_word_embeddings": true,
+        },
+        "weights": {
+            "seed": 1, "dtype": "bf16", "omit": ["v_proj"],
+            "extra": [["model.layers.0.self_attn.v_proj.weight", [32, 48]]],
+        },
+    }))
+    .unwrap();
+    model.write(dir.path(), &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokenizers")).unwrap();
+    let narrow = dir.path().join("Narrow");
+    let arguments = ["convert".as_ref(), narrow.as_os_str(), "--fuse-qkv".as_ref()];
+    for says in [
+        "model.safetensors: tensor \"model.layers.0.self_attn.",
+        "blk.0.attn_qkv.weight: cannot join [64, 64] and [32, 48]",
+    ] {
+        refused(arguments, 4, says);
+    }
+}
+
 #[test]
 fn help_names_every_flag_and_exit_code() {
     let help = stdout(&succeeds(["convert", "--help"]));
@@ -457,7 +533,7 @@ fn room() -> Option<(tempfile::TempDir, MutexGuard<'static, ()>)> {
     Some((out, alone))
 }
 
-const CONVERT: &str = r#""$0" convert "$1" --outtype=f32 --outfile "$2""#;
+const CONVERT: &str = r#""$0" convert "$1" --allow-incomplete --outtype=f32 --outfile "$2""#;
 
 #[test]
 fn interruptions_leave_nothing() {

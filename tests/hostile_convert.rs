@@ -251,7 +251,10 @@ const WEIGHT_FILES: &[Case] = &[
         let json = String::from_utf8(bytes[8..data].to_vec()).unwrap().replace("layers.1.self_attn.q_proj", "layers.0.self_attn.q_proj");
         put(d, WEIGHTS, [&(json.len() as u64).to_le_bytes(), json.as_bytes(), &bytes[data..]].concat());
     }, INVALID, "appears twice"),
-    ("a tensor in two files", |d| _ = fs::copy(d.join(WEIGHTS), d.join("model-00002-of-00002.safetensors")).unwrap(), INVALID, "again in"),
+    ("a tensor in two files", |d| {
+        fs::copy(d.join(WEIGHTS), d.join("model-00002-of-00002.safetensors")).unwrap();
+        fs::rename(d.join(WEIGHTS), d.join("model-00001-of-00002.safetensors")).unwrap();
+    }, INVALID, "again in"),
     ("an index that leads up", |d| put(d, INDEX, index(&[(Q, "../model.safetensors")])), INVALID, "leads out of the model directory"),
     ("an index with an absolute path", |d| put(d, INDEX, index(&[(Q, "/etc/passwd")])), INVALID, "leads out of the model directory"),
     ("an index that names missing files", |d| put(d, INDEX, index(&[(Q, "model-00001-of-00002.safetensors")])), INVALID, "files it names are missing"),
@@ -262,8 +265,8 @@ const WEIGHT_FILES: &[Case] = &[
         remove(d, "model-00002-of-00003.safetensors");
     }, INVALID, "1 of 3 files it names are missing: \"model-00002-of-00003.safetensors\""),
     ("a Git LFS pointer", |d| put(d, WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n"), INVALID, "git lfs pull"),
-    ("elements of type F8_E8M0", |d| describe(d, Q, "F8_E8M0", &[64, 128]), UNSUPPORTED, "dtype F8_E8M0"),
-    ("elements of type F4", |d| describe(d, Q, "F4", &[64, 256]), UNSUPPORTED, "dtype F4"),
+    ("elements of type F8_E8M0", |d| describe(d, Q, "F8_E8M0", &[64, 128]), UNSUPPORTED, "stored as F8_E8M0"),
+    ("elements of type F4", |d| describe(d, Q, "F4", &[64, 256]), UNSUPPORTED, "stored as F4"),
     ("elements of type U16", |d| describe(d, Q, "U16", &[64, 64]), UNSUPPORTED, "U16"),
     ("elements of type U64", |d| describe(d, Q, "U64", &[64, 16]), UNSUPPORTED, "U64"),
     ("elements of type U32", |d| describe(d, Q, "U32", &[64, 32]), UNSUPPORTED, "U32"),
@@ -315,13 +318,14 @@ const TENSORS: &[Case] = &[
 
 #[rustfmt::skip]
 const CONFIGS: &[Case] = &[
-    ("empty", |d| put(d, "config.json", ""), INVALID, "config.json: expected JSON: EOF"),
+    ("empty", |d| put(d, "config.json", ""), INVALID, "config.json: not valid JSON"),
     ("a list", |d| put(d, "config.json", "[]"), INVALID, "config.json: expected a JSON object, found []"),
-    ("cut off", |d| put(d, "config.json", "{\"architectures\": [\"Llama"), INVALID, "config.json: expected JSON: EOF"),
-    ("not UTF-8", |d| put(d, "config.json", b"{\"architectures\": [\"\xff\"]}"), INVALID, "config.json: expected JSON"),
-    ("deep nesting", |d| put(d, "config.json", "{\"a\":".repeat(500_000)), INVALID, "config.json: expected JSON: recursion limit"),
-    ("NaN", |d| config_text(d, "0.00001", "NaN"), INVALID, "config.json: expected JSON"),
-    ("a number beyond all floats", |d| config_text(d, "0.00001", "1e400"), INVALID, "number out of range"),
+    ("cut off", |d| put(d, "config.json", "{\"architectures\": [\"Llama"), INVALID, "config.json: not valid JSON"),
+    ("not UTF-8", |d| put(d, "config.json", b"{\"architectures\": [\"\xff\"]}"), INVALID, "config.json: expected UTF-8"),
+    ("deep nesting", |d| put(d, "config.json", "{\"a\":".repeat(500_000)), INVALID, "config.json: nested more than"),
+    ("not quite NaN", |d| config_text(d, "0.00001", "-NaN"), INVALID, "config.json: not valid JSON"),
+    ("an integer beyond all floats", |d| config_text(d, "0.00001", &"9".repeat(400)), INVALID, "rms_norm_eps: expected a number"),
+    ("byte order mark", |d| put(d, "config.json", "\u{feff}{}"), INVALID, "config.json: expected JSON, found a UTF-8 byte order mark"),
     ("a number beyond 32-bit floats", |d| config(d, &json!({"rms_norm_eps": 1e300})), INVALID, "rms_norm_eps"),
     ("no architectures", |d| config(d, &json!({"architectures": null})), INVALID, "architectures: expected a list of class names, found nothing"),
     ("empty architectures", |d| config(d, &json!({"architectures": []})), INVALID, "architectures: expected a list of class names"),
@@ -381,10 +385,10 @@ const CONFIGS: &[Case] = &[
 
 #[rustfmt::skip]
 const TOKENIZERS: &[Case] = &[
-    ("tokenizer.json is empty", |d| { bpe(d, |_| ()); put(d, "tokenizer.json", ""); }, INVALID, "tokenizer.json: expected a JSON object: EOF"),
+    ("tokenizer.json is empty", |d| { bpe(d, |_| ()); put(d, "tokenizer.json", ""); }, INVALID, "tokenizer.json: not valid JSON"),
     ("tokenizer.json is an empty object", |d| bpe(d, |t| *t = json!({})), UNSUPPORTED, "tokenizer.json"),
     ("tokenizer.json is a list", |d| bpe(d, |t| *t = json!([])), INVALID, "tokenizer.json: expected a JSON object"),
-    ("tokenizer.json nests deeply", |d| { bpe(d, |_| ()); put(d, "tokenizer.json", "{\"a\":".repeat(1_000_000)); }, INVALID, "tokenizer.json: expected a JSON object: recursion limit"),
+    ("tokenizer.json nests deeply", |d| { bpe(d, |_| ()); put(d, "tokenizer.json", "{\"a\":".repeat(1_000_000)); }, INVALID, "tokenizer.json: nested more than"),
     ("tokenizer.json is a terabyte", |d| { bpe(d, |_| ()); instead(d, "tokenizer.json", |p| sparse(p, 1 << 40)); }, INVALID, "tokenizer.json: expected at most"),
     ("no merges", |d| bpe(d, |t| drop(t["model"].as_object_mut().unwrap().shift_remove("merges"))), UNSUPPORTED, "merges"),
     ("merges of unknown tokens", |d| bpe(d, |t| t["model"]["merges"] = json!(["no such"])), INVALID, "tokenizer.json"),

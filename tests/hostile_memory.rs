@@ -208,13 +208,13 @@ fn tokenizer_json() {
     });
     vocab.refused("three million tokens", &[Vocab], "tokenizer.json");
     let junk = replaced(&["junk"], &|f| list(f, "[", repeated("0", 15_000_000), "]"));
-    junk.refused("a list of numbers", &[Vocab], "more values than can be real");
+    junk.refused("a list of numbers", &[Vocab], "MiB of memory");
     let text = replaced(&["junk"], &|f| list(f, "\"", repeated(&"x".repeat(1 << 20), 380), "\""));
     text.refused("380 MB", &[Vocab], "expected at most 67108864 bytes");
     let token =
         r#"{"id":0,"content":"x","single_word":false,"lstrip":false,"rstrip":false,"normalized":false}"#;
     let added = replaced(&["added_tokens"], &|f| list(f, "[", repeated(token, 400_000), "]"));
-    added.refused("added tokens", &[Vocab], "more values than can be real");
+    added.refused("added tokens", &[Vocab], "MiB of memory");
     let table = replaced(&["normalizer"], &|f| {
         // The length of the trie, 4 GiB, and nothing behind it.
         write!(f, r#"{{"type":"Precompiled","precompiled_charsmap":"APz//wAAAAAAAAAA"}}"#).unwrap();
@@ -255,7 +255,7 @@ fn unigram_and_wordpiece() {
     wordpiece.replace("tokenizer.json", &["model", "vocab"], |f| {
         list(f, "{", (0..3_000_000).map(|i| format!("\"{i:x}\":{i}")), "}");
     });
-    wordpiece.refused("3 million WordPiece tokens", &[Vocab], "more values than can be real");
+    wordpiece.refused("3 million WordPiece tokens", &[Vocab], "MiB of memory");
 }
 
 #[test]
@@ -281,6 +281,15 @@ fn other_tokenizer_files() {
         list(f, "[", (0..250_000).map(|i| format!("\"t{i}\"")), "]");
     });
     extra.refused("250,000 special tokens", &[Vocab], "at most 100000 added tokens");
+
+    let apart = Model::new("gpt2-trimmed");
+    fs::remove_file(apart.dir().join("tokenizer.json")).unwrap();
+    apart.put("tokenizer_config.json", r#"{"tokenizer_class":"GPT2Tokenizer"}"#);
+    apart.put("merges.txt", "t h\n".repeat(6_000_000));
+    apart.put("vocab.json", r#"{"t":0,"h":1,"th":2}"#);
+    apart.refused("6 million lines of merges.txt", &[Vocab], "vocab.json");
+    apart.write("vocab.json", |f| list(f, "{", (0..1_500_000).map(|i| format!("\"{i:x}\":{i}")), "}"));
+    apart.refused("1.5 million tokens in vocab.json", &[Vocab], "vocab.json");
 
     let jinja = Model::new("gpt2-trimmed");
     jinja.put("tokenizer_config.json", r#"{"tokenizer_class":"GPT2Tokenizer"}"#);

@@ -126,7 +126,8 @@ fn params() {
         mistral(dir.path(), &merged(valid(), &patch));
         refused(&model, "--mistral-format", name, code, message);
     }
-    for (text, message) in [("[]", "expected a JSON object"), ("{", "expected JSON"), ("", "expected JSON")] {
+    for (text, message) in [("[]", "expected a JSON object"), ("{", "not valid JSON"), ("", "not valid JSON")]
+    {
         fs::write(model.join("params.json"), text).unwrap();
         refused(&model, "--mistral-format", text, INVALID, message);
     }

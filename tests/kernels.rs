@@ -202,6 +202,21 @@ fn decoding_and_encoding_are_converting() {
     }
 }
 
+#[test]
+fn infinities_are_found_wherever_they_are() {
+    let finite: Vec<u8> =
+        (0..=u16::MAX).filter(|half| half & 0x7fff != 0x7c00).flat_map(u16::to_le_bytes).collect();
+    for cpu in CPUS {
+        assert!(!cpu().has_infinite_f16(&finite), "{:?}", cpu());
+        for (at, infinity) in [(0, 0x7c00u16), (70, 0xfc00), (finite.len() - 2, 0x7c00)] {
+            let mut halves = finite.clone();
+            halves[at..at + 2].copy_from_slice(&infinity.to_le_bytes());
+            assert!(cpu().has_infinite_f16(&halves), "{:?} at {at}", cpu());
+            assert!(cpu().has_infinite_f16(&halves[at..at + 2]), "{:?} alone", cpu());
+        }
+    }
+}
+
 /// The shortcut gives what its three steps give, which the goldens cover.
 #[test]
 fn scaling_f8_is_decoding_multiplying_and_encoding() {

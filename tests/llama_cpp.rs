@@ -11,6 +11,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
+#[path = "common/damaged.rs"]
+mod damaged;
+
 /// Openings of rhymes that `tests/models/tiny-llama` knows by heart, and how they go on. Between them they
 /// came out wrong for every mistake tried: Q or K not permuted, K permuted by the number of query heads,
 /// gate and up projections exchanged.
@@ -104,6 +107,31 @@ fn llama_cpp_refuses_a_truncated_file() {
     let output = generate(&python, &gguf, RHYMES[0].0, 1).output().unwrap();
     assert!(!output.status.success(), "the tests above would not notice a file that does not load");
     assert_eq!(output.stdout, b"");
+}
+
+/// What is refused without --allow-incomplete is of no use to llama.cpp either.
+#[test]
+fn llama_cpp_refuses_incomplete_models() {
+    let Some(python) = required("GGRAFT_TEST_PYTHON") else { return };
+    let loads = |files: &[&str], removed: Option<&str>, damage: damaged::Damage| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut model = damaged::Model::load();
+        damage(&mut model);
+        model.write(dir.path(), files);
+        removed.iter().for_each(|file| std::fs::remove_file(dir.path().join(file)).unwrap());
+        let gguf = dir.path().join("out.gguf");
+        convert(dir.path(), &gguf, &["--allow-incomplete"]);
+        generate(&python, &gguf, RHYMES[0].0, 1).output().unwrap().status.success()
+    };
+    let whole = ["model.safetensors"];
+    assert!(loads(&whole, None, |_| ()), "the model as it is must load");
+    for (problem, damage) in damaged::DAMAGES {
+        assert!(!loads(&whole, None, damage), "llama.cpp loads a model of which {problem}");
+    }
+    let halves = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    for half in halves {
+        assert!(!loads(&halves, Some(half), |_| ()), "llama.cpp loads a model without {half}");
+    }
 }
 
 fn repository() -> &'static Path {

@@ -275,6 +275,6 @@ fn fewer_handles_than_shards() {
         assert!(output.status.success(), "{}", said(&output));
     };
     convert("1024", &all);
-    convert("16", &few);
+    convert("20", &few);
     assert!(fs::read(all).unwrap() == fs::read(few).unwrap());
 }

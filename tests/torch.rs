@@ -44,7 +44,7 @@ fn convert(model: &Path, out: &Path, flags: &[&str]) -> Output {
 fn files_are_the_references() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/torch.json");
     let expected: BTreeMap<String, Expected> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    assert_eq!(expected.len(), 12);
+    assert_eq!(expected.len(), 15);
     for (case, expected) in expected {
         let (name, outtype) = case.split_once(' ').unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -55,6 +55,18 @@ fn files_are_the_references() {
         let digest: String = Sha256::digest(&data).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!((data.len(), digest), (expected.bytes, expected.sha256), "{case}");
     }
+}
+
+#[test]
+fn mistrals_own_format_beside_it_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), "plain");
+    let [alone, beside] = ["alone.gguf", "beside.gguf"].map(|name| dir.path().join(name));
+    assert!(convert(&model, &alone, &[]).status.success());
+    fs::write(model.join("consolidated.safetensors"), b"").unwrap();
+    let output = convert(&model, &beside, &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(fs::read(alone).unwrap() == fs::read(beside).unwrap());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! This crate knows files, offsets and blocks. It must not know tensors, GGUF or plans.
 
 mod atomic;
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+mod cgroup;
 mod child;
 mod clone;
 mod extents;

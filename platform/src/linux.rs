@@ -176,8 +176,14 @@ fn block_size(stat: &nix::sys::statfs::Statfs) -> u64 {
     u64::try_from(stat.block_size()).unwrap_or(0)
 }
 
-/// What programs can allocate without swapping, by the kernel's estimate, in bytes.
+/// What this process can allocate without swapping, in bytes: what the machine has left, or what the limits of its
+/// control groups leave, if that is less.
 pub fn available_memory() -> Option<u64> {
+    [machine_memory(), crate::cgroup::available_memory()].into_iter().flatten().min()
+}
+
+/// What programs can allocate without swapping, by the kernel's estimate, in bytes.
+fn machine_memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;

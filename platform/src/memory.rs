@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 
 use crate::sys;
 
-/// Bytes of memory that are free or can be freed without harm, the page cache among them; none if nobody knows.
+/// Bytes of memory that this process may use and that are free or can be freed without harm, the page cache among
+/// them; none if nobody knows. A container's limit counts like the machine's.
 pub fn available_memory() -> Option<u64> {
     sys::available_memory()
 }

@@ -62,6 +62,21 @@ def tokenizer_config(name: str, **changes) -> dict:
     return json.loads(path.read_text()) | changes
 
 
+def apart(name: str, **changes) -> dict:
+    """A tokenizer without tokenizer.json, for `files`: in the files that were used before there was one."""
+    path = Path(__file__).resolve().parents[2] / "tests/tokenizers" / name / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    model = tokenizer["model"]
+    vocab = model["vocab"] | {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    files = {"tokenizer_config.json": tokenizer_config(name, **changes)}
+    if model["type"] == "WordPiece":
+        # A token's id is the number of its line.
+        words = {id: word for word, id in vocab.items()}
+        return files | {"vocab.txt": "".join(f"{words.get(id, '')}\n" for id in range(max(words) + 1))}
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
+    return files | {"vocab.json": vocab, "merges.txt": "\n".join(["#version: 0.2", *merges, ""])}
+
+
 def merged(base: dict, changes: dict) -> dict:
     both = {k: merged(base[k], v) for k, v in changes.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
     return {**base, **changes, **both}

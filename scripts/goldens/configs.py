@@ -37,6 +37,9 @@ YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}
 LINEAR = {"type": "linear", "factor": 2.0}
 PER_LAYER = {"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5e5},
              "sliding_attention": {"rope_type": "default", "rope_theta": 1e3}}
+# Numbers that strict JSON lacks, as transformers 4 and 5 save them, and what only looks like one.
+INFINITY, TAGGED = float("inf"), {"__float__": "Infinity"}
+NOT_TAGGED = [{"__float__": "Inf"}, {"__float__": 1.0}, {"__float__": "NaN", "other": 1}]
 # What all classes are tried with.
 COMMON = [
     {},
@@ -120,14 +123,15 @@ MORE = {
     "glm4v": [{"text_config": SMALL}, {"text_config": {"tie_word_embeddings": True}}],
     "glm4v_moe": [{"text_config": SMALL}],
     "glm_ocr": [{"text_config": {"tie_word_embeddings": True}}],
-    "bamba": [{"attn_layer_indices": [1, 3], "num_hidden_layers": 4}, {"mamba_n_heads": 3}, {"mamba_d_head": 64},
+    "bamba": [{"time_step_limit": [0.0, TAGGED]}, {"attn_layer_indices": [1, 3], "num_hidden_layers": 4}, {"mamba_n_heads": 3}, {"mamba_d_head": 64},
               {"mamba_d_head": 7}, {"time_step_limit": [0.0, 1.0]}, {"layers_block_type": ["full_attention"]}],
-    "granitemoehybrid": [{"layer_types": ["mamba", "attention"], "num_hidden_layers": 2}, {"mamba_n_heads": 3},
+    "granitemoehybrid": [{"time_step_limit": [0.0, INFINITY]}, {"layer_types": ["mamba", "attention"], "num_hidden_layers": 2}, {"mamba_n_heads": 3},
                          {"layers_block_type": ["mamba", "attention"], "num_hidden_layers": 2},
                          {"time_step_limit": [0.0, 1.0]}, {"time_step_limit": [0, 1]}],
     "granite_swa": [{"layer_rope_theta": [1.0, 0.0], "num_hidden_layers": 2}],
     "nemotron": [{"head_dim": 24}, {"partial_rotary_factor": 0.25}],
-    "nemotron_h": [{"hybrid_override_pattern": "M*-E", "num_hidden_layers": 4}, {"hybrid_override_pattern": "MX"},
+    "nemotron_h": [{"time_step_limit": [0.0, INFINITY]}, {"time_step_limit": [0.0, TAGGED]}, {"time_step_limit": TAGGED},
+                   {"hybrid_override_pattern": "M*-E", "num_hidden_layers": 4}, {"hybrid_override_pattern": "MX"},
                    {"layers_block_type": ["mamba", "attention", "mlp"]}, {"layers_block_type": ["conv"]},
                    {"mamba_n_groups": 4, "mamba_d_conv": 3, "mamba_expand": 1, "mamba_dt_min": 0.5, "mamba_dt_max": 0.6,
                     "mamba_dt_limit": [0.0, 1.0], "mamba_dt_init_floor": 0.1, "mamba_conv_bias": False,
@@ -147,7 +151,12 @@ MORE = {
     "jamba": [{"mamba_dt_rank": 5}, {"hidden_size": 65}, {"attn_layer_offset": 9}, {"expert_layer_offset": 3},
               {"layers_block_type": []}],
     "mamba": [{"hidden_size": 65, "expand": 3}, {"time_step_rank": 7}, {"intermediate_size": 5}],
-    "mamba2": [{"hidden_size": 64, "num_heads": 8, "head_dim": 16}, {"hidden_size": 64}, {"time_step_limit": [0.0, 1.0]}],
+    "mamba2": [{"hidden_size": 64, "num_heads": 8, "head_dim": 16}, {"hidden_size": 64}, {"time_step_limit": [0.0, 1.0]},
+               {"time_step_limit": [0.0, INFINITY]}, {"time_step_limit": [-INFINITY, TAGGED]},
+               {"time_step_limit": [{"__float__": "-Infinity"}, {"__float__": "NaN"}]},
+               {"time_step_limit": NOT_TAGGED}, {"nobody": [{"reads": [TAGGED, *NOT_TAGGED]}, float("nan")]},
+               {"nobody": ["\ud800", 10**40, -(10**19)]}, {"layer_norm_epsilon": TAGGED},
+               {"layer_norm_epsilon": 10**20}, {"chunk_size": 10**20}, {"hidden_act": "\ud800"}],
     "falcon_mamba": [{"hidden_size": 65}, {"use_falcon_mambapy": True}],
     "distilbert": [{"dim": 48, "hidden_size": 32}, {"n_layers": 3}],
     "modernbert": [{"global_attn_every_n_layers": 2}, {"local_attention": 64}, {"reference_compile": True},
@@ -172,8 +181,7 @@ def read(config: dict) -> dict | None:
             return None
         hparams = ModelBase.load_hparams(Path(temporary), False)
     hparams = {**hparams, **hparams.get("text_config", {})}
-    plain = json.loads(json.dumps({k: v for k, v in hparams.items() if k not in NOISE}).replace("Infinity", "null"))
-    return plain
+    return json.loads(json.dumps({k: v for k, v in hparams.items() if k not in NOISE}))
 
 
 def main() -> None:

@@ -72,6 +72,12 @@ def main() -> None:
     half = weights(torch.bfloat16)
     names = list(half)
     write("shards", [{name: half[name] for name in part} for part in (names[:5], names[5:])], index=True)
+    # Types that no storage has.
+    eight = weights(torch.float16)
+    for name in eight:
+        if "proj" in name:
+            eight[name] = eight[name].to(torch.float8_e5m2 if "mlp" in name else torch.float8_e4m3fn)
+    write("eight", [eight])
     # What is refused here.
     write("legacy", [weights(torch.float16)], _use_new_zipfile_serialization=False)
     turned = weights(torch.float16)
@@ -79,7 +85,7 @@ def main() -> None:
     write("transposed", [turned])
 
     expected = {}
-    for name in "plain", "module", "views", "shards":
+    for name in "plain", "module", "views", "shards", "eight":
         for outtype in "auto", "f32", "q8_0":
             with tempfile.TemporaryDirectory() as work:
                 model = Path(work) / "Tiny-Torch"

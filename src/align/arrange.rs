@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::checkpoint::{HEADER_MAX, SourceTensor};
+use crate::checkpoint::{Checkpoint, HEADER_MAX, SourceTensor};
 use crate::gguf::DEFAULT_ALIGNMENT;
 use crate::plan::Sharing;
 
@@ -17,8 +17,6 @@ use crate::plan::Sharing;
 pub struct Arrangement {
     /// Header length, JSON and spaces; tensor data follows.
     pub header: Vec<u8>,
-    /// Where that is, in bytes from the start of the file.
-    pub data_start: u64,
     /// Tensors in file order: index into the checkpoint's tensors, and first byte in the file.
     pub places: Vec<(usize, u64)>,
     /// Whether the file is as good as it can get already.
@@ -32,16 +30,14 @@ pub struct Arrangement {
 /// In words, if the header would be longer than readers accept.
 pub fn arrange(
     tensors: &[SourceTensor],
-    mut members: Vec<usize>,
-    metadata: &BTreeMap<String, String>,
+    members: Vec<usize>,
+    metadata: Option<&BTreeMap<String, String>>,
     data_start: u64,
     block: u64,
 ) -> Result<Arrangement, String> {
-    members.sort_by_key(|&i| (tensors[i].offset, tensors[i].len));
-    members.sort_by_key(|&i| rank(&tensors[i], block));
-
+    let Order { mut places, is_aligned } = order(tensors, members, data_start, block);
     let mut header = vec![0; 8];
-    let document = Header { tensors, members: &members, metadata };
+    let document = Header { tensors, places: &places, metadata };
     serde_json::to_writer(&mut header, &document).map_err(|error| error.to_string())?;
     let new_start = (header.len() as u64).next_multiple_of(block);
     if new_start - 8 > HEADER_MAX {
@@ -50,40 +46,28 @@ pub fn arrange(
     }
     header.resize(new_start as usize, b' ');
     header[..8].copy_from_slice(&(new_start - 8).to_le_bytes());
-
-    let mut at = new_start;
-    let mut places = Vec::with_capacity(members.len());
-    let mut is_aligned = data_start.is_multiple_of(block);
-    for i in members {
-        let tensor = &tensors[i];
-        // Only phases matter for sharing: a file that has them right is left alone whatever its order.
-        is_aligned &=
-            matches!(rank(tensor, block), Rank::Small { .. }) || tensor.offset % block == at % block;
-        places.push((i, at));
-        at += tensor.len;
-    }
-    Ok(Arrangement { header, data_start: new_start, places, is_aligned })
+    places.iter_mut().for_each(|(_, at)| *at += new_start);
+    Ok(Arrangement { header, places, is_aligned })
 }
 
 /// The JSON of a header. It is written as it is made, without a tree.
 struct Header<'a> {
     tensors: &'a [SourceTensor],
-    /// Indices of its tensors, which follow each other in the file.
-    members: &'a [usize],
-    metadata: &'a BTreeMap<String, String>,
+    /// Indices of its tensors, and where each starts, counted from the start of the data.
+    places: &'a [(usize, u64)],
+    metadata: Option<&'a BTreeMap<String, String>>,
 }
 
 impl Serialize for Header<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;
-        if !self.metadata.is_empty() {
-            map.serialize_entry("__metadata__", self.metadata)?;
+        if let Some(metadata) = self.metadata {
+            map.serialize_entry("__metadata__", metadata)?;
         }
-        let mut end = 0;
-        for SourceTensor { name, dtype, shape, len, .. } in self.members.iter().map(|i| &self.tensors[*i]) {
-            let begin = end;
-            end += len;
-            map.serialize_entry(name, &Entry { dtype: dtype.name(), shape, data_offsets: [begin, end] })?;
+        for &(i, begin) in self.places {
+            let SourceTensor { name, dtype, shape, len, .. } = &self.tensors[i];
+            let entry = Entry { dtype: dtype.name(), shape, data_offsets: [begin, begin + len] };
+            map.serialize_entry(name, &entry)?;
         }
         map.end()
     }
@@ -94,6 +78,75 @@ struct Entry<'a> {
     dtype: &'static str,
     shape: &'a [u64],
     data_offsets: [u64; 2],
+}
+
+/// A checkpoint as it lies once aligned, as far as a plan has to know it.
+#[derive(Debug)]
+pub struct Aligned {
+    /// The same tensors in the same order of indices, without their names, at places that differ from the real
+    /// ones by whole blocks.
+    pub checkpoint: Checkpoint,
+    /// Bytes of the files that aligning rewrites.
+    pub rewritten: u64,
+}
+
+/// What aligning makes of `checkpoint`. Modules in directories of their own are left alone.
+pub fn aligned(checkpoint: &Checkpoint, block: u64) -> Aligned {
+    let light = |t: &SourceTensor| SourceTensor { name: String::new(), shape: Vec::new(), ..*t };
+    let mut aligned = Checkpoint {
+        dir: checkpoint.dir.clone(),
+        format: checkpoint.format,
+        files: checkpoint.files.clone(),
+        tensors: checkpoint.tensors.iter().map(light).collect(),
+        ..Checkpoint::default()
+    };
+    let mut rewritten = 0;
+    for (file, members) in members(checkpoint).into_iter().enumerate().filter(|(_, m)| !m.is_empty()) {
+        let file = &mut aligned.files[file];
+        let order = order(&checkpoint.tensors, members, file.data_start, block);
+        if order.is_aligned {
+            continue;
+        }
+        rewritten += file.len;
+        file.data_start = file.data_start.next_multiple_of(block);
+        for (i, at) in order.places {
+            aligned.tensors[i].offset = file.data_start + at;
+        }
+    }
+    Aligned { checkpoint: aligned, rewritten }
+}
+
+/// The model's own tensors by the file they are in, as indices.
+pub fn members(checkpoint: &Checkpoint) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::new(); checkpoint.files.len()];
+    for (i, tensor) in checkpoint.own_tensors().iter().enumerate() {
+        members[tensor.file].push(i);
+    }
+    members
+}
+
+/// The order of one file's tensors.
+struct Order {
+    /// Index of the tensor, and its first byte, counted from the start of the file's data.
+    places: Vec<(usize, u64)>,
+    /// Whether they lie as well already.
+    is_aligned: bool,
+}
+
+fn order(tensors: &[SourceTensor], mut members: Vec<usize>, data_start: u64, block: u64) -> Order {
+    members.sort_by_key(|&i| (tensors[i].offset, tensors[i].len));
+    members.sort_by_key(|&i| rank(&tensors[i], block));
+    let (mut at, mut is_aligned) = (0, data_start.is_multiple_of(block));
+    let mut places = Vec::with_capacity(members.len());
+    for i in members {
+        let tensor = &tensors[i];
+        // Only phases matter for sharing: a file that has them right is left alone whatever its order.
+        is_aligned &=
+            matches!(rank(tensor, block), Rank::Small { .. }) || tensor.offset % block == at % block;
+        places.push((i, at));
+        at += tensor.len;
+    }
+    Order { places, is_aligned }
 }
 
 /// What comes first in an aligned file; tensors of equal rank keep their order.

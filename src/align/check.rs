@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::arch;
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::describe::{self, Target, describe};
 use crate::error::{Error, Result};
-use crate::gguf::KeyValues;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use crate::source::ModelDir;
 use crate::write::{Report, Shortfall};
 
+use super::arrange::{Aligned, aligned};
 use super::{Job, Shard};
 
 /// What aligning would change.
@@ -30,10 +30,12 @@ pub struct Check {
 pub struct Gain {
     /// All of them.
     pub total: u64,
-    /// Shared with the checkpoint as it is.
-    pub today: u64,
-    /// Shared with the aligned one.
-    pub aligned: u64,
+    /// Shared with the checkpoint as it is, and in how many extents.
+    pub today: (u64, u64),
+    /// Shared with the aligned one, and in how many extents.
+    pub aligned: (u64, u64),
+    /// Bytes of the files that aligning rewrites.
+    pub rewritten: u64,
     /// Why the rest is not shared with the aligned one.
     pub reasons: Vec<Shortfall>,
 }
@@ -43,9 +45,10 @@ pub struct Gain {
 /// # Errors
 /// [`Error::Io`] and [`Error::Internal`]; a model that cannot be converted is no error here.
 pub fn check(mut job: Job) -> Result<Check> {
-    // Nothing is written.
-    job.arrangements.iter_mut().for_each(|arrangement| arrangement.header = Vec::new());
-    let conversion = match gain(&mut job) {
+    // Nothing is written, and the plans need the memory.
+    job.arrangements = Vec::new();
+    let dir = std::mem::take(&mut job.checkpoint).dir;
+    let conversion = match gain(&job, &dir) {
         Ok(gain) => Ok(gain),
         Err(error @ (Error::Io { .. } | Error::Internal(_))) => return Err(error),
         Err(error) => Err(error.to_string()),
@@ -53,19 +56,15 @@ pub fn check(mut job: Job) -> Result<Check> {
     Ok(Check { block: job.block, shards: job.shards, conversion })
 }
 
-fn gain(job: &mut Job) -> Result<Gain> {
-    let checkpoint = &job.checkpoint;
-    let config = Config::load(&checkpoint.dir)?;
-    let model =
-        arch::lookup(config.architecture()?)?.build(checkpoint, &config, &arch::Options::default())?;
+fn gain(job: &Job, dir: &ModelDir) -> Result<Gain> {
+    let options = describe::Options { allow_incomplete: true, ..Default::default() };
+    let model = describe(dir, Target::Text, &options)?;
+    let checkpoint = &model.checkpoint;
     let sharing = Sharing { refusals: vec![None; checkpoint.files.len()], ..job.sharing() };
-    // The planner moves the data to where it wants it whatever the length of the header, so the
-    // metadata make no difference.
-    let metadata = KeyValues::new();
     let report = |checkpoint: &Checkpoint| {
         let request = Request {
             checkpoint,
-            metadata: &metadata,
+            metadata: &model.metadata,
             tensors: &model.tensors,
             path: Path::new("model.gguf"),
             layout: Layout::Single,
@@ -74,28 +73,45 @@ fn gain(job: &mut Job) -> Result<Gain> {
             sharing: &sharing,
             stamp: &[],
         };
-        Plan::new(&request).map(|plan| Report::of(&plan))
+        Plan::new(&request).map(|plan| (plan.shared(), Report::of(&plan)))
     };
-    let today = report(checkpoint)?;
-    job.move_tensors();
-    let aligned = report(&job.checkpoint)?;
-    let bytes = aligned.bytes;
+    let (today, _) = report(checkpoint)?;
+    let Aligned { checkpoint: moved, rewritten } = aligned(checkpoint, job.block);
+    let (shared, report) = report(&moved)?;
+    let bytes = report.bytes;
     Ok(Gain {
         total: bytes.cloned + bytes.copied + bytes.converted,
-        today: today.bytes.cloned,
-        aligned: bytes.cloned,
-        reasons: aligned.reasons,
+        today,
+        aligned: shared,
+        rewritten,
+        reasons: report.reasons,
     })
+}
+
+/// Whether sharing `gain` bytes more with every conversion makes up for rewriting `rewritten` bytes once.
+pub fn is_worth(gain: u64, rewritten: u64) -> bool {
+    rewritten > 0 && gain > rewritten / 100 * WORTH_REWRITING
+}
+
+/// What aligning must gain, in percent of what it rewrites.
+const WORTH_REWRITING: u64 = 10;
+
+impl Gain {
+    /// Whether aligning is worth rewriting the files.
+    pub fn is_worth_it(&self) -> bool {
+        is_worth(self.aligned.0.saturating_sub(self.today.0), self.rewritten)
+    }
 }
 
 impl Check {
     /// The findings for machines; the keys are a promise.
     pub fn to_json(&self) -> Value {
+        let shared = |(bytes, extents): (u64, u64), total| json!({"shared": bytes, "percent": percent(bytes, total), "extents": extents});
         let conversion = match &self.conversion {
             Ok(gain) => json!({
                 "supported": true, "tensor_bytes": gain.total,
-                "today": {"shared": gain.today, "percent": percent(gain.today, gain.total)},
-                "aligned": {"shared": gain.aligned, "percent": percent(gain.aligned, gain.total)},
+                "today": shared(gain.today, gain.total), "aligned": shared(gain.aligned, gain.total),
+                "rewritten": gain.rewritten, "worthwhile": gain.is_worth_it(),
                 "reasons": gain.reasons.iter().map(|s| json!({
                     "reason": s.reason, "explanation": s.explanation, "bytes": s.bytes, "tensors": s.tensors,
                 })).collect::<Vec<_>>(),

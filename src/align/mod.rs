@@ -25,7 +25,8 @@ use crate::write::{self, Bytes, Settings};
 use arrange::{Arrangement, arrange};
 use created::Created;
 
-pub use check::{Check, Gain, check, percent};
+pub use arrange::{Aligned, aligned};
+pub use check::{Check, Gain, check, is_worth, percent};
 
 /// Data is put on a boundary of at least this many bytes: the block size of most file systems.
 const BLOCK_MIN: u64 = 4096;
@@ -35,8 +36,15 @@ const BLOCK_MAX: u64 = 64 << 10;
 
 /// Carries the lock of those who align in place.
 const LOCK: &str = ".ggraft-align.lock";
+
 /// Files of a new directory that are written together. Each is open twice, and every system allows 1024.
 const BATCH: usize = 256;
+
+/// What files are aligned to where the file system's blocks are `unit` bytes long.
+pub fn block(unit: u64) -> u64 {
+    let block = Some(unit.max(BLOCK_MIN)).filter(|b| b.is_power_of_two() && *b <= BLOCK_MAX);
+    block.unwrap_or(BLOCK_MIN)
+}
 
 /// Where the aligned checkpoint goes.
 #[derive(Clone, Debug)]
@@ -116,9 +124,8 @@ impl Job {
             Target::InPlace | Target::Nowhere => dir.to_owned(),
         };
         let unit = FileSystem::of(&home).map_err(|e| Error::io("cannot look at", &home, e))?.block_size;
-        let block = Some(unit.max(BLOCK_MIN)).filter(|b| b.is_power_of_two() && *b <= BLOCK_MAX);
         let mut job = Self {
-            block: block.unwrap_or(BLOCK_MIN),
+            block: block(unit),
             shards: Vec::new(),
             others: Below::default(),
             checkpoint: Checkpoint::default(),
@@ -144,14 +151,11 @@ impl Job {
         Ok(job)
     }
 
-    fn arrange(&mut self, metadata: &[BTreeMap<String, String>]) -> Result<()> {
+    fn arrange(&mut self, metadata: &[Option<BTreeMap<String, String>>]) -> Result<()> {
         let Checkpoint { dir, files, tensors, .. } = &self.checkpoint;
-        let mut members = vec![Vec::new(); files.len()];
-        for (i, tensor) in tensors.iter().enumerate() {
-            members[tensor.file].push(i);
-        }
+        let members = arrange::members(&self.checkpoint);
         for ((file, members), metadata) in files.iter().zip(members).zip(metadata) {
-            let arrangement = arrange(tensors, members, metadata, file.data_start, self.block)
+            let arrangement = arrange(tensors, members, metadata.as_ref(), file.data_start, self.block)
                 .map_err(|problem| Error::Unsupported(format!("{}: {problem}", file.path.display())))?;
             let on_boundary = |offset: u64| usize::from(offset.is_multiple_of(self.block));
             let places = &arrangement.places;
@@ -169,16 +173,6 @@ impl Job {
             self.arrangements.push(arrangement);
         }
         Ok(())
-    }
-
-    /// Makes the checkpoint what it will be: the same tensors in the same order of indices, at their new places.
-    fn move_tensors(&mut self) {
-        let checkpoint = &mut self.checkpoint;
-        let misaligned = self.arrangements.iter().enumerate().filter(|(_, a)| !a.is_aligned);
-        for (file, arrangement) in misaligned {
-            checkpoint.files[file].data_start = arrangement.data_start;
-            arrangement.places.iter().for_each(|(i, at)| checkpoint.tensors[*i].offset = *at);
-        }
     }
 
     /// Sharing within the file system of the target, of no files yet.

@@ -76,7 +76,8 @@ impl<'a> Builder<'a> {
             Fused::Alone(expr) => self.add_as(name, tensor.block, expr),
             Fused::Waiting => Ok(()),
             Fused::Whole(name, parts, axis) => {
-                self.add_as(name, tensor.block, TensorExpr::concat_along(axis, parts)?)
+                let whole = TensorExpr::concat_along(axis, parts).map_err(|e| e.of_output(&name))?;
+                self.add_as(name, tensor.block, whole)
             }
         }
     }
@@ -88,7 +89,8 @@ impl<'a> Builder<'a> {
     pub(super) fn add_expert(&mut self, tensor: Tensor, count: u32, names: &ExpertNames) -> Result<()> {
         let stacks = self.experts.take(tensor, count, names).map_err(|problem| self.invalid(problem))?;
         for (name, block, experts) in stacks {
-            self.add(Tensor { name, block: Some(block), expr: TensorExpr::stack(experts)? })?;
+            let expr = TensorExpr::stack(experts).map_err(|e| e.of_output(&name))?;
+            self.add(Tensor { name, block: Some(block), expr })?;
         }
         Ok(())
     }

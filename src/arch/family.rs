@@ -11,7 +11,7 @@ use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
 use crate::tensor::{OutputTensor, TensorExpr};
-use crate::vocab::VocabRoute;
+use crate::vocab::{TokenizerFile, VocabRoute};
 
 use super::builder::Builder;
 use super::options::{FileType, Mtp, Options};
@@ -106,6 +106,8 @@ pub(super) struct Input<'a> {
     pub(super) architecture: &'a str,
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) config: &'a Config,
+    /// The few families that ask it would else read it again.
+    pub(super) tokenizer: &'a TokenizerFile,
     pub(super) options: &'a Options,
     /// The rope settings in `config`.
     pub(super) rope: Config,
@@ -169,6 +171,7 @@ impl Family {
         &'static self,
         checkpoint: &Checkpoint,
         config: &Config,
+        tokenizer: &TokenizerFile,
         options: &Options,
     ) -> Result<Model> {
         let bare;
@@ -190,6 +193,7 @@ impl Family {
             architecture: config.architecture()?,
             checkpoint,
             config,
+            tokenizer,
             options,
             rope: config.rope()?,
             blocks: (self.blocks)(config, options, checkpoint)?,
@@ -203,32 +207,42 @@ impl Family {
         let family = input.family;
         input.tensors = tensors::index(&input);
         input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
-        quantized::dequantize(&mut input)?;
-        let mut builder = Builder::new(&input);
-        (family.generate)(&input, &mut builder)?;
-        for (name, expr) in &input.tensors {
-            if let Some(tensor) = tensors::load(checkpoint, name, expr)? {
-                builder.begin(name);
-                (family.convert)(&input, &mut builder, tensor)?;
-            }
-        }
-        (family.finish)(&input, &mut builder)?;
-        let (tensors, early) = builder.finish()?;
-        if quantized::is_mxfp4(&input)?
-            && matches!(input.ftype, FileType::F32 | FileType::F16 | FileType::Bf16)
-        {
-            input.ftype = FileType::Mxfp4Moe;
-        }
+        let (tensors, early) = match options.vocab_only {
+            true => (Vec::new(), KeyValues::new()),
+            false => family.describe_tensors(&mut input)?,
+        };
         let mut keys = Keys { arch: family.arch, values: KeyValues::new() };
         (family.keys)(&input, &mut keys)?;
         Ok(Model {
             arch: family.arch,
             hparams: keys.values,
-            early: early.values,
+            early,
             only_prediction: options.mtp == Mtp::Only && family.mtp_file_name,
             tensors,
             ftype: input.ftype,
             vocab: family.vocab,
         })
+    }
+
+    /// The tensors of `input`, and [`Model::early`]. What they are stored as may change the type of the file.
+    fn describe_tensors(&self, input: &mut Input) -> Result<(Vec<OutputTensor>, KeyValues)> {
+        quantized::dequantize(input)?;
+        let mut builder = Builder::new(input);
+        (self.generate)(input, &mut builder)?;
+        for (name, expr) in &input.tensors {
+            if let Some(tensor) = tensors::load(input.checkpoint, name, expr)? {
+                builder.begin(name);
+                let converted = (self.convert)(input, &mut builder, tensor);
+                converted.map_err(|error| tensors::place(input.checkpoint, name, expr, error))?;
+            }
+        }
+        (self.finish)(input, &mut builder)?;
+        let (tensors, early) = builder.finish()?;
+        if quantized::is_mxfp4(input)?
+            && matches!(input.ftype, FileType::F32 | FileType::F16 | FileType::Bf16)
+        {
+            input.ftype = FileType::Mxfp4Moe;
+        }
+        Ok((tensors, early.values))
     }
 }

@@ -8,7 +8,7 @@ use crate::input::quoted;
 use super::{Input, Keys};
 
 /// What llama.cpp can load (`LLAMA_MAX_LAYERS`).
-const MOST_BLOCKS: u32 = 512;
+pub(super) const MOST_BLOCKS: u32 = 512;
 
 /// How experts are weighed, `expert_gating_func` (`ExpertGatingFuncType` of gguf-py).
 const SOFTMAX: u32 = 1;
@@ -81,7 +81,7 @@ pub(super) fn common_of(input: &Input, config: &Config, keys: &mut Keys) -> Resu
     }
     counts(keys, "attention.head_count", heads);
     counts(keys, "attention.head_count_kv", config.u32_or_list(&["num_key_value_heads", "n_kv_heads"])?);
-    if config.map().get("is_causal") == Some(&serde_json::Value::Bool(false)) {
+    if config.map().get("is_causal") == Some(&crate::json::Value::Bool(false)) {
         keys.set("attention.causal", Value::Bool(false));
     }
     rope(input, keys)?;
@@ -204,8 +204,8 @@ pub(super) fn full_attention(rope: &Config) -> Result<Config> {
 }
 
 /// The first four of `mrope_section`, filled up with zeros.
-fn mrope_sections(value: &serde_json::Value, rope: &Config) -> Result<Vec<i32>> {
-    let number = |v: &serde_json::Value| i32::try_from(v.as_i64()?).ok();
+fn mrope_sections(value: &crate::json::Value, rope: &Config) -> Result<Vec<i32>> {
+    let number = |v: &crate::json::Value| i32::try_from(v.as_i64()?).ok();
     let sections = value.as_array().and_then(|items| items.iter().map(number).collect::<Option<Vec<_>>>());
     let Some(mut sections) = sections else {
         return Err(rope.invalid("rope_parameters.mrope_section: expected a list of integers"));

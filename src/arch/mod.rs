@@ -29,6 +29,7 @@ use crate::vocab::VocabRoute;
 
 pub use family::{Family, Model};
 pub use models::in_mistral_format;
+pub use mtp::own_layers;
 pub use options::{FileType, Mtp, Options, OutType};
 
 use family::{Input, Keys, TEXT};

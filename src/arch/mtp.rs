@@ -49,7 +49,12 @@ pub(super) fn count(input: &Input, keys: &mut Keys) -> Result<()> {
 
 /// Number of layers that are the model's own.
 pub(super) fn main_blocks(input: &Input) -> u64 {
-    let layers = input.config.u32(&["n_layers", "num_hidden_layers", "n_layer", "num_layers"]);
+    own_layers(input.config)
+}
+
+/// Number of layers that are the model's own, as its configuration says; no layer is beyond if it does not.
+pub fn own_layers(config: &Config) -> u64 {
+    let layers = config.u32(&["n_layers", "num_hidden_layers", "n_layer", "num_layers"]);
     layers.ok().flatten().map_or(u64::MAX, u64::from)
 }
 

@@ -17,6 +17,8 @@ pub struct Options {
     pub mtp: Mtp,
     /// The dense layers that sentence-transformers puts after the model, too.
     pub dense_modules: bool,
+    /// Only the key-values are wanted. The tensors are not looked at, and need not be any that can be converted.
+    pub vocab_only: bool,
 }
 
 /// The element type asked for.

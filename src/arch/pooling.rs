@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use crate::json::Value;
 
 use crate::checkpoint::modules;
 use crate::config::{read_json, truthy};

@@ -1,7 +1,12 @@
 //! Checkpoints whose weights are stored in eight bits with scales (`dequant_model` of the reference): each
 //! weight becomes a product, and its scales disappear from the list.
 
-use serde_json::Value as Json;
+use std::collections::HashSet;
+use std::mem;
+
+use indexmap::IndexMap;
+
+use crate::json::Value as Json;
 
 use crate::config::{Config, read_json};
 use crate::dtype::Dtype;
@@ -36,7 +41,7 @@ pub(super) fn dequantize(input: &mut Input) -> Result<()> {
                 let weight = name.strip_suffix("_scale").filter(|weight| weight.ends_with(".weight"));
                 weight.is_some_and(|weight| !input.tensors.contains_key(weight))
             };
-            let lonely: Vec<String> = input.tensors.keys().filter(|name| lonely(name)).cloned().collect();
+            let lonely: HashSet<String> = input.tensors.keys().filter(|name| lonely(name)).cloned().collect();
             input.tensors.retain(|name, _| !lonely.contains(name));
             let fp8 = |dtype| matches!(dtype, Dtype::F8E4M3 | Dtype::F8E5M2);
             multiply(input, ".weight_scale", ".weight", None, fp8)
@@ -148,12 +153,13 @@ fn multiply(
     block: Option<&[u64]>,
     fp8: impl Fn(Dtype) -> bool,
 ) -> Result<()> {
-    let stems: Vec<String> =
-        input.tensors.keys().filter_map(|name| Some(name.strip_suffix(suffix)?.to_owned())).collect();
-    for stem in stems {
-        let name = format!("{stem}{weight}");
-        let scales = input.tensors.shift_remove(&format!("{stem}{suffix}"));
-        let (Some(scales), Some(expr)) = (scales, input.tensors.get_mut(&name)) else {
+    // All scales at once: removing them one by one would move what follows each of them.
+    let (all, weights): (IndexMap<_, _>, IndexMap<_, _>) =
+        mem::take(&mut input.tensors).into_iter().partition(|(name, _)| name.ends_with(suffix));
+    input.tensors = weights;
+    for (name, scales) in all {
+        let name = format!("{}{weight}", name.strip_suffix(suffix).unwrap_or(&name));
+        let Some(expr) = input.tensors.get_mut(&name) else {
             let problem = format!("{} has scales, but the tensor itself is missing", quoted(&name));
             return Err(Error::invalid(&input.checkpoint.dir, problem));
         };

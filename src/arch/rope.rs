@@ -18,7 +18,7 @@ pub(super) const LARGEST_HEAD: u32 = 1 << 16;
 /// If settings are missing that have no default, or have the wrong type.
 pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()> {
     let rope = keys::full_attention(&input.rope)?;
-    if rope.map().get("rope_type").is_some_and(serde_json::Value::is_null) {
+    if rope.map().get("rope_type").is_some_and(crate::json::Value::is_null) {
         return Err(input.config.invalid("rope_parameters.rope_type: expected a string, found null"));
     }
     if !rope.str(&["rope_type"])?.is_some_and(|kind| kind.eq_ignore_ascii_case("llama3")) {

@@ -125,13 +125,21 @@ pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Optio
     }
 }
 
+/// `error`, found in the tensor `name`, with the file that holds it.
+pub(super) fn place(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr, error: Error) -> Error {
+    let source = source(checkpoint, expr);
+    let file = source.and_then(|source| checkpoint.files.get(source.file));
+    let path = file.map_or(checkpoint.dir.path(), |file| &file.path);
+    error.of_source(path, source.map_or(name, |source| &source.name))
+}
+
 /// A tensor of the checkpoint, unless it is one of the [`BUFFERS`].
 ///
 /// # Errors
 /// If its element type cannot be converted.
 pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<Option<Tensor>> {
     if let Some(source) = source(checkpoint, expr)
-        && matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64)
+        && (!source.dtype.is_readable() || matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64))
     {
         return Err(Error::Unsupported(format!(
             "{}: tensor {} is stored as {}, which cannot be converted; expected floating-point weights",

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::Format;
 use super::index::{self, Index};
+use super::numbering;
 use crate::error::{Error, Result};
 use crate::input::listed;
 use crate::source::ModelDir;
@@ -24,6 +25,8 @@ pub struct Parts {
     pub format: Format,
     pub names: Vec<PathBuf>,
     pub index: Option<(PathBuf, Index)>,
+    /// What the numbers in their names say against there being all of them, if nothing else tells.
+    pub incomplete: Option<String>,
 }
 
 /// Finds the files of the checkpoint in `dir`.
@@ -36,16 +39,25 @@ pub fn parts(dir: &ModelDir) -> Result<Parts> {
     if let Some(parts) = listed_parts(&names, ("model", ".safetensors"), Format::Safetensors) {
         return Ok(parts);
     }
-    if names.iter().any(|name| matches(name, CONSOLIDATED)) {
-        return Err(Error::Unsupported(format!(
+    let torch = match has(TORCH_INDEX) {
+        true => Some(indexed(dir, TORCH_INDEX, Format::Torch)?),
+        false => listed_parts(&names, TORCH, Format::Torch),
+    };
+    match (torch, names.iter().any(|name| matches(name, CONSOLIDATED))) {
+        (Some(parts), false) => Ok(parts),
+        (Some(parts), true) => {
+            tracing::warn!(
+                "pytorch_model*.bin is read; consolidated*.safetensors, the model in Mistral's own format, is read with \
+                 --mistral-format"
+            );
+            Ok(parts)
+        }
+        (None, true) => Err(Error::Unsupported(format!(
             "{}: holds consolidated*.safetensors, Mistral's own format; ggraft convert reads it with --mistral-format",
             dir.path().display()
-        )));
+        ))),
+        (None, false) => Err(Error::NoWeights { dir: dir.path().to_owned() }),
     }
-    if has(TORCH_INDEX) {
-        return indexed(dir, TORCH_INDEX, Format::Torch);
-    }
-    listed_parts(&names, TORCH, Format::Torch).ok_or_else(|| Error::NoWeights { dir: dir.path().to_owned() })
 }
 
 /// Finds the files of the checkpoint in `dir`, which is in Mistral's own format: that has no index.
@@ -63,8 +75,10 @@ fn matches(name: &OsStr, (prefix, suffix): (&str, &str)) -> bool {
 
 /// All files that start and end so, if there are any.
 fn listed_parts(names: &[OsString], ends: (&str, &str), format: Format) -> Option<Parts> {
-    let names: Vec<_> = names.iter().filter(|name| matches(name, ends)).map(PathBuf::from).collect();
-    (!names.is_empty()).then_some(Parts { format, names, index: None })
+    let names: Vec<_> = names.iter().filter(|name| matches(name, ends)).collect();
+    let incomplete = numbering::problem(names.iter().filter_map(|name| name.to_str()));
+    let names: Vec<_> = names.into_iter().map(PathBuf::from).collect();
+    (!names.is_empty()).then_some(Parts { format, names, index: None, incomplete })
 }
 
 /// The files that an index names. Those that are missing are all told at once.
@@ -83,5 +97,5 @@ fn indexed(dir: &ModelDir, name: &str, format: Format) -> Result<Parts> {
         return Err(Error::invalid(&path, format!("{count} of {all} files it names are missing: {names}")));
     }
     let names = index.files.iter().map(PathBuf::from).collect();
-    Ok(Parts { format, names, index: Some((path, index)) })
+    Ok(Parts { format, names, index: Some((path, index)), incomplete: None })
 }

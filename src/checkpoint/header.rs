@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::budget::{Budget, METADATA_MAX};
 use crate::dtype::Dtype;
@@ -19,18 +19,12 @@ const NAME_MAX: usize = 64 * 1024;
 /// Most dimensions of a tensor; PyTorch's own limit is 64.
 const RANK_MAX: usize = 64;
 
-/// Dtypes of the safetensors format that nothing here can read.
-const UNSUPPORTED_DTYPES: [&str; 7] =
-    ["F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"];
-
 /// A header as it is written, tensors in the order of the text.
 #[derive(Debug, Default)]
 pub struct Header {
-    /// The `__metadata__` object.
-    pub metadata: BTreeMap<String, String>,
+    /// The `__metadata__` object, if there is one.
+    pub metadata: Option<BTreeMap<String, String>>,
     pub tensors: Vec<Entry>,
-    /// The first tensor whose dtype is real but not supported, and that dtype.
-    pub unsupported: Option<(String, &'static str)>,
 }
 
 /// One tensor of a header. `begin..end` are bytes from the start of the data.
@@ -46,7 +40,73 @@ pub struct Entry {
 impl Header {
     /// Parses the JSON of a header; spaces around it are legal.
     pub fn parse(json: &[u8]) -> serde_json::Result<Self> {
+        if has_raw_control(json) {
+            return Err(serde_json::Error::custom("a string has a control character in it"));
+        }
         serde_json::from_slice(json)
+    }
+}
+
+/// Whether a string has a control character in it that is not escaped, which `serde_json` lets pass where it gives
+/// bytes.
+fn has_raw_control(json: &[u8]) -> bool {
+    let (mut inside, mut escaped) = (false, false);
+    json.iter().any(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = inside && *byte == b'\\' && !escaped;
+        inside ^= ends;
+        inside && *byte < b' '
+    })
+}
+
+/// Any value, read as strictly as those that matter and with the same limit on nesting, and forgotten.
+struct Forgotten;
+
+impl<'de> Deserialize<'de> for Forgotten {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Forgotten {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Text, Self>()?.is_some() {}
+        Ok(self)
     }
 }
 
@@ -92,23 +152,16 @@ impl<'de> Deserialize<'de> for Header {
                         let metadata = map.next_value::<Option<Metadata>>();
                         let metadata =
                             metadata.map_err(|e| A::Error::custom(format!("__metadata__: {e}")))?;
-                        header.metadata = metadata.map(|Metadata(m)| m).unwrap_or_default();
+                        header.metadata = metadata.map(|Metadata(m)| m);
                         continue;
                     }
                     check_name(&name).map_err(A::Error::custom)?;
                     let fields = map.next_value_seed(Fields);
                     let fields =
                         fields.map_err(|e| A::Error::custom(format!("tensor {}: {e}", quoted(&name))))?;
-                    match fields.dtype {
-                        DtypeField::Known(dtype) => {
-                            let FieldValues { shape, begin, end, .. } = fields;
-                            budget.take(&name, shape.len()).map_err(A::Error::custom)?;
-                            header.tensors.push(Entry { name, dtype, shape, begin, end });
-                        }
-                        DtypeField::Unsupported(dtype) => {
-                            header.unsupported.get_or_insert((name, dtype));
-                        }
-                    }
+                    let FieldValues { dtype: Element(dtype), shape, begin, end } = fields;
+                    budget.take(&name, shape.len()).map_err(A::Error::custom)?;
+                    header.tensors.push(Entry { name, dtype, shape, begin, end });
                 }
                 Ok(header)
             }
@@ -166,21 +219,14 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-enum DtypeField {
-    Known(Dtype),
-    Unsupported(&'static str),
-}
+/// The type of a tensor's elements, by its name.
+struct Element(Dtype);
 
-impl<'de> Deserialize<'de> for DtypeField {
+impl<'de> Deserialize<'de> for Element {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(name) = Text::deserialize(deserializer)?;
-        if let Some(dtype) = Dtype::from_name(&name) {
-            return Ok(Self::Known(dtype));
-        }
-        match UNSUPPORTED_DTYPES.into_iter().find(|n| *n == name) {
-            Some(name) => Ok(Self::Unsupported(name)),
-            None => Err(D::Error::custom(format!("unknown dtype {}", quoted(&name)))),
-        }
+        let dtype = Dtype::from_name(&name);
+        dtype.map(Self).ok_or_else(|| D::Error::custom(format!("unknown dtype {}", quoted(&name))))
     }
 }
 
@@ -217,7 +263,7 @@ impl<'de> Deserialize<'de> for Sizes {
 struct Fields;
 
 struct FieldValues {
-    dtype: DtypeField,
+    dtype: Element,
     shape: Vec<u64>,
     begin: u64,
     end: u64,
@@ -248,7 +294,7 @@ impl<'de> Visitor<'de> for Fields {
                 "dtype" => set(&mut dtype, map.next_value()?, "dtype")?,
                 "shape" => set(&mut shape, map.next_value::<Sizes>()?, "shape")?,
                 "data_offsets" => set(&mut offsets, map.next_value::<Sizes>()?, "data_offsets")?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                _ => _ = map.next_value::<Forgotten>()?,
             }
         }
         let dtype = dtype.ok_or_else(|| A::Error::missing_field("dtype"))?;

@@ -3,16 +3,12 @@
 //! Only what the index says; whether the files agree is checked by the caller.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Component, Path};
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-
 use super::budget::{Budget, MOST_FILES};
-use super::header::Text;
 use crate::error::{Error, Result};
-use crate::input::{bounded, quoted};
+use crate::input::quoted;
+use crate::json::{JsonError, Reader};
 use crate::source::ModelDir;
 
 /// Largest index, in bytes. Real ones stay under 10 MB.
@@ -32,32 +28,30 @@ pub struct Index {
 
 /// Reads the index `name` of the model in `dir` and checks that its file names stay in the directory.
 pub fn read(dir: &ModelDir, name: &str) -> Result<Index> {
-    let json = dir.read(name, INDEX_MAX)?;
+    let bytes = dir.read(name, INDEX_MAX)?;
     let path = &dir.join(name);
-    let Root(map) = serde_json::from_slice(&json)
-        .map_err(|e| Error::invalid(path, format!("not a valid index: {}", bounded(&e.to_string()))))?;
+    let map = parse(&bytes).map_err(|e| Error::invalid(path, format!("not a valid index: {e}")))?;
     let map = map.ok_or_else(|| Error::invalid(path, "expected an object weight_map, found none"))?;
-    let WeightMap { files: ids, mut tensors } = map;
+    let WeightMap { files: ids, tensors } = map;
     if tensors.is_empty() {
         return Err(Error::invalid(path, "weight_map is empty, expected at least one tensor"));
     }
-    let mut files: Vec<(String, usize)> = ids.into_iter().collect();
+    // A file that only a name repeated later was in is no part of the index.
+    let mut used = vec![false; ids.len()];
+    tensors.values().for_each(|file| used[*file] = true);
+    let mut files: Vec<(String, usize)> = ids.into_iter().filter(|(_, id)| used[*id]).collect();
     files.sort_unstable();
     for (name, _) in &files {
         check_file_name(name)
             .map_err(|problem| Error::invalid(path, format!("file name {} {problem}", quoted(name))))?;
     }
-    let mut place = vec![0; files.len()];
+    let mut place = vec![0; used.len()];
     for (new, (_, old)) in files.iter().enumerate() {
         place[*old] = new;
     }
-    for (_, file) in &mut tensors {
-        *file = place[*file];
-    }
+    let mut tensors: Vec<(String, usize)> =
+        tensors.into_iter().map(|(name, file)| (name, place[file])).collect();
     tensors.sort_unstable();
-    if let Some(pair) = tensors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(Error::invalid(path, format!("weight_map names tensor {} twice", quoted(&pair[0].0))));
-    }
     Ok(Index { files: files.into_iter().map(|(name, _)| name).collect(), tensors })
 }
 
@@ -77,75 +71,48 @@ fn check_file_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The part of the index that matters.
-struct Root(Option<WeightMap>);
-
-impl<'de> Deserialize<'de> for Root {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Root;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object with a weight_map")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Root, A::Error> {
-                let mut weights = None;
-                while let Some(Text(key)) = map.next_key()? {
-                    if key != "weight_map" {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    }
-                    let value = map.next_value().map_err(|e| A::Error::custom(format!("weight_map: {e}")))?;
-                    if weights.replace(value).is_some() {
-                        return Err(A::Error::duplicate_field("weight_map"));
-                    }
-                }
-                Ok(Root(weights))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// Tensor name to file, with every file name stored once.
+/// Tensor name to file, with every file name stored once. The last of equal names counts.
+#[derive(Default)]
 struct WeightMap {
     files: HashMap<String, usize>,
-    tensors: Vec<(String, usize)>,
+    tensors: HashMap<String, usize>,
 }
 
-impl<'de> Deserialize<'de> for WeightMap {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = WeightMap;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object from tensor name to file name")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
-                let mut weights = WeightMap { files: HashMap::new(), tensors: Vec::new() };
-                let (mut budget, mut file_names) = (Budget::default(), 0);
-                while let Some((Text(tensor), Text(file))) = map.next_entry()? {
-                    budget.take(&tensor, 0).map_err(A::Error::custom)?;
-                    let next = weights.files.len();
-                    let len = file.len();
-                    let id = *weights.files.entry(file).or_insert(next);
-                    if id == next {
-                        file_names += len;
-                    }
-                    if next > MOST_FILES || file_names > FILE_NAMES_MAX {
-                        return Err(A::Error::custom(format!(
-                            "expected at most {MOST_FILES} files with names of {FILE_NAMES_MAX} bytes, found more"
-                        )));
-                    }
-                    weights.tensors.push((tensor, id));
-                }
-                Ok(weights)
-            }
+/// The part of the index that matters.
+fn parse(bytes: &[u8]) -> Result<Option<WeightMap>, JsonError> {
+    let mut weights = None;
+    let mut reader = Reader::new(bytes)?;
+    reader.object(|reader, key| {
+        if key.whole() != Some("weight_map") {
+            return reader.skip();
         }
-        deserializer.deserialize_map(Object)
-    }
+        let map = weights.insert(WeightMap::default());
+        weight_map(reader, map).map_err(|e| e.within("weight_map"))
+    })?;
+    reader.end()?;
+    Ok(weights)
+}
+
+fn weight_map(reader: &mut Reader, map: &mut WeightMap) -> Result<(), JsonError> {
+    let (mut budget, mut file_names) = (Budget::default(), 0);
+    reader.object(|reader, tensor| {
+        let file = reader.text()?;
+        let (Some(tensor), Some(file)) = (tensor.whole(), file.whole()) else {
+            return Err(JsonError::Unexpected("a name has half a surrogate pair".to_owned()));
+        };
+        budget.take(tensor, 0).map_err(JsonError::Unexpected)?;
+        let next = map.files.len();
+        let id = *map.files.entry(file.to_owned()).or_insert(next);
+        if id == next {
+            file_names += file.len();
+        }
+        if next > MOST_FILES || file_names > FILE_NAMES_MAX {
+            let problem = format!(
+                "expected at most {MOST_FILES} files with names of {FILE_NAMES_MAX} bytes, found more"
+            );
+            return Err(JsonError::Unexpected(problem));
+        }
+        map.tensors.insert(tensor.to_owned(), id);
+        Ok(())
+    })
 }

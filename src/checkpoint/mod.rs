@@ -7,11 +7,12 @@ mod files;
 mod header;
 mod index;
 pub(crate) mod modules;
+mod numbering;
 mod safetensors;
 mod torch;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::dtype::Dtype;
@@ -39,6 +40,9 @@ pub struct Checkpoint {
     pub format: Format,
     /// What follows the model; the tensors of these come last. Only there after [`Checkpoint::add_modules`].
     pub modules: Vec<Module>,
+    /// What the numbers in the files' names say against there being all of them. Where an index names the files,
+    /// that counts instead.
+    pub incomplete: Option<String>,
 }
 
 /// The kinds of files tensors come in.
@@ -104,25 +108,31 @@ impl Checkpoint {
     }
 
     fn of_parts(dir: &ModelDir, parts: Parts, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
-        let mut checkpoint = Self { dir: dir.clone(), format: parts.format, ..Self::default() };
+        let (dir, format, incomplete) = (dir.clone(), parts.format, parts.incomplete);
+        let mut checkpoint = Self { dir, format, incomplete, ..Self::default() };
         let mut budget = Budget::default();
-        let mut within = |tensors: &[header::Entry]| {
-            let mut tensors = tensors.iter();
-            let taken = tensors.try_for_each(|t| budget.take(&t.name, t.shape.len()));
-            taken.map_err(|problem| Error::invalid(dir.path(), problem))
-        };
+        let mut files = Vec::with_capacity(parts.names.len());
         for name in parts.names {
-            let source = dir.file(name)?;
-            match parts.format {
-                Format::Safetensors => {
-                    let file = safetensors::read(&source)?;
-                    within(&file.tensors)?;
+            let source = checkpoint.dir.file(name)?;
+            let part = match parts.format {
+                Format::Safetensors => Part::Safetensors(safetensors::read(&source)?),
+                Format::Torch => Part::Torch(torch::read(&source)?),
+            };
+            let mut tensors = part.tensors().iter();
+            let taken = tensors.try_for_each(|t| budget.take(&t.name, t.shape.len()));
+            taken.map_err(|problem| Error::invalid(&checkpoint.dir, problem))?;
+            files.push((source, part));
+        }
+        if parts.index.is_none() {
+            leave_out_copies(&mut files);
+        }
+        for (source, part) in files {
+            match part {
+                Part::Safetensors(file) => {
                     seen(&file);
                     checkpoint.add(source, file.data_start, file.data_start, file.tensors);
                 }
-                Format::Torch => {
-                    let file = torch::read(&source)?;
-                    within(&file.tensors)?;
+                Part::Torch(file) => {
                     let data_start = file.tensors.iter().map(|t| t.begin).min().unwrap_or(file.len);
                     checkpoint.add(source, data_start, 0, file.tensors);
                 }
@@ -182,7 +192,11 @@ impl Checkpoint {
                     let [first, second] = [*place.get(), t.file].map(|file| self.files[file].path.display());
                     return Err(Error::invalid(
                         &self.dir,
-                        format!("tensor {} is in {first} and again in {second}", quoted(&t.name)),
+                        format!(
+                            "tensor {} is in {first} and again in {second}; move the file that is not part of the model \
+                             out of the directory",
+                            quoted(&t.name)
+                        ),
                     ));
                 }
             }
@@ -191,11 +205,53 @@ impl Checkpoint {
     }
 }
 
-/// Bytes of a tensor; none if it has more than can be counted. The same goes for one without elements whose other
+/// A file that holds tensors, as it was read.
+enum Part {
+    Safetensors(SafetensorsFile),
+    Torch(torch::TorchFile),
+}
+
+impl Part {
+    fn tensors(&self) -> &[header::Entry] {
+        match self {
+            Self::Safetensors(file) => &file.tensors,
+            Self::Torch(file) => &file.tensors,
+        }
+    }
+}
+
+/// Names of files that hold a whole model by themselves.
+const WHOLE: [&str; 3] = ["model.safetensors", "pytorch_model.bin", "consolidated.safetensors"];
+
+/// Where there is no index, all files count whose names begin like the model's. Those beside `model.safetensors` that
+/// only repeat what is in it, such as `model.fp16.safetensors`, are other forms of the same model.
+fn leave_out_copies(files: &mut Vec<(File, Part)>) {
+    let is_whole =
+        |path: &Path| path.file_name().is_some_and(|name| WHOLE.iter().any(|whole| name == *whole));
+    let Some((_, whole)) = files.iter().find(|(file, _)| is_whole(file.path())).filter(|_| files.len() > 1)
+    else {
+        return;
+    };
+    let names: HashSet<String> = whole.tensors().iter().map(|t| t.name.clone()).collect();
+    files.retain(|(file, part)| {
+        let path = file.path();
+        let repeats = |t: &header::Entry| names.contains(&t.name);
+        let copy = !is_whole(path) && !part.tensors().is_empty() && part.tensors().iter().all(repeats);
+        if copy {
+            tracing::warn!("{} repeats tensors of the model beside it and is left out", path.display());
+        }
+        !copy
+    });
+}
+
+/// Bytes of a tensor; none if it has more than can be counted, or no whole number of them. The same goes for one without elements whose other
 /// dimensions are absurd, so that nobody who multiplies only some of them has to check again.
 fn byte_size(shape: &[u64], dtype: Dtype) -> Option<u64> {
-    let most = shape.iter().try_fold(dtype.size(), |n, dim| n.checked_mul((*dim).max(1)))?;
-    Some(if shape.contains(&0) { 0 } else { most })
+    let most = shape.iter().try_fold(dtype.bits(), |n, dim| n.checked_mul((*dim).max(1)))?;
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    most.is_multiple_of(8).then_some(most / 8)
 }
 
 /// The index and the files must name the same tensors. Where a file holds a tensor that the index

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::{Component, Path};
 
-use serde_json::Value;
+use crate::json::Value;
 
 use crate::config::read_json;
 use crate::error::{Error, Result};

@@ -21,8 +21,8 @@ pub struct SafetensorsFile {
     pub len: u64,
     /// Where tensor data starts, in bytes from the start of the file.
     pub data_start: u64,
-    /// The `__metadata__` object of the header.
-    pub metadata: BTreeMap<String, String>,
+    /// The `__metadata__` object of the header, if there is one.
+    pub metadata: Option<BTreeMap<String, String>>,
     /// Tensors by name; their ranges lie inside the file, apart from each other.
     pub tensors: Vec<Entry>,
 }
@@ -66,16 +66,10 @@ pub fn read(file: &File) -> Result<SafetensorsFile> {
         Error::invalid(path, format!("not a valid safetensors header: {}", bounded(&error.to_string())))
     })?;
     drop(json);
-    if let Some((name, dtype)) = header.unsupported {
-        return Err(Error::Unsupported(format!(
-            "{}: tensor {} has dtype {dtype}, which is not supported",
-            path.display(),
-            quoted(&name)
-        )));
-    }
     let mut tensors = header.tensors;
-    check_ranges(&mut tensors, len - data_start).map_err(|problem| Error::invalid(path, problem))?;
-    check_names(&mut tensors).map_err(|problem| Error::invalid(path, problem))?;
+    // A name that is there twice is the reason for what else is wrong.
+    let ranges = check_ranges(&mut tensors, len - data_start);
+    check_names(&mut tensors).and(ranges).map_err(|problem| Error::invalid(path, problem))?;
     Ok(SafetensorsFile { len, data_start, metadata: header.metadata, tensors })
 }
 
@@ -99,8 +93,9 @@ fn check_ranges(tensors: &mut [Entry], data_len: u64) -> Result<(), String> {
 /// One tensor, whose range must begin at `expected`.
 fn check_range(t: &Entry, expected: u64, data_len: u64) -> Result<(), String> {
     let (shape, begin, end) = (&t.shape, t.begin, t.end);
-    let bytes = byte_size(shape, t.dtype)
-        .ok_or_else(|| format!("shape {shape:?} has more bytes than a file can hold"))?;
+    let bytes = byte_size(shape, t.dtype).ok_or_else(|| {
+        format!("shape {shape:?} has more bytes than a file can hold, or no whole number of them")
+    })?;
     let Some(found) = end.checked_sub(begin) else {
         return Err(format!("data range {begin}..{end} ends before it begins"));
     };

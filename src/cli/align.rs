@@ -111,10 +111,18 @@ fn print_check(out: &mut impl Write, check: &Check) -> std::io::Result<()> {
         }
     };
     writeln!(out, "ggraft convert, where the file system can share blocks:")?;
-    for (when, shared) in [("today", gain.today), ("aligned", gain.aligned)] {
+    for (when, (shared, extents)) in [("today", gain.today), ("aligned", gain.aligned)] {
         let (part, all) = (DecimalBytes(shared), DecimalBytes(gain.total));
         let percent = percent(shared, gain.total);
-        writeln!(out, "  {when:8} shares {part} of {all} ({percent:.2} %)")?;
+        let extents = match extents {
+            0 => String::new(),
+            1 => ", in 1 extent".into(),
+            n => format!(", in {n} extents"),
+        };
+        writeln!(out, "  {when:8} shares {part} of {all} ({percent:.2} %){extents}")?;
+    }
+    if gain.rewritten > 0 && !gain.is_worth_it() {
+        writeln!(out, "  not worth rewriting {}", DecimalBytes(gain.rewritten))?;
     }
     for shortfall in &gain.reasons {
         let (bytes, why) = (DecimalBytes(shortfall.bytes), &shortfall.explanation);

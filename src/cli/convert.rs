@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use ggraft_platform::interrupt;
 
-use super::messages::start_logging;
+use super::messages::{start_logging, warnings};
 use super::options::{OptionArgs, REPORTS};
 use super::progress::Progress;
 use super::{report, stdout};
 use crate::arch;
 use crate::conversion::{Conversion, Options};
+use crate::describe::Note;
 use crate::error::{Error, Result};
 use crate::input::one_line;
 
@@ -86,11 +87,16 @@ pub fn run(args: &Args) -> Result<()> {
     let result = conversion.run(&mut |bytes| progress.advance(bytes));
     progress.finish();
     let outcome = result?;
+    report::warn(&outcome);
     if args.json {
-        stdout::json(|out| writeln!(out, "{:#}", outcome.to_json()))?;
+        let mut json = outcome.to_json();
+        json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
+        json["warnings"] = warnings().into();
+        stdout::json(|out| writeln!(out, "{json:#}"))?;
     }
     if !args.quiet {
         report::print(&outcome);
+        report::print_notes(&conversion.notes);
         if let Some(better) = conversion.brief_advice()? {
             report::print_advice(&better, &outcome);
         }

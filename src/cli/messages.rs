@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 use crate::input::one_line;
 use tracing::{Event, Level, Subscriber};
@@ -18,17 +19,33 @@ pub fn say(line: impl fmt::Display) {
 
 /// Shows warnings, or everything with `verbose`, or only errors with `quiet`.
 pub fn start_logging(verbose: bool, quiet: bool) {
-    let level = match (verbose, quiet) {
+    let shown = match (verbose, quiet) {
         (true, _) => Level::DEBUG,
         (false, false) => Level::WARN,
         (false, true) => Level::ERROR,
     };
+    // Warnings are kept even if they are not shown.
+    let level = shown.max(Level::WARN);
+    let lines = Lines { shown };
     // A second call (in tests) finds logging set up already.
-    _ = fmt().with_max_level(level).with_writer(std::io::stderr).event_format(Lines).try_init();
+    _ = fmt().with_max_level(level).with_writer(std::io::stderr).event_format(lines).try_init();
 }
 
-/// Events as lines that begin like errors do.
-struct Lines;
+/// Warnings so far, for [`warnings`].
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// More warnings than this are not kept: strangers' files decide how many there are.
+const MOST_WARNINGS: usize = 1000;
+
+/// All that was warned of since logging started, for reports.
+pub fn warnings() -> Vec<String> {
+    WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Events as lines that begin like errors do; those up to level `shown`.
+struct Lines {
+    shown: Level,
+}
 
 impl<S, N> FormatEvent<S, N> for Lines
 where
@@ -38,7 +55,17 @@ where
     fn format_event(&self, context: &FmtContext<S, N>, mut out: Writer, event: &Event) -> fmt::Result {
         let mut text = String::new();
         context.field_format().format_fields(Writer::new(&mut text), event)?;
-        let level = if *event.metadata().level() == Level::WARN { "warning: " } else { "" };
-        writeln!(out, "ggraft: {level}{}", one_line(&text))
+        let (text, level) = (one_line(&text), *event.metadata().level());
+        if level <= self.shown {
+            let kind = if level == Level::WARN { "warning: " } else { "" };
+            writeln!(out, "ggraft: {kind}{text}")?;
+        }
+        if level == Level::WARN {
+            let mut warnings = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
+            if warnings.len() < MOST_WARNINGS {
+                warnings.push(text);
+            }
+        }
+        Ok(())
     }
 }

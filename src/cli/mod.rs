@@ -6,6 +6,7 @@ mod inspect;
 mod messages;
 mod options;
 mod plan;
+mod prefixes;
 mod progress;
 mod reference;
 mod report;
@@ -14,7 +15,7 @@ mod stdout;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ggraft_platform::{interrupt, report_file_size_limit};
 
 use crate::error::Error;
@@ -24,6 +25,8 @@ use crate::input::one_line;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    // As argparse does: a flag may be given twice, and the last value counts.
+    args_override_self = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
                   5 sharing demanded (--reflink always) but impossible.\n\
@@ -48,7 +51,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(prefixes::completed(&Cli::command(), std::env::args_os())) {
         Ok(cli) => cli,
         Err(e) => {
             // What it complains about may be the name of a stranger's file.

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use super::reference::ReferenceOnly;
 use crate::arch::{self, Mtp, OutType};
 use crate::conversion::{Options, Reflink};
+use crate::describe;
 use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout, SplitRules};
 
@@ -21,7 +22,7 @@ pub const REPORTS: &str = "Reports";
 pub struct OptionArgs {
     /// File or directory to write to; {ftype} in a file name becomes the output type [default: a name made from the
     /// model's name, size and type, in the model's directory]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, short, alias = "output", value_name = "PATH")]
     outfile: Option<PathBuf>,
 
     /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared
@@ -31,6 +32,11 @@ pub struct OptionArgs {
     /// Write only the tokenizer and the metadata, no tensors
     #[arg(long)]
     vocab_only: bool,
+
+    /// Convert a model that lacks files, layers or embeddings, or contradicts config.json about their shape;
+    /// llama.cpp does not load what comes of it
+    #[arg(long)]
+    allow_incomplete: bool,
 
     /// Read the model in Mistral's own format: params.json, consolidated*.safetensors, and tekken.json or
     /// tokenizer.model.v…
@@ -92,12 +98,14 @@ impl OptionArgs {
         Ok(Options {
             model: model.to_owned(),
             outfile: self.outfile.clone(),
-            arch: self.arch.options(self.outtype.into()),
-            mistral_format: self.mistral_format,
-            own_template_only: self.disable_mistral_community_chat_template,
-            vocab_only: self.vocab_only,
-            model_name: self.model_name.clone(),
-            metadata: self.metadata.clone(),
+            describe: describe::Options {
+                arch: self.arch.options(self.outtype.into(), self.vocab_only),
+                mistral_format: self.mistral_format,
+                own_template_only: self.disable_mistral_community_chat_template,
+                model_name: self.model_name.clone(),
+                metadata: self.metadata.clone(),
+                allow_incomplete: self.allow_incomplete,
+            },
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,
@@ -147,7 +155,7 @@ struct ArchArgs {
 }
 
 impl ArchArgs {
-    fn options(&self, out: OutType) -> arch::Options {
+    fn options(&self, out: OutType, vocab_only: bool) -> arch::Options {
         arch::Options {
             out,
             fp8_as_q8: self.fp8_as_q8,
@@ -158,6 +166,7 @@ impl ArchArgs {
                 (_, true) => Mtp::Drop,
                 _ => Mtp::Keep,
             },
+            vocab_only,
             dense_modules: self.sentence_transformers_dense_modules,
         }
     }

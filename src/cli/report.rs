@@ -4,6 +4,8 @@ use indicatif::DecimalBytes;
 
 use super::messages::say;
 use crate::advice::Alternative;
+use crate::describe::Note;
+use crate::input::listed;
 use crate::write::Report;
 
 /// Prints what was written, where its bytes come from, and why not all of them are shared.
@@ -42,6 +44,25 @@ pub fn print(report: &Report) {
             n => say(format_args!("  not shared: {bytes} in {n} tensors: {why}")),
         }
     }
+}
+
+/// Says what of the checkpoint is not in the output.
+pub fn print_notes(notes: &[Note]) {
+    notes.iter().for_each(|note| say(format_args!("  {note}")));
+}
+
+/// Warns of what did not survive the conversion.
+pub fn warn(report: &Report) {
+    if report.overflows.is_empty() {
+        return;
+    }
+    let values: u64 = report.overflows.iter().map(|(_, count)| count).sum();
+    let tensors = listed(report.overflows.iter().map(|(name, _)| name.as_str()));
+    let values = if values == 1 { "1 value".to_owned() } else { format!("{values} values") };
+    tracing::warn!(
+        "{values} beyond ±65504, the largest that F16 holds, became infinite in {tensors}; --outtype bf16 or f32 keeps \
+         them finite"
+    );
 }
 
 /// Says in one line how more could have been shared.

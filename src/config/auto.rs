@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use crate::json::{self, Value};
 
 use super::classes::{
     BOOL, CHOICES, CLASSES, Class, DICT, FLOAT, FLOATS, GENERATION, INT, INTS, Kinds, LIST, NULL, NUMBERS,
@@ -37,6 +37,7 @@ impl From<String> for Failure {
 
 /// Interprets `json`, read from the file at `path`.
 pub(super) fn from_pretrained(path: &Path, json: &Object) -> Outcome {
+    let json = &decoded(json);
     let Some(Value::String(model_type)) = json.get("model_type") else {
         return Outcome::Refused("model_type is missing".into());
     };
@@ -44,7 +45,7 @@ pub(super) fn from_pretrained(path: &Path, json: &Object) -> Outcome {
         "mistral" if json.contains_key("layer_types") => "ministral",
         other => other,
     };
-    if json.get("auto_map").is_some_and(|map| map.is_null() || map.is_boolean() || map.is_number()) {
+    if json.get("auto_map").is_some_and(|map| !map.is_object() && !map.is_array() && !map.is_string()) {
         return Outcome::Refused("auto_map is not an object".into());
     }
     // A list of files for other versions of transformers is beyond us.
@@ -65,6 +66,65 @@ pub(super) fn from_pretrained(path: &Path, json: &Object) -> Outcome {
         Err(Failure::Refused(reason)) => Outcome::Refused(reason),
         Err(Failure::Unknown(model_type)) => Outcome::Unknown(model_type),
     }
+}
+
+/// The same with `{"__float__": "Infinity"}` and the like, as which transformers 5 saves what strict JSON has no
+/// numbers for, replaced by what they stand for.
+fn decoded(json: &Object) -> Object {
+    json.iter().map(|(key, value)| (key.clone(), decoded_value(value))).collect()
+}
+
+fn decoded_value(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => match (map.len(), map.get("__float__").and_then(Value::as_str)) {
+            (1, Some("Infinity")) => f64::INFINITY.into(),
+            (1, Some("-Infinity")) => f64::NEG_INFINITY.into(),
+            (1, Some("NaN")) => f64::NAN.into(),
+            _ => Value::Object(decoded(map)),
+        },
+        Value::Array(items) => items.iter().map(decoded_value).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Sizes without which llama.cpp loads no model, or takes its tensors for others.
+const SIZES: [&str; 15] = [
+    "head_dim",
+    "hidden_size",
+    "intermediate_size",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "max_position_embeddings",
+    "moe_intermediate_size",
+    "n_embd",
+    "num_attention_heads",
+    "num_experts",
+    "num_experts_per_tok",
+    "num_key_value_heads",
+    "num_local_experts",
+    "rms_norm_eps",
+    "shared_expert_intermediate_size",
+];
+
+/// A size that `json` does not give although its class has it, and why the class cannot: it refuses the file. None where
+/// the class takes the file, is not known, or gives no such size either.
+pub(crate) fn lost_size(path: &Path, json: &Object) -> Option<(&'static str, String)> {
+    let Outcome::Refused(reason) = from_pretrained(path, json) else { return None };
+    let find = |model_type: &str| CLASSES.iter().find(|class| class.model_type == model_type);
+    let class = find(json.get("model_type")?.as_str()?)?;
+    let text = json.get("text_config").and_then(Value::as_object);
+    // Older files of larger models have the text model's sizes beside the others.
+    let inner = class.text.as_ref().and_then(|part| find(part.model_type)).filter(|_| text.is_none());
+    let named = |text: &Object| find(text.get("model_type")?.as_str()?);
+    let sections =
+        [Some((class, json)), inner.map(|class| (class, json)), text.and_then(|t| Some((named(t)?, t)))];
+    let lost = sections.into_iter().flatten().find_map(|(class, section)| {
+        let needed =
+            |key: &str| class.fields.iter().any(|(name, kinds, _)| *name == key && kinds & NULL == 0);
+        let absent = |key: &str| section.get(key).is_none_or(Value::is_null);
+        SIZES.into_iter().find(|key| needed(key) && absent(key))
+    });
+    lost.map(|key| (key, reason))
 }
 
 /// The class that `AutoConfig` picks.
@@ -90,7 +150,7 @@ fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object,
         let value = match extra.shift_remove(*name) {
             Some(value) if accepts(*kinds, &value) && is_choice(class, name, &value) => value,
             Some(value) => return Err(format!("{name}: {}", super::shown(&value)).into()),
-            None => serde_json::from_str(default).map_err(|e| e.to_string())?,
+            None => json::parse(default.as_bytes()).map_err(|e| e.to_string())?,
         };
         config.insert(stored_as(class, name).to_owned(), value);
     }
@@ -145,7 +205,7 @@ fn construct_text(class: &Class, config: &Object) -> Result<Option<Object>, Fail
     let Some(part) = &class.text else {
         return Ok(None);
     };
-    let given = || serde_json::from_str(part.given).map_err(|e| e.to_string());
+    let given = || json::parse_object(part.given.as_bytes()).map_err(|e| e.to_string());
     let json: Object = match config.get("text_config") {
         Some(Value::Object(text)) => text.clone(),
         _ => given()?,
@@ -176,9 +236,9 @@ fn accepts(kinds: Kinds, value: &Value) -> bool {
     let kind = match value {
         Value::Null => NULL,
         Value::Bool(_) => BOOL,
-        Value::Number(n) if n.is_f64() => FLOAT,
-        Value::Number(_) => INT,
-        Value::String(_) => STR,
+        Value::Float(_) => FLOAT,
+        Value::Int(_) | Value::BigInt(_) => INT,
+        Value::String(_) | Value::Unpaired => STR,
         Value::Array(items) => {
             let all = |kind| items.iter().all(|item| accepts(kind, item));
             let lists = [(INTS, INT), (STRS, STR), (FLOATS, FLOAT), (NUMBERS, INT | FLOAT)];
@@ -205,7 +265,9 @@ fn check_common(extra: &Object) -> Result<(), String> {
         }
         (Some(_), _) => return Err("id2label is not a map from numbers".into()),
         (None, None) => 2.0,
-        (None, Some(n)) => number(n).filter(|_| !n.is_f64()).ok_or("num_labels is not an integer")?,
+        (None, Some(n)) => {
+            number(n).filter(|_| !matches!(n, Value::Float(_))).ok_or("num_labels is not an integer")?
+        }
     };
     if get("problem_type").is_some_and(|p| p == "single_label_classification") && labels == 1.0 {
         return Err("single_label_classification with one label".into());
@@ -233,7 +295,7 @@ fn set_labels(config: &mut Object, count: Option<&Value>) -> Result<(), String> 
             count.ok_or("num_labels is no sensible integer")?
         }
     };
-    config.entry("label2id").or_insert(Value::Null);
+    config.entry("label2id".into()).or_insert(Value::Null);
     if given != Some(wanted) {
         let label = |i| (format!("{i}"), format!("LABEL_{i}"));
         let to_id = (0..wanted).map(|i| (label(i).1, Value::from(i))).collect();

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of what all classes share: declared fields, rope settings, labels (`auto`, `rope`).
 
-use serde_json::{Value, json};
+use crate::json::{self, Value, json};
 
 use super::classes::{CLASSES, Class};
 use super::values::{Object, Refusal, int, null, number, stored_as, truthy};
@@ -13,7 +13,7 @@ pub(super) fn before(class: &Class, config: &mut Object, extra: &mut Object) -> 
     heads(class, config)?;
     windows(class, config)?;
     if let Some(factor) = partial_rotary_factor(class) {
-        extra.entry("partial_rotary_factor").or_insert_with(|| factor.into());
+        extra.entry("partial_rotary_factor".into()).or_insert_with(|| factor.into());
     }
     match class.model_type {
         "apertus" | "ministral3" | "gpt_oss" => default_rope(class, config),
@@ -100,7 +100,8 @@ pub(super) fn after(class: &Class, config: &mut Object) -> Result<(), Refusal> {
         "nomic_bert" => head_dim(config)?,
         "granite_swa" | "granitemoe_swa" if null(config, "layer_rope_theta") => {
             let theta = config.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).cloned();
-            let theta = theta.filter(Value::is_number).ok_or("rope_parameters have no rope_theta")?;
+            let theta =
+                theta.filter(|theta| theta.as_f64().is_some()).ok_or("rope_parameters have no rope_theta")?;
             let count = layers::depth(config)?;
             config.insert("layer_rope_theta".into(), vec![theta; count].into());
         }
@@ -222,7 +223,7 @@ fn default_rope(class: &Class, config: &mut Object) {
 
 /// `text_config` completed with the defaults that the outer class has for it.
 fn default_text(class: &Class, config: &mut Object) {
-    let given = class.text.as_ref().and_then(|part| serde_json::from_str::<Object>(part.given).ok());
+    let given = class.text.as_ref().and_then(|part| json::parse_object(part.given.as_bytes()).ok());
     if let (Some(mut text), Some(Value::Object(set))) = (given, config.get("text_config")) {
         text.extend(set.clone());
         config.insert("text_config".into(), text.into());

@@ -1,6 +1,6 @@
 //! Lists with an entry for each layer that configuration classes derive (`layer_types` and the like).
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::classes::{Class, LEGACY_LAYER_TYPES};
 use super::values::{Object, Refusal, int, null, number, truthy};

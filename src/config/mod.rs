@@ -14,15 +14,16 @@ mod rope;
 mod validate;
 mod values;
 
+pub(crate) use auto::lost_size;
 pub(crate) use values::truthy;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use crate::json::{self, Map, Memory, Value};
 
 use crate::error::{Error, Result};
+use crate::input;
 use crate::source::ModelDir;
-use crate::{input, json};
 
 /// Hyperparameters, with getters that check what they return.
 #[derive(Clone, Debug)]
@@ -104,7 +105,7 @@ impl Config {
         if let Some(section) = map.get("thinker_config").and_then(|t| t.get("text_config")).cloned() {
             map.insert("text_config".into(), section);
         }
-        let origin = map.get("architectures").and_then(|a| a.get(0)).cloned();
+        let origin = map.get("architectures").and_then(Value::first).cloned();
         let architecture = architecture(&map);
         match map.get("text_config").cloned() {
             None => {}
@@ -140,6 +141,17 @@ impl Config {
     /// Every key and value.
     pub fn map(&self) -> &Map<String, Value> {
         &self.map
+    }
+
+    /// Whether the file itself has the integer `number`, under whatever key: no default value of its class.
+    pub fn has_number(&self, number: u64) -> bool {
+        fn has(value: &Value, number: u64) -> bool {
+            match value {
+                Value::Object(map) => map.values().any(|value| has(value, number)),
+                other => other.as_u64() == Some(number),
+            }
+        }
+        self.json.values().any(|value| has(value, number))
     }
 
     /// Fails if the defaults of this `model_type` are not known here, so that missing keys would be
@@ -217,14 +229,14 @@ impl Config {
     /// A number under the first of `keys` that is there, rounded to 32 bits.
     ///
     /// # Errors
-    /// If the value is not a number, or too large.
+    /// If the value is not a number, or a finite one that is too large.
     pub fn f32(&self, keys: &[&str]) -> Result<Option<f32>> {
         let Some(number) = self.f64(keys)? else {
             return Ok(None);
         };
         #[allow(clippy::cast_possible_truncation)]
         let rounded = number as f32;
-        if rounded.is_finite() {
+        if rounded.is_finite() || !number.is_finite() {
             return Ok(Some(rounded));
         }
         Err(self.invalid(format!("{}{}: {number} does not fit 32-bit floats", self.within, keys.join("/"))))
@@ -348,7 +360,7 @@ pub(crate) fn read_json(dir: &ModelDir, name: impl AsRef<Path>) -> Result<Value>
     let Some(text) = dir.read_if_there(name, LARGEST)? else {
         return Err(Error::invalid(path, "no such file; is this the directory of a Hugging Face model?"));
     };
-    json::parse(&text, LARGEST_TREE).map_err(|e| Error::invalid(path, format!("expected JSON: {e}")))
+    json::parse_within(&text, Memory::new(LARGEST_TREE)).map_err(|e| Error::invalid(path, e.to_string()))
 }
 
 const U32: &str = "an unsigned 32-bit integer";
@@ -372,7 +384,7 @@ pub(crate) fn shown(value: &Value) -> String {
 
 /// What the reference takes for the model's class: `text_config` first, then the model itself.
 fn architecture(map: &Map<String, Value>) -> Option<Value> {
-    let first = |value: Option<&Value>| value.and_then(|a| a.get(0)).cloned();
+    let first = |value: Option<&Value>| value.and_then(Value::first).cloned();
     let own = first(map.get("architectures")).or_else(|| {
         let layer = map.get("ssm_cfg")?.get("layer").map_or(Some("Mamba"), Value::as_str)?;
         Some(format!("{layer}ForCausalLM").into())

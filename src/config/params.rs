@@ -2,7 +2,7 @@
 //! gives those of models with experts the names that DeepSeek's settings have (`MistralModel` and
 //! `MistralMoeModel`).
 
-use serde_json::{Map, Value, json};
+use crate::json::{Map, Value, json};
 
 use super::{Config, read_json, shown};
 use crate::error::{Error, Result};
@@ -78,7 +78,7 @@ impl Config {
         let map = &mut self.map;
         let tied = map.get("tied_embeddings").cloned().unwrap_or(false.into());
         map.insert("tie_word_embeddings".into(), tied);
-        map.entry("max_position_embeddings").or_insert_with(|| CONTEXT.into());
+        map.entry("max_position_embeddings".into()).or_insert_with(|| CONTEXT.into());
         map.insert("norm_topk_prob".into(), true.into());
         map.insert("scoring_func".into(), "softmax".into());
         Ok(())

@@ -1,6 +1,6 @@
 //! Settings that hold for single layers only (`HeterogeneousConfigMixin` of transformers).
 
-use serde_json::{Value, json};
+use crate::json::{Value, json};
 
 use super::classes::Class;
 use super::values::{Object, Refusal, int, null, truthy};

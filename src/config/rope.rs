@@ -1,7 +1,7 @@
 //! Rope settings: how transformers standardizes and validates them, and how the reference then
 //! mirrors settings from elsewhere in the file into them.
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::classes::Class;
 use super::values::{Object, Refusal, int, number, stored_as, truthy};
@@ -37,18 +37,18 @@ pub(super) fn convert(class: &Class, config: &mut Object, extra: &mut Object) ->
         "phi3" => {
             let theta = extra.shift_remove("rope_theta").unwrap_or_else(|| 10_000.0.into());
             let rotary = extra.get("partial_rotary_factor").cloned().unwrap_or_else(|| 1.0.into());
-            rope.entry("rope_theta").or_insert(theta);
-            rope.entry("partial_rotary_factor").or_insert(rotary);
+            rope.entry("rope_theta".into()).or_insert(theta);
+            rope.entry("partial_rotary_factor".into()).or_insert(rotary);
         }
         "gpt_neox" => {
             let theta = extra.shift_remove("rotary_emb_base").unwrap_or_else(|| class.theta.into());
             let rotary = extra.shift_remove("rotary_pct").unwrap_or_else(|| 0.25.into());
-            rope.entry("rope_theta").or_insert(theta);
-            rope.entry("partial_rotary_factor").or_insert(rotary);
+            rope.entry("rope_theta".into()).or_insert(theta);
+            rope.entry("partial_rotary_factor".into()).or_insert(rotary);
         }
         "qwen2_5_vl_text" | "qwen2_vl_text" => {
             let theta = extra.shift_remove("rope_theta").unwrap_or_else(|| class.theta.into());
-            rope.entry("rope_theta").or_insert(theta);
+            rope.entry("rope_theta".into()).or_insert(theta);
             if rope.get("rope_type").or(rope.get("type")).is_some_and(|kind| kind == "mrope") {
                 rope.insert("rope_type".into(), "default".into());
             }
@@ -58,9 +58,9 @@ pub(super) fn convert(class: &Class, config: &mut Object, extra: &mut Object) ->
             let theta = extra.shift_remove("rope_theta").unwrap_or(own);
             let rotary = extra.shift_remove("partial_rotary_factor").filter(|v| !v.is_null());
             for section in sections(class, config, &mut rope)? {
-                section.entry("rope_theta").or_insert_with(|| theta.clone());
+                section.entry("rope_theta".into()).or_insert_with(|| theta.clone());
                 if let Some(rotary) = &rotary {
-                    section.entry("partial_rotary_factor").or_insert_with(|| rotary.clone());
+                    section.entry("partial_rotary_factor".into()).or_insert_with(|| rotary.clone());
                 }
             }
         }
@@ -115,7 +115,7 @@ fn by_layer(class: &Class, given: Value, extra: &mut Object) -> Result<Object, R
         let section = rope.get_mut(key).and_then(Value::as_object_mut);
         section
             .ok_or_else(|| format!("rope_parameters.{key} is not an object"))?
-            .entry("rope_theta")
+            .entry("rope_theta".into())
             .or_insert(theta);
     }
     Ok(rope)
@@ -128,9 +128,9 @@ fn standardize(class: &Class, config: &Object, rope: &mut Object) -> Result<(), 
     let longest = config.get(stored_as(class, "max_position_embeddings")).cloned();
     for section in sections(class, config, rope)? {
         let kind = section.get("type").cloned().unwrap_or_else(|| "default".into());
-        let kind = section.entry("rope_type").or_insert(kind);
+        let kind = section.entry("rope_type".into()).or_insert(kind);
         let relative = kind.as_str().is_some_and(|kind| RELATIVE.contains(&kind));
-        section.entry("rope_theta").or_insert(Value::Null);
+        section.entry("rope_theta".into()).or_insert(Value::Null);
         if relative {
             let key = "original_max_position_embeddings".to_owned();
             match &trained {
@@ -161,7 +161,7 @@ pub(super) fn validate(class: &Class, config: &mut Object) -> Result<(), Refusal
     };
     for section in sections(class, config, &mut rope)? {
         let kind = section.get("type").cloned().unwrap_or_else(|| "default".into());
-        let kind = section.entry("rope_type").or_insert(kind).as_str().unwrap_or_default().to_owned();
+        let kind = section.entry("rope_type".into()).or_insert(kind).as_str().unwrap_or_default().to_owned();
         let required: &[&str] = match kind.as_str() {
             "linear" | "dynamic" => &["factor"],
             "yarn" => &["factor", "original_max_position_embeddings"],
@@ -193,7 +193,7 @@ pub(super) fn validate(class: &Class, config: &mut Object) -> Result<(), Refusal
             "llama3" => {
                 comparable(get("high_freq_factor"), get("low_freq_factor")) && comparable(original, longest)
             }
-            "longrope" => longrope_is_sound(config, section),
+            "longrope" => longrope_is_sound(class, config, section),
             _ => true,
         };
         if !sound {
@@ -264,10 +264,10 @@ fn phimoe(config: &mut Object) -> Result<(), Refusal> {
     }
 }
 
-fn longrope_is_sound(config: &Object, section: &Object) -> bool {
-    let get = |key: &str| config.get(key).and_then(number);
+fn longrope_is_sound(class: &Class, config: &Object, section: &Object) -> bool {
+    let get = |key: &str| config.get(stored_as(class, key)).and_then(number);
     let heads = get("num_attention_heads").is_some_and(|n| n != 0.0) && get("hidden_size").is_some();
-    let head_dim = config.get("head_dim").is_none_or(|v| number(v).is_some());
+    let head_dim = config.get(stored_as(class, "head_dim")).is_none_or(|v| number(v).is_some());
     let rotary = section.get("partial_rotary_factor").is_none_or(|v| number(v).is_some());
     let sized =
         |key: &str| matches!(section.get(key), Some(Value::Array(_) | Value::Object(_) | Value::String(_)));
@@ -336,7 +336,7 @@ pub(super) fn mirrored(config: &Object) -> Result<Object, &Value> {
     ];
     for (key, value) in mirrors {
         if let Some(value) = value {
-            rope.entry(key).or_insert(value);
+            rope.entry(key.into()).or_insert(value);
         }
     }
     Ok(rope)

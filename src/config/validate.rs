@@ -1,6 +1,6 @@
 //! What configuration classes demand of their values (`validate_*` of transformers' classes).
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::classes::{ATTENTION_LAYER_TYPES, Class, MLP_LAYER_TYPES};
 use super::rope;

@@ -1,6 +1,6 @@
 //! What Python sees in a JSON value, and the few questions that all of a class's rules ask.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::classes::Class;
 
@@ -12,19 +12,12 @@ pub(super) type Refusal = String;
 
 /// Python's truth value.
 pub(crate) fn truthy(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(b) => *b,
-        Value::Number(n) => n.as_f64() != Some(0.0),
-        Value::String(s) => !s.is_empty(),
-        Value::Array(a) => !a.is_empty(),
-        Value::Object(o) => !o.is_empty(),
-    }
+    value.is_truthy()
 }
 
 /// A value Python would calculate with.
 pub(super) fn number(value: &Value) -> Option<f64> {
-    value.as_bool().map(|b| f64::from(u8::from(b))).or(value.as_f64())
+    value.as_bool().map(|b| f64::from(u8::from(b))).or_else(|| value.as_f64())
 }
 
 /// Whether a key is there and null.

@@ -8,7 +8,8 @@ use std::arch::x86_64::*;
 
 use super::quantize::q8_0_by;
 use super::{
-    check_lengths, convert_here, decode_here, encode_here, multiply_here, quiet_bf16_here, scale_f8_e4m3_here,
+    check_lengths, convert_here, decode_here, encode_here, has_infinite_f16_here, multiply_here,
+    quiet_bf16_here, scale_f8_e4m3_here,
 };
 use crate::dtype::{Dtype, GgmlType};
 
@@ -39,6 +40,12 @@ pub fn convert(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
 #[target_feature(enable = "avx2,f16c")]
 pub fn quiet_bf16(elements: &mut [u8]) {
     quiet_bf16_here(elements);
+}
+
+/// See [`super::has_infinite_f16`].
+#[target_feature(enable = "avx2,f16c")]
+pub fn has_infinite_f16(elements: &[u8]) -> bool {
+    has_infinite_f16_here(elements)
 }
 
 /// See [`super::decode`].

@@ -6,7 +6,10 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::{convert_here, decode_here, encode_here, multiply_here, quiet_bf16_here, scale_f8_e4m3_here};
+use super::{
+    convert_here, decode_here, encode_here, has_infinite_f16_here, multiply_here, quiet_bf16_here,
+    scale_f8_e4m3_here,
+};
 use crate::dtype::{Dtype, GgmlType};
 
 /// A set of instructions that the kernels exist for.
@@ -47,6 +50,16 @@ impl Cpu {
             return unsafe { avx2::quiet_bf16(elements) };
         }
         quiet_bf16_here(elements);
+    }
+
+    /// See [`super::has_infinite_f16`].
+    pub fn has_infinite_f16(self, elements: &[u8]) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2 {
+            // SAFETY: as above.
+            return unsafe { avx2::has_infinite_f16(elements) };
+        }
+        has_infinite_f16_here(elements)
     }
 
     pub(super) fn multiply(self, values: &mut [f32], factor: f32) {

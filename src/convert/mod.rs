@@ -23,7 +23,7 @@ const BATCH: usize = 2048;
 
 /// Whether elements of `from` can be converted at all. The reference has no unsigned integers beyond U8.
 pub fn supports(from: Dtype) -> bool {
-    !matches!(from, Dtype::U16 | Dtype::U32 | Dtype::U64)
+    from.is_readable() && !matches!(from, Dtype::U16 | Dtype::U32 | Dtype::U64)
 }
 
 /// Converts little-endian elements of `from` in `src` to `to` in `dst`.
@@ -68,6 +68,16 @@ pub fn multiply(values: &mut [f32], factor: f32) {
 /// If the lengths are not those of the same number of elements.
 pub fn scale_f8_e4m3(src: &[u8], factor: f32, dst: &mut [u8]) {
     Cpu::best().scale_f8_e4m3(src, factor, dst);
+}
+
+/// Whether there is an infinity among F16 elements.
+pub fn has_infinite_f16(elements: &[u8]) -> bool {
+    Cpu::best().has_infinite_f16(elements)
+}
+
+/// Whether an F16 element is an infinity.
+pub fn is_infinite_f16(bytes: [u8; 2]) -> bool {
+    u16::from_le_bytes(bytes) & 0x7fff == 0x7c00
 }
 
 /// [`convert`] for whatever instructions its caller is compiled for, by way of its [`decode`] and [`encode`].
@@ -117,6 +127,13 @@ fn quiet_bf16_here(elements: &mut [u8]) {
     }
 }
 
+/// [`has_infinite_f16`] for whatever instructions its caller is compiled for. Without branches, so that compilers
+/// vectorize.
+#[inline(always)]
+fn has_infinite_f16_here(elements: &[u8]) -> bool {
+    elements.as_chunks().0.iter().fold(0, |found, bytes| found | u16::from(is_infinite_f16(*bytes))) != 0
+}
+
 /// [`decode`] for whatever instructions its caller is compiled for.
 #[inline(always)]
 fn decode_here(from: Dtype, src: &[u8], dst: &mut [f32]) {
@@ -134,7 +151,7 @@ fn decode_here(from: Dtype, src: &[u8], dst: &mut [f32]) {
         Dtype::I16 => decode::each(src, dst, |bytes| f32::from(i16::from_le_bytes(bytes))),
         Dtype::I32 => decode::each(src, dst, |bytes| i32::from_le_bytes(bytes) as f32),
         Dtype::I64 => decode::each(src, dst, |bytes| i64::from_le_bytes(bytes) as f32),
-        Dtype::U16 | Dtype::U32 | Dtype::U64 => unreachable!("callers ask `supports` first"),
+        _ => unreachable!("callers ask `supports` first"),
     }
 }
 

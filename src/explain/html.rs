@@ -30,6 +30,8 @@ struct Data<'a> {
     align: &'static str,
     sources: Vec<Cow<'a, str>>,
     bytes: Value,
+    /// In how many extents what is shared lies.
+    extents: u64,
     reasons: Vec<Value>,
     /// Whether any source can share blocks with the output.
     refusal: Option<&'a str>,
@@ -73,6 +75,7 @@ impl Explanation<'_> {
             align: ALIGN,
             sources: self.plan.sources.iter().map(|path| file_name(path)).collect(),
             bytes: self.report.bytes.to_json(),
+            extents: self.plan.shared().1,
             reasons: self.report.reasons.iter().map(Shortfall::to_json).collect(),
             refusal: self.plan.refusal.as_deref(),
             advice: self.advice.to_json(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Explanation, steps_with_tensors};
+use crate::describe::Note;
 use crate::plan::Output;
 use crate::write::{Bytes, Shortfall};
 
@@ -20,6 +21,8 @@ struct Document<'a> {
     bytes: Value,
     reasons: Vec<Value>,
     advice: Vec<Value>,
+    /// What of the checkpoint is in no output.
+    left_out: Vec<Value>,
 }
 
 #[derive(Serialize)]
@@ -87,6 +90,7 @@ impl Explanation<'_> {
             bytes: self.report.bytes.to_json(),
             reasons: self.report.reasons.iter().map(Shortfall::to_json).collect(),
             advice: self.advice.to_json(),
+            left_out: self.notes.iter().map(Note::to_json).collect(),
         };
         serde_json::to_writer(&mut *out, &document)?;
         writeln!(out)

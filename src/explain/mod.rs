@@ -9,6 +9,7 @@ mod tiles;
 
 use crate::advice::Advice;
 use crate::checkpoint::Checkpoint;
+use crate::describe::Note;
 use crate::plan::{Kind, Output, Plan, Reason, Step};
 use crate::write::Report;
 
@@ -19,12 +20,13 @@ pub struct Explanation<'a> {
     plan: &'a Plan,
     report: Report,
     advice: Advice,
+    notes: &'a [Note],
 }
 
 impl<'a> Explanation<'a> {
-    /// Explains `plan`, which was made from `checkpoint`.
-    pub fn new(checkpoint: &'a Checkpoint, plan: &'a Plan, advice: Advice) -> Self {
-        Self { checkpoint, plan, report: Report::of(plan), advice }
+    /// Explains `plan`, which was made from `checkpoint` without what `notes` say.
+    pub fn new(checkpoint: &'a Checkpoint, plan: &'a Plan, advice: Advice, notes: &'a [Note]) -> Self {
+        Self { checkpoint, plan, report: Report::of(plan), advice, notes }
     }
 }
 

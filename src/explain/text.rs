@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use indicatif::DecimalBytes;
 
 use super::{Explanation, Fate, fates, percent};
+use crate::advice::ALIGN;
 use crate::plan::{Kind, Output};
 use crate::table::{printable, table};
 use crate::write::Bytes;
@@ -19,6 +20,7 @@ impl Explanation<'_> {
     pub fn write_text(&self, out: &mut impl Write, tensors: bool) -> io::Result<()> {
         self.write_files(out)?;
         self.write_reasons(out)?;
+        self.write_notes(out)?;
         self.write_advice(out)?;
         match tensors {
             true => self.plan.outputs.iter().try_for_each(|output| self.write_tensors(out, output)),
@@ -55,7 +57,27 @@ impl Explanation<'_> {
         table(out, [">NOT SHARED", ">", ">TENSORS", "<REASON", "<BECAUSE"], rows.collect())
     }
 
+    fn write_notes(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.notes.is_empty() {
+            return Ok(());
+        }
+        writeln!(out)?;
+        self.notes.iter().try_for_each(|note| writeln!(out, "{note}"))
+    }
+
     fn write_advice(&self, out: &mut impl Write) -> io::Result<()> {
+        let (now, total) = (self.report.bytes.cloned, self.report.bytes.total);
+        if let Some(a) = &self.advice.not_worth {
+            writeln!(
+                out,
+                "\nNot worth rewriting {}: after `{ALIGN}`, {} would be shared instead of {} ({} instead of {})",
+                DecimalBytes(a.rewritten),
+                DecimalBytes(a.shared),
+                DecimalBytes(now),
+                percent(a.shared, a.total),
+                percent(now, total)
+            )?;
+        }
         if self.advice.better.is_empty() {
             return Ok(());
         }
@@ -63,9 +85,9 @@ impl Explanation<'_> {
         let rows = self.advice.better.iter().map(|a| {
             let shared = DecimalBytes(a.shared).to_string();
             let how = format!("{} ({})", a.way.instruction(), a.way.caveat());
-            [shared, percent(a.shared, a.total), a.files.to_string(), how]
+            [shared, percent(a.shared, a.total), a.extents.to_string(), a.files.to_string(), how]
         });
-        table(out, [">COULD SHARE", ">", ">FILES", "<HOW"], rows.collect())
+        table(out, [">COULD SHARE", ">", ">EXTENTS", ">FILES", "<HOW"], rows.collect())
     }
 
     fn write_tensors(&self, out: &mut impl Write, output: &Output) -> io::Result<()> {

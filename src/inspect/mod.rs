@@ -88,7 +88,7 @@ pub struct InspectedTensor {
 /// split GGUF stands for the whole set.
 ///
 /// # Errors
-/// Those of [`Checkpoint::open`] and [`crate::gguf::read`]; [`Error::Invalid`] for a set that is incomplete or put together from
+/// Those of [`Checkpoint::open`] and [`crate::gguf::read`]; [`Error::Invalid`](crate::Error::Invalid) for a set that is incomplete or put together from
 /// several.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     if path.is_dir() {
@@ -119,7 +119,7 @@ fn merge(metadata: &mut KeyValues, key: String, value: Value) {
 fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
     let checkpoint = Checkpoint::open_with(&ModelDir::open(dir)?, |file| {
-        for (key, value) in &file.metadata {
+        for (key, value) in file.metadata.iter().flatten() {
             merge(&mut found.metadata, key.clone(), Value::String(value.clone().into_bytes()));
         }
     })?;
@@ -145,7 +145,7 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
 fn safetensors_file(source: &File) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
     let file = checkpoint::read_file(source)?;
-    for (key, value) in file.metadata {
+    for (key, value) in file.metadata.into_iter().flatten() {
         found.metadata.set(key, Value::String(value.into_bytes()));
     }
     let (bytes, data_start) = (file.len, file.data_start);

@@ -12,11 +12,11 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::json::{self, JsonError};
 use crate::source::ModelDir;
 
 mod card;
 mod filename;
-mod json;
 mod model_id;
 mod object;
 mod python;
@@ -28,7 +28,6 @@ mod yaml_scalar;
 pub use filename::fill_file_name_template;
 pub use size_label::ParameterCount;
 
-use json::JsonError;
 use object::{Map, Object};
 
 /// Longest model card, in bytes; some have pictures in them.
@@ -236,7 +235,7 @@ impl Metadata {
             }
             return Ok(None);
         };
-        match json::parse(&text) {
+        match json::parse(text.as_bytes()).map(Object::from) {
             Ok(Object::Map(map)) => Ok(Some(map)),
             Ok(Object::Null) if source == Source::Config => Ok(None),
             Ok(value) if source == Source::GenerationConfig && !value.is_truthy() => Ok(None),
@@ -248,9 +247,7 @@ impl Metadata {
                 tracing::warn!("{}: {problem}: ignored", path.display());
                 Ok(None)
             }
-            Err(JsonError::Syntax(problem) | JsonError::Limit(problem)) => {
-                Err(Error::invalid(&path, problem))
-            }
+            Err(error) => Err(Error::invalid(&path, error.to_string())),
         }
     }
 }

@@ -6,12 +6,16 @@
 
 use indexmap::IndexMap;
 
+use crate::json::Value;
+
 /// A value as Python would hold it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Object {
     Null,
     Bool(bool),
     Int(i128),
+    /// An integer beyond 64 bits: the nearest double, infinite where there is none.
+    BigInt(f64),
     Float(f64),
     Text(String),
     List(Vec<Object>),
@@ -46,7 +50,7 @@ impl Object {
             Self::Text(s) => !s.is_empty(),
             Self::List(items) => !items.is_empty(),
             Self::Map(map) => map.has_other_keys || !map.entries.is_empty(),
-            Self::Foreign(_) => true,
+            Self::BigInt(_) | Self::Foreign(_) => true,
         }
     }
 
@@ -56,6 +60,7 @@ impl Object {
             Self::Null => "nothing".to_owned(),
             Self::Bool(b) => format!("the truth value {b}"),
             Self::Int(i) => format!("the number {i}"),
+            Self::BigInt(_) => "an integer beyond 64 bits".to_owned(),
             Self::Float(f) => format!("the number {f:?}"),
             Self::Text(_) => "text".to_owned(),
             Self::List(_) => "a list".to_owned(),
@@ -74,5 +79,24 @@ impl From<&str> for Object {
 impl From<String> for Object {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<Value> for Object {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(b) => Self::Bool(b),
+            Value::Int(n) => Self::Int(n.into()),
+            Value::BigInt(n) => Self::BigInt(n),
+            Value::Float(f) => Self::Float(f),
+            Value::String(text) => Self::Text(text),
+            Value::Unpaired => Self::Foreign("text with an unpaired surrogate"),
+            Value::Array(items) => Self::List(items.into_iter().map(Into::into).collect()),
+            Value::Object(map) => {
+                let entries = map.into_iter().map(|(key, value)| (key, value.into()));
+                Self::Map(Map { entries: entries.collect(), has_other_keys: false })
+            }
+        }
     }
 }

@@ -165,7 +165,7 @@ impl Metadata {
             Some(Object::Bool(_)) => {
                 all(items, |i| if let Object::Bool(b) = i { Some(*b) } else { None }).map(Value::Bools)
             }
-            Some(Object::Int(_)) => {
+            Some(Object::Int(_) | Object::BigInt(_)) => {
                 all(items, |i| if let Object::Int(_) = i { to_i32(i) } else { None }).map(Value::I32s)
             }
             Some(Object::Float(_)) => {
@@ -198,6 +198,7 @@ fn to_f32(value: &Object) -> Option<f32> {
     let double = match value {
         Object::Float(f) => *f,
         Object::Int(n) => *n as f64,
+        Object::BigInt(n) if n.is_finite() => *n,
         Object::Bool(b) => f64::from(*b),
         _ => return None,
     };

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::json::MAX_INT_DIGITS;
 use super::object::Object;
 use super::python::pattern;
 use crate::input::quoted;
+use crate::json::MAX_INT_DIGITS;
 
 /// A scalar, or one of the two that mean something only as a key.
 #[derive(Clone, Debug, PartialEq)]

@@ -205,6 +205,12 @@ impl Plan {
         self.outputs.iter().map(|o| o.len).sum()
     }
 
+    /// Bytes that are shared, and in how many extents.
+    pub fn shared(&self) -> (u64, u64) {
+        let clones = self.outputs.iter().flat_map(|o| &o.steps).filter(|s| s.kind() == Kind::Shared);
+        clones.fold((0, 0), |(bytes, extents), step| (bytes + step.len, extents + 1))
+    }
+
     /// A single file that holds nothing but metadata, without the padding that tensor data needs.
     pub fn metadata_only(path: &Path, metadata: &KeyValues) -> Self {
         let header = gguf::encode(metadata, &[], DEFAULT_ALIGNMENT);

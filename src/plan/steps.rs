@@ -167,8 +167,12 @@ impl Filler<'_> {
             Reason::CannotShare
         } else if partly_shared {
             Reason::Edge
-        } else if !walk.is_contiguous() {
-            Reason::Rearranged
+        } else if !self.sharing.considers(walk) {
+            match (walk.keeps_neighbours(), walk.keeps_order()) {
+                (false, _) => Reason::Transposed,
+                (true, false) => Reason::Rearranged,
+                (true, true) => Reason::Scattered,
+            }
         } else if walk.offset % self.sharing.block == dst % self.sharing.block {
             Reason::TooShort
         } else if !walk.offset.is_multiple_of(self.alignment) {

@@ -58,6 +58,16 @@ impl Walk {
         matches!(self.dims.as_slice(), [] | [Dim { stride: 1, .. }])
     }
 
+    /// Whether elements that follow each other in the output do so in the source, too, a run at a time.
+    pub fn keeps_neighbours(&self) -> bool {
+        matches!(self.dims.last(), None | Some(Dim { stride: 1, .. }))
+    }
+
+    /// Whether it goes through the source from front to back, though it may leave parts of it out.
+    pub fn keeps_order(&self) -> bool {
+        self.dims.windows(2).all(|pair| pair[0].stride >= (pair[1].len - 1) * pair[1].stride)
+    }
+
     /// Length in bytes of the runs it consists of; all have the same.
     pub fn run_bytes(&self) -> u64 {
         self.split_dims().1 * self.dtype.size()

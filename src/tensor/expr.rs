@@ -325,15 +325,41 @@ impl TensorExpr {
             shape[axis] =
                 len.ok_or_else(|| shape_error(format!("cannot join {first:?} and {:?}", part.shape)))?;
             let row = part.elements().checked_div(outer).unwrap_or(0);
-            flat.push(part.reshape(&[outer, row])?);
+            flat.push(part.reshape(&[outer, row])?.each_row()?.into_iter());
         }
         let mut rows = Vec::new();
-        for row in 0..outer {
-            for part in &flat {
-                rows.push(part.clone().rows(row, row + 1)?.reshape(&[part.shape[1]])?);
-            }
+        for _ in 0..outer {
+            rows.extend(flat.iter_mut().filter_map(Iterator::next));
         }
         Self::concat(rows)?.reshape(&shape)
+    }
+
+    /// The rows of a matrix, each a vector.
+    ///
+    /// # Errors
+    /// As [`TensorExpr::rows`].
+    fn each_row(self) -> Result<Vec<Self>> {
+        let &[count, len] = self.shape.as_slice() else {
+            return Err(shape_error(format!("{:?} is no matrix", self.shape)));
+        };
+        if let [_] = self.pieces.as_slice() {
+            return (0..count).map(|row| self.clone().rows(row, row + 1)?.reshape(&[len])).collect();
+        }
+        // Joined parts are handed out one after the other: to look for each row among all of them would take their
+        // number squared.
+        let (mut rows, mut row, mut filled) = (Vec::new(), Vec::new(), 0);
+        for piece in self.pieces {
+            filled += piece.elements();
+            row.push(piece);
+            if filled > len {
+                return Err(shape_error(format!("rows of {:?} cut a joined part", self.shape)));
+            }
+            if filled == len {
+                rows.push(Self { shape: vec![len], pieces: std::mem::take(&mut row) });
+                filled = 0;
+            }
+        }
+        Ok(rows)
     }
 
     /// Joins tensors along the outermost axis; all other dimensions must agree.
@@ -373,7 +399,7 @@ impl TensorExpr {
 const MOST_JOINED: u64 = 1 << 16;
 
 fn shape_error(problem: String) -> Error {
-    Error::Unsupported(format!("unexpected tensor shape: {problem}"))
+    Error::Shape(problem)
 }
 
 /// Drops loops of one step and joins loops that continue each other.
@@ -531,6 +557,12 @@ mod tests {
         let joined = TensorExpr::concat_along(1, parts).unwrap();
         assert_eq!(joined.shape(), [2, 3, 2]);
         assert_eq!(walk(&joined), [0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 6, 7]);
+        let stack =
+            |first| TensorExpr::stack((first..first + 3).map(|i| TensorExpr::source(i, &[2, 2])).collect());
+        let stacks = TensorExpr::concat_along(1, vec![stack(0).unwrap(), stack(3).unwrap()]).unwrap();
+        assert_eq!(stacks.shape(), [3, 4, 2]);
+        let order: Vec<_> = stacks.pieces().iter().map(|p| p.leaf.clone()).collect();
+        assert_eq!(order, [0, 3, 1, 4, 2, 5].map(Leaf::Source));
         let differ = vec![TensorExpr::source(0, &[2, 2]), TensorExpr::source(1, &[3, 2])];
         assert!(TensorExpr::concat_along(1, differ).is_err());
         let many = vec![TensorExpr::source(0, &[1 << 40, 2]), TensorExpr::source(1, &[1 << 40, 2])];

@@ -6,9 +6,9 @@
 
 use std::path::Path;
 
+use crate::json::{Map, Value};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Map, Value};
 use tokenizers::tokenizer::{OffsetReferential, OffsetType};
 use tokenizers::{
     Decoder, DecoderWrapper, NormalizedString, Normalizer, NormalizerWrapper, PreTokenizedString,
@@ -66,7 +66,7 @@ fn size(value: &Value, besides: &[&str]) -> usize {
             let counted = map.iter().filter(|(key, _)| !besides.contains(&key.as_str()));
             counted.map(|(key, item)| key.len() + size(item, besides)).sum()
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        _ => 0,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::auto_classes;
 use super::files::TokenizerFiles;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Map, Value, json};
+use crate::json::{Map, Value, json};
 
 use super::class::Class;
 use crate::error::{Error, Result};
@@ -80,6 +80,9 @@ impl Class {
         let settings = Settings { config, path: dir.join("tokenizer_config.json") };
         let token = |key: &str| {
             let named = config.get(key);
+            if self == Self::Bert && named.is_some_and(Value::is_null) {
+                return "None".into(); // Python's word for no token
+            }
             let named = named.and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()));
             let default = self.default_tokens().iter().find(|(k, _)| *k == key).map(|(_, text)| *text);
             named.or(default).map(Value::from).unwrap_or_default()
@@ -213,7 +216,7 @@ impl Class {
             .into_iter()
             .collect();
         Ok(Some(json!({
-            "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens,
+            "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": Value::from(tokens),
         })))
     }
 }

@@ -18,7 +18,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use crate::json::{Map, Value, json};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::{Model, Token};
 
@@ -102,7 +102,7 @@ fn with_lists(settings: &Map<String, Value>, vocab: Value, merges: Value) -> Val
 
 /// The tokens for unknown characters and for bytes, whether they exist or not.
 fn stand_ins(settings: &Map<String, Value>) -> (Option<&str>, Vec<String>) {
-    let fallback = settings.get("byte_fallback").is_some_and(|flag| flag == true);
+    let fallback = settings.get("byte_fallback").is_some_and(|flag| *flag == true);
     let bytes = (0..=u8::MAX).filter(|_| fallback).map(|byte| format!("<0x{byte:02X}>"));
     (settings.get("unk_token").and_then(Value::as_str), bytes.collect())
 }
@@ -191,7 +191,7 @@ mod tests {
     use crate::vocab::files::TokenizerFiles;
     use crate::vocab::hf::HfTokenizer;
     use crate::vocab::pre::CHECK_TEXT;
-    use crate::vocab::tokenizer_json;
+    use crate::vocab::{TokenizerFile, tokenizer_json};
 
     #[test]
     fn parts_are_found() {
@@ -220,7 +220,7 @@ mod tests {
         let mut compared = 0;
         for dir in directories(&tests) {
             let json = fs::read(dir.join("tokenizer.json")).unwrap();
-            let json: Value = serde_json::from_slice(&json).unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
             for (place, value) in variations() {
                 let mut varied = json.clone();
                 let (parent, key) = place.rsplit_once('/').unwrap();
@@ -239,7 +239,8 @@ mod tests {
         entries.filter(|dir| dir.join("tokenizer.json").exists()).collect()
     }
 
-    fn variations() -> Vec<(&'static str, Value)> {
+    fn variations() -> Vec<(&'static str, serde_json::Value)> {
+        use serde_json::json;
         let rare = json!([{"type": "Replace", "pattern": {"String": "e"}, "content": "\u{1f980}"}]);
         vec![
             ("/truncation", json!(null)),
@@ -263,12 +264,14 @@ mod tests {
     /// Number of texts compared: those that the whole model can encode.
     fn compare(dir: &Path, json: &[u8], what: &str) -> usize {
         let path = dir.join("tokenizer.json");
-        let mut excerpts = TokenizerFiles::read(&ModelDir::open(dir).unwrap()).unwrap();
+        let dir = &ModelDir::open(dir).unwrap();
+        let files = || TokenizerFiles::read(dir, TokenizerFile::new(dir)).unwrap();
+        let mut excerpts = files();
         let parsed = tokenizer_json::parse(&path, json).unwrap();
         (excerpts.tokenizer, excerpts.lists) = (Some(parsed.tree.into()), parsed.lists);
         excerpts.unigram = parsed.unigram;
-        let mut whole = TokenizerFiles::read(&ModelDir::open(dir).unwrap()).unwrap();
-        (whole.tokenizer, whole.lists) = (Some(serde_json::from_slice(json).unwrap()), None);
+        let mut whole = files();
+        (whole.tokenizer, whole.lists) = (Some(crate::json::parse(json).unwrap()), None);
 
         let config = excerpts.model_config.clone().unwrap_or_default();
         let whole = HfTokenizer::new(&whole, &config);

@@ -1,29 +1,26 @@
 //! The files a tokenizer consists of, read once and with limits.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
-use serde_json::{Map, Value};
+use crate::json::{self, Map, Memory, Value};
 
+use super::apart;
+use super::class::Class;
 use super::lists::{BpeLists, UnigramLists};
 use super::settings::DECODER;
-use super::tokenizer_json;
+use super::tokenizer_file::TokenizerFile;
+use super::tokenizer_json::{LARGEST_ADDED, TokenizerJson};
 use crate::error::{Error, Result};
 use crate::gguf::Strings;
-use crate::input::bounded;
-use crate::json;
 use crate::source::ModelDir;
 
-/// `tokenizer.json` of the largest vocabularies has 33 MB.
-const LARGEST: u64 = 64 << 20;
-/// The other files have up to 13 MB, nearly all of it added tokens.
-const LARGEST_OTHER: u64 = 24 << 20;
+/// Largest of these files, in bytes. Real ones have up to 13 MB, nearly all of it added tokens.
+pub const LARGEST: u64 = 24 << 20;
 /// Largest chat template, in bytes. Real ones have up to 30,000.
 const LARGEST_TEMPLATE: u64 = 1 << 20;
 /// Most chat templates of a model, which has up to a handful.
 pub const MOST_TEMPLATES: usize = 256;
-/// What the values in `tokenizer_config.json` and the like may take, in bytes of memory; added tokens apart.
-const LARGEST_TREE: usize = 32 << 20;
 
 /// The JSON files that describe a tokenizer, as far as they are there.
 #[derive(Debug)]
@@ -42,21 +39,24 @@ pub struct TokenizerFiles {
     pub config: Option<Map<String, Value>>,
     /// `config.json` as it stands in the file.
     pub model_config: Option<Map<String, Value>>,
+    /// What takes the place of `tokenizer.json`, once it was asked for.
+    pub apart: OnceCell<Option<TokenizerJson>>,
 }
 
+/// `tokenizer.json` and, if that is a usual BPE model, its lists.
+type Serialized<'a> = (&'a Map<String, Value>, Option<&'a BpeLists>);
+
 impl TokenizerFiles {
-    /// Reads what is there.
+    /// Reads what is there, beside `tokenizer`.
     ///
     /// # Errors
     /// If a file cannot be read, is too large, or is not a JSON object.
-    pub fn read(dir: &ModelDir) -> Result<Self> {
-        let (mut tokenizer, mut lists, mut unigram, mut mentions_byte_level) = (None, None, None, false);
-        if let Some(bytes) = dir.read_if_there("tokenizer.json", LARGEST)? {
-            let path = dir.join("tokenizer.json");
-            mentions_byte_level = memmem::find(&bytes, b"\"ByteLevel\"").is_some();
-            let json = tokenizer_json::parse(&path, &bytes)?;
-            (tokenizer, lists, unigram) = (Some(json.tree.into()), json.lists, json.unigram);
-        }
+    pub fn read(dir: &ModelDir, tokenizer: TokenizerFile) -> Result<Self> {
+        let content = tokenizer.into_content()?;
+        let mentions_byte_level = content.as_ref().is_some_and(|content| content.mentions_byte_level);
+        let json = content.map(|content| content.json);
+        let (tokenizer, lists, unigram) = json
+            .map_or((None, None, None), |json| (Some(Value::Object(json.tree)), json.lists, json.unigram));
         Ok(Self {
             dir: dir.clone(),
             tokenizer,
@@ -65,7 +65,27 @@ impl TokenizerFiles {
             mentions_byte_level,
             config: object(dir, "tokenizer_config.json")?,
             model_config: object(dir, "config.json")?,
+            apart: OnceCell::new(),
         })
+    }
+
+    /// `tokenizer.json` and the lists taken out of it; or, where there is none, what the files say that a tokenizer of
+    /// this class has instead.
+    ///
+    /// # Errors
+    /// If these are not what they should be.
+    pub fn serialized(&self, class: Class) -> Result<Option<Serialized<'_>>> {
+        if let Some(Value::Object(tree)) = &self.tokenizer {
+            return Ok(Some((tree, self.lists.as_ref())));
+        }
+        let apart = match self.apart.get() {
+            Some(apart) => apart,
+            None => {
+                let apart = apart::read(&self.dir, class)?;
+                self.apart.get_or_init(|| apart)
+            }
+        };
+        Ok(apart.as_ref().map(|json| (&json.tree, json.lists.as_ref())))
     }
 }
 
@@ -74,18 +94,16 @@ impl TokenizerFiles {
 /// # Errors
 /// If it cannot be read, is too large, or is something else.
 pub fn object(dir: &ModelDir, name: &str) -> Result<Option<Map<String, Value>>> {
-    dir.read_if_there(name, LARGEST_OTHER)?.map(|bytes| parse(&dir.join(name), &bytes)).transpose()
+    dir.read_if_there(name, LARGEST)?.map(|bytes| parse(&dir.join(name), &bytes)).transpose()
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
-    let added = (DECODER, tokenizer_json::LARGEST_ADDED);
-    json::parse_object(bytes, LARGEST_TREE, added)
-        .map_err(|e| Error::invalid(path, format!("expected a JSON object: {}", bounded(&e.to_string()))))
+    let added = Memory::new(LARGEST_ADDED);
+    json::parse_object_with(bytes, DECODER, added).map_err(|e| Error::invalid(path, e.to_string()))
 }
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
     let text = String::from_utf8(bytes).map_err(|e| Error::invalid(path, format!("expected UTF-8: {e}")))?;
-    // As Python reads text files.
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
@@ -95,6 +113,14 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
 /// If one of those cannot be read.
 pub fn chat_template(dir: &ModelDir, config: &Map<String, Value>) -> Result<Option<Value>> {
     let own = config.get("chat_template").cloned();
+    let jinja = "chat_template.jinja";
+    if own == Some(Value::Null) && dir.exists(jinja)? {
+        tracing::warn!(
+            "{}: left out, because chat_template in tokenizer_config.json is null, which counts for more; remove that \
+             key if the model has this template",
+            dir.join(jinja).display()
+        );
+    }
     let template = match own {
         Some(own) => Some(own),
         None => template_files(dir)?,
@@ -111,29 +137,35 @@ pub fn chat_template(dir: &ModelDir, config: &Map<String, Value>) -> Result<Opti
 
 fn template_files(dir: &ModelDir) -> Result<Option<Value>> {
     const MORE: &str = "additional_chat_templates";
-    if let Some(default) = template_file(dir, Path::new("chat_template.jinja"), LARGEST_TEMPLATE)? {
-        // In bytewise order of their names; the reference takes them as the directory lists them.
+    if let Some(default) = text_if_there(dir, "chat_template.jinja", LARGEST_TEMPLATE)? {
+        // In the order of their names. The reference takes them as the directory lists them.
         let mut more: Vec<PathBuf> = dir.list(MORE)?.iter().map(|name| Path::new(MORE).join(name)).collect();
         more.retain(|path| path.extension().is_some_and(|e| e == "jinja"));
         if more.len() > MOST_TEMPLATES {
             let problem = format!("expected at most {MOST_TEMPLATES} chat templates, found {}", more.len());
             return Err(Error::invalid(dir.join(MORE), problem));
         }
+        more.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
         if more.is_empty() {
             return Ok(Some(default.into()));
         }
-        let named = |name: &str, template: String| serde_json::json!({"name": name, "template": template});
+        let named = |name: &str, template: String| crate::json::json!({"name": name, "template": template});
         let mut list = vec![named("default", default)];
         for path in more {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            list.push(named(&name, template_file(dir, &path, LARGEST_TEMPLATE / 4)?.unwrap_or_default()));
+            list.push(named(&name, text_if_there(dir, &path, LARGEST_TEMPLATE / 4)?.unwrap_or_default()));
         }
         return Ok(Some(list.into()));
     }
-    Ok(object(dir, "chat_template.json")?.and_then(|mut json| json.remove("chat_template")))
+    Ok(object(dir, "chat_template.json")?.and_then(|mut json| json.swap_remove("chat_template")))
 }
 
-fn template_file(dir: &ModelDir, name: &Path, most: u64) -> Result<Option<String>> {
+/// The text in `name`, with the line ends that Python makes of all, if there is such a file.
+///
+/// # Errors
+/// If it cannot be read, is too large, or is no UTF-8.
+pub fn text_if_there(dir: &ModelDir, name: impl AsRef<Path>, most: u64) -> Result<Option<String>> {
+    let name = name.as_ref();
     dir.read_if_there(name, most)?.map(|bytes| text(&dir.join(name), bytes)).transpose()
 }
 
@@ -142,11 +174,9 @@ fn template_file(dir: &ModelDir, name: &Path, most: u64) -> Result<Option<String
 /// # Errors
 /// If it cannot be read.
 pub fn merges_txt(dir: &ModelDir) -> Result<Strings> {
-    let name = "merges.txt";
-    let Some(bytes) = dir.read_if_there(name, LARGEST_OTHER)? else { return Ok(Strings::new()) };
-    let text = text(&dir.join(name), bytes)?;
-    let skip = usize::from(text.lines().next().is_some_and(|first| first.trim().starts_with('#')));
     let mut merges = Strings::new();
+    let Some(text) = text_if_there(dir, "merges.txt", LARGEST)? else { return Ok(merges) };
+    let skip = usize::from(text.lines().next().is_some_and(|first| first.trim().starts_with('#')));
     for line in text.lines().skip(skip) {
         let mut parts = line.split_whitespace();
         if let (Some(left), Some(right), None) = (parts.next(), parts.next(), parts.next()) {
@@ -154,4 +184,26 @@ pub fn merges_txt(dir: &ModelDir) -> Result<Strings> {
         }
     }
     Ok(merges)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn more_templates_come_in_the_order_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let more = dir.path().join("additional_chat_templates");
+        fs::create_dir(&more).unwrap();
+        fs::write(dir.path().join("chat_template.jinja"), "0").unwrap();
+        for name in ["rag", "a-b", "a", "tool_use"] {
+            fs::write(more.join(format!("{name}.jinja")), "1").unwrap();
+        }
+        let list = chat_template(&ModelDir::open(dir.path()).unwrap(), &Map::new()).unwrap().unwrap();
+        let names: Vec<_> =
+            list.as_array().unwrap().iter().map(|t| t.get("name").and_then(Value::as_str).unwrap()).collect();
+        assert_eq!(names, ["default", "a", "a-b", "rag", "tool_use"]);
+    }
 }

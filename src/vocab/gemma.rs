@@ -1,6 +1,6 @@
 //! Gemma's vocabularies: SentencePiece without a space in front, or what has grown out of it.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::files::TokenizerFiles;
 use super::special::{KINDS, SpecialVocab};

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use crate::json::{Map, Mismatch, Value, json};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
 use tokenizers::models::ModelWrapper;
 use tokenizers::tokenizer::{OffsetReferential, OffsetType};
 use tokenizers::{
@@ -21,6 +21,7 @@ use super::guard::guarded;
 use super::lists::{BpeLists, UnigramLists, Vocabulary};
 use super::mistral;
 use super::settings::{Settings, Token};
+use crate::config::lost_size;
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
 
@@ -87,25 +88,32 @@ impl<'a> HfTokenizer<'a> {
     /// [`Error::Invalid`] if files contradict what they should be.
     pub fn new(files: &'a TokenizerFiles, model_config: &Map<String, Value>) -> Result<Self> {
         let path = files.dir.join("tokenizer.json");
-        let Some(Value::Object(tree)) = &files.tokenizer else {
+        let class = Class::of(files, model_config)?;
+        let Some((tree, lists)) = files.serialized(class)? else {
             return Err(Error::Unsupported(format!(
                 "{}: no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
                 files.dir.path().display()
             )));
         };
         check_ids(files)?;
+        check_sizes(files)?;
         bounded::check(&path, tree)?;
-        let class = Class::of(files, model_config)?;
+        let in_tree = tree.get("model").and_then(|model| model.get("vocab"));
+        if files.unigram.is_none() && in_tree.is_some_and(Value::is_array) {
+            // What the library makes of it can be a hundred times as large.
+            let problem =
+                "model.vocab: expected pairs of a text, none of them twice, and a score of a Unigram model";
+            return Err(Error::invalid(&path, problem));
+        }
         let empty = Map::new();
         let config = files.config.as_ref().unwrap_or(&empty);
         let settings = Settings::read(files, config, tree, class)?;
 
-        let lists = files.lists.as_ref();
         let parts = tree.iter().filter(|(key, _)| *key != "added_tokens");
         let mut json: Map<_, _> = parts.map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut added = tree.get("added_tokens");
         if class != Class::Backend {
-            check_model(class, files, &path)?;
+            check_model(class, &json, (lists.is_some(), files.unigram.is_some()), &path)?;
             // What the class replaces is never used, but must be valid.
             let mut replaced = without_lists(tree);
             let emptied = without_vocabulary(&mut replaced);
@@ -173,9 +181,9 @@ impl<'a> HfTokenizer<'a> {
         let named = |key: &str| settings.named.get(key).map(Token::text);
         let id = |text: &str| loaded.tokenizer.token_to_id(text);
         if let Some(post_processor) = class.post_processor(named, id, &files.dir)? {
-            let post_processor = serde_json::from_value(post_processor);
+            let post_processor = PostProcessorWrapper::deserialize(&post_processor);
             let post_processor = post_processor.map_err(|e| Error::invalid(&loaded.path, e.to_string()))?;
-            loaded.tokenizer.with_post_processor(Some::<PostProcessorWrapper>(post_processor));
+            loaded.tokenizer.with_post_processor(Some(post_processor));
         }
         Ok(loaded)
     }
@@ -320,7 +328,7 @@ impl<'a> HfTokenizer<'a> {
         }
         let model = excerpt::model(settings, lists, &words);
         let model = model.map_err(|problem| Error::invalid(&self.path, problem))?;
-        let model = guarded(&self.path, || ModelWrapper::deserialize(model))?;
+        let model = guarded(&self.path, || ModelWrapper::deserialize(&model))?;
         let model = model.map_err(|e| not_a_tokenizer(&self.path, &e))?;
         self.tokenizer.with_model(Excerpt { model, vocabulary: Some(&lists.vocabulary) });
         Ok(())
@@ -339,13 +347,18 @@ impl<'a> HfTokenizer<'a> {
     }
 }
 
-/// Refuses a model whose lists are not those that the class needs.
-fn check_model(class: Class, files: &TokenizerFiles, path: &Path) -> Result<()> {
-    let model = files.tokenizer.as_ref().and_then(|json| json.get("model"));
+/// Refuses a model whose lists are not those that the class needs. Those of BPE and Unigram models may have been
+/// taken out already, which the pair tells.
+fn check_model(
+    class: Class,
+    json: &Map<String, Value>,
+    (has_lists, has_unigram): (bool, bool),
+    path: &Path,
+) -> Result<()> {
+    let model = json.get("model");
     let list = |key: &str| model.and_then(|m| m.get(key));
-    let has_lists = files.lists.is_some();
     let (fits, needed) = match class.model() {
-        Some("Unigram") => (files.unigram.is_some(), "a Unigram model"),
+        Some("Unigram") => (has_unigram, "a Unigram model"),
         Some("WordPiece") => (list("vocab").is_some_and(Value::is_object), "a WordPiece model"),
         _ => (has_lists || list("merges").is_some(), "a BPE model with merges"),
     };
@@ -380,7 +393,7 @@ fn parse(path: &Path, json: Map<String, Value>) -> Result<Parts> {
         let found = bounded(&version.to_string());
         return Err(Error::invalid(path, format!("not a tokenizer: expected version 1.0, found {found}")));
     }
-    guarded(path, || Parts::deserialize(Value::Object(json)))?.map_err(|e| not_a_tokenizer(path, &e))
+    guarded(path, || Parts::deserialize(&Value::Object(json)))?.map_err(|e| not_a_tokenizer(path, &e))
 }
 
 fn added_tokens(path: &Path, list: Option<&Value>) -> Result<Vec<AddedToken>> {
@@ -389,7 +402,7 @@ fn added_tokens(path: &Path, list: Option<&Value>) -> Result<Vec<AddedToken>> {
     Ok(list.into_iter().map(|entry| entry.token).collect())
 }
 
-fn not_a_tokenizer(path: &Path, error: &serde_json::Error) -> Error {
+fn not_a_tokenizer(path: &Path, error: &Mismatch) -> Error {
     Error::invalid(path, format!("not a tokenizer: {}", bounded(&error.to_string())))
 }
 
@@ -434,11 +447,26 @@ fn instead_of_unigram(json: &mut Map<String, Value>, lists: &UnigramLists, path:
     Ok(())
 }
 
+/// transformers reads `config.json` too, and then refuses what its class does not take. That is followed where what would
+/// come out is of no use, because a size is missing that the class would have given.
+fn check_sizes(files: &TokenizerFiles) -> Result<()> {
+    let path = files.dir.join("config.json");
+    match files.model_config.as_ref().and_then(|config| lost_size(&path, config)) {
+        Some((key, reason)) => Err(Error::invalid(
+            path,
+            format!(
+                "{reason}; correct that, or add {key}, which is missing without the defaults of the class"
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// transformers reads `config.json` too, and refuses token ids of other types.
 fn check_ids(files: &TokenizerFiles) -> Result<()> {
     let Some(config) = &files.model_config else { return Ok(()) };
     for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
-        let is_id = |id: &Value| id.is_i64() || id.is_u64();
+        let is_id = Value::is_int;
         let valid = match config.get(key) {
             None | Some(Value::Null) => true,
             Some(Value::Array(ids)) => key == "eos_token_id" && ids.iter().all(is_id),

@@ -1,6 +1,6 @@
 //! InternLM 2 and 3: SentencePiece vocabularies whose chat models end a turn with `<|im_end|>`.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::files::TokenizerFiles;
 use super::sentencepiece::{self, Model, kind};

@@ -53,13 +53,6 @@ impl Vocabulary {
         Some(())
     }
 
-    /// Changes the id of the token pushed last.
-    pub fn set_last_id(&mut self, id: u32) {
-        if let Some(last) = self.tokens.last_mut() {
-            last.id = id;
-        }
-    }
-
     /// Number of tokens.
     pub fn len(&self) -> usize {
         self.tokens.len()
@@ -178,10 +171,11 @@ mod tests {
         assert_eq!((vocabulary.id("a"), vocabulary.place("a"), vocabulary.id("b")), (Some(7), Some(3), None));
         assert_eq!(vocabulary.push("é", 9), None);
         assert_eq!(vocabulary.len(), 4);
-        assert!(!vocabulary.has_unique_ids());
-        vocabulary.set_last_id(8);
-        assert!(vocabulary.has_unique_ids());
         assert_eq!(vocabulary.get(4), None);
+        assert!(!vocabulary.has_unique_ids());
+        let mut unique = Vocabulary::default();
+        assert!(tokens[..3].iter().all(|(text, id)| unique.push(text, *id).is_some()));
+        assert!(unique.has_unique_ids());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Llama's vocabularies, and those of everybody whose model calls itself one.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::files::TokenizerFiles;
 use super::mistral_common::{self, Template};

@@ -1,7 +1,7 @@
 //! `fix_mistral_regex`: a flag in `tokenizer_config.json` by which transformers replaces the splitting
 //! pattern of Mistral's tokenizers, which were published with a wrong one.
 
-use serde_json::{Map, Value, json};
+use crate::json::{Map, Value, json};
 
 use super::files::TokenizerFiles;
 
@@ -29,7 +29,7 @@ pub fn replace_pattern(tokenizer: &mut Map<String, Value>) {
     let split =
         json!({"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": false});
     let Some(pre) = tokenizer.get_mut("pre_tokenizer") else { return };
-    if let Some(first) = pre.get_mut("pretokenizers").and_then(|steps| steps.get_mut(0)) {
+    if let Some(first) = pre.get_mut("pretokenizers").and_then(|steps| steps.as_array_mut()?.first_mut()) {
         *first = split;
         return;
     }
@@ -37,7 +37,7 @@ pub fn replace_pattern(tokenizer: &mut Map<String, Value>) {
         Some("Metaspace") => {
             json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})
         }
-        _ => pre.take(),
+        _ => std::mem::take(pre),
     };
     *pre = json!({"type": "Sequence", "pretokenizers": [split, only]});
 }

@@ -3,6 +3,7 @@
 //! Knows nothing of tensors. Each kind of vocabulary is a file of its own; which one a model uses is
 //! `route`'s business.
 
+mod apart;
 mod auto_classes;
 mod bounded;
 mod bpe;
@@ -29,14 +30,16 @@ mod settings;
 mod special;
 mod tekken;
 mod template;
+mod tokenizer_file;
 mod tokenizer_json;
 mod unigram;
 mod wordpiece;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 pub use mistral_common::Template;
 pub use route::{Padding, VocabRoute, add};
+pub use tokenizer_file::TokenizerFile;
 
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;

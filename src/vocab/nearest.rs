@@ -1,6 +1,6 @@
 //! Which known pre-tokenizer an unknown one is most like, to say so in a message. Nothing is converted by it.
 
-use serde_json::Value;
+use crate::json::Value;
 
 /// How much of a pattern is looked at, in characters; comparing takes time that grows with the square.
 const LONGEST: usize = 1000;
@@ -69,7 +69,7 @@ fn collect(step: &Value, patterns: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

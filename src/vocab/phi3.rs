@@ -1,6 +1,6 @@
 //! Phi-3: a SentencePiece vocabulary into which the added tokens of every file are put, or BPE (Phi-4).
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::files::TokenizerFiles;
 use super::sentencepiece::{self, Model, Outside, Pieces, kind};

@@ -2,12 +2,13 @@
 //! follow from the ranks. The rest of that tokenizer is Python code beside it, of which the special tokens are
 //! repeated here; texts are split as Qwen 2 does.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::json::{Map, Value, json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
 
 use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;
@@ -88,6 +89,7 @@ fn recognize(files: &TokenizerFiles, lists: BpeLists) -> Result<&'static str> {
         mentions_byte_level: true,
         config: json!({"tokenizer_class": "Qwen2Tokenizer"}).as_object().cloned(),
         model_config: None,
+        apart: OnceCell::new(),
     };
     let ids = HfTokenizer::new(&files, &Map::new())?.encode(pre::CHECK_TEXT)?;
     pre::recognize(&ids).map_err(|hash| bpe::unknown(&files.dir.join(FILE), &hash, None))

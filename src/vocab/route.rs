@@ -1,12 +1,13 @@
 //! The ways to read a vocabulary: which files, in what order of preference, and what is added to what
 //! they say (`set_vocab` of the reference's model classes). Families choose one.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::bpe::Base;
 use super::files::TokenizerFiles;
 use super::mistral_common::Template;
 use super::special::{KINDS, SpecialVocab};
+use super::tokenizer_file::TokenizerFile;
 use super::{
     add_token_type_count, bpe, gemma, internlm, llama, llama_hf, mistral_common, no_space_prefix, phi3, qwen,
     sentencepiece, unigram, vocab_size, wordpiece,
@@ -108,8 +109,14 @@ pub enum Padding {
 /// # Errors
 /// [`Error::Unsupported`] for a vocabulary that is well-formed but cannot be written, [`Error::Invalid`] if
 /// there is none, or its files contradict each other.
-pub fn add(route: VocabRoute, kv: &mut KeyValues, dir: &ModelDir, config: &Config) -> Result<()> {
-    let files = TokenizerFiles::read(dir)?;
+pub fn add(
+    route: VocabRoute,
+    kv: &mut KeyValues,
+    dir: &ModelDir,
+    tokenizer: TokenizerFile,
+    config: &Config,
+) -> Result<()> {
+    let files = TokenizerFiles::read(dir, tokenizer)?;
     let config = config.map();
     match route {
         VocabRoute::Llama => llama::add(kv, &files, config),
@@ -284,7 +291,7 @@ fn padded(
     let size =
         size.ok_or_else(|| Error::invalid(&path, "vocab_size: expected a number of tokens, found none"))?;
     let mut config = config.clone();
-    config.insert("vocab_size".into(), (size as u64).next_multiple_of(multiple).into());
+    config.insert("vocab_size".into(), Value::Int((size as u64).next_multiple_of(multiple) as i64));
     Ok(config)
 }
 

@@ -8,7 +8,7 @@ mod model;
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::files::{self, TokenizerFiles};
 use super::special::{KINDS, SpecialVocab};
@@ -297,7 +297,7 @@ pub enum Outside {
 fn add_from_tokenizer_config(pieces: &mut Pieces, dir: &ModelDir) -> Result<()> {
     let path = &dir.join("tokenizer_config.json");
     let Some(mut config) = read_object(dir, "tokenizer_config.json")? else { return Ok(()) };
-    let decoder = match config.remove("added_tokens_decoder") {
+    let decoder = match config.swap_remove("added_tokens_decoder") {
         None => return Ok(()),
         Some(Value::Object(decoder)) => decoder,
         Some(_) => return Err(Error::invalid(path, "added_tokens_decoder: expected an object")),

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use crate::json::{Map, Value};
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::class::Class;
@@ -110,7 +110,7 @@ impl Settings {
         if let Some(token) = json.get("padding").and_then(|p| p.get("pad_token"))
             && [Class::Backend, Class::Llama].contains(&class)
         {
-            config.entry("pad_token").or_insert_with(|| token.clone());
+            config.entry("pad_token".into()).or_insert_with(|| token.clone());
         }
 
         let by_text: HashMap<&str, &AddedToken> = added.values().map(|t| (t.content.as_str(), t)).collect();

@@ -1,8 +1,8 @@
 //! Special tokens, chat templates, merges and normalizer flags: what the reference's `SpecialVocab`
 //! finds in `tokenizer.json`, `tokenizer_config.json` and `config.json`.
 
+use crate::json::{Map, Value};
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
 
 use super::files::{self, TokenizerFiles};
 use super::lists::BpeLists;
@@ -86,10 +86,7 @@ impl SpecialVocab {
         vocab_len: Option<usize>,
     ) -> Result<()> {
         // Some configurations have lists here; the reference ignores all that is not a whole number.
-        // One that needs more than 64 bits is read as a float.
-        let is_whole =
-            |id: &Value| id.is_i64() || id.is_u64() || id.as_f64().is_some_and(|n| n.abs() >= 1e18);
-        let Some(id) = id.filter(|id| is_whole(id)) else { return Ok(()) };
+        let Some(id) = id.filter(|id| id.is_int()) else { return Ok(()) };
         let number = id.as_u64().and_then(|id| u32::try_from(id).ok());
         let number = number.ok_or_else(|| {
             Error::invalid(dir, format!("{kind}_token_id: expected a token id, found {id}"))

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
+use crate::json::{JsonError, Reader, Value};
 use crate::source::ModelDir;
 
 /// The largest file read, in bytes. Mistral's have 20 MB.
@@ -49,7 +50,6 @@ pub struct Tekken {
     tokens: Vec<Vec<u8>>,
 }
 
-#[derive(Deserialize)]
 struct File {
     config: Config,
     vocab: Vec<Token>,
@@ -63,7 +63,6 @@ struct Config {
     version: String,
 }
 
-#[derive(Deserialize)]
 struct Token {
     rank: usize,
     token_bytes: String,
@@ -75,6 +74,61 @@ struct Special {
     token_str: String,
 }
 
+impl File {
+    /// Reads it without a tree of its 130,000 tokens.
+    fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
+        let mut reader = Reader::new(bytes)?;
+        let (mut config, mut vocab, mut special_tokens) = (None, None, None);
+        reader.object(|reader, key| {
+            match key.whole() {
+                Some("config") => config = Some(fitting("config", &reader.value()?)?),
+                Some("special_tokens") => special_tokens = fitting("special_tokens", &reader.value()?)?,
+                Some("vocab") => {
+                    let tokens = vocab.insert(Vec::new());
+                    reader.array(|reader| {
+                        tokens.push(Token::read(reader).map_err(|e| e.within("vocab"))?);
+                        Ok(())
+                    })?;
+                }
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        reader.end()?;
+        let missing = |key: &str| JsonError::Unexpected(format!("expected {key}, found none"));
+        Ok(Self {
+            config: config.ok_or_else(|| missing("config"))?,
+            vocab: vocab.ok_or_else(|| missing("vocab"))?,
+            special_tokens,
+        })
+    }
+}
+
+impl Token {
+    fn read(reader: &mut Reader) -> Result<Self, JsonError> {
+        let (mut rank, mut token_bytes) = (None, None);
+        reader.object(|reader, key| {
+            match key.whole() {
+                Some("rank") => {
+                    rank = reader.value()?.as_u64().and_then(|rank| usize::try_from(rank).ok());
+                }
+                Some("token_bytes") => token_bytes = Some(reader.text()?.lossy().into_owned()),
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        match (rank, token_bytes) {
+            (Some(rank), Some(token_bytes)) => Ok(Self { rank, token_bytes }),
+            _ => Err(JsonError::Unexpected("expected a token with rank and token_bytes".to_owned())),
+        }
+    }
+}
+
+/// What `value`, that of `key`, holds.
+fn fitting<T: for<'de> Deserialize<'de>>(key: &str, value: &Value) -> Result<T, JsonError> {
+    T::deserialize(value).map_err(|e| JsonError::Unexpected(format!("{key}: {e}")))
+}
+
 impl Tekken {
     /// Reads the file.
     ///
@@ -83,7 +137,7 @@ impl Tekken {
     pub fn read(dir: &ModelDir, name: &OsStr) -> Result<Self> {
         let invalid = |problem: String| Error::invalid(dir.join(name), problem);
         let bytes = dir.read(name, LARGEST)?;
-        let file: File = serde_json::from_slice(&bytes)
+        let file = File::parse(&bytes)
             .map_err(|e| invalid(format!("not a tekken vocabulary: {}", bounded(&e.to_string()))))?;
         let version = version(&file.config.version)
             .ok_or_else(|| invalid(format!("unknown version {}", quoted(&file.config.version))))?;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::json::{Map, Value};
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
 
 use super::files::MOST_TEMPLATES;
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ pub fn read_post_processor(
             }
             Some("RobertaProcessing") => {
                 ["bos", "eos", "sep"].into_iter().for_each(|kind| _ = add.insert(kind, true));
-                let first = |key: &str| processor.get(key).and_then(|p| p.get(0)).cloned();
+                let first = |key: &str| processor.get(key).and_then(Value::first).cloned();
                 if !truthy(names.cls.as_ref()) {
                     let value = first("cls").or_else(|| names.bos.clone());
                     names.set("cls", value);
@@ -159,14 +159,7 @@ fn read_template(processor: &Value, names: &mut Names, add: &mut IndexMap<&'stat
 
 /// What Python takes for true.
 fn truthy(value: Option<&Value>) -> bool {
-    match value {
-        None | Some(Value::Null | Value::Bool(false)) => false,
-        Some(Value::String(s)) => !s.is_empty(),
-        Some(Value::Array(a)) => !a.is_empty(),
-        Some(Value::Object(o)) => !o.is_empty(),
-        Some(Value::Number(n)) => n.as_f64() != Some(0.0),
-        Some(Value::Bool(true)) => true,
-    }
+    value.is_some_and(Value::is_truthy)
 }
 
 /// Writes one template, or several with names. The reference lists the names in the order of a Python

@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
+use crate::json::{Map, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
 
 use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;

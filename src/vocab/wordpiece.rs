@@ -1,6 +1,6 @@
 //! The WordPiece route (llama.cpp's "bert"): BERT and its kin.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::TokenType;
 use super::bpe::Base;

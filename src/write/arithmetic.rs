@@ -2,6 +2,7 @@
 
 use half::f16;
 
+use super::overflow;
 use super::sources::Sources;
 use crate::convert::{self, exp, exp_rounded};
 use crate::dtype::{Dtype, GgmlType};
@@ -66,11 +67,12 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// Computes the elements from element `first` of the walk on, which were gathered into `raw`, as `to`.
+    /// Computes the elements from element `first` of the walk on, which were gathered into `raw`, as `to`. Answers
+    /// how many became infinite only as such.
     ///
     /// # Errors
     /// As [`Evaluation::values`].
-    pub fn encode(&mut self, first: u64, raw: &[u8], to: GgmlType, out: &mut [u8]) -> Result<()> {
+    pub fn encode(&mut self, first: u64, raw: &[u8], to: GgmlType, out: &mut [u8]) -> Result<u64> {
         if let [Arithmetic::Scale(scale)] = self.walk.arithmetic.as_slice()
             && let [Some(scales)] = self.scales.as_mut_slice()
             && (self.walk.dtype, to) == (Dtype::F8E4M3, GgmlType::BF16)
@@ -84,17 +86,17 @@ impl<'a> Evaluation<'a> {
                 convert::scale_f8_e4m3(elements, scales.value(index)?, to);
                 (raw, out) = (rest, tail);
             }
-            return Ok(());
+            return Ok(0);
         }
         let size = self.walk.dtype.size() as usize;
-        let mut values = [0.0; BATCH];
+        let (mut values, mut overflowed) = ([0.0; BATCH], 0);
         let batches = raw.chunks(BATCH * size).zip(out.chunks_mut(to.bytes(BATCH as u64) as usize));
         for (first, (raw, out)) in (first..).step_by(BATCH).zip(batches) {
             let values = &mut values[..raw.len() / size];
             self.values(first, raw, values)?;
-            convert::encode(to, values, out);
+            overflowed += overflow::encode(to, values, out);
         }
-        Ok(())
+        Ok(overflowed)
     }
 
     /// Packs codes from byte `first` of the walk on, which were gathered into `raw`, into blocks of MXFP4.

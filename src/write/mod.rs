@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod behind;
+mod overflow;
 mod queue;
 mod report;
 mod sources;
@@ -35,6 +36,12 @@ use worker::Work;
 
 /// More threads than this do not help: memory is not that fast.
 const USEFUL_THREADS: usize = 16;
+
+/// Bytes that a thread's buffers may take.
+const THREAD_MEMORY: u64 = 32 << 20;
+
+/// Files that are open besides those of the plan: standard streams, the directory, and what libraries hold.
+const OTHER_FILES: usize = 16;
 
 /// How to carry out a plan.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,8 +79,7 @@ pub fn write(
     settings: Settings,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Finished> {
-    // All files stay open until they can be published together.
-    open_file_limit();
+    check_open_files(plan)?;
     let mut report = Report::of(plan);
     let moved = report.bytes.total - report.bytes.cloned;
     let forget = available_memory().is_some_and(|available| moved.saturating_mul(2) > available);
@@ -85,8 +91,8 @@ pub fn write(
     let open: Vec<&fs::File> = files.iter().map(AtomicFile::file).collect();
     let queue = Queue::new(&plan.outputs, &refused);
     let work = Work::new(&sources, &plan.outputs, &open, queue, Behind::new(settings.sync, forget));
-    let processors = || thread::available_parallelism().map_or(1, |n| n.get().min(USEFUL_THREADS));
-    work.run(settings.threads.map_or_else(processors, NonZeroUsize::get), progress)?;
+    work.run(settings.threads.map_or_else(default_threads, NonZeroUsize::get), progress)?;
+    report.overflows = work.overflows.by_tensor(&plan.outputs);
 
     for (file, output) in open.iter().zip(&plan.outputs) {
         // Nothing shared is overwritten, so what is still to be written back does not matter.
@@ -103,6 +109,26 @@ pub fn write(
     model.check_unchanged()?;
     let published = flushed.publish().map_err(failed)?;
     Ok(Finished { report, published })
+}
+
+/// As many threads as there are processors to run on, and memory for their buffers.
+fn default_threads() -> usize {
+    // Limits of processor time, such as a container's, are counted in.
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let fitting = available_memory().map_or(u64::MAX, |available| available / THREAD_MEMORY);
+    processors.min(USEFUL_THREADS).min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1)
+}
+
+/// Makes sure that all outputs can be open together, until they are published together. Sources take turns.
+fn check_open_files(plan: &Plan) -> Result<()> {
+    let (needed, limit) = (plan.outputs.len() + OTHER_FILES, open_file_limit());
+    if needed <= limit {
+        return Ok(());
+    }
+    let problem =
+        format!("{needed} files have to be open at once, {limit} may be; allow more (ulimit -n {needed})");
+    let path = plan.outputs.first().map_or(Path::new("."), |output| output.path.as_path());
+    Err(Error::io("cannot write", path, io::Error::other(problem)))
 }
 
 /// A file of the right length, all zeros.

@@ -19,6 +19,8 @@ pub struct Report {
     pub measured: Option<Measured>,
     /// Bytes of tensors that were not shared, by reason, largest first.
     pub reasons: Vec<Shortfall>,
+    /// Tensors with finite numbers beyond those of F16, which became infinite, and how many.
+    pub overflows: Vec<(String, u64)>,
 }
 
 /// A finished file.

@@ -11,6 +11,7 @@ use ggraft_platform::{copy_in_kernel, interrupt, write_all_at};
 
 use super::arithmetic::Evaluation;
 use super::behind::Behind;
+use super::overflow::{self, Overflows};
 use super::queue::{CHUNK, Content, Job, Part, Queue, Task, unit};
 use super::sources::Sources;
 use super::tile::{self, Tile};
@@ -33,6 +34,8 @@ pub struct Work<'a> {
     pub outputs: &'a [Output],
     /// The files that are written.
     pub files: &'a [&'a File],
+    /// What became infinite on the way.
+    pub overflows: Overflows,
     queue: Mutex<(Queue<'a>, Behind)>,
     written: AtomicU64,
     stop: AtomicBool,
@@ -52,6 +55,7 @@ impl<'a> Work<'a> {
             sources,
             outputs,
             files,
+            overflows: Overflows::default(),
             queue: Mutex::new((queue, behind)),
             written: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -127,7 +131,7 @@ impl<'a> Work<'a> {
                 let mut rest = &mut *bytes;
                 for part in parts {
                     let (to, tail) = rest.split_at_mut(part.len as usize);
-                    self.fill(part, to, buffers)?;
+                    self.fill(job.output, part, to, buffers)?;
                     rest = tail;
                 }
                 self.put(job.output, bytes, parts[0].start)?;
@@ -145,7 +149,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn fill(&self, part: &Part, out: &mut [u8], buffers: &mut Buffers) -> Result<()> {
+    fn fill(&self, output: usize, part: &Part, out: &mut [u8], buffers: &mut Buffers) -> Result<()> {
         match part.content {
             Content::Raw { file, offset } => self.sources.read(file, out, offset),
             Content::Walk { walk, first, to: None } => {
@@ -164,14 +168,16 @@ impl<'a> Work<'a> {
                 let raw = part_of(&mut buffers.raw, count * walk.dtype.size());
                 self.sources.gather(walk, first, raw, &mut buffers.scratch)?;
                 if walk.arithmetic.is_empty() {
-                    convert::convert(walk.dtype, to, raw, out);
+                    self.overflows.add(output, part.start, overflow::convert(walk.dtype, to, raw, out));
                     return Ok(());
                 }
                 let mut evaluation = Evaluation::new(self.sources, walk);
                 if walk.is_packed() {
                     return evaluation.mxfp4(first, raw, out);
                 }
-                evaluation.encode(first, raw, to, out)
+                let overflowed = evaluation.encode(first, raw, to, out)?;
+                self.overflows.add(output, part.start, overflowed);
+                Ok(())
             }
             Content::Bytes(bytes) => {
                 out.copy_from_slice(bytes);
@@ -205,13 +211,13 @@ impl<'a> Work<'a> {
             Some(to) if walk.arithmetic.is_empty() => {
                 let rearranged = part_of(rearranged, raw.len() as u64);
                 tile::rearrange_elements(walk.dtype, raw, rearranged, &steps);
-                convert::convert(walk.dtype, to, rearranged, out);
+                self.overflows.add(output, start, overflow::convert(walk.dtype, to, rearranged, out));
             }
             Some(to) => {
                 let (values, ordered) = (part_of(values, elements), part_of(rearranged_values, elements));
                 Evaluation::new(self.sources, &source).values(0, raw, values)?;
                 tile::rearrange(values, ordered, &steps);
-                convert::encode(to, ordered, out);
+                self.overflows.add(output, start, overflow::encode(to, ordered, out));
             }
         }
         let (run, firsts) = tile.runs(walk);

@@ -5,7 +5,7 @@ use std::path::Path;
 use ggraft::config::Config;
 use ggraft::gguf::{KeyValues, encode};
 use ggraft::source::ModelDir;
-use ggraft::vocab::{self, Padding, Template, VocabRoute};
+use ggraft::vocab::{self, Padding, Template, TokenizerFile, VocabRoute};
 
 /// The routes.
 pub const ROUTES: &[(&str, VocabRoute)] = &[
@@ -52,6 +52,6 @@ pub fn convert(name: &str, dir: &Path) -> ggraft::Result<Vec<u8>> {
     let mut kv = KeyValues::new();
     kv.string("general.architecture", "llama");
     let dir = ModelDir::open(dir)?;
-    vocab::add(*route, &mut kv, &dir, &Config::load(&dir)?)?;
+    vocab::add(*route, &mut kv, &dir, TokenizerFile::new(&dir), &Config::load(&dir)?)?;
     Ok(encode(&kv, &[], 32))
 }

@@ -1,6 +1,6 @@
 """BERT and its relatives: encoders for embeddings and ranking."""
 
-from checkpoint import case
+from checkpoint import apart, case, tokenizer_config
 
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
          "max_position_embeddings": 64, "type_vocab_size": 2, "layer_norm_eps": 1e-12}
@@ -33,6 +33,8 @@ def cases():
     yield bert("bert-one-label", "BertForSequenceClassification", config={"num_hidden_layers": 1, "id2label": {"0": "score"},
                                                                          "label2id": {"score": 0}}, dtype="f16")
 
+    yield bert("bert-no-unknown", files={"tokenizer_config.json": tokenizer_config("wordpiece", unk_token=None)}, refused=True)
+    yield bert("bert-apart", tokenizer=None, config={"vocab_size": 30522}, files=apart("wordpiece"))
     distil = {"dim": 64, "hidden_dim": 96, "n_layers": 2, "n_heads": 4, "max_position_embeddings": 64}
     heads = {"n_heads": 8, "n_layers": 3}
     for id, arch, more, dtype in (
@@ -106,6 +108,8 @@ def cases():
         config = {"architectures": [arch], "model_type": "eurobert", **euro}
         more = {"build": "EuroBertModel"}
         yield case(id, config, **more)
+        heads = {k: v for k, v in config.items() if k != "num_attention_heads"}
+        yield case(f"{id}-no-heads", heads, build=("EuroBertModel", config), refused=True)
         yield case(f"{id}-f16", {**config, "num_hidden_layers": 3} if "jina" in id else config, dtype="f16",
                    rename=[("^", "model.")] if "jina" in id else [], **more)
         yield case(f"{id}-f32", {**config, "num_key_value_heads": 4}, dtype="f32", files=pooled("mean_tokens"), **more)

@@ -18,4 +18,8 @@ def cases():
     # As the oldest files have it: other names, no length.
     old = {"architectures": ["BloomModel"], "model_type": "bloom", "n_embed": 64, "n_layer": 2, "num_attention_heads": 4}
     yield case("bloom-old", old)
+    # Rope settings count for nothing here, but transformers checks them, and knows heads by another name.
+    rope = {"type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 128}
+    yield case("bloom-rope", {k: v for k, v in old.items() if k != "num_attention_heads"} | {"rope_scaling": rope},
+               build=("BloomModel", old))
     yield bloom("bloom-prefix", "BloomModel", rename=[("^", "transformer.")])

@@ -1,6 +1,6 @@
 """GPT-2."""
 
-from checkpoint import case
+from checkpoint import apart, case, tokenizer_config
 
 SMALL = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128, "n_ctx": 128}
 
@@ -15,6 +15,13 @@ def cases():
     yield gpt2("gpt2-f32-untied", dtype="f32", config={"tie_word_embeddings": False, "n_layer": 3})
     yield gpt2("gpt2-without-prefix", rename=[(r"^transformer\.", "")], saved=True)
     yield gpt2("gpt2-no-length", config={"n_ctx": None}, refused=True)
+
+    yield gpt2("gpt2-apart", tokenizer=None, config={"vocab_size": 50257}, files=apart("gpt2-trimmed"))
+    yield gpt2("gpt2-apart-no-merges", tokenizer=None, config={"vocab_size": 50257}, refused=True,
+               files={k: v for k, v in apart("gpt2-trimmed").items() if k != "merges.txt"})
+    yield gpt2("gpt2-templates", files={
+        "tokenizer_config.json": {k: v for k, v in tokenizer_config("gpt2-trimmed").items() if k != "chat_template"},
+        "chat_template.jinja": "{{ messages }}", "additional_chat_templates/rag.jinja": "{{ rag }}"})
 
     xl = {"architectures": ["RuGPT3XLForCausalLM"], "model_type": "rugpt3xl", "hidden_size": 64, "num_hidden_layers": 2,
           "num_attention_heads": 4, "intermediate_size": 256, "max_position_embeddings": 128, "layer_norm_eps": 1e-5}

@@ -26,7 +26,8 @@ EXPERTS = r"experts\.(gate_up|down)_proj$"
 def cases():
     config = {**SMALL, "rope_scaling": YARN, "quantization_config": MXFP4}
     plain = {k: v for k, v in SMALL.items()}
-    yield case("gpt-oss", config, build=("GptOssForCausalLM", plain), drop=[EXPERTS], extra=packed())
+    yield case("gpt-oss", config, build=("GptOssForCausalLM", plain), drop=[EXPERTS], extra=packed(),
+               also=["--outtype auto --vocab-only"])
     yield case("gpt-oss-default-rope", {**SMALL, "quantization_config": MXFP4}, build=("GptOssForCausalLM", plain),
                drop=[EXPERTS], extra=packed())
     deeper = {**SMALL, "num_hidden_layers": 3, "num_local_experts": 3, "num_key_value_heads": 4, "tie_word_embeddings": True}
@@ -34,4 +35,5 @@ def cases():
                build=("GptOssForCausalLM", deeper), drop=[EXPERTS], extra=packed(3, 3))
     yield case("gpt-oss-plain", {**SMALL, "rope_scaling": YARN})
     yield case("gpt-oss-plain-f16", {**SMALL, "layer_types": ["full_attention", "sliding_attention"]}, dtype="f16")
+    yield case("gpt-oss-no-count", {**SMALL, "num_local_experts": None}, build=("GptOssForCausalLM", plain), refused=True)
     yield case("gpt-oss-saved", SMALL, saved=True)

@@ -57,6 +57,7 @@ def cases():
     bamba = {"num_hidden_layers": 4, "attn_layer_indices": [1, 3], "mamba_n_heads": 8, "mamba_d_head": 16,
              "mamba_n_groups": 1, "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "attn_rotary_emb": 8}
     for id, dtype, more in (("bamba", "bf16", {}), ("bamba-f16", "f16", {"mamba_n_groups": 2, "num_key_value_heads": 4}),
+                            ("bamba-beyond", "f16", {"attn_layer_indices": [1, 3, 9]}),
                             ("bamba-f32", "f32", {"attn_layer_indices": [2], "rope_theta": 5e5})):
         yield granite(id, "BambaForCausalLM", "bamba", {**bamba, **more}, dtype=dtype, tokenizer="llama3-trimmed",
                       saved=dtype == "f32")

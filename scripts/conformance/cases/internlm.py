@@ -44,5 +44,6 @@ def cases():
     yield second("internlm2-uneven", config={"num_key_value_heads": 3}, refused=True)
     yield third("internlm3", {"head_dim": 16}, files=tokens(3, add_prefix_space=True))
     yield third("internlm3-f16", {"attention_bias": True, "num_key_value_heads": 4}, dtype="f16")
+    yield third("internlm3-two-counts", {"n_kv_heads": 1}, dtype="f32")
     yield third("internlm3-f32", {"tie_word_embeddings": True, "rope_scaling": {"rope_type": "dynamic", "factor": 6.0}},
                 dtype="f32", extra=[("vision_model.patch.weight", [8, 8])])

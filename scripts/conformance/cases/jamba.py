@@ -15,5 +15,7 @@ def cases():
     yield case("jamba-auto-rank", {**SMALL, "mamba_dt_rank": "auto", "tie_word_embeddings": True}, tokenizer="spm", dtype="f16")
     yield case("jamba-dense", {**SMALL, "num_experts": 1, "num_experts_per_tok": 1, "num_key_value_heads": 4},
                tokenizer="spm", dtype="f32")
+    yield case("jamba-no-attention", {**SMALL, "num_hidden_layers": 1, "attn_layer_period": 3, "attn_layer_offset": 2},
+               tokenizer="spm", dtype="f16")
     yield case("jamba-fused", SMALL, tokenizer="spm", flags="--fuse-qkv --fuse-gate-up-exps")
     yield case("jamba-mini", SMALL, tokenizer="spm", rename=[(r"feed_forward\.(experts|router)", r"moe.\1")])

@@ -1,6 +1,8 @@
 """Mamba, Mamba 2 and Falcon-Mamba."""
 
-from checkpoint import case
+import json
+
+from checkpoint import VOCAB, case
 
 SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "state_size": 8}
 
@@ -35,6 +37,15 @@ def cases():
     yield case("mamba2-tied", {**mamba2, "tie_word_embeddings": True, "expand": 1, "num_heads": 4}, dtype="f32")
     yield case("mamba2-codestral", {**mamba2, "n_groups": 4, "vocab_size": 520}, tokenizer="spm",
                rename=[("^", "model.")])
+    # Infinity as transformers 5 saves it and as others write it; keys that nobody reads may hold anything.
+    less = {k: v for k, v in mamba2.items() if k != "state_size"}
+    odd = {"nobody": ["\ud800", float("nan"), 10**40, {"\udc00": {"__float__": "NaN"}}]}
+    for id, infinity in (("tagged", {"__float__": "Infinity"}), ("bare", float("inf"))):
+        limited = {**less, **odd, "time_step_limit": [0.0, infinity], "torch_dtype": "bfloat16",
+                   "vocab_size": VOCAB["gpt2-trimmed"]}
+        yield case(f"mamba2-{id}-limit", less, files={"config.json": json.dumps(limited)})
+    endless = {**mamba2, "layer_norm_epsilon": float("inf"), "torch_dtype": "bfloat16", "vocab_size": VOCAB["gpt2-trimmed"]}
+    yield case("mamba2-endless", mamba2, files={"config.json": json.dumps(endless)})
     original = {"architectures": ["Mamba2ForCausalLM"], "d_model": 64, "n_layer": 2, "vocab_size": 50277, "d_state": 16,
                 "ssm_cfg": {"layer": "Mamba2"}, "pad_vocab_size_multiple": 16}
     yield case("mamba2-original", {**original, "head_dim": 16}, build=("Mamba2ForCausalLM", mamba2))

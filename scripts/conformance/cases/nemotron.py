@@ -1,6 +1,8 @@
 """Nemotron and Nemotron-H."""
 
-from checkpoint import case
+import json
+
+from checkpoint import VOCAB, case
 
 SMALL = {"architectures": ["NemotronForCausalLM"], "model_type": "nemotron", "hidden_size": 64, "intermediate_size": 96,
          "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
@@ -32,6 +34,15 @@ def hybrid():
     yield case("nemotron-h-moe-f16", {**experts, "n_groups": 1, "num_key_value_heads": 4, "moe_latent_size": 32}, dtype="f16")
     yield case("nemotron-h-moe-f32", {**experts, "layers_block_type": ["moe", "mamba", "attention"], "n_routed_experts": 2},
                dtype="f32", saved=True)
+    # Infinity as transformers 5 saves it and as others write it; what is missing has the class's defaults.
+    less = {k: v for k, v in experts.items() if k not in ("layer_norm_epsilon", "topk_group", "num_experts_per_tok")}
+    for id, infinity in (("tagged", {"__float__": "Infinity"}), ("bare", float("inf"))):
+        limited = {**less, "time_step_limit": [0.0, infinity], "torch_dtype": "bfloat16", "vocab_size": VOCAB["gpt2-trimmed"]}
+        yield case(f"nemotron-h-{id}-infinity", less, files={"config.json": json.dumps(limited)})
+    default = {k: v for k, v in experts.items() if k not in ("mamba_num_heads", "mamba_head_dim", "n_groups", "expand")}
+    yield case("nemotron-h-default", default, build=("NemotronHForCausalLM", default), dtype="f16")
+    unlike = {k: v for k, v in experts.items() if k != "mamba_head_dim"}
+    yield case("nemotron-h-other-width", unlike, build=("NemotronHForCausalLM", experts), dtype="f16")
     # A pattern that transformers does not take: the file is read as it is, and there need not be experts.
     layer = "backbone.layers."
     tensors = [("backbone.embeddings.weight", [40, 64]), ("backbone.norm_f.weight", [64]), ("lm_head.weight", [40, 64]),

@@ -22,6 +22,8 @@ def cases():
                build="OlmoForCausalLM", dtype="f16")
     yield olmo("olmo-odd", "OlmoForCausalLM", "olmo", tensors=[
         ("model.embed_tokens.weight", [40, 64]), ("model.layers.0.self_attn.q_proj.weight", [60, 64])], refused=True)
+    plain = {"model_type": "olmo", **SMALL}
+    yield olmo("olmo-no-width", "OlmoForCausalLM", "olmo", {"hidden_size": None}, build=("OlmoForCausalLM", plain), refused=True)
     yield olmo("olmo2", "Olmo2ForCausalLM", "olmo2")
     yield olmo("olmo2-grouped", "Olmo2ForCausalLM", "olmo2", {"num_key_value_heads": 2, "rms_norm_eps": 1e-6}, dtype="f16")
     yield olmo("olmo2-saved", "Olmo2ForCausalLM", "olmo2", {"tie_word_embeddings": True}, saved=True)

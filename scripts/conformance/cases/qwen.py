@@ -4,7 +4,7 @@ import base64
 import json
 from pathlib import Path
 
-from checkpoint import case
+from checkpoint import apart, case
 
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6}
@@ -99,6 +99,9 @@ def cases():
     yield qwen("qwen2-yarn", "Qwen2ForCausalLM", "qwen2",
                {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}},
                tokenizer="qwen2-trimmed")
+    for size, dtype in ((2, "bf16"), (3, "f16")):
+        yield qwen(f"qwen{size}-apart", f"Qwen{size}ForCausalLM", f"qwen{size}", {"vocab_size": 151936}, dtype=dtype,
+                   tokenizer=None, files=apart("qwen2-trimmed"))
     moe = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 48}
     yield qwen("qwen2moe", "Qwen2MoeForCausalLM", "qwen2_moe", moe)
     yield qwen("qwen2moe-dense", "Qwen2MoeForCausalLM", "qwen2_moe", {**moe, "mlp_only_layers": [0]}, refused=True)

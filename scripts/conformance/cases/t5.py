@@ -18,6 +18,8 @@ def cases():
     yield t5("t5-all-names", extra=[("encoder.embed_tokens.weight", [40, 64]), ("decoder.embed_tokens.weight", [40, 64])])
     yield t5("t5-shallow-decoder", config={"num_decoder_layers": 1})
     yield t5("t5-no-start", config={"decoder_start_token_id": None}, refused=True)
+    rope = {"type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 128}
+    yield t5("t5-rope", config={"rope_scaling": rope}, build=("T5ForConditionalGeneration", {"model_type": "t5", **SMALL}))
     yield t5("mt5", "MT5ForConditionalGeneration", "mt5")
     yield t5("mt5-f16", "MT5ForConditionalGeneration", "mt5", {"num_heads": 2, "d_kv": 32}, dtype="f16")
     yield t5("mt5-f32", "MT5ForConditionalGeneration", "mt5", {"num_layers": 3, "num_decoder_layers": 3}, dtype="f32")

@@ -1,8 +1,6 @@
 //! BERT and what is built like it: DistilBERT, RoBERTa, CamemBERT, XLM-RoBERTa, Jina's second generation
 //! (`BertModel`, `DistilBertModel`, `RobertaModel`, `XLMRobertaModel`, `JinaBertV2Model` of the reference).
 
-use serde_json::Value as Json;
-
 use crate::arch::builder::Builder;
 use crate::arch::pooling::pooling_type;
 use crate::arch::tensors::Tensor;
@@ -173,11 +171,4 @@ fn refuse_lora(input: &Input) -> Result<Option<&'static Family>> {
         )),
         false => Ok(None),
     }
-}
-
-/// Whether `tokenizer.json` holds a vocabulary of kind `kind`.
-pub(super) fn has_tokenizer(input: &Input, kind: &str) -> Result<bool> {
-    let tokenizer = crate::config::read_json(&input.checkpoint.dir, "tokenizer.json")?;
-    let found = tokenizer.get("model").and_then(|model| model.get("type")).and_then(Json::as_str);
-    Ok(found == Some(kind))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::pooling::pooling_type;
@@ -199,14 +199,5 @@ fn vocabulary(input: &Input) -> Result<u64> {
             None => Ok(sentencepiece::load(dir, None)?.map_or(0, |pieces| pieces.tokens.len() as u64)),
         };
     }
-    let tokenizer = read_json(dir, "tokenizer.json")?;
-    let len = |value: Option<&Json>| match value {
-        Some(Json::Object(entries)) => Some(entries.len() as u64),
-        Some(Json::Array(entries)) => Some(entries.len() as u64),
-        _ => None,
-    };
-    let own = len(tokenizer.get("model").and_then(|model| model.get("vocab")));
-    own.zip(len(tokenizer.get("added_tokens")))
-        .map(|(own, added)| own + added)
-        .ok_or_else(|| Error::invalid(dir.join("tokenizer.json"), "expected model.vocab and added_tokens"))
+    input.tokenizer.count()
 }

@@ -1,6 +1,6 @@
 //! Gemma 3n (`Gemma3NModel` of the reference).
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::quantile::normal_quantile;

@@ -1,6 +1,6 @@
 //! Gemma 4 (`Gemma4Model`, `Gemma4UnifiedModel` of the reference).
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::rope::LARGEST_HEAD;

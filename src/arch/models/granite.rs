@@ -122,8 +122,8 @@ fn sliding_keys(input: &Input, keys: &mut Keys) -> Result<()> {
 fn bools(
     input: &Input,
     key: &str,
-    list: &serde_json::Value,
-    is: impl Fn(&serde_json::Value) -> bool,
+    list: &crate::json::Value,
+    is: impl Fn(&crate::json::Value) -> bool,
 ) -> Result<Vec<bool>> {
     match list.as_array().filter(|list| list.len() == input.blocks as usize) {
         Some(list) => Ok(list.iter().map(is).collect()),

@@ -1,7 +1,7 @@
 //! Granite 4 and Bamba: attention and Mamba 2 in turn (`GraniteHybridModel` of the reference). Models of
 //! attention only are written as if they were Granite 3.
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
@@ -75,8 +75,11 @@ fn attention_layers(input: &Input) -> Result<Vec<bool>> {
     } else if let Some(indices) = list("attn_layer_indices") {
         let problem = || config.invalid("attn_layer_indices: expected a list of layers' numbers");
         for index in indices.as_array().ok_or_else(problem)? {
-            let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
-            *index.and_then(|index| layers.get_mut(index)).ok_or_else(problem)? = true;
+            let index = index.as_u64().and_then(|index| usize::try_from(index).ok()).ok_or_else(problem)?;
+            // The list of a model with more layers may have been kept.
+            if let Some(layer) = layers.get_mut(index) {
+                *layer = true;
+            }
         }
     } else {
         let (Some(period), offset) =

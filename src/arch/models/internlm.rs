@@ -24,8 +24,11 @@ pub(super) const INTERNLM3: Family = Family {
     vocab: VocabRoute::InternLm3,
     tensors: names::LLAMA,
     keys: llama::key_values,
-    rename: |_, name| (!name.starts_with("vision_model")).then(|| name.to_owned()),
-    convert: llama::convert,
+    rename: |_, name| (!["mlp", "vision_model"].iter().any(|s| name.starts_with(s))).then(|| name.to_owned()),
+    // Unlike the keys, the order of rows does not go by `n_heads` and `n_kv_heads` where those are there.
+    convert: |input, builder, tensor| {
+        llama::convert_with(input, builder, tensor, (&["num_attention_heads"], &["num_key_value_heads"]))
+    },
     ..TEXT
 };
 

@@ -33,11 +33,13 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let inner = keys::times(config, config.require_u32(&["mamba_expand"])?, width)?;
     let kv_heads = keys::signed(config, "num_key_value_heads")?;
     let (offset, period) = cycle(input, "attn_layer_offset", "attn_layer_period")?;
-    if offset > input.blocks {
+    if offset > keys::MOST_BLOCKS {
         return Err(config.invalid(format!("attn_layer_offset: {offset} is beyond the last layer")));
     }
     let attends = |block: u32| block >= offset && (block - offset).is_multiple_of(period);
-    let kv_heads = (0..input.blocks).map(|block| if attends(block) { kv_heads } else { 0 }).collect();
+    // The layers before the first of attention are listed even if there are not as many.
+    let kv_heads =
+        (0..input.blocks.max(offset)).map(|block| if attends(block) { kv_heads } else { 0 }).collect();
     let rank = keys::nonzero(config, &["mamba_dt_rank"])?.unwrap_or(width.div_ceil(16));
     let feed_forward = config.require_u32(&["intermediate_size"])?;
     let used = config.require_u32(&["num_experts_per_tok", "num_experts_per_token"])?;

@@ -85,7 +85,17 @@ pub(super) fn key_values_of(input: &Input, config: &Config, keys: &mut Keys) -> 
     Ok(())
 }
 
-pub(super) fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+pub(super) fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+    convert_with(input, builder, tensor, (&HEADS, &KV_HEADS))
+}
+
+/// [`convert`] for models with other names for the numbers of heads and of those for keys and values.
+pub(super) fn convert_with(
+    input: &Input,
+    builder: &mut Builder,
+    mut tensor: Tensor,
+    (heads, kv_heads): (&[&str], &[&str]),
+) -> Result<()> {
     if input.architecture == "LlamaModel" {
         tensor.name.insert_str(0, "model.");
     }
@@ -94,8 +104,8 @@ pub(super) fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) 
     };
     let (query, key) = (is("q_proj"), is("k_proj"));
     if query || key {
-        let heads = input.config.require_u32(&HEADS)?;
-        let kv_heads = input.config.u32(&KV_HEADS)?.unwrap_or(heads);
+        let heads = input.config.require_u32(heads)?;
+        let kv_heads = input.config.u32(kv_heads)?.unwrap_or(heads);
         let heads = if query { heads } else { kv_heads };
         tensor.expr = interleave_rotary(&tensor.name, tensor.expr, heads).map_err(|p| builder.invalid(p))?;
     }

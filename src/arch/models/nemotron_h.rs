@@ -1,7 +1,7 @@
 //! Nemotron-H: each layer is one of Mamba 2, of attention, of a plain MLP, or of experts; Puzzle varies the
 //! experts from layer to layer (`NemotronHModel`, `NemotronHPuzzleModel` of the reference).
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
@@ -69,7 +69,7 @@ fn is_puzzle(config: &Config) -> bool {
 }
 
 fn has_experts(config: &Config) -> bool {
-    let own = |map: &serde_json::Map<String, Json>| map.contains_key("num_experts_per_tok");
+    let own = |map: &crate::json::Map<String, Json>| map.contains_key("num_experts_per_tok");
     own(config.map()) || config.map().get("llm_config").and_then(Json::as_object).is_some_and(own)
 }
 
@@ -309,7 +309,12 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
     let (states, attention) = (is(&layers.states), is(&layers.attention));
     tensor.block = numbered;
     if states {
-        mamba::mamba2(builder, tensor, sizes(input)?)
+        let mut sizes = sizes(input)?;
+        if is_puzzle(config) || has_experts(config) {
+            // The norm's length is its own, whatever the numbers say.
+            sizes.inner = u32::try_from(tensor.expr.elements()).unwrap_or(u32::MAX);
+        }
+        mamba::mamba2(builder, tensor, sizes)
     } else if attention {
         granite::split_fused(input, builder, tensor)
     } else {

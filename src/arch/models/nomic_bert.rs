@@ -1,6 +1,6 @@
 //! Nomic's BERT, with and without experts (`NomicBertModel` of the reference).
 
-use serde_json::{Value as Json, json};
+use crate::json::{Value as Json, json};
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
@@ -92,7 +92,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     if ["max_position_embeddings", "n_ctx"].iter().all(|key| !input.config.map().contains_key(*key)) {
         keys.u32("context_length", Some(trained_positions(input)?));
     }
-    if bert::has_tokenizer(input, "Unigram")? { bert::context_length(input, keys) } else { Ok(()) }
+    if input.tokenizer.is_model("Unigram")? { bert::context_length(input, keys) } else { Ok(()) }
 }
 
 /// Experts are stacked already, without saying so.

@@ -1,6 +1,6 @@
 //! Phi 2, 3 and 4 and the mixture of experts (`Phi2Model`, `Phi3MiniModel`, `PhiMoeModel` of the reference).
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;

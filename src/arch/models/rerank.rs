@@ -1,13 +1,13 @@
 //! Qwen 3 rerankers: language models that judge a document with "yes" or "no". GGUF keeps only those two
 //! rows of the output matrix, as a classifier (`Qwen3Model` of the reference).
 
-use serde_json::Value as Json;
+use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
 use crate::arch::{Family, Input, Keys, names};
-use crate::config::{read_json, truthy};
-use crate::error::{Error, Result};
+use crate::config::truthy;
+use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
@@ -63,7 +63,7 @@ fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
         return qwen::dense(input, builder, tensor);
     }
     let row = |token: &str| {
-        let id = token_id(input, token)?;
+        let id = input.tokenizer.require_id(token)?;
         let rows = tensor.expr.shape().first().copied().unwrap_or(0);
         if id >= rows {
             return Err(
@@ -75,20 +75,4 @@ fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     let classes = TensorExpr::concat(vec![row("yes")?, row("no")?])?;
     builder.add_as("cls.output.weight".to_owned(), tensor.block, classes)?;
     if tied { qwen::dense(input, builder, tensor) } else { Ok(()) }
-}
-
-/// The id of a token in `tokenizer.json`.
-fn token_id(input: &Input, token: &str) -> Result<u64> {
-    let dir = &input.checkpoint.dir;
-    let tokenizer = read_json(dir, "tokenizer.json")?;
-    let added = tokenizer.get("added_tokens").and_then(Json::as_array).into_iter().flatten();
-    let added = added.filter(|entry| entry.get("content").is_some_and(|content| content == token));
-    let id = added.filter_map(|entry| entry.get("id")).next();
-    let id = id.or_else(|| tokenizer.get("model")?.get("vocab")?.get(token)).and_then(Json::as_u64);
-    id.ok_or_else(|| {
-        Error::invalid(
-            dir.join("tokenizer.json"),
-            format!("expected a token \"{token}\", by which a reranker answers"),
-        )
-    })
 }

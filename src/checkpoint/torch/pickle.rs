@@ -70,8 +70,11 @@ enum Global {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
+    /// Of an element type that storages know nothing of: it is named with the tensor.
+    RebuildTyped,
     Size,
     Storage(Dtype),
+    ElementType(Dtype),
 }
 
 #[derive(Default)]
@@ -83,7 +86,7 @@ struct Machine {
     tuples: Vec<Vec<Value>>,
     dicts: Vec<Vec<(Value, Value)>>,
     storages: Vec<(Dtype, usize)>,
-    tensors: Vec<(usize, u64, Vec<u64>)>,
+    tensors: Vec<(usize, Dtype, u64, Vec<u64>)>,
     /// Values in tuples, dicts and shapes.
     held: usize,
 }
@@ -105,10 +108,10 @@ pub fn state_dict(bytes: &[u8]) -> Result<Vec<PickledTensor>> {
         let Value::Tensor(tensor) = value else {
             return Err(unsupported(&format!("entry {name:?} is no tensor; save the state dict alone")));
         };
-        let Some((storage, offset, shape)) = machine.tensors.get(*tensor) else { continue };
-        let Some(&(dtype, key)) = machine.storages.get(*storage) else { continue };
+        let Some((storage, dtype, offset, shape)) = machine.tensors.get(*tensor) else { continue };
+        let Some(&(_, key)) = machine.storages.get(*storage) else { continue };
         let storage = machine.text(Value::Text(key))?;
-        tensors.push(PickledTensor { name, storage, dtype, offset: *offset, shape: shape.clone() });
+        tensors.push(PickledTensor { name, storage, dtype: *dtype, offset: *offset, shape: shape.clone() });
     }
     Ok(tensors)
 }
@@ -286,7 +289,23 @@ impl Machine {
             (
                 Value::Global(Global::RebuildTensor),
                 [Value::Storage(storage), Value::Int(offset), shape, strides, ..],
-            ) => self.rebuild(*storage, *offset, *shape, *strides)?,
+            ) => {
+                let dtype = self.storages.get(*storage).map_or(Dtype::U8, |(dtype, _)| *dtype);
+                self.rebuild(*storage, dtype, *offset, *shape, *strides)?
+            }
+            (
+                Value::Global(Global::RebuildTyped),
+                [
+                    Value::Storage(storage),
+                    Value::Int(offset),
+                    shape,
+                    strides,
+                    _,
+                    _,
+                    Value::Global(Global::ElementType(dtype)),
+                    ..,
+                ],
+            ) => self.rebuild(*storage, *dtype, *offset, *shape, *strides)?,
             (Value::Global(Global::RebuildParameter), [tensor @ Value::Tensor(_), ..]) => *tensor,
             (Value::Global(Global::Size), [tuple @ Value::Tuple(_)]) => *tuple,
             _ => return Err(unsupported("it calls a function that state dicts do not need")),
@@ -295,7 +314,14 @@ impl Machine {
         Ok(())
     }
 
-    fn rebuild(&mut self, storage: usize, offset: i64, shape: Value, strides: Value) -> Result<Value> {
+    fn rebuild(
+        &mut self,
+        storage: usize,
+        dtype: Dtype,
+        offset: i64,
+        shape: Value,
+        strides: Value,
+    ) -> Result<Value> {
         let (shape, strides) = (self.dimensions(shape)?, self.dimensions(strides)?);
         let offset = u64::try_from(offset).map_err(|_| invalid("a tensor starts before its storage"))?;
         let mut expected = Some(1u64);
@@ -311,7 +337,7 @@ impl Machine {
             )));
         }
         self.held += shape.len();
-        self.tensors.push((storage, offset, shape));
+        self.tensors.push((storage, dtype, offset, shape));
         Ok(Value::Tensor(self.tensors.len() - 1))
     }
 
@@ -386,8 +412,19 @@ fn global(module: &str, name: &str) -> Result<Global> {
         "BoolStorage" => Some(Dtype::Bool),
         _ => None,
     };
-    match (module, name, storage) {
-        ("torch", _, Some(dtype)) => Ok(Global::Storage(dtype)),
+    let element = match name {
+        "float8_e4m3fn" => Some(Dtype::F8E4M3),
+        "float8_e5m2" => Some(Dtype::F8E5M2),
+        "uint16" => Some(Dtype::U16),
+        "uint32" => Some(Dtype::U32),
+        "uint64" => Some(Dtype::U64),
+        _ => None,
+    };
+    match (module, name, storage.or(element)) {
+        ("torch", _, Some(dtype)) if storage.is_some() => Ok(Global::Storage(dtype)),
+        ("torch", _, Some(dtype)) => Ok(Global::ElementType(dtype)),
+        ("torch.storage", "UntypedStorage", _) => Ok(Global::Storage(Dtype::U8)),
+        ("torch._utils", "_rebuild_tensor_v3", _) => Ok(Global::RebuildTyped),
         ("torch", "Size", _) => Ok(Global::Size),
         ("collections", "OrderedDict", _) => Ok(Global::OrderedDict),
         ("torch._utils", "_rebuild_tensor_v2", _) => Ok(Global::RebuildTensor),

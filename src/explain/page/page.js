@@ -111,17 +111,19 @@ function instruction(way) {
 }
 function advice() {
   if (data.advice.length === 0) return $("advice-section").remove();
-  const row = (now, how, caveat, shared, total, files) => {
+  const row = (now, how, caveat, shared, total, extents, files) => {
     const bar = el("i");
     bar.style.width = 100 * shared / total + "%";
     return el("tr", { className: now ? "now" : "" },
       el("td", {}, how, el("div", { className: "hint", textContent: caveat })),
       el("td", {}, el("div", { className: "meter" }, bar)),
-      cell(percent(shared, total), true), cell(size(total - shared), true), cell(grouped(files), true));
+      cell(percent(shared, total), true), cell(size(total - shared), true), cell(grouped(extents), true),
+      cell(grouped(files), true));
   };
-  const rows = data.advice.map((a) => row(false, instruction(a), a.caveat, a.shared, a.total, a.files));
-  rows.unshift(row(true, "This plan", "", data.bytes.cloned, data.bytes.total, data.outputs.length));
-  $("advice").append(heads("How", "", ">Shared", ">To write", ">Files"), el("tbody", {}, ...rows));
+  const caveat = (a) => a.worthwhile ? a.caveat : `not worth rewriting ${size(a.rewritten)}`;
+  const rows = data.advice.map((a) => row(false, instruction(a), caveat(a), a.shared, a.total, a.extents, a.files));
+  rows.unshift(row(true, "This plan", "", data.bytes.cloned, data.bytes.total, data.extents, data.outputs.length));
+  $("advice").append(heads("How", "", ">Shared", ">To write", ">Extents", ">Files"), el("tbody", {}, ...rows));
   $("advice-intro").textContent = "The same model planned in other ways. MODEL is the model's directory; other flags stay as they are.";
 }
 
@@ -137,7 +139,8 @@ function why() {
   const of = (...ids) => data.reasons.filter((r) => ids.includes(r.reason)).reduce((n, r) => n + r.bytes, 0);
   const { total, cloned } = data.bytes;
   const misplaced = of("off-phase", "off-grid"), small = total / 100;
-  const way = data.advice.find((a) => a.align && !a.flags) ?? data.advice.find((a) => !a.align && a.way !== "relaxed");
+  const worthwhile = data.advice.filter((a) => a.worthwhile);
+  const way = worthwhile.find((a) => a.align && !a.flags) ?? worthwhile.find((a) => !a.align && a.way !== "relaxed");
   const parts = [];
   if (of("cannot-share") > small) {
     parts.push(`Here nothing of that applies to ${size(of("cannot-share"))}: ${explanations["cannot-share"]}.`);

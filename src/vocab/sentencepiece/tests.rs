@@ -242,10 +242,10 @@ fn refuses_malformed_added_tokens() {
         (b"{\"x\": true}", "expected a whole number"),
         (b"{\"x\": null}", "expected a whole number"),
         (b"[\"x\"]", "expected a JSON object"),
-        (b"", "expected a JSON object"),
-        (b"{\"x\": 1", "expected a JSON object"),
-        (b"{\"\xff\": 1}", "expected a JSON object"),
-        (&b"{\"x\":".repeat(100_000), "expected a JSON object"),
+        (b"", "not valid JSON"),
+        (b"{\"x\": 1", "not valid JSON"),
+        (b"{\"\xff\": 1}", "expected UTF-8"),
+        (&b"{\"x\":".repeat(100_000), "nested more than"),
     ];
     for (bytes, problem) in added {
         assert_refused(load_bytes(&model, &[("added_tokens.json", bytes)]), "added_tokens.json", problem);

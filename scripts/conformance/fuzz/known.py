@@ -1,0 +1,30 @@
+"""Differences that are meant to be: what one of the two programs says, and why the other does not."""
+
+import re
+
+# Where files differ, by the first tensor or key that does.
+DIFFERENT = [
+    (r"ffn_(gate|down)_exps\.weight: MXFP4",
+     "the reference takes the codes read last for those of the scales read next: where a file ends between the two, it "
+     "writes the codes of one matrix with the scales of another; ggraft goes by the names"),
+    (r"tensor too much: blk\.\d+\.ffn_up_exps\.weight",
+     "with --fuse-gate-up-exps the reference drops the up matrices of experts that have no gate, and llama.cpp does not load "
+     "what is left"),
+]
+# Where the reference converts and ggraft refuses, by what ggraft says.
+REFUSED_HERE = [
+    (r"there is no tokenizer; put the tokenizer.json of GPT-NeoX there",
+     "the reference puts in the vocabulary of GPT-NeoX, which is 1.7 MB that ggraft would have to carry"),
+]
+# Where ggraft converts and the reference refuses, by what the reference says.
+REFUSED_THERE = [
+    (r"Missing <MODEL_TENSOR.FFN_GATE_UP_EXP",
+     "--fuse-gate-up-exps where the architecture has no such tensor: nothing is joined, and llama.cpp loads the file"),
+    (r"Missing required keys in `rope_parameters`|'PreTrainedConfig' object has no attribute 'max_position_embeddings'",
+     "settings of rope scaling that their class in transformers does not take: the reference reads the file without the "
+     "defaults of the class, as ggraft does, and then cannot load the tokenizer, which has nothing to do with it"),
+]
+
+
+def reason(said: str, table: list[tuple[str, str]]) -> str | None:
+    return next((why for pattern, why in table if re.search(pattern, said)), None)

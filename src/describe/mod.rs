@@ -1,0 +1,162 @@
+//! What a GGUF must hold, from a model's files: key-values, tensors as lazy expressions, what its name is made of, and
+//! notes on what was left out.
+//!
+//! The only place that sees `config`, `checkpoint`, `arch`, `metadata` and `vocab` together. Knows nothing of offsets,
+//! reflinks, or where the GGUF goes.
+
+mod completeness;
+mod notes;
+mod parameters;
+
+use std::path::PathBuf;
+
+use crate::arch::{self, Family};
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::gguf::KeyValues;
+use crate::metadata::{self, Metadata};
+use crate::source::ModelDir;
+use crate::tensor::OutputTensor;
+use crate::vocab::{self, Template, TokenizerFile, VocabRoute};
+
+pub use notes::{LeftOut, Note};
+
+/// What is made of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// The model, for text.
+    #[default]
+    Text,
+    /// Its tokenizer and metadata alone.
+    Vocabulary,
+}
+
+/// How to describe it.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What to make of the model's tensors.
+    pub arch: arch::Options,
+    /// The model is in Mistral's own format.
+    pub mistral_format: bool,
+    /// In that format: no chat template but the model's own.
+    pub own_template_only: bool,
+    /// Describes models that llama.cpp would not load for what they lack, with warnings instead of an error.
+    pub allow_incomplete: bool,
+    /// Overrides `general.name`.
+    pub model_name: Option<String>,
+    /// JSON file that overrides `general.*`.
+    pub metadata: Option<PathBuf>,
+}
+
+/// What a GGUF must hold.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Where the bytes lie that `tensors` are made of.
+    pub checkpoint: Checkpoint,
+    /// Every key-value in the reference's order, except those about splits and padding.
+    pub metadata: KeyValues,
+    /// Tensors in the reference's order; none of a vocabulary.
+    pub tensors: Vec<OutputTensor>,
+    /// What the file's name is made of.
+    pub name: NameParts,
+    /// What is not in it, on purpose.
+    pub notes: Vec<Note>,
+}
+
+/// What the name of a GGUF is made of.
+#[derive(Clone, Debug)]
+pub struct NameParts {
+    general: Metadata,
+    target: Target,
+    /// The predominant element type.
+    pub output_type: &'static str,
+    /// Whether it holds layers for multi-token prediction and no others, and its name says so.
+    only_prediction: bool,
+}
+
+impl NameParts {
+    /// The name that the reference would give the file.
+    ///
+    /// # Errors
+    /// If the metadata it is made of are not of the expected type.
+    pub fn default_file_name(&self) -> Result<String> {
+        match self.only_prediction {
+            true => self.general.prediction_file_name(self.output_type),
+            false => self.general.default_file_name(self.output_type, self.target == Target::Vocabulary),
+        }
+    }
+}
+
+/// Describes the GGUF that `target` is of the model in `dir`. Reads everything but weights.
+///
+/// # Errors
+/// See [`Error`]; most say what is wrong with the model.
+pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Description> {
+    let (config, family, mut checkpoint) = open(dir, target, options)?;
+    let strict = !options.allow_incomplete;
+    if target == Target::Text {
+        completeness::report(dir.path(), checkpoint.incomplete.as_slice(), strict)?;
+    }
+    if options.arch.dense_modules && family.dense_modules {
+        checkpoint.add_modules("Dense")?;
+    }
+    let tokenizer = TokenizerFile::new(dir);
+    let arch_options = arch::Options { vocab_only: target == Target::Vocabulary, ..options.arch };
+    let model = family.build(&checkpoint, &config, &tokenizer, &arch_options)?;
+    let tensors = model.tensors;
+    let general = Metadata::load(&metadata::Inputs {
+        dir,
+        metadata_override: options.metadata.as_deref(),
+        model_name: options.model_name.as_deref(),
+        params: parameters::count(&tensors),
+    })?;
+
+    let mut keys = KeyValues::new();
+    keys.string("general.architecture", model.arch);
+    keys.extend(model.early);
+    keys.string("general.type", "model");
+    general.write(&mut keys)?;
+    keys.extend(model.hparams);
+    keys.u32("general.quantization_version", 2);
+    let route = match model.vocab {
+        VocabRoute::Mistral(_) if options.own_template_only => VocabRoute::Mistral(Template::Own),
+        route => route,
+    };
+    vocab::add(route, &mut keys, dir, tokenizer, &config)?;
+
+    if target == Target::Text {
+        let only_prediction = options.arch.mtp == arch::Mtp::Only;
+        let (tensors, key_values, config) = (&tensors, &keys, &config);
+        completeness::Model { tensors, key_values, config, only_prediction }.check(dir.path(), strict)?;
+    }
+    let notes = match target {
+        Target::Text => notes::left_out(&checkpoint, &tensors, &config),
+        Target::Vocabulary => Vec::new(),
+    };
+    let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
+    let name = NameParts { general, target, output_type, only_prediction };
+    Ok(Description { checkpoint, metadata: keys, tensors, name, notes })
+}
+
+/// The model's configuration, its family, and its tensors.
+fn open(dir: &ModelDir, target: Target, options: &Options) -> Result<(Config, &'static Family, Checkpoint)> {
+    let (config, family, checkpoint) = if options.mistral_format {
+        let config = Config::load_params(dir)?;
+        let family = arch::in_mistral_format(&config);
+        (config, family, Checkpoint::open_consolidated(dir))
+    } else {
+        let config = Config::load(dir)?;
+        let family = arch::lookup(config.architecture()?)?;
+        (config, family, Checkpoint::open(dir))
+    };
+    let checkpoint = match checkpoint {
+        // A tokenizer can be exported from a directory without weights.
+        Err(Error::NoWeights { .. }) if target == Target::Vocabulary => {
+            Checkpoint { dir: dir.clone(), ..Checkpoint::default() }
+        }
+        other => other?,
+    };
+    Ok((config, family, checkpoint))
+}
