@@ -22,7 +22,7 @@ use crate::json::{Map, Value, json};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::{Model, Token};
 
-use super::lists::{BpeLists, Vocabulary};
+use super::lists::{BpeLists, UnigramLists, Vocabulary};
 
 /// More text than this, in bytes, and the whole model is as good.
 const MOST_TEXT: usize = 1 << 14;
@@ -98,6 +98,25 @@ fn with_lists(settings: &Map<String, Value>, vocab: Value, merges: Value) -> Val
     model.insert("vocab".into(), vocab);
     model.insert("merges".into(), merges);
     model.into()
+}
+
+/// Longest text of all tokens of a Unigram model that is built, and of one of them, in bytes. The library's trie
+/// takes some hundred bytes for each byte of them, and the stack for each of the longest.
+const MOST_UNIGRAM_TEXT: usize = 1 << 18;
+const LONGEST_PIECE: usize = 512;
+
+/// The Unigram model with these settings and lists, if it is small. No architecture that has one encodes texts with
+/// it here, so that a large one need not be built.
+pub fn small_unigram(settings: &Map<String, Value>, lists: &UnigramLists) -> Option<Value> {
+    let lens = || lists.vocabulary.iter().map(|(text, _)| text.len());
+    if lens().sum::<usize>() > MOST_UNIGRAM_TEXT || lens().any(|len| len > LONGEST_PIECE) {
+        return None;
+    }
+    let pieces = lists.vocabulary.iter().zip(&lists.scores);
+    let pieces = pieces.map(|((text, _), score)| Value::Array(vec![text.into(), Value::Float(*score)]));
+    let mut model = settings.clone();
+    model.insert("vocab".into(), Value::Array(pieces.collect()));
+    Some(model.into())
 }
 
 /// The tokens for unknown characters and for bytes, whether they exist or not.

@@ -54,9 +54,8 @@ pub struct HfTokenizer<'a> {
 enum Base<'a> {
     /// Of a BPE model that is only built as far as it is needed, with its settings.
     Lists(&'a BpeLists, Map<String, Value>),
-    /// Of a Unigram model, which is not built: no route encodes texts with one, and the library's trie takes a
-    /// kilobyte for each token.
-    Unigram(&'a Vocabulary),
+    /// Of a Unigram model, which is only built if texts are encoded, with its settings.
+    Unigram(&'a UnigramLists, Map<String, Value>),
     /// Of a model that is there as a whole.
     Whole(Vocabulary),
 }
@@ -118,7 +117,7 @@ impl<'a> HfTokenizer<'a> {
             let mut replaced = without_lists(tree);
             let emptied = without_vocabulary(&mut replaced);
             if let Some(unigram) = &files.unigram {
-                instead_of_unigram(&mut replaced, unigram, &path)?;
+                take_unigram(&mut replaced, unigram, &path)?;
             }
             parse(&path, replaced)?;
             added_tokens(&path, added.filter(|_| !emptied))?;
@@ -151,17 +150,17 @@ impl<'a> HfTokenizer<'a> {
             None => None,
         };
         if let Some(unigram) = &files.unigram {
-            instead_of_unigram(&mut json, unigram, &path)?;
+            settings_of_model = take_unigram(&mut json, unigram, &path)?;
         }
         let parts = parse(&path, json)?;
         let base = match (lists, &files.unigram) {
             (Some(lists), _) => Base::Lists(lists, settings_of_model),
-            (None, Some(unigram)) => Base::Unigram(&unigram.vocabulary),
+            (None, Some(unigram)) => Base::Unigram(unigram, settings_of_model),
             (None, None) => Base::Whole(vocabulary(&parts.model)),
         };
         let vocabulary = match base {
             Base::Lists(lists, _) => Some(&lists.vocabulary),
-            Base::Unigram(vocabulary) => Some(vocabulary),
+            Base::Unigram(unigram, _) => Some(&unigram.vocabulary),
             Base::Whole(_) => None,
         };
         let mut tokenizer = Tokenizer::new(Excerpt { model: parts.model, vocabulary });
@@ -240,7 +239,7 @@ impl<'a> HfTokenizer<'a> {
     pub fn base(&self) -> &Vocabulary {
         match &self.base {
             Base::Lists(lists, _) => &lists.vocabulary,
-            Base::Unigram(vocabulary) => vocabulary,
+            Base::Unigram(unigram, _) => &unigram.vocabulary,
             Base::Whole(vocabulary) => vocabulary,
         }
     }
@@ -311,10 +310,17 @@ impl<'a> HfTokenizer<'a> {
     fn get_ready(&mut self, texts: &[&str]) -> Result<()> {
         let (lists, settings) = match &self.base {
             Base::Lists(lists, settings) => (lists, settings),
-            Base::Unigram(_) => {
-                let path = self.path.display();
-                let problem = "a Unigram model, where this architecture's tokenizers have BPE or WordPiece";
-                return Err(Error::Unsupported(format!("{path}: {problem}")));
+            Base::Unigram(unigram, settings) => {
+                let Some(model) = excerpt::small_unigram(settings, unigram) else {
+                    let path = self.path.display();
+                    let problem =
+                        "a Unigram model, where this architecture's tokenizers have BPE or WordPiece";
+                    return Err(Error::Unsupported(format!("{path}: {problem}")));
+                };
+                let model = guarded(&self.path, || ModelWrapper::deserialize(&model))?;
+                let model = model.map_err(|e| not_a_tokenizer(&self.path, &e))?;
+                self.tokenizer.with_model(Excerpt { model, vocabulary: Some(&unigram.vocabulary) });
+                return Ok(());
             }
             Base::Whole(_) => return Ok(()),
         };
@@ -433,18 +439,24 @@ fn without_vocabulary(json: &mut Map<String, Value>) -> bool {
     true
 }
 
-/// Puts a model of one token in the place of a Unigram model, after looking at what the library would check.
-fn instead_of_unigram(json: &mut Map<String, Value>, lists: &UnigramLists, path: &Path) -> Result<()> {
-    let Some(model) = json.get_mut("model").and_then(Value::as_object_mut) else { return Ok(()) };
+/// Puts a model of one token in the place of a Unigram model, after looking at what the library would check. Gives
+/// the model's settings.
+fn take_unigram(
+    json: &mut Map<String, Value>,
+    lists: &UnigramLists,
+    path: &Path,
+) -> Result<Map<String, Value>> {
+    let Some(model) = json.get_mut("model").and_then(Value::as_object_mut) else { return Ok(Map::new()) };
     if let Some(id) = model.get("unk_id").filter(|id| !id.is_null())
         && id.as_u64().is_none_or(|id| id >= lists.scores.len() as u64)
     {
         let found = bounded(&id.to_string());
         return Err(Error::invalid(path, format!("model.unk_id: expected the id of a token, found {found}")));
     }
+    let settings = model.clone();
     model.insert("unk_id".into(), Value::Null);
     model.insert("vocab".into(), json!([["", 0.0]]));
-    Ok(())
+    Ok(settings)
 }
 
 /// transformers reads `config.json` too, and then refuses what its class does not take. That is followed where what would

@@ -278,7 +278,7 @@ impl Machine {
         let (arguments, function) = (self.pop()?, self.pop()?);
         // No function looks at more of them; copying all, again and again, could take for ever.
         let all = self.items(arguments)?;
-        let mut arguments = [Value::None; 5];
+        let mut arguments = [Value::None; 8];
         let count = all.len().min(arguments.len());
         arguments[..count].copy_from_slice(&all[..count]);
         let result = match (function, &arguments[..count]) {
