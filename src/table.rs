@@ -12,15 +12,24 @@ pub fn table<const N: usize>(
     header: [&str; N],
     rows: Vec<[String; N]>,
 ) -> io::Result<()> {
+    long_table(out, header, || rows.iter().cloned())
+}
+
+/// [`table`] of rows that are made twice, to find the widths and to write them, instead of being kept.
+pub fn long_table<const N: usize, Rows: Iterator<Item = [String; N]>>(
+    out: &mut impl Write,
+    header: [&str; N],
+    rows: impl Fn() -> Rows,
+) -> io::Result<()> {
     let right = header.map(|h| h.starts_with('>'));
     let header = header.map(|h| h.trim_start_matches(['<', '>']).to_owned());
     let mut widths = [0; N];
-    for row in std::iter::once(&header).chain(&rows) {
-        for (width, cell) in widths.iter_mut().zip(row) {
+    for row in std::iter::once(header.clone()).chain(rows()) {
+        for (width, cell) in widths.iter_mut().zip(&row) {
             *width = cell.chars().count().max(*width).min(COLUMN_MAX);
         }
     }
-    for row in std::iter::once(&header).chain(&rows) {
+    for row in std::iter::once(header).chain(rows()) {
         for (i, ((cell, width), right)) in row.iter().zip(widths).zip(right).enumerate() {
             match (i + 1 == N, right) {
                 (true, _) => writeln!(out, "{cell}")?,

@@ -5,6 +5,7 @@
 mod atomic;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod cgroup;
+mod child;
 mod clone;
 mod extents;
 mod fs;
@@ -24,6 +25,7 @@ pub use atomic::{
     AtomicFile, Flushed, Links, PublishError, Published, output_target, remove_leftovers, resemble,
     sync_directory,
 };
+pub use child::{Usage, wait_with_usage};
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{Extent, ExtentUsage, for_each_extent, shared_bytes};
 pub use fs::FileSystem;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::checkpoint::Checkpoint;
-use crate::describe::{self, Target, describe};
+use crate::describe::{self, Description, Target, describe};
 use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::write::{Report, Shortfall};
@@ -55,13 +55,13 @@ pub fn check(job: &Job) -> Result<Check> {
 fn gain(job: &Job) -> Result<Gain> {
     let checkpoint = &job.checkpoint;
     let options = describe::Options { allow_incomplete: true, ..Default::default() };
-    let model = describe(&checkpoint.dir, Target::Text, &options)?;
+    let Description { tensors, metadata, .. } = describe(&checkpoint.dir, Target::Text, &options)?;
     let sharing = Sharing { refusals: vec![None; checkpoint.files.len()], ..job.sharing() };
     let report = |checkpoint: &Checkpoint| {
         let request = Request {
             checkpoint,
-            metadata: &model.metadata,
-            tensors: &model.tensors,
+            metadata: &metadata,
+            tensors: &tensors,
             path: Path::new("model.gguf"),
             layout: Layout::Single,
             alignment: Alignment::Strict,

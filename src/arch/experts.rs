@@ -82,6 +82,11 @@ impl Experts {
             }
             Ok((filled(names.stack), block, experts))
         };
-        names.matrices.iter().map(stack).collect()
+        let stacks = names.matrices.iter().map(stack).collect();
+        if waiting.is_empty() {
+            // An empty map keeps its memory, and there is one for each block.
+            self.waiting.remove(&block);
+        }
+        stacks
     }
 }

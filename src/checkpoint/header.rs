@@ -1,8 +1,7 @@
 //! The JSON of a safetensors header, read in one pass without building a tree.
 //!
-//! Checks what JSON can say (types, duplicates, names); knows nothing of files or whether the byte
-//! ranges make sense. Every text is copied before it is checked, because the bytes may belong to a
-//! mapped file that somebody is writing to.
+//! Checks what JSON can say (types, duplicates, names, how much there is of it); knows nothing of files or
+//! whether the byte ranges make sense.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +9,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use super::budget::{Budget, METADATA_MAX};
 use crate::dtype::Dtype;
 use crate::input::quoted;
 
@@ -143,7 +143,7 @@ impl<'de> Deserialize<'de> for Header {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
                 let mut header = Header::default();
-                let mut has_metadata = false;
+                let (mut has_metadata, mut budget) = (false, Budget::default());
                 while let Some(Text(name)) = map.next_key()? {
                     if name == "__metadata__" {
                         if std::mem::replace(&mut has_metadata, true) {
@@ -160,6 +160,7 @@ impl<'de> Deserialize<'de> for Header {
                     let fields =
                         fields.map_err(|e| A::Error::custom(format!("tensor {}: {e}", quoted(&name))))?;
                     let FieldValues { dtype: Element(dtype), shape, begin, end } = fields;
+                    budget.take(&name, shape.len()).map_err(A::Error::custom)?;
                     header.tensors.push(Entry { name, dtype, shape, begin, end });
                 }
                 Ok(header)
@@ -182,6 +183,9 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
+/// What an entry of `__metadata__` takes besides its texts, in bytes.
+const ENTRY: usize = 128;
+
 /// `__metadata__`: strings only, no key twice.
 struct Metadata(BTreeMap<String, String>);
 
@@ -196,8 +200,13 @@ impl<'de> Deserialize<'de> for Metadata {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
-                let mut metadata = BTreeMap::new();
+                let (mut metadata, mut size) = (BTreeMap::new(), 0);
                 while let Some((Text(key), Text(value))) = map.next_entry()? {
+                    size += key.len() + value.len() + ENTRY;
+                    if size > METADATA_MAX {
+                        let most = METADATA_MAX >> 20;
+                        return Err(A::Error::custom(format!("expected at most {most} MiB, found more")));
+                    }
                     if metadata.contains_key(&key) {
                         return Err(A::Error::custom(format!("key {} appears twice", quoted(&key))));
                     }

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Component, Path};
 
+use super::budget::{Budget, MOST_FILES};
 use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::json::{JsonError, Reader};
@@ -90,12 +91,17 @@ fn parse(bytes: &[u8]) -> Result<Option<WeightMap>, JsonError> {
 }
 
 fn weight_map(reader: &mut Reader, map: &mut WeightMap) -> Result<(), JsonError> {
+    let mut budget = Budget::default();
     reader.object(|reader, tensor| {
         let file = reader.text()?;
         let (Some(tensor), Some(file)) = (tensor.whole(), file.whole()) else {
             return Err(JsonError::Unexpected("a name has half a surrogate pair".to_owned()));
         };
+        budget.take(tensor, 0).map_err(JsonError::Limit)?;
         let next = map.files.len();
+        if next > MOST_FILES {
+            return Err(JsonError::Limit(format!("expected at most {MOST_FILES} files, found more")));
+        }
         let id = *map.files.entry(file.to_owned()).or_insert(next);
         map.tensors.insert(tensor.to_owned(), id);
         Ok(())

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of GGUF or architectures. Everything here is validated before anything trusts it.
 
+mod budget;
 mod files;
 mod header;
 mod index;
@@ -18,6 +19,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::{listed, quoted};
 use crate::source::{File, ModelDir};
+use budget::Budget;
 use files::Parts;
 use index::Index;
 pub use modules::Module;
@@ -108,13 +110,15 @@ impl Checkpoint {
     fn of_parts(dir: &ModelDir, parts: Parts, mut seen: impl FnMut(&SafetensorsFile)) -> Result<Self> {
         let (dir, format, incomplete) = (dir.clone(), parts.format, parts.incomplete);
         let mut checkpoint = Self { dir, format, incomplete, ..Self::default() };
-        let mut files = Vec::with_capacity(parts.names.len());
+        let (mut files, mut budget) = (Vec::with_capacity(parts.names.len()), Budget::default());
         for name in parts.names {
             let source = checkpoint.dir.file(name)?;
             let part = match parts.format {
                 Format::Safetensors => Part::Safetensors(safetensors::read(&source)?),
                 Format::Torch => Part::Torch(torch::read(&source)?),
             };
+            let taken = part.tensors().iter().try_for_each(|t| budget.take(&t.name, t.shape.len()));
+            taken.map_err(|problem| Error::invalid(checkpoint.dir.path(), problem))?;
             files.push((source, part));
         }
         if parts.index.is_none() {

@@ -1,6 +1,5 @@
 //! `ggraft inspect`: shows a GGUF file with all its splits, or a checkpoint.
 
-use std::io::Write as _;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -31,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
         inspection.block = block;
     }
     match args.json {
-        true => stdout::json(|out| writeln!(out, "{:#}", inspection.to_json())),
+        true => stdout::json(|out| inspection.write_json(out)),
         false => stdout::text(|out| inspection.write_text(out)),
     }
 }

@@ -354,7 +354,7 @@ pub enum Counts {
 /// # Errors
 /// If it is missing, cannot be read, is not JSON, or is too large for what it should hold.
 pub(crate) fn read_json(dir: &ModelDir, name: impl AsRef<Path>) -> Result<Value> {
-    const LARGEST: u64 = 1 << 26;
+    const LARGEST: u64 = 1 << 24;
     let path = &dir.join(&name);
     let Some(text) = dir.read_if_there(name, LARGEST)? else {
         return Err(Error::invalid(path, "no such file; is this the directory of a Hugging Face model?"));

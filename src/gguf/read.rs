@@ -13,7 +13,13 @@ use crate::input::quoted;
 use crate::source;
 
 /// Most bytes read in front of the tensor data. The largest vocabularies take 30 MB.
-const HEADER_MAX: u64 = 256 << 20;
+const HEADER_MAX: u64 = 96 << 20;
+
+/// Most key-values. Files have some dozens.
+const KEYS_MAX: u64 = 1 << 16;
+
+/// Most tensors. The largest checkpoints have some 200,000, whose experts are stacked in a GGUF file.
+const TENSORS_MAX: u64 = 1 << 19;
 
 /// Longest key, in bytes, by the format's description.
 const KEY_MAX: u64 = (1 << 16) - 1;
@@ -96,6 +102,11 @@ impl Reader<'_> {
         let tensors = self.count("tensors", 8 + 4 + 4 + 8)?;
         // The least a key-value takes: key length, type, one byte.
         let keys = self.count("key-values", 8 + 4 + 1)?;
+        for (what, count, most) in [("tensors", tensors, TENSORS_MAX), ("key-values", keys, KEYS_MAX)] {
+            if count > most {
+                return Err(self.invalid(format!("{count} {what}, expected at most {most}")));
+            }
+        }
         let metadata = self.metadata(keys)?;
         let alignment = match metadata.get("general.alignment") {
             None => DEFAULT_ALIGNMENT,
@@ -162,6 +173,7 @@ impl Reader<'_> {
                 for _ in 0..count {
                     strings.push(&self.string(key)?);
                 }
+                strings.shrink();
                 Value::Strings(strings)
             }
             10 => Value::U64s(self.items(key, u64::from_le_bytes)?),
@@ -177,7 +189,11 @@ impl Reader<'_> {
     /// The items of an array of fixed-size values.
     fn items<T, const N: usize>(&mut self, key: &str, value: fn([u8; N]) -> T) -> Result<Vec<T>> {
         let count = self.count(key, N as u64)?;
-        (0..count).map(|_| self.bytes(key).map(value)).collect()
+        let mut items = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            items.push(value(self.bytes(key)?));
+        }
+        Ok(items)
     }
 
     /// A tensor as its info has it: the offset still counts from the start of the data.

@@ -31,6 +31,11 @@ impl Strings {
         self.len += 1;
     }
 
+    /// Gives back the room for more strings.
+    pub fn shrink(&mut self) {
+        Arc::make_mut(&mut self.encoded).shrink_to_fit();
+    }
+
     /// Number of strings.
     pub fn len(&self) -> usize {
         self.len

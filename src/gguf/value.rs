@@ -116,3 +116,13 @@ impl KeyValues {
         self.entries.extend(other.entries);
     }
 }
+
+impl IntoIterator for KeyValues {
+    type Item = (String, Value);
+    type IntoIter = indexmap::map::IntoIter<String, Value>;
+
+    /// Keys and values in order.
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}

@@ -1,91 +1,146 @@
-//! An inspection as JSON: the same keys whatever the format, arrays in full.
+//! An inspection as JSON: the same keys whatever the format, arrays in full. It is written as it is made: a tree
+//! of it would be many times as large as the file's header.
 
-use serde_json::{Value as Json, json};
+use std::io::{self, Write};
+use std::num::NonZeroU64;
 
-use super::Inspection;
-use crate::gguf::Value;
+use serde::{Serialize, Serializer};
+
+use super::{InspectedFile, InspectedTensor, Inspection};
+use crate::gguf::{KeyValues, Value};
 
 impl Inspection {
-    /// `{"format", "block", "files": [{"path", "bytes", "data_start", "alignment"?}], "metadata",
+    /// Writes `{"format", "block", "files": [{"path", "bytes", "data_start", "alignment"?}], "metadata",
     /// "tensors": [{"name", "type", "shape", "file", "offset", "bytes", "phase"}]}`.
     ///
     /// A tensor's `file` is the `path` of its file, `phase` is `offset` modulo `block`, `bytes` is null
     /// where the type is not known. Bytes that are not UTF-8 come out as U+FFFD, numbers that JSON does
     /// not have as strings.
-    pub fn to_json(&self) -> Json {
-        let files: Vec<Json> = (self.files.iter())
-            .map(|f| {
-                let path = f.path.to_string_lossy();
-                let mut file = json!({"path": path, "bytes": f.bytes, "data_start": f.data_start});
-                if let Some(alignment) = f.alignment {
-                    file["alignment"] = alignment.into();
-                }
-                file
-            })
-            .collect();
-        let tensors: Vec<Json> = (self.tensors.iter())
-            .map(|t| {
-                json!({
-                    "name": t.name,
-                    "type": t.kind,
-                    "shape": t.shape,
-                    "file": self.files.get(t.file).map(|f| f.path.to_string_lossy()),
-                    "offset": t.offset,
-                    "bytes": t.bytes,
-                    "phase": t.offset % self.block,
-                })
-            })
-            .collect();
-        let metadata: serde_json::Map<String, Json> =
-            self.metadata.iter().map(|(key, value)| (key.to_owned(), value_json(value))).collect();
-        json!({
-            "format": self.format.name(),
-            "block": self.block,
-            "files": files,
-            "metadata": metadata,
-            "tensors": tensors,
-        })
+    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+        let paths: Vec<_> = self.files.iter().map(|f| f.path.to_string_lossy()).collect();
+        let document = Document {
+            format: self.format.name(),
+            block: self.block,
+            files: Each(|| self.files.iter().zip(&paths).map(|(f, path)| File::new(f, path))),
+            metadata: Metadata(&self.metadata),
+            tensors: Each(|| {
+                self.tensors.iter().map(|t| Tensor::new(t, paths.get(t.file).map(AsRef::as_ref), self.block))
+            }),
+        };
+        serde_json::to_writer_pretty(&mut out, &document)?;
+        writeln!(out)
     }
 }
 
-fn value_json(value: &Value) -> Json {
-    match value {
-        Value::U8(v) => json!(v),
-        Value::I8(v) => json!(v),
-        Value::U16(v) => json!(v),
-        Value::I16(v) => json!(v),
-        Value::U32(v) => json!(v),
-        Value::I32(v) => json!(v),
-        Value::U64(v) => json!(v),
-        Value::I64(v) => json!(v),
-        Value::Bool(v) => json!(v),
-        Value::F32(v) => f32_json(*v),
-        Value::F64(v) => f64_json(*v),
-        Value::String(v) => string_json(v),
-        Value::U8s(v) => json!(v),
-        Value::I8s(v) => json!(v),
-        Value::U16s(v) => json!(v),
-        Value::I16s(v) => json!(v),
-        Value::U32s(v) => json!(v),
-        Value::I32s(v) => json!(v),
-        Value::U64s(v) => json!(v),
-        Value::I64s(v) => json!(v),
-        Value::Bools(v) => json!(v),
-        Value::F32s(v) => v.iter().copied().map(f32_json).collect(),
-        Value::F64s(v) => v.iter().copied().map(f64_json).collect(),
-        Value::Strings(v) => v.iter().map(string_json).collect(),
+#[derive(Serialize)]
+struct Document<'a, F, T> {
+    format: &'static str,
+    block: NonZeroU64,
+    files: F,
+    metadata: Metadata<'a>,
+    tensors: T,
+}
+
+/// A list whose items are made one after the other.
+struct Each<F>(F);
+
+impl<T: Serialize, I: Iterator<Item = T>, F: Fn() -> I> Serialize for Each<F> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq((self.0)())
     }
 }
 
-fn string_json(bytes: &[u8]) -> Json {
-    String::from_utf8_lossy(bytes).into()
+#[derive(Serialize)]
+struct File<'a> {
+    path: &'a str,
+    bytes: u64,
+    data_start: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alignment: Option<u64>,
 }
 
-fn f64_json(v: f64) -> Json {
-    serde_json::Number::from_f64(v).map_or_else(|| v.to_string().into(), Json::Number)
+impl<'a> File<'a> {
+    fn new(file: &InspectedFile, path: &'a str) -> Self {
+        let InspectedFile { bytes, data_start, alignment, .. } = *file;
+        Self { path, bytes, data_start, alignment }
+    }
 }
 
-/// The shortest decimal that is this `f32`, so that 1e-6 does not come out as 9.99999997e-7.
-fn f32_json(v: f32) -> Json {
-    f64_json(v.to_string().parse().unwrap_or(f64::from(v)))
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    shape: &'a [u64],
+    file: Option<&'a str>,
+    offset: u64,
+    bytes: Option<u64>,
+    phase: u64,
+}
+
+impl<'a> Tensor<'a> {
+    fn new(tensor: &'a InspectedTensor, file: Option<&'a str>, block: NonZeroU64) -> Self {
+        let InspectedTensor { name, kind, shape, offset, bytes, .. } = tensor;
+        Self { name, kind, shape, file, offset: *offset, bytes: *bytes, phase: *offset % block }
+    }
+}
+
+struct Metadata<'a>(&'a KeyValues);
+
+impl Serialize for Metadata<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(key, value)| (key, Shown(value))))
+    }
+}
+
+struct Shown<'a>(&'a Value);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::U8(v) => v.serialize(to),
+            Value::I8(v) => v.serialize(to),
+            Value::U16(v) => v.serialize(to),
+            Value::I16(v) => v.serialize(to),
+            Value::U32(v) => v.serialize(to),
+            Value::I32(v) => v.serialize(to),
+            Value::U64(v) => v.serialize(to),
+            Value::I64(v) => v.serialize(to),
+            Value::Bool(v) => v.serialize(to),
+            Value::F32(v) => Number::from(*v).serialize(to),
+            Value::F64(v) => Number(*v).serialize(to),
+            Value::String(v) => String::from_utf8_lossy(v).serialize(to),
+            Value::U8s(v) => v.serialize(to),
+            Value::I8s(v) => v.serialize(to),
+            Value::U16s(v) => v.serialize(to),
+            Value::I16s(v) => v.serialize(to),
+            Value::U32s(v) => v.serialize(to),
+            Value::I32s(v) => v.serialize(to),
+            Value::U64s(v) => v.serialize(to),
+            Value::I64s(v) => v.serialize(to),
+            Value::Bools(v) => v.serialize(to),
+            Value::F32s(v) => to.collect_seq(v.iter().map(|v| Number::from(*v))),
+            Value::F64s(v) => to.collect_seq(v.iter().map(|v| Number(*v))),
+            Value::Strings(v) => to.collect_seq(v.iter().map(String::from_utf8_lossy)),
+        }
+    }
+}
+
+/// A number that JSON may not have.
+struct Number(f64);
+
+impl From<f32> for Number {
+    /// The shortest decimal that is this `f32`, so that 1e-6 does not come out as 9.99999997e-7.
+    fn from(v: f32) -> Self {
+        Self(v.to_string().parse().unwrap_or(f64::from(v)))
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0.is_finite() {
+            true => self.0.serialize(to),
+            false => to.collect_str(&self.0),
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod mixed;
 mod set;
 mod text;
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use crate::source::{File, ModelDir};
 /// The block size that phases count in when nobody says otherwise: that of most file systems.
 const USUAL_BLOCK: NonZeroU64 = NonZeroU64::new(4096).unwrap();
 
-/// What was found. [`Inspection::write_text`] and [`Inspection::to_json`] show it.
+/// What was found. [`Inspection::write_text`] and [`Inspection::write_json`] show it.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// Container format of all files.
@@ -72,7 +73,7 @@ pub struct InspectedTensor {
     /// Name.
     pub name: String,
     /// Type in the format's spelling.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// Dimensions, outermost first in both formats.
     pub shape: Vec<u64>,
     /// Index into [`Inspection::files`].
@@ -109,8 +110,8 @@ fn empty(format: Format) -> Inspection {
 }
 
 /// Adds what an earlier file has not said already.
-fn merge(metadata: &mut KeyValues, key: &str, value: Value) {
-    if metadata.get(key).is_none() {
+fn merge(metadata: &mut KeyValues, key: String, value: Value) {
+    if metadata.get(&key).is_none() {
         metadata.set(key, value);
     }
 }
@@ -119,7 +120,7 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
     let checkpoint = Checkpoint::open_with(&ModelDir::open(dir)?, |file| {
         for (key, value) in file.metadata.iter().flatten() {
-            merge(&mut found.metadata, key, Value::String(value.clone().into_bytes()));
+            merge(&mut found.metadata, key.clone(), Value::String(value.clone().into_bytes()));
         }
     })?;
     if checkpoint.format == checkpoint::Format::Torch {
@@ -131,7 +132,7 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
     found.tensors = (checkpoint.tensors.into_iter())
         .map(|t| InspectedTensor {
             name: t.name,
-            kind: t.dtype.name().to_owned(),
+            kind: t.dtype.name().into(),
             shape: t.shape,
             file: t.file,
             offset: t.offset,
@@ -152,7 +153,7 @@ fn safetensors_file(source: &File) -> Result<Inspection> {
     found.tensors = (file.tensors.into_iter())
         .map(|t| InspectedTensor {
             name: t.name,
-            kind: t.dtype.name().to_owned(),
+            kind: t.dtype.name().into(),
             shape: t.shape,
             file: 0,
             offset: data_start + t.begin,
@@ -166,14 +167,14 @@ fn gguf_set(path: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Gguf);
     for (path, gguf) in set::read(path)? {
         let file = found.files.len();
-        for (key, value) in gguf.metadata.iter() {
-            merge(&mut found.metadata, key, value.clone());
+        for (key, value) in gguf.metadata {
+            merge(&mut found.metadata, key, value);
         }
         found.tensors.extend(gguf.tensors.into_iter().map(|t| {
             InspectedTensor {
                 name: t.name,
                 kind: TypeInfo::of(t.type_id)
-                    .map_or_else(|| format!("type {}", t.type_id), |info| info.name.to_owned()),
+                    .map_or_else(|| format!("type {}", t.type_id).into(), |info| info.name.into()),
                 shape: t.shape,
                 file,
                 offset: t.offset,

@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 use crate::gguf::{self, Gguf, Value};
 use crate::input::listed;
 
+/// Most tensors in all splits of a GGUF file: what one file may have.
+const MOST_TENSORS: usize = 1 << 19;
+
 /// The file at `path`, or all files of the set it belongs to. A file of a set that was renamed stands
 /// for itself, as its siblings cannot be found.
 ///
@@ -14,16 +17,18 @@ use crate::input::listed;
 /// Those of [`gguf::read`]; [`Error::Invalid`] for a set that is incomplete or put together from several.
 pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
     let given = gguf::read(path)?;
-    let Some((name, Some(Value::U16(count)))) = split_name(path).zip(Some(given.metadata.get("split.count")))
-    else {
-        return Ok(vec![(path.to_owned(), given)]);
+    let count = match given.metadata.get("split.count") {
+        Some(Value::U16(count)) => *count,
+        _ => return Ok(vec![(path.to_owned(), given)]),
     };
-    if name.count != *count {
+    let Some(name) = split_name(path) else { return Ok(vec![(path.to_owned(), given)]) };
+    drop(given);
+    if name.count != count {
         let SplitName { count: in_name, .. } = name;
         return Err(Error::invalid(path, format!("split.count is {count}, but the name says {in_name}")));
     }
     let names: Vec<String> =
-        (1..=*count).map(|no| format!("{}-{no:05}-of-{count:05}.gguf", name.prefix)).collect();
+        (1..=count).map(|no| format!("{}-{no:05}-of-{count:05}.gguf", name.prefix)).collect();
     let missing: Vec<&str> =
         names.iter().map(String::as_str).filter(|name| !path.with_file_name(name).exists()).collect();
     if !missing.is_empty() {
@@ -31,15 +36,21 @@ pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
         return Err(Error::invalid(path, problem));
     }
     let mut files = Vec::new();
-    for (no, name) in (0..*count).zip(&names) {
+    let mut tensors = 0;
+    for (no, name) in (0..count).zip(&names) {
         let path = path.with_file_name(name);
         let file = gguf::read(&path)?;
-        for (key, expected) in [("split.no", no), ("split.count", *count)] {
+        for (key, expected) in [("split.no", no), ("split.count", count)] {
             let found = file.metadata.get(key);
             if found != Some(&Value::U16(expected)) {
                 let found = found.map_or("nothing".to_owned(), |value| format!("{value:?}"));
                 return Err(Error::invalid(&path, format!("{key} is {found}, expected {expected} as u16")));
             }
+        }
+        tensors += file.tensors.len();
+        if tensors > MOST_TENSORS {
+            let problem = format!("expected at most {MOST_TENSORS} tensors in all splits, found more");
+            return Err(Error::invalid(&path, problem));
         }
         files.push((path, file));
     }

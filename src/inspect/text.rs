@@ -6,9 +6,9 @@ use std::fmt::Debug;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::Inspection;
+use super::{InspectedTensor, Inspection};
 use crate::gguf::Value;
-use crate::table::{printable, table};
+use crate::table::{long_table, printable, table};
 
 /// Longest value shown, in characters.
 const VALUE_MAX: usize = 60;
@@ -36,16 +36,16 @@ impl Inspection {
 
         if !self.metadata.is_empty() {
             writeln!(out)?;
-            let rows = self.metadata.iter().map(|(key, value)| {
+            let row = |(key, value): (&str, &Value)| {
                 let (kind, value) = value_text(value);
                 [printable(key), kind, value]
-            });
-            table(out, ["<KEY", "<TYPE", "<VALUE"], rows.collect())?;
+            };
+            long_table(out, ["<KEY", "<TYPE", "<VALUE"], || self.metadata.iter().map(row))?;
         }
 
         if !self.tensors.is_empty() {
             writeln!(out)?;
-            let rows = self.tensors.iter().map(|t| {
+            let row = |t: &InspectedTensor| {
                 let dims: Vec<String> = t.shape.iter().map(u64::to_string).collect();
                 [
                     printable(&t.name),
@@ -56,9 +56,9 @@ impl Inspection {
                     (t.offset % self.block).to_string(),
                     names.get(t.file).cloned().unwrap_or_default(),
                 ]
-            });
+            };
             let header = ["<TENSOR", "<TYPE", "<SHAPE", ">OFFSET", ">BYTES", ">PHASE", "<FILE"];
-            table(out, header, rows.collect())?;
+            long_table(out, header, || self.tensors.iter().map(row))?;
         }
         Ok(())
     }

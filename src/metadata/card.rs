@@ -9,6 +9,12 @@ use super::object::{Map, Object};
 use super::python::{pattern, split_lines};
 use super::{Metadata, Source, yaml};
 
+/// Longest front matter, in bytes. That of cards with thousands of benchmark results has 300,000.
+const LONGEST: usize = 1 << 20;
+
+/// Most base models or data sets of one card.
+const MOST_ORIGINS: usize = 4096;
+
 /// GGUF key ← front matter key. The first that is there wins.
 const FIELDS: [(&str, &str); 29] = [
     ("general.name", "name"),
@@ -67,6 +73,10 @@ pub(super) fn front_matter(card: &str) -> Result<Map, String> {
     // An empty line in place of the first keeps line numbers in messages those of the file.
     let lines = std::iter::once("").chain(lines.take_while(|line| *line != "---"));
     let text = lines.flat_map(|line| [line, "\n"]).collect::<String>();
+    if text.len() > LONGEST {
+        let found = text.len();
+        return Err(format!("expected at most {LONGEST} bytes of front matter, found {found}"));
+    }
     // Norwegian is not a truth value. And cards are indented with tabs, which YAML forbids.
     let text = text.replace("- no\n", "- \"no\"\n").replace('\t', "  ");
     match yaml::parse(&text)? {
@@ -90,7 +100,15 @@ pub(super) fn apply(metadata: &mut Metadata, card: &Map, total_params: u64) {
         let Some(value) = names.iter().find_map(|name| card.entries.get(*name)) else { continue };
         let origins = match value {
             Object::Text(_) => vec![origin(value, total_params)],
-            Object::List(ids) => ids.iter().map(|id| origin(id, total_params)).collect(),
+            Object::List(ids) => {
+                if ids.len() > MOST_ORIGINS {
+                    tracing::warn!(
+                        "the model card names {} models or data sets, only the first {MOST_ORIGINS} are used",
+                        ids.len()
+                    );
+                }
+                ids.iter().take(MOST_ORIGINS).map(|id| origin(id, total_params)).collect()
+            }
             _ => Vec::new(),
         };
         metadata.set(key, Object::List(origins), Source::Card);

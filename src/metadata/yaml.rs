@@ -65,17 +65,22 @@ fn separate_tags(text: &str) -> Result<Cow<'_, str>, String> {
     }
     let mut scalars = Vec::new();
     let mut input = spaced.as_bytes();
-    let mut parser = Parser::new();
+    let (mut parser, mut depth) = (Parser::new(), 0usize);
     parser.set_input_string(&mut input);
     loop {
         let event = parser.parse().map_err(|e| e.to_string())?;
         match event.data {
+            EventData::SequenceStart { .. } | EventData::MappingStart { .. } => depth += 1,
+            EventData::SequenceEnd | EventData::MappingEnd => depth = depth.saturating_sub(1),
             // An empty one can span its tag and what follows.
             EventData::Scalar { value, .. } if !value.is_empty() => {
                 scalars.push(event.start_mark.index..event.end_mark.index);
             }
             EventData::StreamEnd => break,
             _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(format!("nested more than {MAX_DEPTH} levels deep"));
         }
     }
     let in_scalar = |space: u64| {

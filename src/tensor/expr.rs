@@ -413,6 +413,8 @@ fn merged(dims: impl IntoIterator<Item = Dim>) -> Vec<Dim> {
             _ => out.push(dim),
         }
     }
+    // Nearly always there is one, and a vector that grows has room for four. There may be 200,000 of them.
+    out.shrink_to_fit();
     out
 }
 

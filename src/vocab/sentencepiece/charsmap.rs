@@ -4,7 +4,7 @@
 //! of u32 units; and the NUL-terminated replacements that its leaves point into.
 
 /// Whether the library accepts `blob`; says what is wrong if not. No table at all is fine.
-pub(super) fn check(blob: &[u8]) -> Result<(), &'static str> {
+pub fn check(blob: &[u8]) -> Result<(), &'static str> {
     if blob.is_empty() {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use prost::Message;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 use super::{charsmap, excerpt, kind};
 use crate::{Error, Result};
@@ -83,6 +84,10 @@ impl Piece {
 
 /// Decodes a model and checks it as the library does on loading. `path` is for messages only.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<ModelProto> {
+    if count_pieces(bytes) > super::VOCAB_CAP {
+        let problem = format!("has more than the {} pieces a vocabulary may have", super::VOCAB_CAP);
+        return Err(Error::invalid(path, problem));
+    }
     let mut model = ModelProto::decode(bytes).map_err(|error| {
         Error::invalid(path, format!("not a SentencePiece model: {error}; is the download complete?"))
     })?;
@@ -99,6 +104,18 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<ModelProto> {
     }
     check_pieces(&model.pieces, &trainer).map_err(|problem| Error::invalid(path, problem))?;
     Ok(model)
+}
+
+/// How many pieces there are, up to the first damage. Empty ones take two bytes here and forty in memory.
+fn count_pieces(mut bytes: &[u8]) -> u64 {
+    let mut count = 0;
+    while let Ok((field, wire_type)) = decode_key(&mut bytes) {
+        count += u64::from(field == 1);
+        if skip_field(wire_type, field, &mut bytes, DecodeContext::default()).is_err() {
+            break;
+        }
+    }
+    count
 }
 
 fn check_pieces(pieces: &[Piece], trainer: &TrainerSpec) -> Result<(), String> {
