@@ -174,7 +174,10 @@ fn make(model: &Model, dir: &Path) -> Made {
         len: bytes.len() as u64,
         data_start: *start,
     });
-    let checkpoint = Checkpoint { files: sources.collect(), tensors, ..Default::default() };
+    // Only its name is asked for.
+    let none: [(&str, Vec<u8>); 0] = [];
+    let dir = ModelDir::in_memory(dir, none);
+    let checkpoint = Checkpoint { dir, files: sources.collect(), tensors, ..Default::default() };
     Made { checkpoint, files, outputs }
 }
 
