@@ -177,64 +177,6 @@ fn headers_and_indexes() {
     model.refused("5 million tensors in an index", &of_header, "expected at most 400000 tensors");
 }
 
-/// A file of `torch.save` whose pickle consists of these parts, so many times each: a zip file of stored entries.
-fn torch(model: &Model, pickle: &[(&[u8], usize)]) {
-    let mut zip = zip::ZipWriter::new(File::create(model.dir().join("pytorch_model.bin")).unwrap());
-    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    zip.start_file("a/data.pkl", stored).unwrap();
-    for (part, count) in pickle {
-        let chunk = part.repeat((1 << 16) / part.len() + 1);
-        let mut left = part.len() * count;
-        while left > 0 {
-            let len = chunk.len().min(left);
-            zip.write_all(&chunk[..len]).unwrap();
-            left -= len;
-        }
-    }
-    zip.start_file("a/data/0", stored).unwrap();
-    zip.write_all(&[0; 64]).unwrap();
-    zip.finish().unwrap();
-}
-
-#[test]
-fn pickles() {
-    let model = Model::new("gpt2-trimmed");
-    let items: [(&str, &[u8]); 6] = [
-        ("marks", b"("),
-        ("tuples", b")0"),
-        ("dicts", b"}0"),
-        ("texts", b"X\x01\0\0\0a"),
-        ("values", b"N"),
-        ("numbers", b"M\x01\x01"),
-    ];
-    for (what, item) in items {
-        torch(&model, &[(b"\x80\x02", 1), (item, 32_000_000 / item.len())]);
-        model.refused(what, &[Convert, InspectJson], "data.pkl is damaged");
-    }
-    // Memo 0 is the function that makes tensors, 1 a storage, 2 a shape, 3 arguments or a tensor, 4 a name.
-    let start = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nq\x00(X\x07\0\0\0storagectorch\nFloatStorage\n\
-        X\x01\0\0\x000X\x03\0\0\0cpuK\x01tQq\x01";
-    let call: &[u8] = b"h\x00(h\x01K\0h\x02h\x02tR0";
-    torch(&model, &[(start, 1), (b"(", 1), (b"K\x01", 2_000_000), (b"tq\x02", 1), (call, 100_000)]);
-    model.refused("a shape of two million dimensions", &[Convert], "dimensions, expected at most 64");
-    let arguments: &[u8] = b"(K\x01tq\x02(h\x01K\0h\x02h\x02";
-    torch(
-        &model,
-        &[(start, 1), (arguments, 1), (b"N", 2_000_000), (b"tq\x03", 1), (b"h\x00h\x03R0", 1_000_000)],
-    );
-    model.refused("two million arguments, a million times", &[Convert], "data.pkl is damaged");
-    let name: &[u8] =
-        &[b"(K\x01tq\x02h\x00(h\x01K\0h\x02h\x02tRq\x03X".as_slice(), &5_000_000u32.to_le_bytes()].concat();
-    let entries: [(&[u8], usize); 4] =
-        [(b"n", 5_000_000), (b"q\x04}(", 1), (b"h\x04h\x03", 500_000), (b"u.", 1)];
-    torch(&model, &[[(start.as_slice(), 1), (name, 1)].as_slice(), &entries].concat());
-    model.refused("a name of 5 MB, 500,000 times", &[Convert, InspectJson], "a name has 5000000 bytes");
-    let memo: Vec<u8> =
-        (0..4096u32).flat_map(|i| [b"r".as_slice(), &(i * 977).to_le_bytes()].concat()).collect();
-    torch(&model, &[(b"\x80\x02N", 1), (&memo, 1), (b"N\x94", 8_000_000)]);
-    model.refused("a long memo", &[Convert, InspectJson], "data.pkl is damaged");
-}
-
 #[test]
 fn gguf_files() {
     let string = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
