@@ -19,7 +19,7 @@ use crate::input::{bounded, quoted};
 use crate::source::{File, Reader};
 
 /// Longest pickle, in bytes; a tensor takes about 150.
-const PICKLE_MAX: u64 = 1 << 25;
+const PICKLE_MAX: u64 = 1 << 24;
 /// More entries than any model has tensors.
 const MOST_ENTRIES: usize = 1 << 20;
 
