@@ -1,6 +1,7 @@
 //! An inspection as JSON: the same keys whatever the format, arrays in full. It is written as it is made: a tree
 //! of it would be many times as large as the file's header.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::num::NonZeroU64;
 
@@ -107,7 +108,7 @@ impl Serialize for Shown<'_> {
             Value::U64(v) => v.serialize(to),
             Value::I64(v) => v.serialize(to),
             Value::Bool(v) => v.serialize(to),
-            Value::F32(v) => Number::from(*v).serialize(to),
+            Value::F32(v) => Number(*v).serialize(to),
             Value::F64(v) => Number(*v).serialize(to),
             Value::String(v) => String::from_utf8_lossy(v).serialize(to),
             Value::U8s(v) => v.serialize(to),
@@ -119,26 +120,20 @@ impl Serialize for Shown<'_> {
             Value::U64s(v) => v.serialize(to),
             Value::I64s(v) => v.serialize(to),
             Value::Bools(v) => v.serialize(to),
-            Value::F32s(v) => to.collect_seq(v.iter().map(|v| Number::from(*v))),
+            Value::F32s(v) => to.collect_seq(v.iter().map(|v| Number(*v))),
             Value::F64s(v) => to.collect_seq(v.iter().map(|v| Number(*v))),
             Value::Strings(v) => to.collect_seq(v.iter().map(String::from_utf8_lossy)),
         }
     }
 }
 
-/// A number that JSON may not have.
-struct Number(f64);
+/// A number that JSON may not have. The others come out as the shortest decimal that is this number of its own
+/// type: 1e-6, and not 9.99999997e-7, for an `f32`.
+struct Number<T>(T);
 
-impl From<f32> for Number {
-    /// The shortest decimal that is this `f32`, so that 1e-6 does not come out as 9.99999997e-7.
-    fn from(v: f32) -> Self {
-        Self(v.to_string().parse().unwrap_or(f64::from(v)))
-    }
-}
-
-impl Serialize for Number {
+impl<T: Copy + Into<f64> + Display + Serialize> Serialize for Number<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self.0.is_finite() {
+        match self.0.into().is_finite() {
             true => self.0.serialize(to),
             false => to.collect_str(&self.0),
         }
