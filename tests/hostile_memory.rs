@@ -492,7 +492,7 @@ fn pickles() {
         ("numbers", b"M\x01\x01"),
     ];
     for (what, item) in items {
-        torch(&model, &[(b"\x80\x02", 1), (item, 32_000_000 / item.len())]);
+        torch(&model, &[(b"\x80\x02", 1), (item, 16_000_000 / item.len())]);
         model.refused(what, &[Convert, InspectJson], "data.pkl is damaged");
     }
     // Memo 0 is the function that makes tensors, 1 a storage, 2 a shape, 3 arguments or a tensor, 4 a name.
