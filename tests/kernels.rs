@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use ggraft::convert::{self, Cpu};
 use ggraft::dtype::{Dtype, GgmlType};
+use ggraft::kernels::{self, Cpu};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -182,7 +182,7 @@ fn results_do_not_depend_on_where_an_element_lies() {
         }
         let misaligned = [&[0], &*input].concat();
         let mut output = vec![0; whole.len() + 1];
-        convert::convert(kernel.from(), kernel.to(), &misaligned[1..], &mut output[1..]);
+        kernels::convert(kernel.from(), kernel.to(), &misaligned[1..], &mut output[1..]);
         assert!(output[1..] == whole, "{} to {}, misaligned", kernel.from, kernel.to);
     }
 }
@@ -195,9 +195,9 @@ fn decoding_and_encoding_are_converting() {
         let mut input = golden.input(kernel);
         input.truncate(1 << 16);
         let mut between = vec![0.0; input.len() / kernel.from().size() as usize];
-        convert::decode(kernel.from(), &input, &mut between);
+        kernels::decode(kernel.from(), &input, &mut between);
         let mut output = vec![0; kernel.to().bytes(between.len() as u64) as usize];
-        convert::encode(kernel.to(), &between, &mut output);
+        kernels::encode(kernel.to(), &between, &mut output);
         assert!(output == kernel.run(Cpu::best(), &input), "{} to {}", kernel.from, kernel.to);
     }
 }
@@ -225,10 +225,10 @@ fn scaling_f8_is_decoding_multiplying_and_encoding() {
     let factors = [1.0, -0.0123, 3e38, -3e38, 1e-38, 1e-45, 0.0, f32::INFINITY, 1.0 / 3.0, 2f32.powi(120)];
     for (bytes, factor) in factors.into_iter().flat_map(|factor| [(&bytes, factor), (&numbers, factor)]) {
         let mut values = vec![0.0; bytes.len()];
-        convert::decode(Dtype::F8E4M3, bytes, &mut values);
+        kernels::decode(Dtype::F8E4M3, bytes, &mut values);
         values.iter_mut().for_each(|x| *x *= factor);
         let mut expected = vec![0; 2 * bytes.len()];
-        convert::encode(GgmlType::BF16, &values, &mut expected);
+        kernels::encode(GgmlType::BF16, &values, &mut expected);
         for cpu in CPUS {
             for len in [bytes.len(), 77] {
                 let mut output = vec![0; 2 * len];

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ggraft::Error;
-use ggraft::convert;
 use ggraft::dtype::{Dtype, GgmlType};
+use ggraft::kernels;
 use ggraft::plan::{Action, Output, Place, Plan, Step, Walk};
 use ggraft::source::{File, ModelDir};
 use ggraft::tensor::{Arithmetic, Dim, GridAxis, Scale};
@@ -43,11 +43,11 @@ fn evaluate(source: &[u8], walk: &Walk, to: Option<GgmlType>) -> Vec<u8> {
     let Some(to) = to else { return raw };
     let mut out = vec![0; to.bytes(places.len() as u64) as usize];
     if walk.arithmetic.is_empty() {
-        convert::convert(walk.dtype, to, &raw, &mut out);
+        kernels::convert(walk.dtype, to, &raw, &mut out);
         return out;
     }
     let mut values = vec![0.0; places.len()];
-    convert::decode(walk.dtype, &raw, &mut values);
+    kernels::decode(walk.dtype, &raw, &mut values);
     for step in &walk.arithmetic {
         for (value, at) in values.iter_mut().zip(&places) {
             match step {
@@ -61,7 +61,7 @@ fn evaluate(source: &[u8], walk: &Walk, to: Option<GgmlType>) -> Vec<u8> {
             }
         }
     }
-    convert::encode(to, &values, &mut out);
+    kernels::encode(to, &values, &mut out);
     out
 }
 
@@ -92,7 +92,7 @@ impl Draft {
         let walk = Arc::new(walk);
         self.add(
             match to {
-                Some(to) => Action::Convert { walk, first: 0, to },
+                Some(to) => Action::Encode { walk, first: 0, to },
                 None => Action::Copy { walk, first: 0 },
             },
             &bytes,

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 use filesystems::directory;
 use ggraft::checkpoint::{Checkpoint, SourceFile, SourceTensor};
-use ggraft::convert::convert;
 use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::gguf::KeyValues;
+use ggraft::kernels::convert;
 use ggraft::plan::{Action, Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use ggraft::source::{File, ModelDir};
 use ggraft::tensor::{OutputTensor, TensorExpr};
@@ -212,8 +212,8 @@ fn expected(model: &Model, made: &Made) -> BTreeMap<String, Vec<u8>> {
 
 fn metadata() -> KeyValues {
     let mut metadata = KeyValues::new();
-    metadata.string("general.architecture", "test");
-    metadata.u32("test.block_count", 1);
+    metadata.set_string("general.architecture", "test");
+    metadata.set_u32("test.block_count", 1);
     metadata
 }
 
@@ -316,7 +316,7 @@ fn execute(plan: &Plan, files: &[Vec<u8>]) -> Vec<Vec<u8>> {
                 Action::Copy { walk, first } => {
                     file.extend(elements(walk, *first, step.len / walk.dtype.size()));
                 }
-                Action::Convert { walk, first, to } => {
+                Action::Encode { walk, first, to } => {
                     let count = step.len / to.bytes(1);
                     let mut bytes = vec![0; step.len as usize];
                     convert(walk.dtype, *to, &elements(walk, *first, count), &mut bytes);

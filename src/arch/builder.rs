@@ -34,7 +34,7 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(input: &'a Input) -> Self {
-        let spelling = Spelling::new(input.family.tensors, input.blocks);
+        let spelling = Spelling::new(input.family.tensors, input.layers);
         Self {
             input,
             fusion: Fusion::new(input, &spelling),
@@ -73,24 +73,24 @@ impl<'a> Builder<'a> {
     pub(super) fn add(&mut self, tensor: Tensor) -> Result<()> {
         let name = self.resolve(&tensor.name)?;
         match self.fusion.take(&name, tensor.expr) {
-            Fused::Alone(expr) => self.add_as(name, tensor.block, expr),
+            Fused::Alone(expr) => self.add_as(name, tensor.layer, expr),
             Fused::Waiting => Ok(()),
             Fused::Whole(name, parts, axis) => {
                 let whole = TensorExpr::concat_along(axis, parts).map_err(|e| e.of_output(&name))?;
-                self.add_as(name, tensor.block, whole)
+                self.add_as(name, tensor.layer, whole)
             }
         }
     }
 
-    /// Takes one matrix of one expert. When it completes a block's `count` experts, adds their stacks.
+    /// Takes one matrix of one expert. When it completes a layer's `count` experts, adds their stacks.
     ///
     /// # Errors
     /// If an expert is missing among as many tensors as there should be, or shapes differ.
     pub(super) fn add_expert(&mut self, tensor: Tensor, count: u32, names: &ExpertNames) -> Result<()> {
         let stacks = self.experts.take(tensor, count, names).map_err(|problem| self.invalid(problem))?;
-        for (name, block, experts) in stacks {
+        for (name, layer, experts) in stacks {
             let expr = TensorExpr::stack(experts).map_err(|e| e.of_output(&name))?;
-            self.add(Tensor { name, block: Some(block), expr })?;
+            self.add(Tensor { name, layer: Some(layer), expr })?;
         }
         Ok(())
     }
@@ -99,7 +99,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// If there is one of that name already, or no GGUF reader would take the shape.
-    pub(super) fn add_as(&mut self, name: String, block: Option<u64>, expr: TensorExpr) -> Result<()> {
+    pub(super) fn add_as(&mut self, name: String, layer: Option<u64>, expr: TensorExpr) -> Result<()> {
         let rank = expr.shape().len();
         let forced = match (self.input.family.ggml_type)(self.input, &self.current, &name) {
             None if self.input.options.fp8_as_q8 && rank >= 2 && self.input.fp8.contains(&self.current) => {
@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
             }
             forced => forced,
         };
-        let ggml_type = tensors::ggml_type(&name, block, expr.shape(), forced, self.input.ftype);
+        let ggml_type = tensors::ggml_type(&name, layer, expr.shape(), forced, self.input.ftype);
         self.add_typed(name, expr, ggml_type)
     }
 

@@ -1,10 +1,10 @@
 //! Looks at the weights themselves, where what is written depends on them.
 
 use crate::checkpoint::{Checkpoint, SourceTensor};
-use crate::convert::{convert, supports};
 use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::input::quoted;
+use crate::kernels::{convert, supports};
 use crate::source;
 use crate::tensor::{Leaf, TensorExpr};
 

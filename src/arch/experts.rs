@@ -8,7 +8,7 @@ use crate::tensor::TensorExpr;
 
 use super::tensors::Tensor;
 
-/// How a family names its experts; `{bid}` is the block, `{xid}` the expert, `{matrix}` the matrix.
+/// How a family names its experts; `{bid}` is the layer, `{xid}` the expert, `{matrix}` the matrix.
 pub(super) struct ExpertNames {
     /// One expert's matrix in the checkpoint.
     pub one: &'static str,
@@ -25,25 +25,25 @@ pub(super) const NAMES: ExpertNames = ExpertNames {
     matrices: &["down_proj", "gate_proj", "up_proj"],
 };
 
-/// Experts' matrices seen so far, by block, until a block has all of them.
+/// Experts' matrices seen so far, by layer, until a layer has all of them.
 #[derive(Default)]
 pub(super) struct Experts {
     waiting: BTreeMap<u64, IndexMap<String, TensorExpr>>,
 }
 
 impl Experts {
-    /// What is missing, if a block is still waiting.
+    /// What is missing, if a layer is still waiting.
     pub(super) fn leftover(&self) -> Option<String> {
-        let (block, waiting) = self.waiting.iter().find(|(_, waiting)| !waiting.is_empty())?;
+        let (layer, waiting) = self.waiting.iter().find(|(_, waiting)| !waiting.is_empty())?;
         let (name, _) = waiting.first()?;
         let count = waiting.len();
         Some(format!(
-            "experts of block {block} are incomplete: {count} tensors are left over, among them {name}"
+            "experts of layer {layer} are incomplete: {count} tensors are left over, among them {name}"
         ))
     }
 
-    /// Takes one matrix of one expert. The one that completes a block's `count` experts gives the stacks: for each
-    /// the name it would have in the checkpoint, the block, and the experts' matrices in order.
+    /// Takes one matrix of one expert. The one that completes a layer's `count` experts gives the stacks: for each
+    /// the name it would have in the checkpoint, the layer, and the experts' matrices in order.
     ///
     /// # Errors
     /// What is wrong, if an expert is missing among as many tensors as there should be, or shapes differ.
@@ -53,20 +53,20 @@ impl Experts {
         count: u32,
         names: &ExpertNames,
     ) -> Result<Vec<(String, u64, Vec<TensorExpr>)>, String> {
-        let Some(block) = tensor.block else {
-            return Err(format!("{}: an expert outside of any block", tensor.name));
+        let Some(layer) = tensor.layer else {
+            return Err(format!("{}: an expert outside of any layer", tensor.name));
         };
         if count == 0 {
             return Err(format!("{}: an expert in a model of 0 experts", tensor.name));
         }
-        let waiting = self.waiting.entry(block).or_default();
+        let waiting = self.waiting.entry(layer).or_default();
         waiting.insert(tensor.name, tensor.expr);
         if (waiting.len() as u64) < u64::from(count) * names.matrices.len() as u64 {
             return Ok(Vec::new());
         }
         let stack = |matrix: &&str| {
             let filled =
-                |template: &str| template.replace("{bid}", &block.to_string()).replace("{matrix}", matrix);
+                |template: &str| template.replace("{bid}", &layer.to_string()).replace("{matrix}", matrix);
             let one = filled(names.one);
             let mut experts: Vec<TensorExpr> = Vec::new();
             for expert in 0..count {
@@ -80,12 +80,12 @@ impl Experts {
                 }
                 experts.push(expr);
             }
-            Ok((filled(names.stack), block, experts))
+            Ok((filled(names.stack), layer, experts))
         };
         let stacks = names.matrices.iter().map(stack).collect();
         if waiting.is_empty() {
-            // An empty map keeps its memory, and there is one for each block.
-            self.waiting.remove(&block);
+            // An empty map keeps its memory, and there is one for each layer.
+            self.waiting.remove(&layer);
         }
         stacks
     }

@@ -38,8 +38,8 @@ pub struct Family {
     pub dense_modules: bool,
     /// Whether the configuration is read without the defaults of its class.
     pub(super) bare_config: bool,
-    /// Number of blocks of the model.
-    pub(super) blocks: fn(&Config, &Options, &Checkpoint) -> Result<u32>,
+    /// Number of layers of the model.
+    pub(super) layers: fn(&Config, &Options, &Checkpoint) -> Result<u32>,
     /// The family to use instead for a model that differs in more than its class's name tells. Refuses
     /// variants that need more than is done here.
     pub(super) variant: fn(&Input) -> Result<Option<&'static Family>>,
@@ -51,7 +51,7 @@ pub struct Family {
     /// Adds tensors that no checkpoint holds; they come first.
     pub(super) generate: fn(&Input, &mut Builder) -> Result<()>,
     /// Turns one tensor of the checkpoint into tensors of the GGUF.
-    pub(super) convert: fn(&Input, &mut Builder, Tensor) -> Result<()>,
+    pub(super) emit: fn(&Input, &mut Builder, Tensor) -> Result<()>,
     /// The type of a matrix, by the names of its source and of itself, if it is not what was asked for.
     pub(super) ggml_type: fn(&Input, &str, &str) -> Option<GgmlType>,
     /// Called when all tensors of the checkpoint were converted.
@@ -69,12 +69,12 @@ pub(super) const TEXT: Family = Family {
     mtp_file_name: true,
     dense_modules: false,
     bare_config: false,
-    blocks: |config, _, _| keys::block_count(config),
+    layers: |config, _, _| keys::layer_count(config),
     variant: |_| Ok(None),
     keys: keys::common,
     rename: |_, name| Some(name.to_owned()),
     generate: |_, _| Ok(()),
-    convert: |_, builder, tensor| builder.add(tensor),
+    emit: |_, builder, tensor| builder.add(tensor),
     ggml_type: |_, _, _| None,
     finish: |_, _| Ok(()),
 };
@@ -111,7 +111,7 @@ pub(super) struct Input<'a> {
     pub(super) options: &'a Options,
     /// The rope settings in `config`.
     pub(super) rope: Config,
-    pub(super) blocks: u32,
+    pub(super) layers: u32,
     pub(super) ftype: FileType,
     /// The checkpoint's tensors, dequantized, by the names that `family.rename` gives them, in order. `rename`
     /// itself sees none.
@@ -133,28 +133,28 @@ impl Keys {
     }
 
     /// Sets `ARCH.key` if there is a value.
-    pub(super) fn u32(&mut self, key: &str, value: Option<u32>) {
+    pub(super) fn set_u32(&mut self, key: &str, value: Option<u32>) {
         if let Some(value) = value {
             self.set(key, Value::U32(value));
         }
     }
 
     /// Sets `ARCH.key` if there is a value.
-    pub(super) fn f32(&mut self, key: &str, value: Option<f32>) {
+    pub(super) fn set_f32(&mut self, key: &str, value: Option<f32>) {
         if let Some(value) = value {
             self.set(key, Value::F32(value));
         }
     }
 
     /// Sets `ARCH.key` if there is a value.
-    pub(super) fn bool(&mut self, key: &str, value: Option<bool>) {
+    pub(super) fn set_bool(&mut self, key: &str, value: Option<bool>) {
         if let Some(value) = value {
             self.set(key, Value::Bool(value));
         }
     }
 
     /// Sets `ARCH.key`, unless the list is empty: the reference's writer leaves such out.
-    pub(super) fn bools(&mut self, key: &str, values: Vec<bool>) {
+    pub(super) fn set_bools(&mut self, key: &str, values: Vec<bool>) {
         if !values.is_empty() {
             self.set(key, Value::Bools(values));
         }
@@ -196,7 +196,7 @@ impl Family {
             tokenizer,
             options,
             rope: config.rope()?,
-            blocks: (self.blocks)(config, options, checkpoint)?,
+            layers: (self.layers)(config, options, checkpoint)?,
             ftype: FileType::F32,
             tensors: IndexMap::new(),
             fp8: HashSet::new(),
@@ -232,7 +232,7 @@ impl Family {
         for (name, expr) in &input.tensors {
             if let Some(tensor) = tensors::load(input.checkpoint, name, expr)? {
                 builder.begin(name);
-                let converted = (self.convert)(input, &mut builder, tensor);
+                let converted = (self.emit)(input, &mut builder, tensor);
                 converted.map_err(|error| tensors::place(input.checkpoint, name, expr, error))?;
             }
         }

@@ -7,7 +7,7 @@ use crate::tensor::TensorExpr;
 use super::Input;
 use super::spelling::Spelling;
 
-/// The GGUF name of the whole, of its parts, and the axis along which they are joined; `{bid}` is the block.
+/// The GGUF name of the whole, of its parts, and the axis along which they are joined; `{bid}` is the layer.
 struct Rule {
     whole: &'static str,
     parts: &'static [&'static str],
@@ -91,12 +91,12 @@ impl Fusion {
 
     /// The whole that `name` is a part of, which part, and by which rule.
     fn find(&self, name: &str) -> Option<(String, usize, usize)> {
-        let block = name.split('.').nth(1)?;
+        let layer = name.split('.').nth(1)?;
         let (stem, kind) = name.rsplit_once('.')?;
         self.rules.iter().enumerate().find_map(|(index, rule)| {
             let biased = rule.whole != GATE_UP.whole;
-            let part = rule.parts.iter().position(|part| part.replace("{bid}", block) == stem)?;
-            let whole = format!("{}.{kind}", rule.whole.replace("{bid}", block));
+            let part = rule.parts.iter().position(|part| part.replace("{bid}", layer) == stem)?;
+            let whole = format!("{}.{kind}", rule.whole.replace("{bid}", layer));
             (kind == "weight" || kind == "bias" && biased).then_some((whole, part, index))
         })
     }

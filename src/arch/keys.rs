@@ -8,38 +8,38 @@ use crate::input::quoted;
 use super::{Input, Keys};
 
 /// What llama.cpp can load (`LLAMA_MAX_LAYERS`).
-pub(super) const MOST_BLOCKS: u32 = 512;
+pub(super) const MOST_LAYERS: u32 = 512;
 
 /// How experts are weighed, `expert_gating_func` (`ExpertGatingFuncType` of gguf-py).
 const SOFTMAX: u32 = 1;
 pub(super) const SIGMOID: u32 = 2;
 const SQRT_SOFTPLUS: u32 = 4;
 
-/// Number of blocks of the model.
+/// Number of layers of the model.
 ///
 /// # Errors
 /// If there is none, or llama.cpp has no room for so many.
-pub(super) fn block_count(config: &Config) -> Result<u32> {
-    blocks_and_more(config, 0)
+pub(super) fn layer_count(config: &Config) -> Result<u32> {
+    layers_and_more(config, 0)
 }
 
-/// Number of blocks of a model that has `more` than its configuration counts.
+/// Number of layers of a model that has `more` than its configuration counts.
 ///
 /// # Errors
-/// As [`block_count`].
-pub(super) fn blocks_and_more(config: &Config, more: u32) -> Result<u32> {
-    let blocks = config.require_u32(&["n_layers", "num_hidden_layers", "n_layer", "num_layers"])?;
-    bounded_blocks(config, u64::from(blocks) + u64::from(more))
+/// As [`layer_count`].
+pub(super) fn layers_and_more(config: &Config, more: u32) -> Result<u32> {
+    let layers = config.require_u32(&["n_layers", "num_hidden_layers", "n_layer", "num_layers"])?;
+    bounded_layers(config, u64::from(layers) + u64::from(more))
 }
 
-/// A number of blocks that llama.cpp has room for.
+/// A number of layers that llama.cpp has room for.
 ///
 /// # Errors
 /// If it is not.
-pub(super) fn bounded_blocks(config: &Config, blocks: u64) -> Result<u32> {
-    let most = u64::from(MOST_BLOCKS);
-    u32::try_from(blocks).ok().filter(|_| blocks <= most).ok_or_else(|| {
-        config.invalid(format!("num_hidden_layers: expected at most {MOST_BLOCKS}, found {blocks}"))
+pub(super) fn bounded_layers(config: &Config, layers: u64) -> Result<u32> {
+    let most = u64::from(MOST_LAYERS);
+    u32::try_from(layers).ok().filter(|_| layers <= most).ok_or_else(|| {
+        config.invalid(format!("num_hidden_layers: expected at most {MOST_LAYERS}, found {layers}"))
     })
 }
 
@@ -56,7 +56,7 @@ pub(super) fn common(input: &Input, keys: &mut Keys) -> Result<()> {
 /// # Errors
 /// As [`common`].
 pub(super) fn common_of(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
-    keys.set("block_count", Value::U32(input.blocks));
+    keys.set("block_count", Value::U32(input.layers));
     let context = [
         "max_position_embeddings",
         "n_ctx",
@@ -65,8 +65,8 @@ pub(super) fn common_of(input: &Input, config: &Config, keys: &mut Keys) -> Resu
         "max_sequence_length",
         "model_max_length",
     ];
-    keys.u32("context_length", config.u32(&context)?);
-    keys.u32("embedding_length", config.u32(&["hidden_size", "n_embd", "dim"])?);
+    keys.set_u32("context_length", config.u32(&context)?);
+    keys.set_u32("embedding_length", config.u32(&["hidden_size", "n_embd", "dim"])?);
     let feed_forward = [
         "prefix_dense_intermediate_size",
         "dense_intermediate_size",
@@ -85,14 +85,14 @@ pub(super) fn common_of(input: &Input, config: &Config, keys: &mut Keys) -> Resu
         keys.set("attention.causal", Value::Bool(false));
     }
     rope(input, keys)?;
-    keys.f32("attention.layer_norm_rms_epsilon", config.f32(&["rms_norm_eps", "norm_eps"])?);
+    keys.set_f32("attention.layer_norm_rms_epsilon", config.f32(&["rms_norm_eps", "norm_eps"])?);
     let epsilon = config.f32(&["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"])?;
-    keys.f32("attention.layer_norm_epsilon", epsilon);
+    keys.set_f32("attention.layer_norm_epsilon", epsilon);
     experts(config, keys)?;
     let head_dim = config.u32(&["head_dim"])?;
-    keys.u32("attention.key_length", head_dim);
-    keys.u32("attention.value_length", head_dim);
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_u32("attention.key_length", head_dim);
+    keys.set_u32("attention.value_length", head_dim);
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
 
@@ -130,7 +130,7 @@ pub(super) fn times(config: &Config, factor: u32, size: u32) -> Result<u32> {
 pub(super) fn sliding_pattern(config: &Config, keys: &mut Keys) -> Result<()> {
     if let Some(kinds) = config.strings("layer_types")? {
         let slides = kinds.iter().map(|kind| *kind == "sliding_attention").collect();
-        keys.bools("attention.sliding_window_pattern", slides);
+        keys.set_bools("attention.sliding_window_pattern", slides);
     }
     Ok(())
 }
@@ -172,14 +172,17 @@ fn rope(input: &Input, keys: &mut Keys) -> Result<()> {
     match kind {
         Some(kind @ ("linear" | "yarn")) if scaled => {
             keys.set("rope.scaling.type", Value::String(kind.into()));
-            keys.f32("rope.scaling.factor", full.f32(&["factor"])?);
+            keys.set_f32("rope.scaling.factor", full.f32(&["factor"])?);
             if kind == "yarn" {
                 let original = full.require_u32(&["original_max_position_embeddings"])?;
-                keys.u32("rope.scaling.original_context_length", Some(original));
-                keys.f32("rope.scaling.yarn_ext_factor", full.f32(&["extrapolation_factor"])?);
-                keys.f32("rope.scaling.yarn_attn_factor", full.f32(&["attention_factor", "attn_factor"])?);
-                keys.f32("rope.scaling.yarn_beta_fast", full.f32(&["beta_fast"])?);
-                keys.f32("rope.scaling.yarn_beta_slow", full.f32(&["beta_slow"])?);
+                keys.set_u32("rope.scaling.original_context_length", Some(original));
+                keys.set_f32("rope.scaling.yarn_ext_factor", full.f32(&["extrapolation_factor"])?);
+                keys.set_f32(
+                    "rope.scaling.yarn_attn_factor",
+                    full.f32(&["attention_factor", "attn_factor"])?,
+                );
+                keys.set_f32("rope.scaling.yarn_beta_fast", full.f32(&["beta_fast"])?);
+                keys.set_f32("rope.scaling.yarn_beta_slow", full.f32(&["beta_slow"])?);
             }
         }
         Some("su" | "longrope") => keys.set("rope.scaling.type", Value::String("longrope".into())),
@@ -190,8 +193,8 @@ fn rope(input: &Input, keys: &mut Keys) -> Result<()> {
     if let Some(sections) = rope.map().get("mrope_section") {
         keys.set("rope.dimension_sections", Value::I32s(mrope_sections(sections, rope)?));
     }
-    keys.f32("rope.freq_base", full.f32(&["rope_theta"])?);
-    keys.f32("rope.freq_base_swa", rope.section("sliding_attention")?.f32(&["rope_theta"])?);
+    keys.set_f32("rope.freq_base", full.f32(&["rope_theta"])?);
+    keys.set_f32("rope.freq_base_swa", rope.section("sliding_attention")?.f32(&["rope_theta"])?);
     Ok(())
 }
 
@@ -215,11 +218,11 @@ fn mrope_sections(value: &crate::json::Value, rope: &Config) -> Result<Vec<i32>>
 }
 
 fn experts(config: &Config, keys: &mut Keys) -> Result<()> {
-    keys.u32("expert_count", config.u32(&["num_local_experts", "num_experts", "n_routed_experts"])?);
+    keys.set_u32("expert_count", config.u32(&["num_local_experts", "num_experts", "n_routed_experts"])?);
     let used = ["num_experts_per_tok", "num_experts_per_token", "top_k_experts"];
     counts(keys, "expert_used_count", config.u32_or_list(&used)?);
-    keys.u32("expert_group_count", config.u32(&["n_group"])?);
-    keys.u32("expert_group_used_count", config.u32(&["topk_group"])?);
+    keys.set_u32("expert_group_count", config.u32(&["n_group"])?);
+    keys.set_u32("expert_group_used_count", config.u32(&["topk_group"])?);
     let gating = [
         "score_function",
         "scoring_func",
@@ -237,7 +240,7 @@ fn experts(config: &Config, keys: &mut Keys) -> Result<()> {
                 return Err(config.unsupported(format!("unknown expert gating function {}", quoted(other))));
             }
         };
-        keys.u32("expert_gating_func", Some(number));
+        keys.set_u32("expert_gating_func", Some(number));
     }
     Ok(())
 }

@@ -12,22 +12,22 @@ const COUNT: [&str; 1] = ["num_nextn_predict_layers"];
 /// What a file of prediction layers alone holds besides.
 const SHARED: [&str; 3] = ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"];
 
-/// Number of blocks, those for prediction among them unless they are left out.
+/// Number of layers, those for prediction among them unless they are left out.
 ///
 /// # Errors
-/// As [`keys::block_count`].
-pub(super) fn blocks(config: &Config, options: &Options, _: &Checkpoint) -> Result<u32> {
+/// As [`keys::layer_count`].
+pub(super) fn layers(config: &Config, options: &Options, _: &Checkpoint) -> Result<u32> {
     let more = match options.mtp {
         Mtp::Drop => 0,
         Mtp::Keep | Mtp::Only => config.u32(&COUNT)?.unwrap_or(0),
     };
-    keys::blocks_and_more(config, more)
+    keys::layers_and_more(config, more)
 }
 
 /// Leaves out the tensors that are not asked for.
 pub(super) fn rename(input: &Input, name: &str) -> Option<String> {
     let plain = general_name(name);
-    let predicts = block(&plain).is_some_and(|block| block >= main_blocks(input));
+    let predicts = layer(&plain).is_some_and(|layer| layer >= main_layers(input));
     let kept = match input.options.mtp {
         Mtp::Keep => true,
         Mtp::Drop => !predicts,
@@ -42,13 +42,13 @@ pub(super) fn rename(input: &Input, name: &str) -> Option<String> {
 /// If the number is none.
 pub(super) fn count(input: &Input, keys: &mut Keys) -> Result<()> {
     if input.options.mtp != Mtp::Drop {
-        keys.u32("nextn_predict_layers", input.config.u32(&COUNT)?);
+        keys.set_u32("nextn_predict_layers", input.config.u32(&COUNT)?);
     }
     Ok(())
 }
 
 /// Number of layers that are the model's own.
-pub(super) fn main_blocks(input: &Input) -> u64 {
+pub(super) fn main_layers(input: &Input) -> u64 {
     own_layers(input.config)
 }
 
@@ -58,8 +58,8 @@ pub fn own_layers(config: &Config) -> u64 {
     layers.ok().flatten().map_or(u64::MAX, u64::from)
 }
 
-/// The block of a tensor of `model.layers`; one that is no number to count with is beyond all.
-pub(super) fn block(name: &str) -> Option<u64> {
-    let (block, _) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    super::tensors::is_decimal(block).then(|| block.parse().unwrap_or(u64::MAX))
+/// The layer of a tensor of `model.layers`; one that is no number to count with is beyond all.
+pub(super) fn layer(name: &str) -> Option<u64> {
+    let (layer, _) = name.strip_prefix("model.layers.")?.split_once('.')?;
+    super::tensors::is_decimal(layer).then(|| layer.parse().unwrap_or(u64::MAX))
 }

@@ -32,7 +32,7 @@ pub(super) fn pooling_type(input: &Input, keys: &mut Keys) -> Result<()> {
             return Err(input.config.unsupported(problem));
         }
     };
-    keys.u32("classifier.pooling_type", Some(kind));
+    keys.set_u32("classifier.pooling_type", Some(kind));
     Ok(())
 }
 
@@ -56,6 +56,6 @@ fn from_modules(input: &Input, keys: &mut Keys) -> Result<()> {
             return Err(Error::Unsupported(format!("{}: {problem}", dir.join(name).display())));
         }
     };
-    keys.u32("pooling_type", Some(kind));
+    keys.set_u32("pooling_type", Some(kind));
     Ok(())
 }

@@ -5,28 +5,28 @@ use std::collections::HashMap;
 use super::names::SPELLINGS;
 use super::tensors::is_decimal;
 
-/// What stands for the block number in patterns.
-const BLOCK: &str = "{bid}";
+/// What stands for the layer number in patterns.
+const LAYER: &str = "{bid}";
 
 /// No spelling has so many parts between dots. A bound keeps hostile names cheap.
 const MOST_PARTS: usize = 16;
 
 /// The spellings of one architecture's tensors.
 pub(super) struct Spelling {
-    /// From a name, its block number replaced by [`BLOCK`], to the GGUF name.
+    /// From a name, its layer number replaced by [`LAYER`], to the GGUF name.
     patterns: HashMap<&'static str, &'static str>,
-    blocks: u32,
+    layers: u32,
 }
 
 impl Spelling {
-    /// The spellings of `tensors` in a model of `blocks` blocks.
-    pub(super) fn new(tensors: &[&str], blocks: u32) -> Self {
+    /// The spellings of `tensors` in a model of `layers` layers.
+    pub(super) fn new(tensors: &[&str], layers: u32) -> Self {
         let mut patterns = HashMap::new();
         for (tensor, names) in SPELLINGS.iter().filter(|(tensor, _)| tensors.contains(tensor)) {
             let gguf = tensor.split('#').next().unwrap_or_default();
             patterns.extend([gguf].into_iter().chain(names.iter().copied()).map(|name| (name, gguf)));
         }
-        Self { patterns, blocks }
+        Self { patterns, layers }
     }
 
     /// The GGUF name of the tensor a checkpoint calls `name`.
@@ -39,19 +39,19 @@ impl Spelling {
     fn exact(&self, name: &str) -> Option<String> {
         let parts: Vec<&str> = name.splitn(MOST_PARTS, '.').collect();
         let in_block =
-            parts.iter().enumerate().filter(|(_, part)| self.is_block(part)).find_map(|(at, block)| {
+            parts.iter().enumerate().filter(|(_, part)| self.is_layer(part)).find_map(|(at, layer)| {
                 let mut pattern = parts.clone();
-                *pattern.get_mut(at)? = BLOCK;
-                Some(self.patterns.get(pattern.join(".").as_str())?.replace(BLOCK, block))
+                *pattern.get_mut(at)? = LAYER;
+                Some(self.patterns.get(pattern.join(".").as_str())?.replace(LAYER, layer))
             });
         in_block.or_else(|| {
-            self.patterns.get(name).filter(|_| !name.contains(BLOCK)).map(|gguf| (*gguf).to_owned())
+            self.patterns.get(name).filter(|_| !name.contains(LAYER)).map(|gguf| (*gguf).to_owned())
         })
     }
 
-    /// Whether part of a name is a block number as the checkpoint would write it.
-    fn is_block(&self, part: &str) -> bool {
+    /// Whether part of a name is a layer number as the checkpoint would write it.
+    fn is_layer(&self, part: &str) -> bool {
         let canonical = is_decimal(part) && (part == "0" || !part.starts_with('0'));
-        canonical && part.parse::<u32>().is_ok_and(|block| block < self.blocks)
+        canonical && part.parse::<u32>().is_ok_and(|layer| layer < self.layers)
     }
 }

@@ -15,8 +15,8 @@ use super::{FileType, Input, OutType};
 pub(super) struct Tensor {
     /// Its name in the checkpoint.
     pub name: String,
-    /// The first number in that name, which is nearly always the block's.
-    pub block: Option<u64>,
+    /// The first number in that name, which is nearly always the layer's.
+    pub layer: Option<u64>,
     pub expr: TensorExpr,
 }
 
@@ -151,8 +151,8 @@ pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Re
     if BUFFERS.iter().any(|suffix| name.ends_with(suffix)) {
         return Ok(None);
     }
-    let block = name.split('.').find(|part| is_decimal(part)).and_then(|part| part.parse().ok());
-    Ok(Some(Tensor { name: name.to_owned(), block, expr: expr.clone() }))
+    let layer = name.split('.').find(|part| is_decimal(part)).and_then(|part| part.parse().ok());
+    Ok(Some(Tensor { name: name.to_owned(), layer, expr: expr.clone() }))
 }
 
 /// Whether a part of a name is a number.
@@ -185,11 +185,11 @@ pub(super) fn file_type(
     }
 }
 
-/// The element type of output tensor `name` of block `block`; `forced` is what the family wants for it.
-/// Rows that are no whole number of blocks become F16.
+/// The element type of output tensor `name` of layer `layer`; `forced` is what the family wants for it.
+/// Rows that are no whole number of layers become F16.
 pub(super) fn ggml_type(
     name: &str,
-    block: Option<u64>,
+    layer: Option<u64>,
     shape: &[u64],
     forced: Option<GgmlType>,
     ftype: FileType,
@@ -197,8 +197,8 @@ pub(super) fn ggml_type(
     if shape.len() <= 1 || name.ends_with("_norm.weight") {
         return GgmlType::F32;
     }
-    let pattern = |pattern: &&str| match (pattern.split_once("{bid}"), block) {
-        (Some((head, tail)), Some(block)) => name == format!("{head}{block}{tail}.weight"),
+    let pattern = |pattern: &&str| match (pattern.split_once("{bid}"), layer) {
+        (Some((head, tail)), Some(layer)) => name == format!("{head}{layer}{tail}.weight"),
         (None, None) => name.strip_suffix(".weight") == Some(pattern),
         _ => false,
     };

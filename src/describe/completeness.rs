@@ -142,12 +142,12 @@ impl Model<'_> {
 
     /// Layers that should be there, and what those that are have.
     fn layers(&self, findings: &mut Findings) {
-        let blocks = self.own("block_count").unwrap_or(0);
+        let layers = self.own("block_count").unwrap_or(0);
         let stacks = match self.tensor_with(ENCODER_LAYERS) || self.tensor_with(DECODER_LAYERS) {
             true => {
-                vec![(ENCODER_LAYERS, blocks), (DECODER_LAYERS, self.own("decoder_block_count").unwrap_or(0))]
+                vec![(ENCODER_LAYERS, layers), (DECODER_LAYERS, self.own("decoder_block_count").unwrap_or(0))]
             }
-            false => vec![(LAYERS, blocks)],
+            false => vec![(LAYERS, layers)],
         };
         for (prefix, count) in stacks {
             let layers = self.stack(prefix);
@@ -296,8 +296,8 @@ mod tests {
         };
         let tensors: Vec<_> = tensors.iter().map(tensor).collect();
         let mut key_values = KeyValues::new();
-        key_values.string("general.architecture", arch);
-        keys.iter().for_each(|(key, value)| key_values.u32(format!("{arch}.{key}"), *value));
+        key_values.set_string("general.architecture", arch);
+        keys.iter().for_each(|(key, value)| key_values.set_u32(format!("{arch}.{key}"), *value));
         let config = crate::json::parse_object(config.to_string().as_bytes()).unwrap();
         let config = Config::from_json(PathBuf::from("config.json"), config).unwrap();
         Model { tensors: &tensors, key_values: &key_values, config: &config, only_prediction: false }

@@ -114,12 +114,12 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
     })?;
 
     let mut keys = KeyValues::new();
-    keys.string("general.architecture", model.arch);
+    keys.set_string("general.architecture", model.arch);
     keys.extend(model.early);
-    keys.string("general.type", "model");
+    keys.set_string("general.type", "model");
     general.write(&mut keys)?;
     keys.extend(model.hparams);
-    keys.u32("general.quantization_version", 2);
+    keys.set_u32("general.quantization_version", 2);
     let route = match model.vocab {
         VocabRoute::Mistral(_) if options.own_template_only => VocabRoute::Mistral(Template::Own),
         route => route,

@@ -53,34 +53,38 @@ impl KeyValues {
     }
 
     /// Sets a `u32` key.
-    pub fn u32(&mut self, key: impl Into<String>, value: u32) {
+    pub fn set_u32(&mut self, key: impl Into<String>, value: u32) {
         self.set(key, Value::U32(value));
     }
 
     /// Sets a `f32` key.
-    pub fn f32(&mut self, key: impl Into<String>, value: f32) {
+    pub fn set_f32(&mut self, key: impl Into<String>, value: f32) {
         self.set(key, Value::F32(value));
     }
 
     /// Sets a boolean key.
-    pub fn bool(&mut self, key: impl Into<String>, value: bool) {
+    pub fn set_bool(&mut self, key: impl Into<String>, value: bool) {
         self.set(key, Value::Bool(value));
     }
 
     /// Sets a string key, unless the string is empty: the reference's writer leaves empty strings out.
-    pub fn string(&mut self, key: impl Into<String>, value: impl AsRef<[u8]>) {
+    pub fn set_string(&mut self, key: impl Into<String>, value: impl AsRef<[u8]>) {
         if !value.as_ref().is_empty() {
             self.set(key, Value::String(value.as_ref().to_vec()));
         }
     }
 
     /// Sets an array of strings, unless it is empty: the reference's writer leaves empty arrays out.
-    pub fn strings<S: AsRef<[u8]>>(&mut self, key: impl Into<String>, values: impl IntoIterator<Item = S>) {
-        self.string_list(key, values.into_iter().collect());
+    pub fn set_strings<S: AsRef<[u8]>>(
+        &mut self,
+        key: impl Into<String>,
+        values: impl IntoIterator<Item = S>,
+    ) {
+        self.set_string_list(key, values.into_iter().collect());
     }
 
-    /// As [`KeyValues::strings`].
-    pub fn string_list(&mut self, key: impl Into<String>, values: Strings) {
+    /// As [`KeyValues::set_strings`].
+    pub fn set_string_list(&mut self, key: impl Into<String>, values: Strings) {
         if !values.is_empty() {
             self.set(key, Value::Strings(values));
         }

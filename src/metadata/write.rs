@@ -77,7 +77,7 @@ impl Metadata {
                 (Kind::TextList, Object::List(items)) => {
                     let texts: Option<Vec<&str>> = items.iter().map(as_text).collect();
                     let texts = texts.ok_or_else(|| self.wrong(key, "a list of texts", value))?;
-                    kv.string(key, texts.join(","));
+                    kv.set_string(key, texts.join(","));
                 }
                 (Kind::Text | Kind::TextList, _) => self.write_text(kv, key, key.to_owned(), value)?,
                 (Kind::I32, _) => {
@@ -86,7 +86,7 @@ impl Metadata {
                 }
                 (Kind::F32, _) => {
                     let f = to_f32(value).ok_or_else(|| self.wrong(key, "a number of 32 bits", value))?;
-                    kv.f32(key, f);
+                    kv.set_f32(key, f);
                 }
             }
         }
@@ -106,7 +106,7 @@ impl Metadata {
     /// Writes `value` as text to `name`; `key` is what it was given as.
     fn write_text(&self, kv: &mut KeyValues, key: &'static str, name: String, value: &Object) -> Result<()> {
         if value.is_truthy() {
-            kv.string(name, as_text(value).ok_or_else(|| self.wrong(key, "text", value))?);
+            kv.set_string(name, as_text(value).ok_or_else(|| self.wrong(key, "text", value))?);
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Metadata {
         };
         let count =
             u32::try_from(entries.len()).map_err(|_| self.wrong(key, "fewer entries", &Object::Null))?;
-        kv.u32(format!("{prefix}.count"), count);
+        kv.set_u32(format!("{prefix}.count"), count);
         for (i, entry) in entries.iter().enumerate() {
             for field in ORIGIN_FIELDS {
                 // Python's `in` looks for a part in texts and for an item in lists; what it finds is no value.

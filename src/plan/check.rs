@@ -33,7 +33,7 @@ fn check_output(output: &Output, block: u64, sources: usize) -> Result<(), Strin
                     && step.len % walk.dtype.size() == 0
                     && first + step.len / walk.dtype.size() <= walk.elements()
             }
-            Action::Convert { walk, first, to } => {
+            Action::Encode { walk, first, to } => {
                 let packed = if walk.is_packed() { 2 } else { 1 };
                 walk.file < sources
                     && step.len % to.type_size() == 0

@@ -43,12 +43,12 @@ impl Step {
         match &self.action {
             Action::Clone { .. } => Kind::Shared,
             Action::Copy { .. } => Kind::Copied,
-            Action::Convert { walk, to, .. }
+            Action::Encode { walk, to, .. }
                 if walk.arithmetic.is_empty() && Some(walk.dtype) == to.same_bits() =>
             {
                 Kind::Copied
             }
-            Action::Convert { .. } => Kind::Converted,
+            Action::Encode { .. } => Kind::Converted,
             Action::Bytes(_) if self.start == 0 => Kind::Header,
             Action::Bytes(_) => Kind::Generated,
             Action::Zero if self.reason.is_some() => Kind::Generated,
@@ -60,7 +60,7 @@ impl Step {
     pub fn source(&self) -> Option<(usize, u64)> {
         match &self.action {
             Action::Clone { file, offset } => Some((*file, *offset)),
-            Action::Copy { walk, first } | Action::Convert { walk, first, .. } => {
+            Action::Copy { walk, first } | Action::Encode { walk, first, .. } => {
                 let at = walk.runs(*first, 1).next().map_or(0, |run| run.at);
                 Some((walk.file, walk.offset + at * walk.dtype.size()))
             }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::{Place, Walk};
 use crate::checkpoint::Checkpoint;
-use crate::convert;
 use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
 use crate::input::quoted;
+use crate::kernels;
 use crate::tensor::{Arithmetic, Leaf, OutputTensor, Piece};
 
 /// An output tensor, lowered.
@@ -38,7 +38,7 @@ pub enum Origin {
     /// Bytes of a source file that keep their value; cloneable if the walk is contiguous.
     Move(Arc<Walk>),
     /// Elements of a source file that change their type.
-    Convert(Arc<Walk>),
+    Encode(Arc<Walk>),
     /// Generated.
     Bytes(Arc<Vec<u8>>),
     /// Generated: zeros.
@@ -76,7 +76,7 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
             }
             Leaf::Zeros => Origin::Zeros,
         };
-        let elements = if matches!(&origin, Origin::Convert(walk) if walk.is_packed()) {
+        let elements = if matches!(&origin, Origin::Encode(walk) if walk.is_packed()) {
             piece.elements() * 2
         } else {
             piece.elements()
@@ -120,8 +120,8 @@ fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpo
     });
     if unchanged {
         Ok(Origin::Move(walk))
-    } else if convert::supports(source.dtype) || walk.is_packed() {
-        Ok(Origin::Convert(walk))
+    } else if kernels::supports(source.dtype) || walk.is_packed() {
+        Ok(Origin::Encode(walk))
     } else {
         let source = &checkpoint.tensors[index];
         Err(Error::Unsupported(format!(
@@ -146,7 +146,7 @@ fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
     let (needed, scales, readable) = match step {
         Arithmetic::Scale(scale) => {
             let needed = scale.last().map_or(u64::MAX, |last| last + 1);
-            (needed, scale.source, convert::supports(scale.source.dtype))
+            (needed, scale.source, kernels::supports(scale.source.dtype))
         }
         Arithmetic::Mxfp4 { scales } => (source.elements / 16, *scales, scales.dtype.size() == 1),
         Arithmetic::Widen | Arithmetic::Add(_) | Arithmetic::NegExp => return Ok(()),

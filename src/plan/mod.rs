@@ -178,7 +178,7 @@ pub enum Action {
         first: u64,
     },
     /// Elements of `walk`, from `first` on, converted to `to`.
-    Convert {
+    Encode {
         /// What to read.
         walk: Arc<Walk>,
         /// First element of the walk that belongs to this step.
@@ -255,7 +255,7 @@ impl Plan {
         for (no, draft) in drafts.iter().enumerate() {
             let mut metadata = if no == 0 { request.metadata.clone() } else { KeyValues::new() };
             if draft.alignment != DEFAULT_ALIGNMENT {
-                metadata.u32("general.alignment", draft.alignment as u32);
+                metadata.set_u32("general.alignment", draft.alignment as u32);
             }
             if count > 1 {
                 metadata.set("split.no", Value::U16(no as u16));
@@ -263,7 +263,7 @@ impl Plan {
                 metadata.set("split.tensors.count", Value::I32(request.tensors.len() as i32));
             }
             if let Some(set) = &set {
-                metadata.string(gguf::SPLIT_SET_KEY, set);
+                metadata.set_string(gguf::SPLIT_SET_KEY, set);
             }
             let path = split::path(request.path, no, count);
             plan.outputs.push(steps::output(path, metadata, &tensors, draft, request.sharing, exact));

@@ -121,14 +121,14 @@ impl Filler<'_> {
                 return steps.push(whole(Action::Bytes(bytes.clone()), Reason::Generated));
             }
             Origin::Zeros => return steps.push(whole(Action::Zero, Reason::Generated)),
-            Origin::Convert(walk) => {
-                let action = Action::Convert { walk: walk.clone(), first: 0, to };
+            Origin::Encode(walk) => {
+                let action = Action::Encode { walk: walk.clone(), first: 0, to };
                 return steps.push(whole(action, Reason::Converted));
             }
             Origin::Move(walk) => walk,
         };
         self.moved(steps, walk, start, part.bytes, |walk, first| match self.exact {
-            true => Action::Convert { walk, first, to },
+            true => Action::Encode { walk, first, to },
             false => Action::Copy { walk, first },
         });
     }

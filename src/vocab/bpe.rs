@@ -48,9 +48,9 @@ impl Base {
 
     /// Writes them, for llama.cpp's tokenizer `model`.
     pub fn write(self, kv: &mut KeyValues, model: &str, pre: &str) {
-        kv.string("tokenizer.ggml.model", model);
-        kv.string("tokenizer.ggml.pre", pre);
-        kv.string_list("tokenizer.ggml.tokens", self.tokens);
+        kv.set_string("tokenizer.ggml.model", model);
+        kv.set_string("tokenizer.ggml.pre", pre);
+        kv.set_string_list("tokenizer.ggml.tokens", self.tokens);
         kv.set("tokenizer.ggml.token_type", Kv::I32s(self.types));
     }
 }

@@ -64,10 +64,10 @@ pub fn add_4(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Va
             *kind = TokenType::UserDefined as i32;
         }
     }
-    kv.string("tokenizer.ggml.model", "gemma4");
+    kv.set_string("tokenizer.ggml.model", "gemma4");
     pieces.write(kv);
     SpecialVocab::load(files, true, &KINDS, None)?.write(kv, &files.dir)?;
     no_space_prefix(kv);
-    kv.bool("tokenizer.ggml.add_bos_token", true);
+    kv.set_bool("tokenizer.ggml.add_bos_token", true);
     Ok(())
 }

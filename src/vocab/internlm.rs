@@ -49,7 +49,7 @@ pub fn add_2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Va
     })?;
     let len = pieces.tokens.len();
     pieces.write_for(kv, "llama");
-    kv.bool("tokenizer.ggml.add_space_prefix", model.add_dummy_prefix);
+    kv.set_bool("tokenizer.ggml.add_space_prefix", model.add_dummy_prefix);
     let mut special = SpecialVocab::load(files, false, &KINDS, Some(len))?;
     if !special.has("eos") {
         return Err(Error::invalid(files.dir.join("config.json"), "expected eos_token_id, found none"));
@@ -78,7 +78,7 @@ pub fn add_3(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Va
             // The reference writes false for null.
             let add = if add.is_null() { Some(false) } else { add.as_bool() };
             let add = add.ok_or_else(invalid)?;
-            kv.bool("tokenizer.ggml.add_space_prefix", add);
+            kv.set_bool("tokenizer.ggml.add_space_prefix", add);
         }
         let decoder = config.get("added_tokens_decoder").and_then(Value::as_object);
         for (id, token) in decoder.into_iter().flatten() {

@@ -24,7 +24,7 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
             let value = value.as_bool().ok_or_else(|| {
                 Error::invalid(dir.join("tokenizer_config.json"), "add_prefix_space: expected true or false")
             })?;
-            kv.bool("tokenizer.ggml.add_space_prefix", value);
+            kv.set_bool("tokenizer.ggml.add_space_prefix", value);
         }
         if class.is_some_and(|class| class == "HybridDNATokenizer") {
             return Err(Error::Unsupported(format!(
@@ -45,7 +45,7 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
     }
     if size == Some(49152) {
         // Small Granite models, says the reference; it means everybody with this many tokens.
-        kv.bool("tokenizer.ggml.add_bos_token", false);
+        kv.set_bool("tokenizer.ggml.add_bos_token", false);
     }
     Ok(())
 }

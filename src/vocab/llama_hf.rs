@@ -34,8 +34,8 @@ pub fn applies(files: &TokenizerFiles) -> bool {
 /// As [`read`].
 pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     let pieces = read(files, config)?;
-    kv.string("tokenizer.ggml.model", "llama");
-    kv.string("tokenizer.ggml.pre", "default");
+    kv.set_string("tokenizer.ggml.model", "llama");
+    kv.set_string("tokenizer.ggml.pre", "default");
     let len = pieces.tokens.len();
     pieces.write(kv);
     SpecialVocab::load(files, false, &KINDS, Some(len))?.write(kv, &files.dir)

@@ -47,10 +47,10 @@ pub fn add(kv: &mut KeyValues, dir: &ModelDir, template: Template) -> Result<()>
     let (version, size) =
         if is_tekken { add_tekken(kv, dir, &name)? } else { add_sentencepiece(kv, dir, &name)? };
     if let Some(Kv::String(arch)) = kv.get("general.architecture").cloned() {
-        kv.u32(format!("{}.vocab_size", String::from_utf8_lossy(&arch)), size);
+        kv.set_u32(format!("{}.vocab_size", String::from_utf8_lossy(&arch)), size);
     }
-    kv.bool("tokenizer.ggml.add_bos_token", true);
-    kv.bool("tokenizer.ggml.add_eos_token", false);
+    kv.set_bool("tokenizer.ggml.add_bos_token", true);
+    kv.set_bool("tokenizer.ggml.add_eos_token", false);
     let own = "chat_template.jinja";
     let text = match template {
         Template::Own | Template::OwnOrCommunity if dir.exists(own)? => {
@@ -63,7 +63,7 @@ pub fn add(kv: &mut KeyValues, dir: &ModelDir, template: Template) -> Result<()>
         Template::Own => return Ok(()),
         _ => community(version, is_tekken, &path)?.to_owned(),
     };
-    kv.string("tokenizer.chat_template", text);
+    kv.set_string("tokenizer.chat_template", text);
     Ok(())
 }
 
@@ -110,9 +110,9 @@ fn model_version(path: &Path) -> Option<u32> {
 fn add_tekken(kv: &mut KeyValues, dir: &ModelDir, name: &OsStr) -> Result<(u32, u32)> {
     let tekken = Tekken::read(dir, name)?;
     let path = &dir.join(name);
-    kv.string("tokenizer.ggml.model", "gpt2");
-    kv.string("tokenizer.ggml.pre", "tekken");
-    kv.strings("tokenizer.ggml.merges", tekken.merges(path)?);
+    kv.set_string("tokenizer.ggml.model", "gpt2");
+    kv.set_string("tokenizer.ggml.pre", "tekken");
+    kv.set_strings("tokenizer.ggml.merges", tekken.merges(path)?);
     let id = |text: &str| tekken.id(text);
     let ids = Ids { bos: id("<s>"), eos: id("</s>"), unk: id("<unk>"), pad: id("<pad>") };
     ids.write(kv, path)?;
@@ -120,7 +120,7 @@ fn add_tekken(kv: &mut KeyValues, dir: &ModelDir, name: &OsStr) -> Result<(u32, 
     let tokens: Vec<String> = tekken.special.iter().cloned().chain(tekken.texts()).collect();
     let size = tokens.len();
     let types = (0..size).map(|id| if id < special { kind::CONTROL } else { kind::NORMAL }).collect();
-    kv.strings("tokenizer.ggml.tokens", tokens);
+    kv.set_strings("tokenizer.ggml.tokens", tokens);
     // Whole numbers, unlike everybody else's: that is how the reference has them.
     kv.set("tokenizer.ggml.scores", Kv::I32s(vec![0; size]));
     kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
@@ -132,7 +132,7 @@ fn add_sentencepiece(kv: &mut KeyValues, dir: &ModelDir, name: &OsStr) -> Result
     let path = &dir.join(name);
     let model = Model::read(dir, name)?.ok_or_else(|| Error::invalid(path, "expected a file"))?;
     let size = model.count();
-    kv.string("tokenizer.ggml.model", "llama");
+    kv.set_string("tokenizer.ggml.model", "llama");
     let [unk, bos, eos, pad] = model.named_ids();
     Ids { bos, eos, unk, pad: pad.or(eos) }.write(kv, path)?;
     model.tokens(size).write(kv);
@@ -144,7 +144,7 @@ impl Ids {
         let ids = [("bos", self.bos), ("eos", self.eos), ("unknown", self.unk), ("padding", self.pad)];
         for (kind, id) in ids {
             let id = id.ok_or_else(|| Error::invalid(path, format!("expected a token for {kind}")))?;
-            kv.u32(format!("tokenizer.ggml.{kind}_token_id"), id);
+            kv.set_u32(format!("tokenizer.ggml.{kind}_token_id"), id);
         }
         Ok(())
     }

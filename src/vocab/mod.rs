@@ -77,13 +77,13 @@ fn add_token_type_count(
     };
     let invalid =
         || Error::invalid(files.dir.join("config.json"), "type_vocab_size: expected a small number");
-    kv.u32("tokenizer.ggml.token_type_count", count.ok_or_else(invalid)?);
+    kv.set_u32("tokenizer.ggml.token_type_count", count.ok_or_else(invalid)?);
     Ok(())
 }
 
 /// Texts are not begun with a space.
 fn no_space_prefix(kv: &mut KeyValues) {
-    kv.bool("tokenizer.ggml.add_space_prefix", false);
+    kv.set_bool("tokenizer.ggml.add_space_prefix", false);
 }
 
 /// How many tokens a SentencePiece vocabulary has, as the configuration says.

@@ -70,9 +70,9 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
         types.push(kind as i32);
     }
     let pre = recognize(files, lists)?;
-    kv.string("tokenizer.ggml.model", "gpt2");
-    kv.string("tokenizer.ggml.pre", pre);
-    kv.string_list("tokenizer.ggml.tokens", tokens);
+    kv.set_string("tokenizer.ggml.model", "gpt2");
+    kv.set_string("tokenizer.ggml.pre", pre);
+    kv.set_string_list("tokenizer.ggml.tokens", tokens);
     kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
     special.write(kv, &files.dir)
 }

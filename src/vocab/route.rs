@@ -136,8 +136,8 @@ pub fn add(
         }
         VocabRoute::Nemotron => {
             sentencepiece::require(kv, &files, config)?;
-            kv.u32("tokenizer.ggml.padding_token_id", 0);
-            kv.u32("tokenizer.ggml.unknown_token_id", 1);
+            kv.set_u32("tokenizer.ggml.padding_token_id", 0);
+            kv.set_u32("tokenizer.ggml.unknown_token_id", 1);
             Ok(())
         }
         VocabRoute::Jamba => {
@@ -149,12 +149,12 @@ pub fn add(
         }
         VocabRoute::ModernBert => {
             for kind in ["bos", "eos", "sep"] {
-                kv.bool(format!("tokenizer.ggml.add_{kind}_token"), true);
+                kv.set_bool(format!("tokenizer.ggml.add_{kind}_token"), true);
             }
             bpe::add(kv, &files, config, &[])
         }
         VocabRoute::EuroBert => {
-            kv.bool("tokenizer.ggml.add_bos_token", false);
+            kv.set_bool("tokenizer.ggml.add_bos_token", false);
             bpe::add(kv, &files, config, &[])
         }
         VocabRoute::Mistral(template) => mistral_common::add(kv, dir, template),
@@ -328,6 +328,6 @@ fn add_jina_bert_v2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<Str
             return Err(Error::invalid(files.dir.join("tokenizer_config.json"), problem));
         }
     }
-    kv.u32("tokenizer.ggml.token_type_count", 2);
+    kv.set_u32("tokenizer.ggml.token_type_count", 2);
     Ok(())
 }

@@ -231,14 +231,14 @@ impl Pieces {
 
     /// Writes them for llama.cpp's tokenizer `model`, with its usual pre-tokenizer.
     pub fn write_for(self, kv: &mut KeyValues, model: &str) {
-        kv.string("tokenizer.ggml.model", model);
-        kv.string("tokenizer.ggml.pre", "default");
+        kv.set_string("tokenizer.ggml.model", model);
+        kv.set_string("tokenizer.ggml.pre", "default");
         self.write(kv);
     }
 
     /// Writes the lists.
     pub fn write(self, kv: &mut KeyValues) {
-        kv.strings("tokenizer.ggml.tokens", self.tokens);
+        kv.set_strings("tokenizer.ggml.tokens", self.tokens);
         kv.set("tokenizer.ggml.scores", Kv::F32s(self.scores));
         kv.set("tokenizer.ggml.token_type", Kv::I32s(self.types));
     }

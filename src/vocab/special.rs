@@ -119,7 +119,7 @@ impl SpecialVocab {
     /// # Errors
     /// If the chat template has a form that cannot be written.
     pub fn write(&self, kv: &mut KeyValues, dir: &ModelDir) -> Result<()> {
-        kv.string_list("tokenizer.ggml.merges", self.merges.clone());
+        kv.set_string_list("tokenizer.ggml.merges", self.merges.clone());
         for (kind, id) in &self.ids {
             let name = match kind.as_str() {
                 "bos" | "eos" | "eot" | "eom" | "mask" => kind,
@@ -129,19 +129,19 @@ impl SpecialVocab {
                 // GGUF has no key for the others (cls, and CodeLlama's prefix, suffix and middle).
                 _ => continue,
             };
-            kv.u32(format!("tokenizer.ggml.{name}_token_id"), *id);
+            kv.set_u32(format!("tokenizer.ggml.{name}_token_id"), *id);
         }
         for (kind, value) in self.add.iter().filter(|(kind, _)| ["bos", "eos", "sep"].contains(*kind)) {
-            kv.bool(format!("tokenizer.ggml.add_{kind}_token"), *value);
+            kv.set_bool(format!("tokenizer.ggml.add_{kind}_token"), *value);
         }
         if let Some(template) = &self.chat_template {
             template::write_chat_template(kv, template, dir)?;
         }
         if let Some(value) = self.lowercase {
-            kv.bool("tokenizer.ggml.normalizer.lowercase", value);
+            kv.set_bool("tokenizer.ggml.normalizer.lowercase", value);
         }
         if let Some(value) = self.strip_accents {
-            kv.bool("tokenizer.ggml.normalizer.strip_accents", value);
+            kv.set_bool("tokenizer.ggml.normalizer.strip_accents", value);
         }
         Ok(())
     }

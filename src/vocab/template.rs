@@ -172,7 +172,7 @@ pub fn write_chat_template(kv: &mut KeyValues, template: &Value, dir: &ModelDir)
         |what: &str| Error::invalid(dir.join("tokenizer_config.json"), format!("chat_template: {what}"));
     let list = match template {
         Value::String(text) => {
-            kv.string("tokenizer.chat_template", text);
+            kv.set_string("tokenizer.chat_template", text);
             return Ok(());
         }
         Value::Array(list) => list,
@@ -197,13 +197,13 @@ pub fn write_chat_template(kv: &mut KeyValues, template: &Value, dir: &ModelDir)
         if name == "default" {
             default = Some(text);
         } else {
-            kv.string(format!("tokenizer.chat_template.{name}"), text);
+            kv.set_string(format!("tokenizer.chat_template.{name}"), text);
             names.insert(name);
         }
     }
-    kv.strings("tokenizer.chat_templates", names);
+    kv.set_strings("tokenizer.chat_templates", names);
     if let Some(text) = default {
-        kv.string("tokenizer.chat_template", text);
+        kv.set_string("tokenizer.chat_template", text);
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ pub fn add_t5(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, V
     let len = pieces.tokens.len();
     pieces.write_for(kv, "t5");
     let normalizer = Normalizer::of(model);
-    kv.bool("tokenizer.ggml.add_space_prefix", normalizer.add_space_prefix);
+    kv.set_bool("tokenizer.ggml.add_space_prefix", normalizer.add_space_prefix);
     normalizer.end(kv, files, len)?;
     Ok(true)
 }
@@ -90,7 +90,7 @@ pub fn add_xlm_roberta(
     };
     let len = pieces.tokens.len();
     pieces.write_for(kv, "t5");
-    kv.bool("tokenizer.ggml.add_space_prefix", normalizer.add_space_prefix);
+    kv.set_bool("tokenizer.ggml.add_space_prefix", normalizer.add_space_prefix);
     super::add_token_type_count(kv, files, config)?;
     normalizer.end(kv, files, len)
 }
@@ -105,7 +105,7 @@ impl Normalizer {
     }
 
     fn end(self, kv: &mut KeyValues, files: &TokenizerFiles, len: usize) -> Result<()> {
-        kv.bool("tokenizer.ggml.remove_extra_whitespaces", self.remove_extra_whitespaces);
+        kv.set_bool("tokenizer.ggml.remove_extra_whitespaces", self.remove_extra_whitespaces);
         if !self.charsmap.is_empty() {
             kv.set("tokenizer.ggml.precompiled_charsmap", Kv::U8s(self.charsmap));
         }

@@ -4,9 +4,9 @@ use half::f16;
 
 use super::overflow;
 use super::sources::Sources;
-use crate::convert::{self, exp, exp_rounded};
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::Result;
+use crate::kernels::{self, exp, exp_rounded};
 use crate::plan::{Place, Run, Walk};
 use crate::tensor::{Arithmetic, Scale};
 
@@ -46,7 +46,7 @@ impl<'a> Evaluation<'a> {
     /// # Errors
     /// If scales cannot be read.
     pub fn values(&mut self, first: u64, raw: &[u8], out: &mut [f32]) -> Result<()> {
-        convert::decode(self.walk.dtype, raw, out);
+        kernels::decode(self.walk.dtype, raw, out);
         let mut half = self.walk.dtype == Dtype::F16;
         for (i, step) in self.walk.arithmetic.iter().enumerate() {
             match step {
@@ -83,7 +83,7 @@ impl<'a> Evaluation<'a> {
             for (index, same) in runs.flat_map(|run| scale.runs(run.at, run.len)) {
                 let (elements, rest) = raw.split_at(same as usize);
                 let (to, tail) = out.split_at_mut(2 * elements.len());
-                convert::scale_f8_e4m3(elements, scales.value(index)?, to);
+                kernels::scale_f8_e4m3(elements, scales.value(index)?, to);
                 (raw, out) = (rest, tail);
             }
             return Ok(0);
@@ -143,7 +143,7 @@ fn rescale(
         for (index, same) in scale.runs(at, len) {
             let factor = scales.value(index)?;
             let (block, tail) = rest.split_at_mut(same as usize);
-            convert::multiply(block, factor);
+            kernels::multiply(block, factor);
             rest = tail;
         }
     }
@@ -175,7 +175,7 @@ impl<'a> Scales<'a> {
             self.bytes.resize((count * size) as usize, 0);
             self.sources.read(self.place.file, &mut self.bytes, self.place.offset + self.start * size)?;
             self.values.resize(count as usize, 0.0);
-            convert::decode(self.place.dtype, &self.bytes, &mut self.values);
+            kernels::decode(self.place.dtype, &self.bytes, &mut self.values);
         }
         Ok((index - self.start) as usize)
     }

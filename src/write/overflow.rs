@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::convert;
 use crate::dtype::{Dtype, GgmlType};
+use crate::kernels;
 use crate::plan::Output;
 
 /// Elements that are converted and looked at at a time.
@@ -42,29 +42,29 @@ impl Overflows {
     }
 }
 
-/// [`convert::convert`], answering how many numbers became infinite that were not.
+/// [`kernels::convert`], answering how many numbers became infinite that were not.
 pub fn convert(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) -> u64 {
     if to != GgmlType::F16 || !exceeds_f16(from) {
-        convert::convert(from, to, src, dst);
+        kernels::convert(from, to, src, dst);
         return 0;
     }
     let size = from.size() as usize;
     let mut count = 0;
     for (src, dst) in src.chunks(BATCH * size).zip(dst.chunks_mut(BATCH * 2)) {
-        convert::convert(from, to, src, dst);
-        if convert::has_infinite_f16(dst) {
+        kernels::convert(from, to, src, dst);
+        if kernels::has_infinite_f16(dst) {
             let mut values = vec![0.0; dst.len() / 2];
-            convert::decode(from, src, &mut values);
+            kernels::decode(from, src, &mut values);
             count += overflows(&values, dst);
         }
     }
     count
 }
 
-/// [`convert::encode`], answering how many numbers became infinite that were not.
+/// [`kernels::encode`], answering how many numbers became infinite that were not.
 pub fn encode(to: GgmlType, values: &[f32], dst: &mut [u8]) -> u64 {
-    convert::encode(to, values, dst);
-    if to == GgmlType::F16 && convert::has_infinite_f16(dst) { overflows(values, dst) } else { 0 }
+    kernels::encode(to, values, dst);
+    if to == GgmlType::F16 && kernels::has_infinite_f16(dst) { overflows(values, dst) } else { 0 }
 }
 
 /// Whether there are numbers of this type beyond those of F16.
@@ -74,7 +74,7 @@ fn exceeds_f16(from: Dtype) -> bool {
 
 fn overflows(values: &[f32], halves: &[u8]) -> u64 {
     let pairs = values.iter().zip(halves.as_chunks().0);
-    pairs.filter(|(value, half)| value.is_finite() && convert::is_infinite_f16(**half)).count() as u64
+    pairs.filter(|(value, half)| value.is_finite() && kernels::is_infinite_f16(**half)).count() as u64
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
         let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         let (mut halves, mut expected) = (vec![0; 2 * values.len()], vec![0; 2 * values.len()]);
         assert_eq!(convert(Dtype::F32, GgmlType::F16, &bytes, &mut halves), 3);
-        convert::convert(Dtype::F32, GgmlType::F16, &bytes, &mut expected);
+        kernels::convert(Dtype::F32, GgmlType::F16, &bytes, &mut expected);
         assert_eq!(halves, expected);
     }
 }

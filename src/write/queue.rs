@@ -95,7 +95,7 @@ impl<'a> Part<'a> {
             Action::Clone { file, offset } if refused => Content::Raw { file: *file, offset: *offset },
             Action::Clone { .. } => return None,
             Action::Copy { walk: w, first } => walk(w, *first, None),
-            Action::Convert { walk: w, first, to } => walk(w, *first, Some(*to)),
+            Action::Encode { walk: w, first, to } => walk(w, *first, Some(*to)),
             Action::Bytes(bytes) => Content::Bytes(bytes),
             Action::Zero => Content::Zeros,
         };

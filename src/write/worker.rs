@@ -15,9 +15,9 @@ use super::overflow::{self, Overflows};
 use super::queue::{CHUNK, Content, Job, Part, Queue, Task, unit};
 use super::sources::Sources;
 use super::tile::{self, Tile};
-use crate::convert;
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
+use crate::kernels;
 use crate::plan::{Output, Walk};
 
 /// How often whoever waits is told of the progress.
@@ -159,7 +159,7 @@ impl<'a> Work<'a> {
                 if walk.dtype == Dtype::BF16 && walk.arithmetic.is_empty() =>
             {
                 self.sources.gather(walk, first, out, &mut buffers.scratch)?;
-                convert::quiet_bf16(out);
+                kernels::quiet_bf16(out);
                 Ok(())
             }
             Content::Walk { walk, first, to: Some(to) } => {

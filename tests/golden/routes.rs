@@ -50,7 +50,7 @@ pub const ROUTES: &[(&str, VocabRoute)] = &[
 pub fn convert(name: &str, dir: &Path) -> ggraft::Result<Vec<u8>> {
     let (_, route) = ROUTES.iter().find(|(known, _)| *known == name).expect("a route of that name");
     let mut kv = KeyValues::new();
-    kv.string("general.architecture", "llama");
+    kv.set_string("general.architecture", "llama");
     let dir = ModelDir::open(dir)?;
     vocab::add(*route, &mut kv, &dir, TokenizerFile::new(&dir), &Config::load(&dir)?)?;
     Ok(encode(&kv, &[], 32))

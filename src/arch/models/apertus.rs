@@ -18,7 +18,7 @@ pub(super) const APERTUS: Family = Family {
         xielu(input, builder)?;
         (LLAMA.generate)(input, builder)
     },
-    convert: |input, builder, tensor| match parameter(&tensor.name) {
+    emit: |input, builder, tensor| match parameter(&tensor.name) {
         Some(_) => Ok(()),
         None => llama::unpermuted(input, builder, tensor),
     },
@@ -39,13 +39,13 @@ fn xielu(input: &Input, builder: &mut Builder) -> Result<()> {
     let layers = input.config.require_u32(&["num_hidden_layers"])?;
     for (name, expr) in &input.tensors {
         let Some(parameter) = parameter(name) else { continue };
-        let Some(block) = name.split('.').find_map(|part| part.parse().ok()) else { continue };
+        let Some(layer) = name.split('.').find_map(|part| part.parse().ok()) else { continue };
         let values = contents::floats(input.checkpoint, name, expr)?;
         let [value] = values.as_slice() else {
             return Err(builder.invalid(format!("{name}: expected one value, found {}", values.len())));
         };
         let list = lists.entry(parameter).or_default();
-        list.insert(block, *value);
+        list.insert(layer, *value);
         if list.len() as u64 == u64::from(layers) {
             let values = list.values().copied().collect();
             builder.early.values.set(format!("xielu.{parameter}"), Value::F32s(values));

@@ -16,14 +16,14 @@ pub(super) const BERT: Family = Family {
     tensors: names::BERT,
     keys: key_values,
     rename: |_, name| rename(name),
-    convert,
+    emit,
     ..TEXT
 };
 
 pub(super) const DISTILBERT: Family = Family {
     names: &["DistilBertForMaskedLM", "DistilBertForSequenceClassification", "DistilBertModel"],
     keys: |input, keys| {
-        keys.f32("attention.layer_norm_epsilon", Some(1e-12));
+        keys.set_f32("attention.layer_norm_epsilon", Some(1e-12));
         key_values(input, keys)
     },
     rename: |_, name| {
@@ -42,7 +42,7 @@ pub(super) const ROBERTA: Family = Family {
         context_length(input, keys)
     },
     rename: |_, name| rename(name.strip_prefix("roberta.").unwrap_or(name)),
-    convert: cut_positions,
+    emit: cut_positions,
     ..BERT
 };
 
@@ -108,7 +108,7 @@ pub(super) fn rename(name: &str) -> Option<String> {
 
 /// Adds a tensor; where classes have names, `classifier` is the last layer of the classifier, and else its
 /// first.
-pub(super) fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+pub(super) fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     if let Some(kind) = tensor.name.strip_prefix("classifier.")
         && ["weight", "bias"].contains(&kind)
         && labels(input)?.is_some()
@@ -139,7 +139,7 @@ pub(super) fn context_length(input: &Input, keys: &mut Keys) -> Result<()> {
                 "max_position_embeddings: expected more than pad_token_id, found {positions}"
             )));
         };
-        keys.u32("context_length", Some(left));
+        keys.set_u32("context_length", Some(left));
     }
     Ok(())
 }
@@ -161,7 +161,7 @@ fn cut_positions(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Re
         }
         tensor.expr = tensor.expr.rows(offset.into(), rows)?;
     }
-    convert(input, builder, tensor)
+    emit(input, builder, tensor)
 }
 
 fn refuse_lora(input: &Input) -> Result<Option<&'static Family>> {

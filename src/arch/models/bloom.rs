@@ -10,7 +10,7 @@ pub(super) const BLOOM: Family = Family {
     arch: "bloom",
     tensors: names::BLOOM,
     keys: key_values,
-    convert,
+    emit,
     ..TEXT
 };
 
@@ -23,18 +23,18 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let heads = config.require_u32(&HEADS)?;
     let context =
         if config.map().contains_key("seq_length") { config.require_u32(&["seq_length"])? } else { width };
-    keys.u32("context_length", Some(context));
-    keys.u32("embedding_length", Some(width));
-    keys.u32("feed_forward_length", Some(keys::times(config, 4, width)?));
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("attention.head_count", Some(heads));
-    keys.u32("attention.head_count_kv", Some(heads));
-    keys.f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_epsilon"])?));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_u32("context_length", Some(context));
+    keys.set_u32("embedding_length", Some(width));
+    keys.set_u32("feed_forward_length", Some(keys::times(config, 4, width)?));
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("attention.head_count", Some(heads));
+    keys.set_u32("attention.head_count_kv", Some(heads));
+    keys.set_f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_epsilon"])?));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
 
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     tensor.name = tensor.name.replace("transformer.", "");
     let Some(kind) = query_key_value(&tensor.name) else {
         return builder.add(tensor);
@@ -65,8 +65,8 @@ enum Kind {
 }
 
 fn query_key_value(name: &str) -> Option<Kind> {
-    let (block, rest) = name.strip_prefix("h.")?.split_once('.')?;
-    match rest.strip_prefix("self_attention.query_key_value.").filter(|_| is_decimal(block))? {
+    let (layer, rest) = name.strip_prefix("h.")?.split_once('.')?;
+    match rest.strip_prefix("self_attention.query_key_value.").filter(|_| is_decimal(layer))? {
         rest if rest.starts_with("weight") => Some(Kind::Weight),
         rest if rest.starts_with("bias") => Some(Kind::Bias),
         _ => None,

@@ -20,25 +20,25 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     let hidden = config.require_u32(&["hidden_size", "n_embed"])?;
     let heads = config.require_u32(&["n_head", "num_attention_heads"])?;
-    keys.u32("context_length", Some(config.u32(&["seq_length"])?.unwrap_or(hidden)));
-    keys.u32("embedding_length", Some(hidden));
+    keys.set_u32("context_length", Some(config.u32(&["seq_length"])?.unwrap_or(hidden)));
+    keys.set_u32("embedding_length", Some(hidden));
     let feed_forward = config.u32(&["ffn_hidden_size", "intermediate_size"])?;
-    keys.u32("feed_forward_length", Some(feed_forward.unwrap_or(hidden.saturating_mul(4))));
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("attention.head_count", Some(heads));
+    keys.set_u32("feed_forward_length", Some(feed_forward.unwrap_or(hidden.saturating_mul(4))));
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("attention.head_count", Some(heads));
     let kv_heads = config.u32(&["multi_query_group_num", "num_key_value_heads"])?;
-    keys.u32("attention.head_count_kv", Some(kv_heads.unwrap_or(heads)));
+    keys.set_u32("attention.head_count_kv", Some(kv_heads.unwrap_or(heads)));
     let epsilon = config.f32(&["layernorm_epsilon"])?.unwrap_or(1e-5);
-    keys.f32("attention.layer_norm_rms_epsilon", Some(epsilon));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(epsilon));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     let dimensions = match config.u32(&["attention_dim"])? {
         Some(dimensions) => dimensions,
         None => rope::width_per_head(input)?,
     };
-    keys.u32("rope.dimension_count", Some(keys::rotated(input, dimensions, 0.5)?));
-    keys.values.bool("tokenizer.ggml.add_bos_token", false);
+    keys.set_u32("rope.dimension_count", Some(keys::rotated(input, dimensions, 0.5)?));
+    keys.values.set_bool("tokenizer.ggml.add_bos_token", false);
     #[allow(clippy::cast_possible_truncation)]
     let base = (10_000.0 * config.f64(&["rope_ratio"])?.unwrap_or(1.0)) as f32;
-    keys.f32("rope.freq_base", Some(base));
+    keys.set_f32("rope.freq_base", Some(base));
     Ok(())
 }

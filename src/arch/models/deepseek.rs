@@ -17,7 +17,7 @@ pub(super) const DEEPSEEK: Family = Family {
     vocab: VocabRoute::Qwen2,
     tensors: names::DEEPSEEK,
     keys: first_keys,
-    convert: first,
+    emit: first,
     ..TEXT
 };
 
@@ -35,7 +35,7 @@ pub(super) const DEEPSEEK2: Family = Family {
     tensors: names::DEEPSEEK2,
     keys: latent_keys,
     rename: |_, name| own(name).then(|| name.to_owned()),
-    convert: without_prediction,
+    emit: without_prediction,
     ..TEXT
 };
 
@@ -46,28 +46,28 @@ pub(super) const DEEPSEEK32: Family = Family {
     tensors: names::DEEPSEEK32,
     mtp: true,
     mtp_file_name: false,
-    blocks: mtp::blocks,
+    layers: mtp::layers,
     keys: |input, keys| {
         latent_keys(input, keys)?;
         mtp::count(input, keys)?;
         indexer_keys(input.config, keys)
     },
     rename: |input, name| mtp::rename(input, name).filter(|name| own(name)),
-    convert: latent,
+    emit: latent,
     ..DEEPSEEK2
 };
 
 fn first_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
     let config = input.config;
-    keys.u32("rope.dimension_count", Some(rope::dimension_count(input)?));
+    keys.set_u32("rope.dimension_count", Some(rope::dimension_count(input)?));
     keys.set("rope.scaling.type", Value::String("none".into()));
-    keys.u32("leading_dense_block_count", Some(config.require_u32(&["first_k_dense_replace"])?));
-    keys.u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
-    keys.u32("expert_feed_forward_length", Some(config.require_u32(&["moe_intermediate_size"])?));
-    keys.f32("expert_weights_scale", Some(1.0));
-    keys.u32("expert_count", Some(config.require_u32(&["n_routed_experts"])?));
-    keys.u32("expert_shared_count", Some(config.require_u32(&["n_shared_experts"])?));
+    keys.set_u32("leading_dense_block_count", Some(config.require_u32(&["first_k_dense_replace"])?));
+    keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    keys.set_u32("expert_feed_forward_length", Some(config.require_u32(&["moe_intermediate_size"])?));
+    keys.set_f32("expert_weights_scale", Some(1.0));
+    keys.set_u32("expert_count", Some(config.require_u32(&["n_routed_experts"])?));
+    keys.set_u32("expert_shared_count", Some(config.require_u32(&["n_shared_experts"])?));
     Ok(())
 }
 
@@ -113,35 +113,35 @@ pub(super) fn latent_keys(input: &Input, keys: &mut Keys) -> Result<()> {
         None if experts.is_some() => 0,
         None => config.require_u32(&["num_hidden_layers"])?,
     };
-    keys.u32("leading_dense_block_count", Some(dense));
-    keys.u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
-    keys.u32("attention.q_lora_rank", config.u32(&["q_lora_rank"])?);
+    keys.set_u32("leading_dense_block_count", Some(dense));
+    keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    keys.set_u32("attention.q_lora_rank", config.u32(&["q_lora_rank"])?);
     let rank = optional("kv_lora_rank", 512)?;
     let rotated = config.require_u32(&["qk_rope_head_dim"])?;
-    keys.u32("attention.kv_lora_rank", Some(rank));
-    keys.u32("attention.key_length", Some(sum(rank, rotated)?));
-    keys.u32("attention.value_length", Some(rank));
+    keys.set_u32("attention.kv_lora_rank", Some(rank));
+    keys.set_u32("attention.key_length", Some(sum(rank, rotated)?));
+    keys.set_u32("attention.value_length", Some(rank));
     let key_length = sum(config.require_u32(&["qk_nope_head_dim"])?, rotated)?;
-    keys.u32("attention.key_length_mla", Some(key_length));
-    keys.u32("attention.value_length_mla", Some(config.require_u32(&["v_head_dim"])?));
+    keys.set_u32("attention.key_length_mla", Some(key_length));
+    keys.set_u32("attention.value_length_mla", Some(config.require_u32(&["v_head_dim"])?));
     let length = config.require_u32(&["moe_intermediate_size", "intermediate_size"])?;
-    keys.u32("expert_feed_forward_length", Some(length));
-    keys.u32("expert_count", experts);
-    keys.u32("expert_shared_count", Some(optional("n_shared_experts", 0)?));
-    keys.f32("expert_weights_scale", config.f32(&["routed_scaling_factor"])?);
-    keys.bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?.filter(|norm| *norm));
-    keys.u32("rope.dimension_count", Some(rotated));
+    keys.set_u32("expert_feed_forward_length", Some(length));
+    keys.set_u32("expert_count", experts);
+    keys.set_u32("expert_shared_count", Some(optional("n_shared_experts", 0)?));
+    keys.set_f32("expert_weights_scale", config.f32(&["routed_scaling_factor"])?);
+    keys.set_bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?.filter(|norm| *norm));
+    keys.set_u32("rope.dimension_count", Some(rotated));
     #[allow(clippy::cast_possible_truncation)]
     let multiplier = input.rope.f64(&["mscale_all_dim"])?.map(|scale| (0.1 * scale) as f32);
-    keys.f32("rope.scaling.yarn_log_multiplier", multiplier);
+    keys.set_f32("rope.scaling.yarn_log_multiplier", multiplier);
     Ok(())
 }
 
 /// What selects the tokens that sparse attention looks at.
 pub(super) fn indexer_keys(config: &Config, keys: &mut Keys) -> Result<()> {
-    keys.u32("attention.indexer.head_count", Some(config.require_u32(&["index_n_heads"])?));
-    keys.u32("attention.indexer.key_length", Some(config.require_u32(&["index_head_dim"])?));
-    keys.u32("attention.indexer.top_k", Some(config.require_u32(&["index_topk"])?));
+    keys.set_u32("attention.indexer.head_count", Some(config.require_u32(&["index_n_heads"])?));
+    keys.set_u32("attention.indexer.key_length", Some(config.require_u32(&["index_head_dim"])?));
+    keys.set_u32("attention.indexer.top_k", Some(config.require_u32(&["index_topk"])?));
     Ok(())
 }
 
@@ -153,8 +153,8 @@ pub(super) fn own(name: &str) -> bool {
 /// [`latent`], leaving out layers beyond the model's own: they predict further tokens.
 pub(super) fn without_prediction(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
-    let block = tensor.name.strip_prefix("model.layers.").map(digits).filter(|block| !block.is_empty());
-    if block.is_some_and(|block| block.parse().unwrap_or(u64::MAX) >= mtp::main_blocks(input)) {
+    let layer = tensor.name.strip_prefix("model.layers.").map(digits).filter(|layer| !layer.is_empty());
+    if layer.is_some_and(|layer| layer.parse().unwrap_or(u64::MAX) >= mtp::main_layers(input)) {
         return Ok(());
     }
     latent(input, builder, tensor)
@@ -185,7 +185,7 @@ pub(super) fn latent(input: &Input, builder: &mut Builder, tensor: Tensor) -> Re
     let split = tensor.expr.reshape(&[heads, both, columns])?;
     let key = split.clone().slice(1, 0, keys, 1)?.swap_axes(1, 2)?;
     let value = split.slice(1, keys, both, 1)?;
-    let block = tensor.block;
-    builder.add(Tensor { name: tensor.name.replace("kv_b_proj", "k_b_proj"), block, expr: key })?;
-    builder.add(Tensor { name: tensor.name.replace("kv_b_proj", "v_b_proj"), block, expr: value })
+    let layer = tensor.layer;
+    builder.add(Tensor { name: tensor.name.replace("kv_b_proj", "k_b_proj"), layer, expr: key })?;
+    builder.add(Tensor { name: tensor.name.replace("kv_b_proj", "v_b_proj"), layer, expr: value })
 }

@@ -12,7 +12,7 @@ pub(super) const FALCON: Family = Family {
     arch: "falcon",
     tensors: names::FALCON,
     keys: key_values,
-    convert,
+    emit,
     ..TEXT
 };
 
@@ -28,19 +28,19 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
         None if config.map().contains_key("n_head_kv") => config.require_u32(&["n_head_kv"])?,
         None => 1,
     };
-    keys.u32("context_length", Some(2048));
+    keys.set_u32("context_length", Some(2048));
     keys.set("tensor_data_layout", Value::String("jploski".into()));
-    keys.u32("embedding_length", Some(width));
-    keys.u32("feed_forward_length", Some(keys::times(config, 4, width)?));
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("attention.head_count", Some(heads));
-    keys.u32("attention.head_count_kv", Some(kv_heads));
-    keys.f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_epsilon"])?));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_u32("embedding_length", Some(width));
+    keys.set_u32("feed_forward_length", Some(keys::times(config, 4, width)?));
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("attention.head_count", Some(heads));
+    keys.set_u32("attention.head_count_kv", Some(kv_heads));
+    keys.set_f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_epsilon"])?));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
 
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     if tensor.name.contains("query_key_value") {
         tensor.expr = regroup(input, builder, &tensor)?;
     }

@@ -21,7 +21,7 @@ pub(super) const GEMMA: Family = Family {
     keys: first_keys,
     // A copy of the embedding; llama.cpp knows none.
     rename: |_, name| (name != "lm_head.weight").then(|| name.to_owned()),
-    convert: |_, builder, tensor| builder.add(shifted_norm(tensor)),
+    emit: |_, builder, tensor| builder.add(shifted_norm(tensor)),
     ..TEXT
 };
 
@@ -34,9 +34,9 @@ pub(super) const GEMMA2: Family = Family {
         first_keys(input, keys)?;
         let config = input.config;
         let get = |key: &str| config.require_f32(&[key]).map(Some);
-        keys.f32("attn_logit_softcapping", get("attn_logit_softcapping")?);
-        keys.f32("final_logit_softcapping", get("final_logit_softcapping")?);
-        keys.u32("attention.sliding_window", Some(config.require_u32(&["sliding_window"])?));
+        keys.set_f32("attn_logit_softcapping", get("attn_logit_softcapping")?);
+        keys.set_f32("final_logit_softcapping", get("final_logit_softcapping")?);
+        keys.set_u32("attention.sliding_window", Some(config.require_u32(&["sliding_window"])?));
         Ok(())
     },
     ..GEMMA
@@ -48,7 +48,7 @@ pub(super) const GEMMA3: Family = Family {
     vocab: VocabRoute::Gemma3,
     tensors: names::GEMMA3,
     keys: gemma3_keys,
-    convert: |input, builder, tensor| builder.add(shifted_norm(known_tokens(input, tensor)?)),
+    emit: |input, builder, tensor| builder.add(shifted_norm(known_tokens(input, tensor)?)),
     ..TEXT
 };
 
@@ -65,17 +65,17 @@ pub(super) const GEMMA_EMBEDDING: Family = Family {
 fn first_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     let get = |key: &str| config.require_u32(&[key]).map(Some);
-    keys.u32("context_length", get("max_position_embeddings")?);
-    keys.u32("embedding_length", get("hidden_size")?);
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("feed_forward_length", get("intermediate_size")?);
-    keys.u32("attention.head_count", get("num_attention_heads")?);
+    keys.set_u32("context_length", get("max_position_embeddings")?);
+    keys.set_u32("embedding_length", get("hidden_size")?);
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("feed_forward_length", get("intermediate_size")?);
+    keys.set_u32("attention.head_count", get("num_attention_heads")?);
     let kv_heads = config.require_u32(&["num_key_value_heads", "num_attention_heads"])?;
-    keys.u32("attention.head_count_kv", Some(kv_heads));
-    keys.f32("attention.layer_norm_rms_epsilon", Some(config.require_f32(&["rms_norm_eps"])?));
-    keys.u32("attention.key_length", get("head_dim")?);
-    keys.u32("attention.value_length", get("head_dim")?);
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_u32("attention.head_count_kv", Some(kv_heads));
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(config.require_f32(&["rms_norm_eps"])?));
+    keys.set_u32("attention.key_length", get("head_dim")?);
+    keys.set_u32("attention.value_length", get("head_dim")?);
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
 
@@ -86,23 +86,23 @@ pub(super) fn gemma3_keys(input: &Input, keys: &mut Keys) -> Result<()> {
         true => config.require_u32(&[key]).map(Some),
         false => Ok(Some(default)),
     };
-    keys.u32("context_length", or("max_position_embeddings", 131_072)?);
-    keys.u32("attention.head_count", or("num_attention_heads", 8)?);
-    keys.f32("attention.layer_norm_rms_epsilon", Some(config.f32(&["rms_norm_eps"])?.unwrap_or(1e-6)));
-    keys.u32("attention.key_length", or("head_dim", 256)?);
-    keys.u32("attention.value_length", or("head_dim", 256)?);
+    keys.set_u32("context_length", or("max_position_embeddings", 131_072)?);
+    keys.set_u32("attention.head_count", or("num_attention_heads", 8)?);
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(config.f32(&["rms_norm_eps"])?.unwrap_or(1e-6)));
+    keys.set_u32("attention.key_length", or("head_dim", 256)?);
+    keys.set_u32("attention.value_length", or("head_dim", 256)?);
     let base = keys::full_attention(&input.rope)?.f32(&["rope_theta"])?;
-    keys.f32("rope.freq_base", Some(base.unwrap_or(1e6)));
+    keys.set_f32("rope.freq_base", Some(base.unwrap_or(1e6)));
     if config.get(&["attn_logit_softcapping"]).is_some() {
         return Err(config.unsupported("attn_logit_softcapping, which Gemma 3 does not have"));
     }
     let cap = config.f32(&["final_logit_softcapping"])?.filter(|cap| *cap != 0.0);
-    keys.f32("final_logit_softcapping", cap);
+    keys.set_f32("final_logit_softcapping", cap);
     let every_layer = config.map().get("sliding_window_pattern").and_then(Json::as_f64) == Some(1.0);
     if !every_layer {
-        keys.u32("attention.sliding_window", Some(config.require_u32(&["sliding_window"])?));
+        keys.set_u32("attention.sliding_window", Some(config.require_u32(&["sliding_window"])?));
     }
-    keys.u32("attention.head_count_kv", or("num_key_value_heads", 4)?);
+    keys.set_u32("attention.head_count_kv", or("num_key_value_heads", 4)?);
     Ok(())
 }
 
@@ -113,7 +113,7 @@ fn embedding_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     let window = read_json(dir, name)?.get("sliding_window").and_then(Json::as_u64);
     let window = window.and_then(|window| u32::try_from(window).ok());
     let missing = || Error::invalid(dir.join(name), "sliding_window: expected an unsigned 32-bit integer");
-    keys.u32("attention.sliding_window", Some(window.ok_or_else(missing)?));
+    keys.set_u32("attention.sliding_window", Some(window.ok_or_else(missing)?));
     for module in &input.checkpoint.modules {
         dense_keys(input, &module.path, keys)?;
     }
@@ -143,8 +143,8 @@ fn dense_keys(input: &Input, path: &str, keys: &mut Keys) -> Result<()> {
     };
     if let (Some(inputs), Some(outputs)) = (size("in_features")?, size("out_features")?) {
         let name = dense_name(path);
-        keys.u32(&format!("{name}_feat_in"), Some(inputs));
-        keys.u32(&format!("{name}_feat_out"), Some(outputs));
+        keys.set_u32(&format!("{name}_feat_in"), Some(inputs));
+        keys.set_u32(&format!("{name}_feat_out"), Some(outputs));
     }
     Ok(())
 }
@@ -162,7 +162,7 @@ fn dense_layers(input: &Input, builder: &mut Builder) -> Result<()> {
             builder.begin(&name);
             let expr = TensorExpr::source(index, &source.shape);
             if let Some(tensor) = tensors::load(checkpoint, &name, &expr)? {
-                (input.family.convert)(input, builder, tensor)?;
+                (input.family.emit)(input, builder, tensor)?;
             }
         }
     }

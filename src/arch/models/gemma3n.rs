@@ -25,7 +25,7 @@ pub(super) const GEMMA3N: Family = Family {
     },
     keys: key_values,
     rename: |_, name| Some(if name.ends_with("_scale") { format!("{name}.weight") } else { name.to_owned() }),
-    convert,
+    emit,
     ..GEMMA3
 };
 
@@ -39,10 +39,10 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     gemma3_keys(input, keys)?;
     let config = input.config;
     let get = |key: &str| config.require_u32(&[key]).map(Some);
-    keys.u32("altup.active_idx", get("altup_active_idx")?);
-    keys.u32("altup.num_inputs", get("altup_num_inputs")?);
-    keys.u32("embedding_length_per_layer_input", get("hidden_size_per_layer_input")?);
-    keys.u32("attention.shared_kv_layers", get("num_kv_shared_layers")?);
+    keys.set_u32("altup.active_idx", get("altup_active_idx")?);
+    keys.set_u32("altup.num_inputs", get("altup_num_inputs")?);
+    keys.set_u32("embedding_length_per_layer_input", get("hidden_size_per_layer_input")?);
+    keys.set_u32("attention.shared_kv_layers", get("num_kv_shared_layers")?);
     let pattern = config.get(&["activation_sparsity_pattern"]).and_then(|(_, value)| value.as_array());
     #[allow(clippy::cast_possible_truncation)]
     let share = |value: &Json| Some(normal_quantile(value.as_f64()? as f32));
@@ -55,7 +55,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::sliding_pattern(config, keys)
 }
 
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     if tensor.name.contains("embed_tokens.weight") || tensor.name.contains("embed_tokens_per_layer") {
         tensor.expr = padded(input, builder, tensor.expr)?;
         return builder.add(tensor);
@@ -111,7 +111,7 @@ fn stack(input: &Input, builder: &mut Builder, tensor: &Tensor, kind: &str) -> R
     match last {
         Some((_, name)) if *name == tensor.name => {
             let expr = TensorExpr::stack(parts)?;
-            builder.add(Tensor { name: format!("model.{kind}.weight"), block: None, expr })
+            builder.add(Tensor { name: format!("model.{kind}.weight"), layer: None, expr })
         }
         _ => Ok(()),
     }

@@ -21,7 +21,7 @@ pub(super) const GEMMA4: Family = Family {
     keys: key_values,
     rename,
     generate: proportional_rope,
-    convert,
+    emit,
     ..GEMMA3
 };
 
@@ -40,21 +40,21 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     gemma3_keys(input, keys)?;
     let config = input.config;
     let shared = config.require_u32(&["num_kv_shared_layers"])?;
-    keys.u32("attention.shared_kv_layers", Some(shared));
+    keys.set_u32("attention.shared_kv_layers", Some(shared));
     let per_layer = config.u32(&["hidden_size_per_layer_input"])?.unwrap_or(0);
-    keys.u32("embedding_length_per_layer_input", Some(per_layer));
+    keys.set_u32("embedding_length_per_layer_input", Some(per_layer));
     keys::sliding_pattern(config, keys)?;
     let (full, sliding) = (full_head_size(config)?, config.require_u32(&["head_dim"])?);
-    keys.u32("attention.key_length", Some(full));
-    keys.u32("attention.value_length", Some(full));
-    keys.u32("attention.key_length_swa", Some(sliding));
-    keys.u32("attention.value_length_swa", Some(sliding));
+    keys.set_u32("attention.key_length", Some(full));
+    keys.set_u32("attention.value_length", Some(full));
+    keys.set_u32("attention.key_length_swa", Some(sliding));
+    keys.set_u32("attention.value_length_swa", Some(sliding));
     let length = config.u32(&["expert_intermediate_size", "moe_intermediate_size"])?;
-    keys.u32("expert_feed_forward_length", length);
+    keys.set_u32("expert_feed_forward_length", length);
     if config.map().get("use_double_wide_mlp").is_some_and(truthy) {
         let length = config.require_u32(&["intermediate_size"])?;
-        let own = input.blocks.saturating_sub(shared);
-        let lengths = (0..input.blocks).map(|layer| length.checked_mul(if layer < own { 1 } else { 2 }));
+        let own = input.layers.saturating_sub(shared);
+        let lengths = (0..input.layers).map(|layer| length.checked_mul(if layer < own { 1 } else { 2 }));
         let lengths = lengths.map(|length| i32::try_from(length?).ok()).collect::<Option<Vec<_>>>();
         let absurd = || config.invalid(format!("intermediate_size {length} is absurd"));
         keys.set("feed_forward_length", Value::I32s(lengths.ok_or_else(absurd)?));
@@ -70,8 +70,8 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
         let absurd = || config.invalid("num_key_value_heads is absurd");
         keys.set("attention.head_count_kv", Value::I32s(heads.ok_or_else(absurd)?));
     }
-    keys.u32("rope.dimension_count", Some(full));
-    keys.u32("rope.dimension_count_swa", Some(keys::rotated(input, sliding, 1.0)?));
+    keys.set_u32("rope.dimension_count", Some(full));
+    keys.set_u32("rope.dimension_count_swa", Some(keys::rotated(input, sliding, 1.0)?));
     Ok(())
 }
 
@@ -138,7 +138,7 @@ fn proportional_rope(input: &Input, builder: &mut Builder) -> Result<()> {
     builder.add_as("rope_freqs.weight".to_owned(), None, TensorExpr::values(factors.collect()))
 }
 
-fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     let scale = if tensor.name.ends_with("router.scale") {
         "ffn_gate_inp"
     } else if tensor.name.contains(".per_expert_scale") {
@@ -146,8 +146,8 @@ fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     } else {
         return builder.add(known_tokens(input, tensor)?);
     };
-    let Some(block) = tensor.block else {
-        return Err(builder.invalid(format!("{}: outside of any block", tensor.name)));
+    let Some(layer) = tensor.layer else {
+        return Err(builder.invalid(format!("{}: outside of any layer", tensor.name)));
     };
-    builder.add_as(format!("blk.{block}.{scale}.scale"), Some(block), tensor.expr)
+    builder.add_as(format!("blk.{layer}.{scale}.scale"), Some(layer), tensor.expr)
 }

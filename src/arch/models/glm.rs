@@ -16,13 +16,13 @@ pub(super) const GLM4: Family = Family {
     vocab: VocabRoute::Glm4,
     tensors: names::GLM4,
     keys: glm4_keys,
-    convert: glm4,
+    emit: glm4,
     ..TEXT
 };
 
 pub(super) const GLM_OCR: Family = Family {
     names: &["GlmOcrForConditionalGeneration"],
-    blocks: mtp::blocks,
+    layers: mtp::layers,
     keys: |input, keys| {
         glm4_keys(input, keys)?;
         mtp::count(input, keys)
@@ -36,10 +36,10 @@ pub(super) const GLM4_MOE: Family = Family {
     vocab: VocabRoute::Glm4Moe,
     tensors: names::GLM4_MOE,
     mtp: true,
-    blocks: mtp::blocks,
+    layers: mtp::layers,
     keys: moe_keys,
     rename: mtp::rename,
-    convert: |input, builder, tensor| {
+    emit: |input, builder, tensor| {
         if tensor.name.contains("mlp.experts") {
             let count = input.config.require_u32(&["n_routed_experts"])?;
             return builder.add_expert(tensor, count, &NAMES);
@@ -56,16 +56,16 @@ pub(super) const GLM4_MOE_LITE: Family = Family {
     names: &["Glm4MoeLiteForCausalLM"],
     vocab: VocabRoute::Glm4Moe,
     mtp: true,
-    blocks: mtp::blocks,
+    layers: mtp::layers,
     keys: |input, keys| {
         latent_keys(input, keys)?;
         let layers = input.config.u32(&["num_nextn_predict_layers"])?.filter(|layers| *layers > 0);
-        keys.u32("nextn_predict_layers", layers.filter(|_| input.options.mtp != Mtp::Drop));
+        keys.set_u32("nextn_predict_layers", layers.filter(|_| input.options.mtp != Mtp::Drop));
         Ok(())
     },
     rename: |input, name| mtp::rename(input, name).filter(|name| own(name)),
-    convert: |input, builder, tensor| {
-        let predicts = u64::from(input.blocks) > mtp::main_blocks(input);
+    emit: |input, builder, tensor| {
+        let predicts = u64::from(input.layers) > mtp::main_layers(input);
         if predicts { latent(input, builder, tensor) } else { without_prediction(input, builder, tensor) }
     },
     ..DEEPSEEK2
@@ -77,14 +77,14 @@ pub(super) const GLM_DSA: Family = Family {
     tensors: names::GLM_DSA,
     mtp_file_name: false,
     keys: dsa_keys,
-    convert: latent,
+    emit: latent,
     ..GLM4_MOE_LITE
 };
 
 fn glm4_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
     let rotated = keys::rotated(input, rope::dimension_count(input)?, 0.5)?;
-    keys.u32("rope.dimension_count", Some(rotated));
+    keys.set_u32("rope.dimension_count", Some(rotated));
     Ok(())
 }
 
@@ -133,14 +133,14 @@ fn moe_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
     let config = input.config;
     let rotated = keys::rotated(input, rope::dimension_count(input)?, 0.5)?;
-    keys.u32("rope.dimension_count", Some(rotated));
-    keys.u32("expert_count", config.u32(&["n_routed_experts"])?);
-    keys.u32("expert_feed_forward_length", config.u32(&["moe_intermediate_size"])?);
-    keys.u32("expert_shared_count", config.u32(&["n_shared_experts"])?);
-    keys.u32("leading_dense_block_count", config.u32(&["first_k_dense_replace"])?);
-    keys.u32("expert_gating_func", Some(keys::SIGMOID));
-    keys.f32("expert_weights_scale", config.f32(&["routed_scaling_factor"])?);
-    keys.bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?);
+    keys.set_u32("rope.dimension_count", Some(rotated));
+    keys.set_u32("expert_count", config.u32(&["n_routed_experts"])?);
+    keys.set_u32("expert_feed_forward_length", config.u32(&["moe_intermediate_size"])?);
+    keys.set_u32("expert_shared_count", config.u32(&["n_shared_experts"])?);
+    keys.set_u32("leading_dense_block_count", config.u32(&["first_k_dense_replace"])?);
+    keys.set_u32("expert_gating_func", Some(keys::SIGMOID));
+    keys.set_f32("expert_weights_scale", config.f32(&["routed_scaling_factor"])?);
+    keys.set_bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?);
     mtp::count(input, keys)
 }
 
@@ -148,11 +148,11 @@ fn dsa_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     latent_keys(input, keys)?;
     let config = input.config;
     let rotated = keys::rotated(input, config.require_u32(&["qk_rope_head_dim"])?, 1.0)?;
-    keys.u32("rope.dimension_count", Some(rotated));
+    keys.set_u32("rope.dimension_count", Some(rotated));
     mtp::count(input, keys)?;
     indexer_keys(config, keys)?;
     if let Some(kinds) = config.strings("indexer_types")? {
-        keys.bools("attention.indexer.types", kinds.iter().map(|kind| *kind == "full").collect());
+        keys.set_bools("attention.indexer.types", kinds.iter().map(|kind| *kind == "full").collect());
     }
     Ok(())
 }

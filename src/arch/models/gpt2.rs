@@ -11,27 +11,27 @@ pub(super) const GPT2: Family = Family {
     arch: "gpt2",
     tensors: names::GPT2,
     keys: key_values,
-    convert,
+    emit,
     ..TEXT
 };
 
 pub(super) const RU_GPT3_XL: Family =
-    Family { names: &["RuGPT3XLForCausalLM"], keys: keys::common, convert: fuse, ..GPT2 };
+    Family { names: &["RuGPT3XLForCausalLM"], keys: keys::common, emit: fuse, ..GPT2 };
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     let width = config.require_u32(&["n_embd"])?;
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("context_length", Some(config.require_u32(&["n_ctx"])?));
-    keys.u32("embedding_length", Some(width));
-    keys.u32("feed_forward_length", Some(keys::times(config, 4, width)?));
-    keys.u32("attention.head_count", Some(config.require_u32(&["n_head"])?));
-    keys.f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_epsilon"])?));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("context_length", Some(config.require_u32(&["n_ctx"])?));
+    keys.set_u32("embedding_length", Some(width));
+    keys.set_u32("feed_forward_length", Some(keys::times(config, 4, width)?));
+    keys.set_u32("attention.head_count", Some(config.require_u32(&["n_head"])?));
+    keys.set_f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_epsilon"])?));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
 
-fn convert(_: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(_: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     // Causal masks. The reference means to leave them out too, and stops instead.
     if [".attn.bias", ".attn.masked_bias"].iter().any(|mask| tensor.name.ends_with(mask)) {
         return Ok(());
@@ -66,10 +66,10 @@ fn fuse(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     if input.tensors.get_index_of(&tensor.name) != Some(last) {
         return Ok(());
     }
-    let Some(block) = tensor.block else {
-        return Err(builder.invalid(format!("{}: expected a block's number in the name", tensor.name)));
+    let Some(layer) = tensor.layer else {
+        return Err(builder.invalid(format!("{}: expected a layer's number in the name", tensor.name)));
     };
     let kind = if tensor.name.ends_with(".weight") { "weight" } else { "bias" };
-    let name = format!("blk.{block}.attn_qkv.{kind}");
-    builder.add(Tensor { name, block: Some(block), expr: TensorExpr::concat(exprs)? })
+    let name = format!("blk.{layer}.attn_qkv.{kind}");
+    builder.add(Tensor { name, layer: Some(layer), expr: TensorExpr::concat(exprs)? })
 }

@@ -15,14 +15,14 @@ pub(super) const GPT_OSS: Family = Family {
     keys: key_values,
     rename: |_, name| Some(if name.contains("sinks") { format!("{name}.weight") } else { name.to_owned() }),
     generate: packed_experts,
-    convert,
+    emit,
     ..TEXT
 };
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
-    keys.u32("attention.sliding_window", Some(input.config.require_u32(&["sliding_window"])?));
-    keys.u32("expert_feed_forward_length", Some(input.config.require_u32(&["intermediate_size"])?));
+    keys.set_u32("attention.sliding_window", Some(input.config.require_u32(&["sliding_window"])?));
+    keys.set_u32("expert_feed_forward_length", Some(input.config.require_u32(&["intermediate_size"])?));
     Ok(())
 }
 
@@ -82,8 +82,8 @@ fn pairs(expr: TensorExpr, axis: usize) -> Result<TensorExpr> {
     expr.reshape(&shape)
 }
 
-fn convert(_: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
-    let (name, block) = (tensor.name.clone(), tensor.block);
+fn emit(_: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+    let (name, layer) = (tensor.name.clone(), tensor.layer);
     let packed = name.contains("_blocks") || name.contains("_scales");
     let bias = name.ends_with("_bias");
     let rank = tensor.expr.shape().len();
@@ -124,7 +124,7 @@ fn convert(_: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
         let mut half = shape.clone();
         half[axis] /= 2;
         let expr = pairs(tensor.expr.clone(), axis)?.slice(axis + 1, first, first + 1, 1)?.reshape(&half)?;
-        builder.add(Tensor { name: name.replace(old, &format!("{matrix}.{kind}")), block, expr })?;
+        builder.add(Tensor { name: name.replace(old, &format!("{matrix}.{kind}")), layer, expr })?;
     }
     Ok(())
 }

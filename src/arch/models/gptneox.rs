@@ -12,31 +12,31 @@ pub(super) const GPTNEOX: Family = Family {
     arch: "gptneox",
     tensors: names::GPTNEOX,
     keys: key_values,
-    convert,
+    emit,
     ..TEXT
 };
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
-    keys.u32("context_length", Some(config.require_u32(&["max_position_embeddings"])?));
-    keys.u32("embedding_length", Some(config.require_u32(&["hidden_size"])?));
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("feed_forward_length", Some(config.require_u32(&["intermediate_size"])?));
+    keys.set_u32("context_length", Some(config.require_u32(&["max_position_embeddings"])?));
+    keys.set_u32("embedding_length", Some(config.require_u32(&["hidden_size"])?));
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("feed_forward_length", Some(config.require_u32(&["intermediate_size"])?));
     // transformers 5 moves `rotary_pct` to the rope settings, where the reference does not look for it.
     let rotary = match config.f64(&["rotary_pct"])? {
         Some(rotary) => rotary,
         None => input.rope.require_f64(&["partial_rotary_factor"])?,
     };
-    keys.u32("rope.dimension_count", Some(keys::fraction(input, rope::width_per_head(input)?, rotary)?));
-    keys.u32("attention.head_count", Some(config.require_u32(&["num_attention_heads"])?));
+    keys.set_u32("rope.dimension_count", Some(keys::fraction(input, rope::width_per_head(input)?, rotary)?));
+    keys.set_u32("attention.head_count", Some(config.require_u32(&["num_attention_heads"])?));
     let parallel = config.bool(&["use_parallel_residual"])?.unwrap_or(true);
     keys.set("use_parallel_residual", Value::Bool(parallel));
-    keys.f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_eps"])?));
+    keys.set_f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_eps"])?));
     Ok(())
 }
 
 /// Rows of query, key and value lie head by head; GGUF has all queries first, then all keys, then all values.
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     let stem = tensor.name.strip_suffix(".weight").or(tensor.name.strip_suffix(".bias"));
     if stem.is_some_and(|stem| {
         stem.starts_with("gpt_neox.layers.") && stem.ends_with(".attention.query_key_value")

@@ -38,7 +38,7 @@ pub(super) const GRANITE_MOE_SWA: Family = Family {
         sliding_keys(input, keys)?;
         shared_length(input, keys)
     },
-    convert: keep_fused,
+    emit: keep_fused,
     ..GRANITE_SWA
 };
 
@@ -47,7 +47,7 @@ pub(super) const GRANITE_MOE: Family = Family {
     arch: "granitemoe",
     tensors: names::GRANITE_MOE,
     keys: moe_keys,
-    convert: split_fused,
+    emit: split_fused,
     ..GRANITE
 };
 
@@ -74,22 +74,22 @@ pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     for key in ["key_length", "value_length"] {
         keys.values.remove(&format!("{}.attention.{key}", keys.arch));
     }
-    keys.u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
-    keys.u32("rope.dimension_count", Some(rope::width_per_head(input)?));
+    keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    keys.set_u32("rope.dimension_count", Some(rope::width_per_head(input)?));
     for (key, multiplier) in [
         ("attention.scale", "attention_multiplier"),
         ("embedding_scale", "embedding_multiplier"),
         ("residual_scale", "residual_multiplier"),
         ("logit_scale", "logits_scaling"),
     ] {
-        keys.f32(key, config.f32(&[multiplier])?.filter(|multiplier| *multiplier != 0.0));
+        keys.set_f32(key, config.f32(&[multiplier])?.filter(|multiplier| *multiplier != 0.0));
     }
     Ok(())
 }
 
 fn shared_length(input: &Input, keys: &mut Keys) -> Result<()> {
     let length = keys::nonzero(input.config, &["shared_intermediate_size"])?;
-    keys.u32("expert_shared_feed_forward_length", length);
+    keys.set_u32("expert_shared_feed_forward_length", length);
     Ok(())
 }
 
@@ -105,11 +105,11 @@ fn sliding_keys(input: &Input, keys: &mut Keys) -> Result<()> {
         true => config.require_u32(&["sliding_window"])?,
         false => 128,
     };
-    keys.u32("attention.sliding_window", Some(window));
+    keys.set_u32("attention.sliding_window", Some(window));
     let list = |key: &str| config.map().get(key).filter(|value| truthy(value));
     let sliding = match list("layer_types") {
         Some(kinds) => bools(input, "layer_types", kinds, |kind| kind == "sliding_attention")?,
-        None => (0..input.blocks).map(|block| block % 4 != 0).collect(),
+        None => (0..input.layers).map(|layer| layer % 4 != 0).collect(),
     };
     keys.set("attention.sliding_window_pattern", Value::Bools(sliding));
     if let Some(layers) = list("no_rope_layers") {
@@ -125,9 +125,9 @@ fn bools(
     list: &crate::json::Value,
     is: impl Fn(&crate::json::Value) -> bool,
 ) -> Result<Vec<bool>> {
-    match list.as_array().filter(|list| list.len() == input.blocks as usize) {
+    match list.as_array().filter(|list| list.len() == input.layers as usize) {
         Some(list) => Ok(list.iter().map(is).collect()),
-        None => Err(input.config.invalid(format!("{key}: expected a list of {} layers", input.blocks))),
+        None => Err(input.config.invalid(format!("{key}: expected a list of {} layers", input.layers))),
     }
 }
 
@@ -164,11 +164,11 @@ pub(super) fn split_fused(input: &Input, builder: &mut Builder, tensor: Tensor) 
     } else if !experts && tensor.name.ends_with("shared_mlp.output_linear.weight") {
         return rename_to(builder, tensor, "ffn_down");
     } else {
-        return llama::convert(input, builder, tensor);
+        return llama::emit(input, builder, tensor);
     };
     let halves = gate_and_up(input, builder, &tensor, &sizes)?;
     for (name, expr) in [(gate, halves.0), (up, halves.1)] {
-        rename_to(builder, Tensor { name: tensor.name.clone(), block: tensor.block, expr }, name)?;
+        rename_to(builder, Tensor { name: tensor.name.clone(), layer: tensor.layer, expr }, name)?;
     }
     Ok(())
 }
@@ -193,14 +193,14 @@ fn keep_fused(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()
             return rename_to(builder, tensor, name);
         }
     }
-    llama::convert(input, builder, tensor)
+    llama::emit(input, builder, tensor)
 }
 
-/// Adds a tensor under the name that its block has for `matrix`.
+/// Adds a tensor under the name that its layer has for `matrix`.
 fn rename_to(builder: &mut Builder, mut tensor: Tensor, matrix: &str) -> Result<()> {
-    let Some(block) = tensor.block else {
-        return Err(builder.invalid(format!("{}: expected a block's number in the name", tensor.name)));
+    let Some(layer) = tensor.layer else {
+        return Err(builder.invalid(format!("{}: expected a layer's number in the name", tensor.name)));
     };
-    tensor.name = format!("blk.{block}.{matrix}.weight");
+    tensor.name = format!("blk.{layer}.{matrix}.weight");
     builder.add(tensor)
 }

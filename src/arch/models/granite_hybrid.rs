@@ -23,7 +23,7 @@ pub(super) const GRANITE_HYBRID: Family = Family {
     variant,
     keys: key_values,
     rename: |_, name| granite::rename(&mamba::rename2(name)),
-    convert,
+    emit,
     ..GRANITE
 };
 
@@ -63,12 +63,12 @@ pub(super) fn require(config: &Config, keys: &[&str]) -> Result<u32> {
 /// For each layer, whether it is one of attention.
 fn attention_layers(input: &Input) -> Result<Vec<bool>> {
     let config = input.config;
-    let blocks = input.blocks as usize;
+    let count = input.layers as usize;
     let list = |key: &str| config.map().get(key).filter(|value| truthy(value));
-    let mut layers = vec![false; blocks];
+    let mut layers = vec![false; count];
     if let Some(kinds) = list("layer_types") {
-        let kinds = kinds.as_array().filter(|kinds| kinds.len() <= blocks);
-        let problem = || config.invalid(format!("layer_types: expected a list of {blocks} layers"));
+        let kinds = kinds.as_array().filter(|kinds| kinds.len() <= count);
+        let problem = || config.invalid(format!("layer_types: expected a list of {count} layers"));
         for (layer, kind) in layers.iter_mut().zip(kinds.ok_or_else(problem)?) {
             *layer = kind == "attention";
         }
@@ -89,8 +89,8 @@ fn attention_layers(input: &Input) -> Result<Vec<bool>> {
                 config.invalid("neither layer_types, attn_layer_indices nor attn_layer_period is there")
             );
         };
-        for (block, layer) in (0..input.blocks).zip(&mut layers) {
-            *layer = block % period == offset;
+        for (layer, attends) in (0..input.layers).zip(&mut layers) {
+            *attends = layer % period == offset;
         }
     }
     Ok(layers)
@@ -127,18 +127,18 @@ pub(super) fn hybrid_keys(
         )));
     }
     granite::moe_keys(input, keys)?;
-    keys.u32("ssm.conv_kernel", Some(require(config, &["conv_kernel", "d_conv"])?));
+    keys.set_u32("ssm.conv_kernel", Some(require(config, &["conv_kernel", "d_conv"])?));
     let state = require(config, &["state_size", "d_state", "state_dim", "ssm_state_size"])?;
-    keys.u32("ssm.state_size", Some(state));
-    keys.u32("ssm.group_count", Some(groups));
-    keys.u32("ssm.inner_size", Some(inner));
-    keys.u32("ssm.time_step_rank", Some(require(config, &["n_heads", "num_heads"])?));
-    keys.u32("rope.dimension_count", keys::nonzero(config, &["attn_rotary_emb"])?);
+    keys.set_u32("ssm.state_size", Some(state));
+    keys.set_u32("ssm.group_count", Some(groups));
+    keys.set_u32("ssm.inner_size", Some(inner));
+    keys.set_u32("ssm.time_step_rank", Some(require(config, &["n_heads", "num_heads"])?));
+    keys.set_u32("rope.dimension_count", keys::nonzero(config, &["attn_rotary_emb"])?);
     let kv_heads = require(config, &["num_key_value_heads", "n_head_kv"])?;
     keys.set("attention.head_count_kv", Value::I32s(per_layer(config, attention, kv_heads)?));
     keys.set("rope.scaling.finetuned", Value::Bool(rotates));
     if !rotates {
-        keys.u32("context_length", Some(mamba::CONTEXT));
+        keys.set_u32("context_length", Some(mamba::CONTEXT));
     }
     Ok(())
 }
@@ -149,13 +149,13 @@ pub(super) fn per_layer(config: &Config, layers: &[bool], number: u32) -> Result
     Ok(layers.iter().map(|set| if *set { signed } else { 0 }).collect())
 }
 
-fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     if tensor.name.ends_with("block_sparse_moe.input_linear.weight") || tensor.name.contains("shared_mlp") {
         return granite::split_fused(input, builder, tensor);
     }
     let attention = attention_layers(input)?;
-    let block = tensor.block.and_then(|block| usize::try_from(block).ok());
-    match block.and_then(|block| attention.get(block)) {
+    let layer = tensor.layer.and_then(|layer| usize::try_from(layer).ok());
+    match layer.and_then(|layer| attention.get(layer)) {
         Some(true) => granite::split_fused(input, builder, tensor),
         Some(false) => mamba::mamba2(builder, tensor, sizes(input)?),
         None => builder.add(tensor),

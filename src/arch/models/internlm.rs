@@ -13,7 +13,7 @@ pub(super) const INTERNLM2: Family = Family {
     arch: "internlm2",
     vocab: VocabRoute::InternLm2,
     tensors: names::INTERNLM2,
-    convert,
+    emit,
     ..TEXT
 };
 
@@ -26,22 +26,22 @@ pub(super) const INTERNLM3: Family = Family {
     keys: llama::key_values,
     rename: |_, name| (!["mlp", "vision_model"].iter().any(|s| name.starts_with(s))).then(|| name.to_owned()),
     // Unlike the keys, the order of rows does not go by `n_heads` and `n_kv_heads` where those are there.
-    convert: |input, builder, tensor| {
+    emit: |input, builder, tensor| {
         llama::convert_with(input, builder, tensor, (&["num_attention_heads"], &["num_key_value_heads"]))
     },
     ..TEXT
 };
 
-fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
-    let packed = |block| tensor.name.contains(&format!("model.layers.{block}.attention.wqkv"));
-    match tensor.block.filter(|block| packed(*block)) {
-        Some(block) => split(input, builder, &tensor, block),
+fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+    let packed = |layer| tensor.name.contains(&format!("model.layers.{layer}.attention.wqkv"));
+    match tensor.layer.filter(|layer| packed(*layer)) {
+        Some(layer) => split(input, builder, &tensor, layer),
         None => builder.add(tensor),
     }
 }
 
 /// Rows: for each group its queries, the key and the value they share.
-fn split(input: &Input, builder: &mut Builder, tensor: &Tensor, block: u64) -> Result<()> {
+fn split(input: &Input, builder: &mut Builder, tensor: &Tensor, layer: u64) -> Result<()> {
     let config = input.config;
     let heads = config.require_u32(&["num_attention_heads"])?;
     let groups = config.require_u32(&["num_key_value_heads"])?;
@@ -68,7 +68,7 @@ fn split(input: &Input, builder: &mut Builder, tensor: &Tensor, block: u64) -> R
     let key = rotated(part(queries, queries + 1)?, groups)?;
     let value = part(queries + 1, queries + 2)?;
     for (name, expr) in [("attn_q", query), ("attn_k", key), ("attn_v", value)] {
-        builder.add(Tensor { name: format!("blk.{block}.{name}.weight"), block: Some(block), expr })?;
+        builder.add(Tensor { name: format!("blk.{layer}.{name}.weight"), layer: Some(layer), expr })?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(super) const JAMBA: Family = Family {
     vocab: VocabRoute::Jamba,
     tensors: names::JAMBA,
     keys: key_values,
-    convert,
+    emit,
     ..TEXT
 };
 
@@ -33,33 +33,33 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let inner = keys::times(config, config.require_u32(&["mamba_expand"])?, width)?;
     let kv_heads = keys::signed(config, "num_key_value_heads")?;
     let (offset, period) = cycle(input, "attn_layer_offset", "attn_layer_period")?;
-    if offset > keys::MOST_BLOCKS {
+    if offset > keys::MOST_LAYERS {
         return Err(config.invalid(format!("attn_layer_offset: {offset} is beyond the last layer")));
     }
-    let attends = |block: u32| block >= offset && (block - offset).is_multiple_of(period);
+    let attends = |layer: u32| layer >= offset && (layer - offset).is_multiple_of(period);
     // The layers before the first of attention are listed even if there are not as many.
     let kv_heads =
-        (0..input.blocks.max(offset)).map(|block| if attends(block) { kv_heads } else { 0 }).collect();
+        (0..input.layers.max(offset)).map(|layer| if attends(layer) { kv_heads } else { 0 }).collect();
     let rank = keys::nonzero(config, &["mamba_dt_rank"])?.unwrap_or(width.div_ceil(16));
     let feed_forward = config.require_u32(&["intermediate_size"])?;
     let used = config.require_u32(&["num_experts_per_tok", "num_experts_per_token"])?;
 
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("context_length", Some(config.require_u32(&["max_position_embeddings", "n_ctx"])?));
-    keys.u32("embedding_length", Some(width));
-    keys.u32("feed_forward_length", Some(feed_forward));
-    keys.u32("attention.head_count", Some(config.require_u32(&["num_attention_heads"])?));
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("context_length", Some(config.require_u32(&["max_position_embeddings", "n_ctx"])?));
+    keys.set_u32("embedding_length", Some(width));
+    keys.set_u32("feed_forward_length", Some(feed_forward));
+    keys.set_u32("attention.head_count", Some(config.require_u32(&["num_attention_heads"])?));
     keys.set("attention.head_count_kv", Value::I32s(kv_heads));
     let kernel = keys::nonzero(config, &["mamba_d_conv"])?.unwrap_or(4);
     let state = keys::nonzero(config, &["mamba_d_state"])?.unwrap_or(16);
-    keys.u32("ssm.conv_kernel", Some(kernel));
-    keys.u32("ssm.inner_size", Some(inner));
-    keys.u32("ssm.state_size", Some(state));
-    keys.u32("ssm.time_step_rank", Some(rank));
-    keys.f32("attention.layer_norm_rms_epsilon", Some(epsilon(input, 1e-6)?));
-    keys.u32("expert_count", Some(config.require_u32(&EXPERT_COUNT)?));
-    keys.u32("expert_used_count", Some(used));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_u32("ssm.conv_kernel", Some(kernel));
+    keys.set_u32("ssm.inner_size", Some(inner));
+    keys.set_u32("ssm.state_size", Some(state));
+    keys.set_u32("ssm.time_step_rank", Some(rank));
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(epsilon(input, 1e-6)?));
+    keys.set_u32("expert_count", Some(config.require_u32(&EXPERT_COUNT)?));
+    keys.set_u32("expert_used_count", Some(used));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
 
@@ -72,11 +72,11 @@ fn cycle(input: &Input, offset: &str, period: &str) -> Result<(u32, u32)> {
     }
 }
 
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     tensor.name = tensor.name.replace(".moe.", ".feed_forward.");
-    if let Some(block) = tensor.block {
+    if let Some(layer) = tensor.layer {
         let (offset, period) = cycle(input, "expert_layer_offset", "expert_layer_period")?;
-        let steps = block.checked_sub(offset.into());
+        let steps = layer.checked_sub(offset.into());
         if steps.is_none_or(|steps| steps % u64::from(period) != 0) {
             tensor.name = tensor.name.replace(".experts.0.", ".");
         }
@@ -86,5 +86,5 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
     }
     let name = builder.resolve(&tensor.name)?;
     let tensor = state_space(&name, tensor);
-    builder.add_as(name, tensor.block, tensor.expr)
+    builder.add_as(name, tensor.layer, tensor.expr)
 }

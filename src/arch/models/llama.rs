@@ -43,7 +43,7 @@ pub(super) const LLAMA: Family = Family {
     keys: key_values,
     rename: |_, name| Some(name.replace("text_model.", "")),
     generate: rope::llama3_factors,
-    convert,
+    emit,
     ..TEXT
 };
 
@@ -80,16 +80,16 @@ pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
 /// [`key_values`] for a family that corrects the model's settings first.
 pub(super) fn key_values_of(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
     keys::common_of(input, config, keys)?;
-    keys.u32("vocab_size", Some(input.config.require_u32(&["vocab_size"])?));
-    keys.u32("rope.dimension_count", Some(rope::dimension_count(input)?));
+    keys.set_u32("vocab_size", Some(input.config.require_u32(&["vocab_size"])?));
+    keys.set_u32("rope.dimension_count", Some(rope::dimension_count(input)?));
     Ok(())
 }
 
-pub(super) fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+pub(super) fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     convert_with(input, builder, tensor, (&HEADS, &KV_HEADS))
 }
 
-/// [`convert`] for models with other names for the numbers of heads and of those for keys and values.
+/// [`emit`] for models with other names for the numbers of heads and of those for keys and values.
 pub(super) fn convert_with(
     input: &Input,
     builder: &mut Builder,
@@ -112,7 +112,7 @@ pub(super) fn convert_with(
     unpermuted(input, builder, tensor)
 }
 
-/// [`convert`] for models whose heads lie as llama.cpp wants them.
+/// [`emit`] for models whose heads lie as llama.cpp wants them.
 pub(super) fn unpermuted(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     if tensor.name.contains("block_sparse_moe.experts") {
         let count = input.config.require_u32(&["num_local_experts"])?;

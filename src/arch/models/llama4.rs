@@ -13,7 +13,7 @@ pub(super) const LLAMA4: Family = Family {
     vocab: VocabRoute::Gpt2,
     tensors: names::LLAMA4,
     keys: key_values,
-    convert,
+    emit,
     ..LLAMA
 };
 
@@ -23,18 +23,18 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let of_others = config.require_u32(&["intermediate_size_mlp"])?;
     llama::key_values_of(input, &config.replaced("intermediate_size", of_others), keys)?;
     let step = config.require_u32(&["interleave_moe_layer_step"])?;
-    keys.u32("interleave_moe_layer_step", Some(step));
-    keys.u32("expert_feed_forward_length", Some(of_experts));
+    keys.set_u32("interleave_moe_layer_step", Some(step));
+    keys.set_u32("expert_feed_forward_length", Some(of_experts));
     let kinds = config.strings("layer_types")?;
     if kinds.is_some_and(|kinds| kinds.iter().all(|kind| *kind == "full_attention")) {
-        keys.u32("attention.sliding_window", Some(0));
+        keys.set_u32("attention.sliding_window", Some(0));
     }
     Ok(())
 }
 
 /// Matrices of experts are stored transposed, gate and up side by side.
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
-    let (name, block) = (tensor.name.clone(), tensor.block);
+fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+    let (name, layer) = (tensor.name.clone(), tensor.layer);
     let joined = name.contains("gate_up_proj");
     if joined || name.ends_with("down_proj") {
         let rank = tensor.expr.shape().len();
@@ -46,8 +46,8 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
         if joined {
             let (gate, up) = tensor.expr.halves(rank - 2)?;
             let named = |matrix: &str| name.replace("gate_up_proj", matrix);
-            builder.add(Tensor { name: named("gate_proj.weight"), block, expr: gate })?;
-            return builder.add(Tensor { name: named("up_proj.weight"), block, expr: up });
+            builder.add(Tensor { name: named("gate_proj.weight"), layer, expr: gate })?;
+            return builder.add(Tensor { name: named("up_proj.weight"), layer, expr: up });
         }
         tensor.name.push_str(".weight");
     }

@@ -8,7 +8,7 @@ pub(super) const MAINCODER: Family = Family {
     tensors: names::MAINCODER,
     keys: |input, keys| {
         keys::common(input, keys)?;
-        keys.u32("rope.dimension_count", input.config.u32(&["head_dim"])?);
+        keys.set_u32("rope.dimension_count", input.config.u32(&["head_dim"])?);
         Ok(())
     },
     ..TEXT

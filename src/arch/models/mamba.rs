@@ -14,7 +14,7 @@ pub(super) const MAMBA: Family = Family {
     tensors: names::MAMBA,
     bare_config: true,
     keys: mamba_keys,
-    convert: mamba,
+    emit: mamba,
     ..TEXT
 };
 
@@ -25,7 +25,7 @@ pub(super) const MAMBA2: Family = Family {
     tensors: names::MAMBA2,
     keys: mamba2_keys,
     rename: |_, name| Some(rename2(name)),
-    convert: |input, builder, tensor| mamba2(builder, tensor, Shape::of(input)?),
+    emit: |input, builder, tensor| mamba2(builder, tensor, Shape::of(input)?),
     ..MAMBA
 };
 
@@ -45,21 +45,21 @@ fn mamba_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     }
     let state = keys::nonzero(config, &["state_size", "d_state"])?.unwrap_or(16);
     let rank = keys::nonzero(config, &["time_step_rank", "dt_rank"])?.unwrap_or(width.div_ceil(16));
-    keys.u32("context_length", Some(CONTEXT));
-    keys.u32("embedding_length", Some(width));
+    keys.set_u32("context_length", Some(CONTEXT));
+    keys.set_u32("embedding_length", Some(width));
     // Readers want them, though there are none.
-    keys.u32("feed_forward_length", Some(0));
-    keys.u32("attention.head_count", Some(0));
-    keys.u32("block_count", Some(input.blocks));
+    keys.set_u32("feed_forward_length", Some(0));
+    keys.set_u32("attention.head_count", Some(0));
+    keys.set_u32("block_count", Some(input.layers));
     let kernel = keys::nonzero(config, &["conv_kernel", "d_conv"])?.unwrap_or(4);
-    keys.u32("ssm.conv_kernel", Some(kernel));
-    keys.u32("ssm.inner_size", Some(inner));
-    keys.u32("ssm.state_size", Some(state));
-    keys.u32("ssm.time_step_rank", Some(rank));
-    keys.f32("attention.layer_norm_rms_epsilon", Some(epsilon(input, 1e-5)?));
+    keys.set_u32("ssm.conv_kernel", Some(kernel));
+    keys.set_u32("ssm.inner_size", Some(inner));
+    keys.set_u32("ssm.state_size", Some(state));
+    keys.set_u32("ssm.time_step_rank", Some(rank));
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(epsilon(input, 1e-5)?));
     let falcon = config.map().get("model_type").is_some_and(|kind| kind == "falcon_mamba");
     keys.set("ssm.dt_b_c_rms", Value::Bool(falcon));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
 
@@ -144,18 +144,18 @@ fn mamba2_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     }
     let kernel = keys::nonzero(config, &["conv_kernel", "d_conv"])?.unwrap_or(4);
     let state = keys::nonzero(config, &["state_size", "d_state"])?.unwrap_or(128);
-    keys.u32("context_length", Some(CONTEXT));
-    keys.u32("embedding_length", Some(width(input)?));
-    keys.u32("feed_forward_length", Some(0));
-    keys.u32("attention.head_count", Some(0));
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("ssm.conv_kernel", Some(kernel));
-    keys.u32("ssm.inner_size", Some(inner));
-    keys.u32("ssm.state_size", Some(state));
-    keys.u32("ssm.time_step_rank", Some(inner / head));
-    keys.u32("ssm.group_count", Some(groups));
-    keys.f32("attention.layer_norm_rms_epsilon", Some(epsilon(input, 1e-5)?));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_u32("context_length", Some(CONTEXT));
+    keys.set_u32("embedding_length", Some(width(input)?));
+    keys.set_u32("feed_forward_length", Some(0));
+    keys.set_u32("attention.head_count", Some(0));
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("ssm.conv_kernel", Some(kernel));
+    keys.set_u32("ssm.inner_size", Some(inner));
+    keys.set_u32("ssm.state_size", Some(state));
+    keys.set_u32("ssm.time_step_rank", Some(inner / head));
+    keys.set_u32("ssm.group_count", Some(groups));
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(epsilon(input, 1e-5)?));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
 
@@ -183,5 +183,5 @@ pub(super) fn mamba2(builder: &mut Builder, mut tensor: Tensor, sizes: Shape) ->
             ))
         })?;
     }
-    builder.add_as(name, tensor.block, tensor.expr)
+    builder.add_as(name, tensor.layer, tensor.expr)
 }

@@ -24,13 +24,13 @@ pub(super) static MISTRAL: Family = Family {
         Ok((!scaled).then_some(&MISTRAL_LLAMA))
     },
     keys: dense_keys,
-    convert: llama::unpermuted,
+    emit: llama::unpermuted,
     ..LLAMA
 };
 
 /// Others, which older versions of llama.cpp can run as Llama.
 static MISTRAL_LLAMA: Family =
-    Family { names: &[], arch: "llama", vocab: VOCAB, keys: dense_keys, convert: llama::unpermuted, ..LLAMA };
+    Family { names: &[], arch: "llama", vocab: VOCAB, keys: dense_keys, emit: llama::unpermuted, ..LLAMA };
 
 /// Models with experts, which are built like DeepSeek's.
 pub(super) static MISTRAL_MOE: Family = Family {
@@ -41,8 +41,8 @@ pub(super) static MISTRAL_MOE: Family = Family {
         yarn_keys(input, keys)?;
         let yarn = input.config.section("yarn")?;
         let length = yarn.require_u32(&["original_max_position_embeddings"])?;
-        keys.u32("attention.temperature_length", Some(length));
-        keys.f32("rope.scaling.yarn_log_multiplier", Some(0.1));
+        keys.set_u32("attention.temperature_length", Some(length));
+        keys.set_f32("rope.scaling.yarn_log_multiplier", Some(0.1));
         Ok(())
     },
     rename: |_, name| deepseek::own(name).then(|| deepseek_name(name)),
@@ -51,7 +51,7 @@ pub(super) static MISTRAL_MOE: Family = Family {
 
 fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
-    keys.u32("rope.dimension_count", Some(rope::dimension_count(input)?));
+    keys.set_u32("rope.dimension_count", Some(rope::dimension_count(input)?));
     yarn_keys(input, keys)
 }
 
@@ -65,16 +65,16 @@ fn yarn_keys(input: &Input, keys: &mut Keys) -> Result<()> {
             scaled.ok_or_else(|| yarn.invalid("yarn.apply_scale: expected a boolean, found nothing"))?;
         let get = |key: &str| yarn.require_f32(&[key]).map(Some);
         keys.set("rope.scaling.type", Value::String("yarn".into()));
-        keys.f32("rope.scaling.factor", get("factor")?);
-        keys.f32("rope.scaling.yarn_beta_fast", get("beta")?);
-        keys.f32("rope.scaling.yarn_beta_slow", get("alpha")?);
-        keys.f32("rope.scaling.yarn_log_multiplier", Some(if truthy(scaled) { 0.0 } else { 1.0 }));
+        keys.set_f32("rope.scaling.factor", get("factor")?);
+        keys.set_f32("rope.scaling.yarn_beta_fast", get("beta")?);
+        keys.set_f32("rope.scaling.yarn_beta_slow", get("alpha")?);
+        keys.set_f32("rope.scaling.yarn_log_multiplier", Some(if truthy(scaled) { 0.0 } else { 1.0 }));
         let length = yarn.require_u32(&["original_max_position_embeddings"])?;
-        keys.u32("rope.scaling.original_context_length", Some(length));
+        keys.set_u32("rope.scaling.original_context_length", Some(length));
     }
     if config.get(&["llama_4_scaling"]).is_some() {
         let beta = config.section("llama_4_scaling")?.require_f32(&["beta"])?;
-        keys.f32("attention.temperature_scale", Some(beta));
+        keys.set_f32("attention.temperature_scale", Some(beta));
     }
     Ok(())
 }

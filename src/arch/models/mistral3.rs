@@ -26,7 +26,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
         return Err(input.config.unsupported("ministral3 with another rope_type than \"yarn\""));
     }
     let get = |key: &str| input.rope.require_f32(&[key]).map(Some);
-    keys.f32("rope.scaling.yarn_log_multiplier", get("mscale_all_dim")?);
-    keys.f32("attention.temperature_scale", get("llama_4_scaling_beta")?);
+    keys.set_f32("rope.scaling.yarn_log_multiplier", get("mscale_all_dim")?);
+    keys.set_f32("attention.temperature_scale", get("llama_4_scaling_beta")?);
     Ok(())
 }

@@ -53,10 +53,10 @@ fn no_rope_scaling(keys: &mut Keys) {
 fn modern_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     bert::key_values(input, keys)?;
-    keys.u32("attention.sliding_window", Some(config.require_u32(&["local_attention"])?));
-    keys.u32("attention.sliding_window_pattern", config.u32(&["global_attn_every_n_layers"])?);
+    keys.set_u32("attention.sliding_window", Some(config.require_u32(&["local_attention"])?));
+    keys.set_u32("attention.sliding_window_pattern", config.u32(&["global_attn_every_n_layers"])?);
     no_rope_scaling(keys);
-    keys.u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
     if let Some(activation) = config.str(&["hidden_activation"])?.filter(|name| !name.is_empty()) {
         keys.set("hidden_activation", Value::String(activation.into()));
     }
@@ -68,14 +68,14 @@ fn neo_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     bert::key_values(input, keys)?;
     // A third of the intermediate size is lost to the gate.
     let intermediate = config.require_u32(&["intermediate_size"])?;
-    keys.u32("feed_forward_length", Some(keys::times(config, 2, intermediate)? / 3));
-    keys.f32("rope.freq_base", Some(10_000.0));
+    keys.set_u32("feed_forward_length", Some(keys::times(config, 2, intermediate)? / 3));
+    keys.set_f32("rope.freq_base", Some(10_000.0));
     no_rope_scaling(keys);
     let epsilon = match config.map().contains_key("norm_eps") {
         true => config.require_f32(&["norm_eps"])?,
         false => 1e-6,
     };
-    keys.f32("attention.layer_norm_rms_epsilon", Some(epsilon));
-    keys.u32("pooling_type", Some(CLS));
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(epsilon));
+    keys.set_u32("pooling_type", Some(CLS));
     Ok(())
 }

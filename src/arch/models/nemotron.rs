@@ -13,32 +13,32 @@ pub(super) const NEMOTRON: Family = Family {
     vocab: VocabRoute::Nemotron,
     tensors: names::NEMOTRON,
     keys: key_values,
-    convert,
+    emit,
     ..TEXT
 };
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     keys::common(input, keys)?;
-    keys.u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
     let epsilon = ["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"];
-    keys.f32("attention.layer_norm_epsilon", Some(config.require_f32(&epsilon)?));
+    keys.set_f32("attention.layer_norm_epsilon", Some(config.require_f32(&epsilon)?));
     let width = config.require_u32(&["hidden_size", "n_embd"])?;
     let heads = config.require_u32(&["num_attention_heads", "n_head"])?;
     let Some(rotated) = keys::rotated_part(input, width)?.checked_div(heads) else {
         return Err(config.invalid("num_attention_heads: expected at least 1, found 0"));
     };
-    keys.u32("rope.dimension_count", Some(rotated));
+    keys.set_u32("rope.dimension_count", Some(rotated));
     let own = config.map().get("factor").is_some_and(truthy);
     let factor = if own { config.f32(&["factor"])? } else { input.rope.f32(&["factor"])? };
     let kind = if factor.is_some() { "linear" } else { "none" };
     keys.set("rope.scaling.type", Value::String(kind.into()));
-    keys.f32("rope.scaling.factor", factor);
+    keys.set_f32("rope.scaling.factor", factor);
     Ok(())
 }
 
 /// The model multiplies by a norm's weight and one.
-fn convert(_: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(_: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     if tensor.name.ends_with("norm.weight") {
         tensor.expr = tensor.expr.plus(1.0);
     }

@@ -23,11 +23,11 @@ pub(super) const NEMOTRON_H: Family = Family {
     tensors: names::NEMOTRON_H,
     mtp: true,
     bare_config: false,
-    blocks,
+    layers,
     variant,
     keys: key_values,
     rename,
-    convert,
+    emit,
     ..granite_hybrid::GRANITE_HYBRID
 };
 
@@ -39,15 +39,15 @@ pub(super) const NEMOTRON_H_PUZZLE: Family = Family {
     arch: "nemotron_h_moe",
     tensors: names::NEMOTRON_H_MOE,
     mtp: false,
-    blocks: |config, _, _| keys::bounded_blocks(config, block_configs(config)?.len() as u64),
+    layers: |config, _, _| keys::bounded_layers(config, block_configs(config)?.len() as u64),
     variant: granite::variant,
     keys: puzzle_keys,
     rename: |input, name| if name.starts_with("mtp.") { None } else { rename(input, name) },
-    convert: |input, builder, mut tensor| {
+    emit: |input, builder, mut tensor| {
         if let Some(name) = tensor.name.strip_prefix("model.") {
             tensor.name = format!("backbone.{name}");
         }
-        convert(input, builder, tensor)
+        emit(input, builder, tensor)
     },
     ..NEMOTRON_H
 };
@@ -76,8 +76,8 @@ fn has_experts(config: &Config) -> bool {
 /// Layers without those for multi-token prediction.
 fn trunk(config: &Config) -> Result<u32> {
     match config.get(&["layers_block_type"]) {
-        Some((_, Json::Array(layers))) => keys::bounded_blocks(config, layers.len() as u64),
-        _ => keys::block_count(config),
+        Some((_, Json::Array(layers))) => keys::bounded_layers(config, layers.len() as u64),
+        _ => keys::layer_count(config),
     }
 }
 
@@ -96,9 +96,9 @@ fn prediction_layer(config: &Config, options: &Options) -> Result<Option<u32>> {
     }
 }
 
-fn blocks(config: &Config, options: &Options, _: &Checkpoint) -> Result<u32> {
+fn layers(config: &Config, options: &Options, _: &Checkpoint) -> Result<u32> {
     let last = prediction_layer(config, options)?.map_or_else(|| trunk(config), |layer| Ok(layer + 1))?;
-    keys::bounded_blocks(config, last.into())
+    keys::bounded_layers(config, last.into())
 }
 
 fn variant(input: &Input) -> Result<Option<&'static Family>> {
@@ -120,14 +120,14 @@ impl Layers {
     fn of(input: &Input) -> Result<Self> {
         let config = input.config;
         let prediction = prediction_layer(config, input.options)?;
-        let count = input.blocks as usize - usize::from(prediction.is_some());
+        let count = input.layers as usize - usize::from(prediction.is_some());
         let puzzle = is_puzzle(config);
         let given = |key: &str| config.map().get(key).filter(|pattern| truthy(pattern));
         let kinds: Vec<char> = match (given("hybrid_override_pattern"), given("layers_block_type")) {
             (Some(Json::String(pattern)), _) => pattern.chars().take(count + 1).collect(),
             (Some(Json::Array(kinds)), _) => letters(kinds),
             (None, _) if puzzle => {
-                let kind = |block: &Json| block.get("block_type").map_or('?', letter);
+                let kind = |layer: &Json| layer.get("block_type").map_or('?', letter);
                 block_configs(config)?.iter().map(kind).collect()
             }
             (None, Some(Json::Array(kinds))) => letters(kinds),
@@ -179,8 +179,8 @@ fn trunk_keys(input: &Input, keys: &mut Keys) -> Result<Layers> {
         true => config.require_u32(&["head_dim"])?,
         false => config.require_u32(&["attention_head_dim"])?,
     };
-    keys.u32("attention.key_length", Some(head));
-    keys.u32("attention.value_length", Some(head));
+    keys.set_u32("attention.key_length", Some(head));
+    keys.set_u32("attention.value_length", Some(head));
     Ok(layers)
 }
 
@@ -194,27 +194,27 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     }
     let length = config.require_u32(&["moe_intermediate_size"])?;
     keys.set("feed_forward_length", Value::I32s(per_layer(config, &layers.mlp, length)?));
-    keys.u32("expert_used_count", Some(config.require_u32(&["num_experts_per_tok"])?));
-    keys.u32("expert_feed_forward_length", Some(length));
+    keys.set_u32("expert_used_count", Some(config.require_u32(&["num_experts_per_tok"])?));
+    keys.set_u32("expert_feed_forward_length", Some(length));
     expert_keys(config, keys)?;
-    keys.u32("moe_latent_size", config.u32(&["moe_latent_size"])?);
+    keys.set_u32("moe_latent_size", config.u32(&["moe_latent_size"])?);
     if prediction_layer(config, input.options)?.is_some() {
-        keys.u32("nextn_predict_layers", Some(1));
+        keys.set_u32("nextn_predict_layers", Some(1));
     }
     Ok(())
 }
 
 fn expert_keys(config: &Config, keys: &mut Keys) -> Result<()> {
     let shared = config.require_u32(&["moe_shared_expert_intermediate_size"])?;
-    keys.u32("expert_shared_feed_forward_length", Some(shared));
-    keys.u32("expert_count", Some(config.require_u32(&["n_routed_experts"])?));
-    keys.u32("expert_shared_count", Some(config.require_u32(&["n_shared_experts"])?));
+    keys.set_u32("expert_shared_feed_forward_length", Some(shared));
+    keys.set_u32("expert_count", Some(config.require_u32(&["n_routed_experts"])?));
+    keys.set_u32("expert_shared_count", Some(config.require_u32(&["n_shared_experts"])?));
     let Some(norm) = config.bool(&["norm_topk_prob"])? else {
         return Err(config.invalid("norm_topk_prob: expected a boolean, found nothing"));
     };
     keys.set("expert_weights_norm", Value::Bool(norm));
-    keys.f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
-    keys.u32("expert_group_count", Some(config.require_u32(&["n_group"])?));
+    keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
+    keys.set_u32("expert_group_count", Some(config.require_u32(&["n_group"])?));
     Ok(())
 }
 
@@ -222,7 +222,7 @@ fn puzzle_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     trunk_keys(input, keys)?;
     let each = |key: &str| -> Result<Value> {
-        let number = |block: &Json| match block.get(key).filter(|number| truthy(number)) {
+        let number = |layer: &Json| match layer.get(key).filter(|number| truthy(number)) {
             None => Some(0),
             Some(number) => number.as_i64().and_then(|number| i32::try_from(number).ok()),
         };
@@ -234,7 +234,7 @@ fn puzzle_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set("expert_feed_forward_length", each("moe_intermediate_size")?);
     keys.set("expert_used_count", each("num_experts_per_tok")?);
     expert_keys(config, keys)?;
-    keys.u32("moe_latent_size", Some(config.require_u32(&["moe_latent_size"])?));
+    keys.set_u32("moe_latent_size", Some(config.require_u32(&["moe_latent_size"])?));
     Ok(())
 }
 
@@ -267,7 +267,7 @@ fn rename(input: &Input, name: &str) -> Option<String> {
 }
 
 /// Puts a tensor of the prediction layer, whose two halves are numbered by themselves, behind the others.
-fn place_prediction(mut tensor: Tensor, block: u32) -> Tensor {
+fn place_prediction(mut tensor: Tensor, layer: u32) -> Tensor {
     let rest = ["mtp.layers.0.", "mtp.layers.1."].into_iter().find_map(|half| tensor.name.strip_prefix(half));
     let Some(rest) = rest else {
         return tensor;
@@ -281,21 +281,21 @@ fn place_prediction(mut tensor: Tensor, block: u32) -> Tensor {
         _ => None,
     };
     tensor.name = match special {
-        Some(layer) => format!("model.layers.{block}.{layer}.weight"),
-        None => format!("backbone.layers.{block}.{rest}"),
+        Some(layer) => format!("model.layers.{layer}.{layer}.weight"),
+        None => format!("backbone.layers.{layer}.{rest}"),
     };
-    tensor.block = Some(block.into());
+    tensor.layer = Some(layer.into());
     tensor
 }
 
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     let config = input.config;
     // The type of a tensor follows from the number in its name, be it the prediction layer's own.
-    let numbered = tensor.block;
-    if let Some(block) = prediction_layer(config, input.options)? {
-        tensor = place_prediction(tensor, block);
+    let numbered = tensor.layer;
+    if let Some(layer) = prediction_layer(config, input.options)? {
+        tensor = place_prediction(tensor, layer);
     }
-    if tensor.block.is_some()
+    if tensor.layer.is_some()
         && (is_puzzle(config) || has_experts(config))
         && tensor.name.contains("mixer.experts")
     {
@@ -303,11 +303,11 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
     }
     let layers = Layers::of(input)?;
     let is = |layers: &[bool]| {
-        let block = tensor.block.and_then(|block| usize::try_from(block).ok());
-        block.and_then(|block| layers.get(block)) == Some(&true)
+        let layer = tensor.layer.and_then(|layer| usize::try_from(layer).ok());
+        layer.and_then(|layer| layers.get(layer)) == Some(&true)
     };
     let (states, attention) = (is(&layers.states), is(&layers.attention));
-    tensor.block = numbered;
+    tensor.layer = numbered;
     if states {
         let mut sizes = sizes(input)?;
         if is_puzzle(config) || has_experts(config) {

@@ -18,7 +18,7 @@ pub(super) const NOMIC_BERT: Family = Family {
     variant,
     keys: key_values,
     rename: |_, name| if name.contains("mlp.experts.bias") { None } else { bert::rename(name) },
-    convert,
+    emit,
     ..BERT
 };
 
@@ -28,8 +28,8 @@ static NOMIC_BERT_MOE: Family = Family {
     tensors: names::NOMIC_BERT_MOE,
     keys: |input, keys| {
         key_values(input, keys)?;
-        keys.u32("moe_every_n_layers", Some(input.config.require_u32(&["moe_every_n_layers"])?));
-        keys.u32("expert_used_count", Some(input.config.require_u32(&["moe_top_k"])?));
+        keys.set_u32("moe_every_n_layers", Some(input.config.require_u32(&["moe_every_n_layers"])?));
+        keys.set_u32("expert_used_count", Some(input.config.require_u32(&["moe_top_k"])?));
         Ok(())
     },
     ..NOMIC_BERT
@@ -90,13 +90,13 @@ fn trained_positions(input: &Input) -> Result<u32> {
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     bert::key_values(input, keys)?;
     if ["max_position_embeddings", "n_ctx"].iter().all(|key| !input.config.map().contains_key(*key)) {
-        keys.u32("context_length", Some(trained_positions(input)?));
+        keys.set_u32("context_length", Some(trained_positions(input)?));
     }
     if input.tokenizer.is_model("Unigram")? { bert::context_length(input, keys) } else { Ok(()) }
 }
 
 /// Experts are stacked already, without saying so.
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     let first = tensor.name.contains("mlp.experts.mlp.w1");
     let second = tensor.name.contains("mlp.experts.mlp.w2");
     if first || second {
@@ -114,5 +114,5 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
         }
         tensor.name.push_str(".weight");
     }
-    bert::convert(input, builder, tensor)
+    bert::emit(input, builder, tensor)
 }

@@ -14,7 +14,7 @@ pub(super) const OLMO: Family = Family {
     arch: "olmo",
     tensors: names::OLMO,
     keys: olmo_keys,
-    convert: olmo,
+    emit: olmo,
     ..TEXT
 };
 
@@ -31,7 +31,7 @@ pub(super) const OLMOE: Family = Family {
     arch: "olmoe",
     tensors: names::OLMOE,
     keys: olmoe_keys,
-    convert: olmoe,
+    emit: olmoe,
     ..TEXT
 };
 
@@ -40,8 +40,8 @@ pub(super) const SEED_OSS: Family =
 
 fn olmo_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
-    keys.f32("attention.layer_norm_epsilon", Some(1e-5));
-    keys.f32("attention.clamp_kqv", input.config.f32(&["clip_qkv"])?);
+    keys.set_f32("attention.layer_norm_epsilon", Some(1e-5));
+    keys.set_f32("attention.clamp_kqv", input.config.f32(&["clip_qkv"])?);
     Ok(())
 }
 
@@ -62,18 +62,18 @@ fn olmo2_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     if !config.map().contains_key("sliding_window") {
         return Ok(());
     }
-    keys.u32("attention.sliding_window", Some(config.require_u32(&["sliding_window"])?));
+    keys.set_u32("attention.sliding_window", Some(config.require_u32(&["sliding_window"])?));
     if config.map().contains_key("layer_types") {
         return keys::sliding_pattern(config, keys);
     }
-    let slides = (1..=config.require_u32(&["num_hidden_layers"])?).take(input.blocks as usize);
-    keys.bools("attention.sliding_window_pattern", slides.map(|layer| layer % 4 != 0).collect());
+    let slides = (1..=config.require_u32(&["num_hidden_layers"])?).take(input.layers as usize);
+    keys.set_bools("attention.sliding_window_pattern", slides.map(|layer| layer % 4 != 0).collect());
     Ok(())
 }
 
 fn olmoe_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
-    keys.f32("attention.layer_norm_rms_epsilon", Some(1e-5));
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(1e-5));
     Ok(())
 }
 

@@ -29,11 +29,11 @@ pub(super) const PHI_MOE: Family = Family {
     keys: |input, keys| {
         phi3_keys(input, keys)?;
         let used = input.config.require_u32(&["num_experts_per_tok", "num_experts_per_token"])?;
-        keys.u32("expert_used_count", Some(used));
-        keys.u32("expert_count", Some(input.config.require_u32(&EXPERT_COUNT)?));
+        keys.set_u32("expert_used_count", Some(used));
+        keys.set_u32("expert_count", Some(input.config.require_u32(&EXPERT_COUNT)?));
         Ok(())
     },
-    convert: |input, builder, tensor| {
+    emit: |input, builder, tensor| {
         if tensor.name.contains("block_sparse_moe.experts") {
             return builder.add_expert(tensor, input.config.require_u32(&EXPERT_COUNT)?, &EXPERTS);
         }
@@ -56,20 +56,20 @@ const EXPERT_COUNT: [&str; 2] = ["num_local_experts", "num_experts"];
 fn phi2_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     let (width, heads) = (config.require_u32(&WIDTH)?, config.require_u32(&HEADS)?);
-    keys.u32("context_length", Some(config.require_u32(&CONTEXT)?));
-    keys.u32("embedding_length", Some(width));
+    keys.set_u32("context_length", Some(config.require_u32(&CONTEXT)?));
+    keys.set_u32("embedding_length", Some(width));
     let wide =
         width.checked_mul(4).ok_or_else(|| config.invalid(format!("hidden_size {width} is absurd")))?;
-    keys.u32("feed_forward_length", Some(wide));
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("attention.head_count", Some(heads));
-    keys.u32("attention.head_count_kv", Some(heads));
+    keys.set_u32("feed_forward_length", Some(wide));
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("attention.head_count", Some(heads));
+    keys.set_u32("attention.head_count_kv", Some(heads));
     let epsilon = config.require_f32(&["layer_norm_epsilon", "layer_norm_eps"])?;
-    keys.f32("attention.layer_norm_epsilon", Some(epsilon));
+    keys.set_f32("attention.layer_norm_epsilon", Some(epsilon));
     let factor = input.rope.require_f64(&["partial_rotary_factor"])?;
-    keys.u32("rope.dimension_count", Some(rotated(input, factor)?));
-    keys.values.u32("general.file_type", input.ftype as u32);
-    keys.values.bool("tokenizer.ggml.add_bos_token", false);
+    keys.set_u32("rope.dimension_count", Some(rotated(input, factor)?));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
+    keys.values.set_bool("tokenizer.ggml.add_bos_token", false);
     Ok(())
 }
 
@@ -84,20 +84,20 @@ fn phi3_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     let get = |keys: &[&str]| config.require_u32(keys).map(Some);
     let factor = input.rope.f64(&["partial_rotary_factor"])?.unwrap_or(1.0);
-    keys.u32("context_length", get(&CONTEXT)?);
+    keys.set_u32("context_length", get(&CONTEXT)?);
     let original = input.rope.require_u32(&["original_max_position_embeddings"])?;
-    keys.u32("rope.scaling.original_context_length", Some(original));
-    keys.u32("embedding_length", get(&WIDTH)?);
-    keys.u32("feed_forward_length", get(&["intermediate_size"])?);
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("attention.head_count", get(&HEADS)?);
-    keys.u32("attention.head_count_kv", get(&["num_key_value_heads", "n_head_kv"])?);
-    keys.f32("attention.layer_norm_rms_epsilon", Some(config.require_f32(&["rms_norm_eps"])?));
-    keys.u32("rope.dimension_count", Some(rotated(input, factor)?));
-    keys.f32("rope.freq_base", Some(keys::full_attention(&input.rope)?.require_f32(&["rope_theta"])?));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_u32("rope.scaling.original_context_length", Some(original));
+    keys.set_u32("embedding_length", get(&WIDTH)?);
+    keys.set_u32("feed_forward_length", get(&["intermediate_size"])?);
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("attention.head_count", get(&HEADS)?);
+    keys.set_u32("attention.head_count_kv", get(&["num_key_value_heads", "n_head_kv"])?);
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(config.require_f32(&["rms_norm_eps"])?));
+    keys.set_u32("rope.dimension_count", Some(rotated(input, factor)?));
+    keys.set_f32("rope.freq_base", Some(keys::full_attention(&input.rope)?.require_f32(&["rope_theta"])?));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     // Zero tells Phi 4 from others.
-    keys.u32("attention.sliding_window", Some(config.u32(&["sliding_window"])?.unwrap_or(0)));
+    keys.set_u32("attention.sliding_window", Some(config.u32(&["sliding_window"])?.unwrap_or(0)));
     Ok(())
 }
 
@@ -131,7 +131,7 @@ fn long_rope(input: &Input, builder: &mut Builder) -> Result<()> {
         }
     };
     #[allow(clippy::cast_possible_truncation)]
-    builder.early.f32("rope.scaling.attn_factor", Some(attention as f32));
+    builder.early.set_f32("rope.scaling.attn_factor", Some(attention as f32));
     builder.add_as("rope_factors_long.weight".into(), None, TensorExpr::values(long))?;
     builder.add_as("rope_factors_short.weight".into(), None, TensorExpr::values(short))
 }

@@ -15,7 +15,7 @@ pub(super) const QWEN2: Family = Family {
     vocab: VocabRoute::Qwen2,
     tensors: names::QWEN2,
     keys: dense_keys,
-    convert: dense,
+    emit: dense,
     ..TEXT
 };
 
@@ -25,7 +25,7 @@ pub(super) const QWEN2_MOE: Family = Family {
     vocab: VocabRoute::Gpt2,
     tensors: names::QWEN2MOE,
     keys: expert_keys,
-    convert: experts,
+    emit: experts,
     ..QWEN2
 };
 
@@ -45,7 +45,7 @@ pub(super) const RND1: Family = Family {
         expert_keys(input, keys)?;
         keys.set("attention.causal", Value::Bool(false));
         if let Some(id) = input.config.u32(&["mask_token_id"])? {
-            keys.values.u32("tokenizer.ggml.mask_token_id", id);
+            keys.values.set_u32("tokenizer.ggml.mask_token_id", id);
         }
         Ok(())
     },
@@ -62,7 +62,7 @@ pub(super) fn expert_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     let length = input.config.u32_or_list(&["moe_intermediate_size"])?;
     keys::counts(keys, "expert_feed_forward_length", length);
     let shared = input.config.u32(&["shared_expert_intermediate_size"])?;
-    keys.u32("expert_shared_feed_forward_length", shared);
+    keys.set_u32("expert_shared_feed_forward_length", shared);
     Ok(())
 }
 
@@ -85,9 +85,9 @@ pub(super) fn experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) 
             return Err(builder
                 .invalid(format!("{base}: expected experts × 2 rows × columns, found shape {shape:?}")));
         };
-        let block = tensor.block;
-        builder.add(Tensor { name: format!("{experts}.gate_proj.weight"), block, expr: gate })?;
-        return builder.add(Tensor { name: format!("{experts}.up_proj.weight"), block, expr: up });
+        let layer = tensor.layer;
+        builder.add(Tensor { name: format!("{experts}.gate_proj.weight"), layer, expr: gate })?;
+        return builder.add(Tensor { name: format!("{experts}.up_proj.weight"), layer, expr: up });
     }
     if tensor.name.contains("experts") {
         let count = input.config.require_u32(&["num_local_experts", "num_experts"])?;

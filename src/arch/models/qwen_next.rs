@@ -17,10 +17,10 @@ pub(super) const QWEN3_NEXT: Family = Family {
     arch: "qwen3next",
     tensors: names::QWEN3NEXT,
     mtp: true,
-    blocks,
+    layers,
     keys: key_values,
     rename,
-    convert,
+    emit,
     ..QWEN2_MOE
 };
 
@@ -35,7 +35,7 @@ pub(super) const QWEN35: Family = Family {
         }
         Ok(())
     },
-    convert: tiled,
+    emit: tiled,
     ..QWEN3_NEXT
 };
 
@@ -46,16 +46,16 @@ pub(super) const QWEN35_MOE: Family = Family {
     ..QWEN35
 };
 
-/// Number of blocks, counting those for multi-token prediction: as many as the configuration says, or as the
+/// Number of layers, counting those for multi-token prediction: as many as the configuration says, or as the
 /// checkpoint has.
-fn blocks(config: &Config, options: &Options, checkpoint: &Checkpoint) -> Result<u32> {
+fn layers(config: &Config, options: &Options, checkpoint: &Checkpoint) -> Result<u32> {
     if options.mtp == Mtp::Drop {
-        return keys::blocks_and_more(config, 0);
+        return keys::layers_and_more(config, 0);
     }
     let mut more = config.u32(&["mtp_num_hidden_layers"])?.unwrap_or(0);
     if more == 0 {
-        let block = |name: &str| Some(mtp_layer(&general_name(name))?.0.saturating_add(1));
-        let found = checkpoint.tensors.iter().filter_map(|tensor| block(&tensor.name)).max();
+        let layer = |name: &str| Some(mtp_layer(&general_name(name))?.0.saturating_add(1));
+        let found = checkpoint.tensors.iter().filter_map(|tensor| layer(&tensor.name)).max();
         let Some(found) = found else {
             return Err(config.invalid(
                 "the model has no layers for multi-token prediction (tensors mtp.layers.…), which the \
@@ -64,7 +64,7 @@ fn blocks(config: &Config, options: &Options, checkpoint: &Checkpoint) -> Result
         };
         more = u32::try_from(found).unwrap_or(u32::MAX);
     }
-    keys::blocks_and_more(config, more)
+    keys::layers_and_more(config, more)
 }
 
 /// The number of a prediction layer that a tensor belongs to, and its name there.
@@ -85,7 +85,7 @@ fn rename(input: &Input, name: &str) -> Option<String> {
     ];
     let plain = general_name(name);
     let plain = if plain.starts_with("model.mtp.") { &plain["model.".len()..] } else { &plain };
-    let layers = mtp::main_blocks(input);
+    let layers = mtp::main_layers(input);
     let Some(rest) = plain.strip_prefix("mtp.") else {
         let kept = input.options.mtp != Mtp::Only || KEPT.contains(&plain);
         return kept.then(|| plain.to_owned());
@@ -116,18 +116,18 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     expert_keys(input, keys)?;
     let config = input.config;
     let layers = config.require_u32(&["num_hidden_layers"])?;
-    let more = input.blocks.saturating_sub(layers);
-    keys.u32("nextn_predict_layers", Some(more).filter(|more| *more > 0));
+    let more = input.layers.saturating_sub(layers);
+    keys.set_u32("nextn_predict_layers", Some(more).filter(|more| *more > 0));
     let get = |key: &str| config.require_u32(&[key]);
-    keys.u32("ssm.conv_kernel", Some(get("linear_conv_kernel_dim")?));
-    keys.u32("ssm.state_size", Some(get("linear_key_head_dim")?));
-    keys.u32("ssm.group_count", Some(get("linear_num_key_heads")?));
+    keys.set_u32("ssm.conv_kernel", Some(get("linear_conv_kernel_dim")?));
+    keys.set_u32("ssm.state_size", Some(get("linear_key_head_dim")?));
+    keys.set_u32("ssm.group_count", Some(get("linear_num_key_heads")?));
     let heads = get("linear_num_value_heads")?;
-    keys.u32("ssm.time_step_rank", Some(heads));
+    keys.set_u32("ssm.time_step_rank", Some(heads));
     let inner = get("linear_value_head_dim")?.checked_mul(heads);
     let inner =
         inner.ok_or_else(|| config.invalid("linear_num_value_heads × linear_value_head_dim is absurd"))?;
-    keys.u32("ssm.inner_size", Some(inner));
+    keys.set_u32("ssm.inner_size", Some(inner));
     if let Some(kinds) = config.strings("layer_types")? {
         if kinds.len() as u64 != u64::from(layers) {
             let found = kinds.len();
@@ -135,15 +135,15 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
         }
         let linear = kinds.iter().map(|kind| *kind == "linear_attention");
         let linear = linear.chain((0..more).map(|_| false)).collect();
-        keys.bools("attention.recurrent_layers", linear);
+        keys.set_bools("attention.recurrent_layers", linear);
     }
-    keys.u32("full_attention_interval", Some(config.u32(&["full_attention_interval"])?.unwrap_or(4)));
+    keys.set_u32("full_attention_interval", Some(config.u32(&["full_attention_interval"])?.unwrap_or(4)));
     let rotated = keys::rotated(input, rope::dimension_count(input)?, 0.25)?;
-    keys.u32("rope.dimension_count", Some(rotated));
+    keys.set_u32("rope.dimension_count", Some(rotated));
     Ok(())
 }
 
-fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     let name = &tensor.name;
     if name.ends_with(".A_log") {
         tensor.expr = tensor.expr.neg_exp();
@@ -157,14 +157,14 @@ fn convert(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<(
     if !tensor.name.contains("in_proj_qkvz.weight") {
         return experts(input, builder, tensor);
     }
-    let Some(block) = tensor.block else {
-        return Err(builder.invalid(format!("{}: outside of any block", tensor.name)));
+    let Some(layer) = tensor.layer else {
+        return Err(builder.invalid(format!("{}: outside of any layer", tensor.name)));
     };
     let heads = Heads::of(input)?;
     let (qkv, z) =
         heads.ungroup(tensor.expr).map_err(|e| builder.invalid(format!("{}: {e}", tensor.name)))?;
-    builder.add_as(format!("blk.{block}.attn_qkv.weight"), Some(block), qkv)?;
-    builder.add_as(format!("blk.{block}.attn_gate.weight"), Some(block), z)
+    builder.add_as(format!("blk.{layer}.attn_qkv.weight"), Some(layer), qkv)?;
+    builder.add_as(format!("blk.{layer}.attn_gate.weight"), Some(layer), z)
 }
 
 /// The tensor without axes of length 1.
@@ -240,7 +240,7 @@ impl Heads {
     }
 }
 
-/// [`convert`] for models that may have more value heads than key heads.
+/// [`emit`] for models that may have more value heads than key heads.
 fn tiled(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     let count = |key: &str| input.config.u32(&[key]).map(|count| count.unwrap_or(0));
     let (keys, values) = (count("linear_num_key_heads")?, count("linear_num_value_heads")?);
@@ -253,7 +253,7 @@ fn tiled(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()>
             ))
         })?;
     }
-    convert(input, builder, tensor)
+    emit(input, builder, tensor)
 }
 
 fn tile(heads: &Heads, name: &str, expr: TensorExpr) -> Result<TensorExpr> {

@@ -15,7 +15,7 @@ pub(super) const QWEN2_VL: Family = Family {
     arch: "qwen2vl",
     tensors: names::QWEN2VL,
     keys: keys::common,
-    convert: |_, builder, tensor| builder.add(tensor),
+    emit: |_, builder, tensor| builder.add(tensor),
     ..QWEN2
 };
 
@@ -31,7 +31,7 @@ pub(super) const QWEN3_VL: Family = Family {
         dense_keys(input, keys)?;
         deepstack(input, keys)
     },
-    convert: |_, builder, tensor| builder.add(tensor),
+    emit: |_, builder, tensor| builder.add(tensor),
     ..QWEN2
 };
 
@@ -43,7 +43,7 @@ pub(super) const QWEN3_VL_MOE: Family = Family {
         expert_keys(input, keys)?;
         deepstack(input, keys)
     },
-    convert: transposed_experts,
+    emit: transposed_experts,
     ..QWEN3_MOE
 };
 
@@ -60,7 +60,7 @@ fn deepstack(input: &Input, keys: &mut Keys) -> Result<()> {
     let layers = layers.and_then(|layers| u32::try_from(layers).ok());
     let problem =
         || input.config.invalid("vision_config.deepstack_visual_indexes: expected a list of layers");
-    keys.u32("n_deepstack_layers", Some(layers.ok_or_else(problem)?));
+    keys.set_u32("n_deepstack_layers", Some(layers.ok_or_else(problem)?));
     Ok(())
 }
 
@@ -85,7 +85,7 @@ fn transposed_experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) 
         return builder.add(tensor);
     }
     let (gate, up) = tensor.expr.halves(1)?;
-    let block = tensor.block;
-    builder.add(Tensor { name: format!("{module}gate_proj.weight"), block, expr: gate })?;
-    builder.add(Tensor { name: format!("{module}up_proj.weight"), block, expr: up })
+    let layer = tensor.layer;
+    builder.add(Tensor { name: format!("{module}gate_proj.weight"), layer, expr: gate })?;
+    builder.add(Tensor { name: format!("{module}up_proj.weight"), layer, expr: up })
 }

@@ -14,7 +14,7 @@ use crate::tensor::TensorExpr;
 use super::qwen::{self, QWEN2};
 
 pub(super) static QWEN3_RERANKER: Family =
-    Family { names: &[], arch: "qwen3", tensors: names::QWEN3, keys: key_values, convert, ..QWEN2 };
+    Family { names: &[], arch: "qwen3", tensors: names::QWEN3, keys: key_values, emit, ..QWEN2 };
 
 /// `PoolingType.RANK` of gguf-py.
 const RANK: u32 = 4;
@@ -50,14 +50,14 @@ pub(super) fn is_reranker(input: &Input) -> Result<bool> {
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     qwen::dense_keys(input, keys)?;
-    keys.u32("pooling_type", Some(RANK));
+    keys.set_u32("pooling_type", Some(RANK));
     keys.set("classifier.output_labels", Value::Strings(["yes", "no"].into_iter().collect()));
-    keys.values.string(format!("tokenizer.chat_template.{TEMPLATE_NAME}"), TEMPLATE);
-    keys.values.strings("tokenizer.chat_templates", [TEMPLATE_NAME]);
+    keys.values.set_string(format!("tokenizer.chat_template.{TEMPLATE_NAME}"), TEMPLATE);
+    keys.values.set_strings("tokenizer.chat_templates", [TEMPLATE_NAME]);
     Ok(())
 }
 
-fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     let tied = input.config.map().get("tie_word_embeddings").is_some_and(truthy);
     if !tensor.name.contains(if tied { "embed_tokens" } else { "lm_head" }) {
         return qwen::dense(input, builder, tensor);
@@ -73,6 +73,6 @@ fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
         tensor.expr.clone().rows(id, id + 1)
     };
     let classes = TensorExpr::concat(vec![row("yes")?, row("no")?])?;
-    builder.add_as("cls.output.weight".to_owned(), tensor.block, classes)?;
+    builder.add_as("cls.output.weight".to_owned(), tensor.layer, classes)?;
     if tied { qwen::dense(input, builder, tensor) } else { Ok(()) }
 }

@@ -13,7 +13,7 @@ pub(super) const STABLELM: Family = Family {
     vocab: VocabRoute::StableLm,
     tensors: names::STABLELM,
     keys: key_values,
-    convert,
+    emit,
     ..TEXT
 };
 
@@ -24,23 +24,23 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let Some(head) = width.checked_div(heads) else {
         return Err(config.invalid("num_attention_heads: expected at least 1, found 0"));
     };
-    keys.u32("context_length", Some(config.require_u32(&["max_position_embeddings"])?));
-    keys.u32("embedding_length", Some(width));
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("feed_forward_length", Some(config.require_u32(&["intermediate_size"])?));
-    keys.u32("rope.dimension_count", Some(keys::rotated_part(input, head)?));
-    keys.u32("attention.head_count", Some(heads));
-    keys.u32("attention.head_count_kv", Some(config.require_u32(&["num_key_value_heads"])?));
+    keys.set_u32("context_length", Some(config.require_u32(&["max_position_embeddings"])?));
+    keys.set_u32("embedding_length", Some(width));
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("feed_forward_length", Some(config.require_u32(&["intermediate_size"])?));
+    keys.set_u32("rope.dimension_count", Some(keys::rotated_part(input, head)?));
+    keys.set_u32("attention.head_count", Some(heads));
+    keys.set_u32("attention.head_count_kv", Some(config.require_u32(&["num_key_value_heads"])?));
     let parallel = config.bool(&["use_parallel_residual"])?;
     keys.set("use_parallel_residual", Value::Bool(parallel.unwrap_or(true)));
     let epsilon = config.require_f32(&["layer_norm_eps", "norm_eps"])?;
-    keys.f32("attention.layer_norm_epsilon", Some(epsilon));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_f32("attention.layer_norm_epsilon", Some(epsilon));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
 
 /// StableLM 2 12B has a norm per head, which GGUF stacks. (The reference means to do so, and stops instead.)
-fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     for (layer, heads) in [("q_layernorm", "num_attention_heads"), ("k_layernorm", "num_key_value_heads")] {
         let Some((before, rest)) = tensor.name.split_once(&format!("{layer}.norms.")) else { continue };
         let count = input.config.require_u32(&[heads])?;
@@ -62,7 +62,7 @@ fn convert(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
         });
         let norms = TensorExpr::stack(found.collect::<Result<_>>()?)?;
         let name = format!("{before}{layer}.weight");
-        return builder.add(Tensor { name, block: tensor.block, expr: norms });
+        return builder.add(Tensor { name, layer: tensor.layer, expr: norms });
     }
     builder.add(tensor)
 }

@@ -17,13 +17,13 @@ pub(super) const STARCODER2: Family =
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     let width = config.require_u32(&["n_embd"])?;
-    keys.u32("context_length", Some(config.require_u32(&["n_positions"])?));
-    keys.u32("embedding_length", Some(width));
-    keys.u32("feed_forward_length", Some(keys::times(config, 4, width)?));
-    keys.u32("block_count", Some(input.blocks));
-    keys.u32("attention.head_count", Some(config.require_u32(&["n_head"])?));
-    keys.u32("attention.head_count_kv", Some(1));
-    keys.f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_epsilon"])?));
-    keys.values.u32("general.file_type", input.ftype as u32);
+    keys.set_u32("context_length", Some(config.require_u32(&["n_positions"])?));
+    keys.set_u32("embedding_length", Some(width));
+    keys.set_u32("feed_forward_length", Some(keys::times(config, 4, width)?));
+    keys.set_u32("block_count", Some(input.layers));
+    keys.set_u32("attention.head_count", Some(config.require_u32(&["n_head"])?));
+    keys.set_u32("attention.head_count_kv", Some(1));
+    keys.set_f32("attention.layer_norm_epsilon", Some(config.require_f32(&["layer_norm_epsilon"])?));
+    keys.values.set_u32("general.file_type", input.ftype as u32);
     Ok(())
 }
