@@ -287,7 +287,7 @@ const TENSORS: &[Case] = &[
     ("a name of a megabyte", |d| rename(d, Q, &"q".repeat(1 << 20)), INVALID, "has a name of 1048576 bytes"),
     ("a name with escapes", |d| rename(d, Q, "\u{1b}[31m\nred"), UNSUPPORTED, r"\u{1b}[31m\nred"),
     ("two names for one tensor", |d| rename(d, Q, "layers.0.attention.wv.weight"), INVALID, "blk.0.attn_v.weight"),
-    ("experts missing", |d| mixtral(d, &json!({"weights": {"omit": ["layers.0.block_sparse_moe.experts.3.w2"]}})), INVALID, "experts of block 0 are incomplete"),
+    ("experts missing", |d| mixtral(d, &json!({"weights": {"omit": ["layers.0.block_sparse_moe.experts.3.w2"]}})), INVALID, "experts of layer 0 are incomplete"),
     ("an expert too many", |d| {
         mixtral(d, &json!({}));
         config(d, &json!({"num_local_experts": 3}));
@@ -309,7 +309,7 @@ const TENSORS: &[Case] = &[
     ("a billion experts", |d| {
         mixtral(d, &json!({}));
         config(d, &json!({"num_local_experts": 1_000_000_000}));
-    }, INVALID, "experts of block 0 are incomplete"),
+    }, INVALID, "experts of layer 0 are incomplete"),
     ("no experts", |d| {
         mixtral(d, &json!({}));
         config(d, &json!({"num_local_experts": 0}));
