@@ -60,6 +60,14 @@ pub enum Error {
         /// Who does.
         holder: String,
     },
+    /// Some jobs of a batch failed; each was reported when it did.
+    #[error("{failed} of {jobs} jobs failed")]
+    Jobs {
+        /// How many failed.
+        failed: usize,
+        /// How many there are.
+        jobs: usize,
+    },
     /// Ctrl-C or a termination signal.
     #[error("interrupted")]
     Interrupted,
@@ -105,6 +113,7 @@ impl Error {
             Self::Unsupported(_) => 3,
             Self::Invalid { .. } | Self::Shape(_) | Self::NoWeights { .. } => 4,
             Self::CannotShare(_) => 5,
+            Self::Jobs { .. } => 7,
             // What shells make of a SIGINT. The command itself dies of the signal, so that they see one.
             Self::Interrupted => 130,
         }

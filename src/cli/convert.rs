@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ggraft_platform::interrupt;
 
+use super::events::{self, Events};
 use super::messages::{start_logging, warnings};
 use super::options::{OptionArgs, REPORTS};
 use super::progress::Progress;
@@ -63,6 +64,14 @@ pub struct Args {
     /// Print nothing but errors
     #[arg(long, short, help_heading = REPORTS)]
     quiet: bool,
+
+    /// For `ggraft batch`: tell what happens, an object a line
+    #[arg(long, hide = true, value_name = "-", value_parser = ["-"], conflicts_with = "json")]
+    events: Option<String>,
+
+    /// For `ggraft batch`: wait for a line on standard input, and stop when that ends
+    #[arg(long, hide = true, requires = "events")]
+    hold: bool,
 }
 
 /// Runs `ggraft convert`.
@@ -78,20 +87,37 @@ pub fn run(args: &Args) -> Result<()> {
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
         ..args.options.options(model)?
     };
-    let conversion = Conversion::prepare(&options)?;
+    let mut events = Events::new(args.events.is_some());
+    let result = convert(args, &options, &mut events);
+    if let Err(error) = &result {
+        events.failed(error);
+    }
+    result
+}
+
+fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
+    let conversion = Conversion::prepare(options)?;
     if args.dry_run {
         let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
         return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
     }
+    events.planned(&conversion);
+    if args.hold {
+        events::hold()?;
+    }
     let progress = Progress::start(conversion.plan.bytes(), args.quiet);
-    let result = conversion.run(&mut |bytes| progress.advance(bytes));
+    let result = conversion.run(&mut |bytes| {
+        progress.advance(bytes);
+        events.advance(bytes);
+    });
     progress.finish();
     let outcome = result?;
     report::warn(&outcome);
+    let mut json = outcome.to_json();
+    json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
+    json["warnings"] = warnings().into();
+    events.finished(&json);
     if args.json {
-        let mut json = outcome.to_json();
-        json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
-        json["warnings"] = warnings().into();
         stdout::json(|out| writeln!(out, "{json:#}"))?;
     }
     if !args.quiet {
