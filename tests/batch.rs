@@ -343,3 +343,16 @@ fn no_two_jobs_write_one_file() {
     assert_eq!(output.status.code(), Some(7));
     assert!(said(&output).contains("another job of this list writes it"), "{}", said(&output));
 }
+
+#[test]
+fn a_limit_to_writing_is_kept() {
+    let site = Site::new();
+    fs::create_dir_all(site.path("out")).unwrap();
+    let start = Instant::now();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+    // 252,192 bytes, of which the first chunk is not waited for.
+    command.args(["convert", "--quiet", "--no-fsync", "--no-reflink", "--io-limit=250K", TINY, "--outfile"]);
+    assert!(command.arg(site.path("out/slow.gguf")).status().unwrap().success());
+    let elapsed = start.elapsed();
+    assert!(elapsed > Duration::from_millis(900), "{elapsed:?}");
+}

@@ -107,9 +107,12 @@ struct Queue {
 
 /// What came of one attempt.
 enum Outcome {
+    /// There is nothing left to do.
     Done,
-    /// Later again, at the end of the queue.
-    Later(Waiting),
+    /// Another batch is at it.
+    Busy,
+    /// The conversion failed: with which exit code, and why.
+    Failed(Option<i32>, Value),
 }
 
 /// An output and its length in bytes.
@@ -166,31 +169,28 @@ impl Batch<'_> {
                 thread::sleep(Duration::from_millis(50));
                 continue;
             };
-            let outcome = self.attempt(waiting);
+            let later = self.attempt(waiting);
             let mut queue = self.queue();
             queue.running -= 1;
-            if let Outcome::Later(waiting) = outcome {
-                queue.waiting.push_back(waiting);
-            }
+            queue.waiting.extend(later);
         }
     }
 
-    /// Runs a job, unless it is done or somebody else is at it.
-    fn attempt(&self, waiting: Waiting) -> Outcome {
+    /// Runs a job, unless it is done or somebody else is at it; what is to be tried later is answered.
+    fn attempt(&self, waiting: Waiting) -> Option<Waiting> {
         match self.try_once(&waiting) {
-            Ok(None) => {
-                Outcome::Later(Waiting { not_before: Instant::now() + ELSEWHERE, elsewhere: true, ..waiting })
+            Ok(Outcome::Done) => None,
+            Ok(Outcome::Busy) => {
+                Some(Waiting { not_before: Instant::now() + ELSEWHERE, elsewhere: true, ..waiting })
             }
-            Ok(Some(None)) => Outcome::Done,
-            Ok(Some(Some((exit_code, error)))) => self.failed(waiting, exit_code, error),
+            Ok(Outcome::Failed(exit_code, error)) => self.failed(waiting, exit_code, error),
             Err(error) => {
                 self.failed(waiting, Some(error.exit_code().into()), json!({"message": error.to_string()}))
             }
         }
     }
 
-    /// None if another batch has the job; then none if it is done, else why not.
-    fn try_once(&self, waiting: &Waiting) -> Result<Option<Option<(Option<i32>, Value)>>> {
+    fn try_once(&self, waiting: &Waiting) -> Result<Outcome> {
         let job = &waiting.job;
         if !job.model.is_dir() {
             return Err(Error::Usage(format!(
@@ -199,20 +199,20 @@ impl Batch<'_> {
             )));
         }
         let place = Place::of(job);
-        let Ok(_lock) = place.lock()? else { return Ok(None) };
+        let Ok(_lock) = place.lock()? else { return Ok(Outcome::Busy) };
         let fingerprint = state::fingerprint(job)?;
         if place.is_complete(&fingerprint) {
             self.skip(job, if waiting.elsewhere { "elsewhere" } else { "complete" });
-            return Ok(Some(None));
+            return Ok(Outcome::Done);
         }
         let start = Instant::now();
         let Some((end, outputs)) = self.convert(waiting, &place, &fingerprint)? else {
             self.skip(job, "stopped");
-            return Ok(Some(None));
+            return Ok(Outcome::Done);
         };
         self.space.release(waiting.id);
         match end {
-            End::Failed { exit_code, error } => Ok(Some(Some((exit_code, error)))),
+            End::Failed { exit_code, error } => Ok(Outcome::Failed(exit_code, error)),
             End::Finished { report } => {
                 place.finish(job, &fingerprint, &outputs)?;
                 let number = |key: &str| report["bytes"][key].as_u64().unwrap_or(0);
@@ -222,7 +222,7 @@ impl Batch<'_> {
                     summary.bytes += number("total");
                 });
                 self.say(Some(job), What::Finished { seconds: start.elapsed().as_secs_f64(), report });
-                Ok(Some(None))
+                Ok(Outcome::Done)
             }
         }
     }
@@ -295,7 +295,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn failed(&self, waiting: Waiting, exit_code: Option<i32>, error: Value) -> Outcome {
+    fn failed(&self, waiting: Waiting, exit_code: Option<i32>, error: Value) -> Option<Waiting> {
         self.space.release(waiting.id);
         // I/O errors may pass, and so may what killed a process; what is wrong with a model stays wrong.
         let passes = matches!(exit_code, Some(1) | None);
@@ -303,7 +303,7 @@ impl Batch<'_> {
         self.say(Some(&waiting.job), What::Failed { attempt: waiting.attempt, retried, exit_code, error });
         if retried {
             let pause = PAUSE.saturating_mul(1 << (waiting.attempt - 1).min(10)).min(PAUSE_MAX);
-            return Outcome::Later(Waiting {
+            return Some(Waiting {
                 attempt: waiting.attempt + 1,
                 not_before: Instant::now() + pause,
                 ..waiting
@@ -313,6 +313,6 @@ impl Batch<'_> {
         if self.settings.fail_fast {
             self.stop.store(true, Ordering::Relaxed);
         }
-        Outcome::Done
+        None
     }
 }

@@ -217,9 +217,17 @@ struct Listener {
     /// Where events go: a file, or standard output.
     events: Option<Mutex<Option<File>>>,
     quiet: bool,
-    /// On a terminal: a line for each running job, and one for all.
-    bars: Option<(MultiProgress, ProgressBar, Mutex<BTreeMap<String, ProgressBar>>)>,
+    bars: Option<Bars>,
     last_line: Mutex<Instant>,
+}
+
+/// What a terminal shows.
+struct Bars {
+    whole: MultiProgress,
+    /// How many jobs are done.
+    all: ProgressBar,
+    /// One for each running job.
+    running: Mutex<BTreeMap<String, ProgressBar>>,
 }
 
 /// Where there is no terminal, running jobs are named no more often than this.
@@ -233,14 +241,14 @@ impl Listener {
             Some(path) => Some(Mutex::new(Some(append(path)?))),
         };
         let bars = (std::io::stderr().is_terminal() && !args.quiet).then(|| {
-            let bars = MultiProgress::new();
-            let all = bars.add(ProgressBar::new(jobs as u64));
+            let whole = MultiProgress::new();
+            let all = whole.add(ProgressBar::new(jobs as u64));
             if let Ok(style) =
                 ProgressStyle::with_template("{pos}/{len} jobs {wide_bar} {elapsed}, {eta} left")
             {
                 all.set_style(style);
             }
-            (bars, all, Mutex::default())
+            Bars { whole, all, running: Mutex::default() }
         });
         Ok(Self { events, quiet: args.quiet, bars, last_line: Mutex::new(Instant::now()) })
     }
@@ -258,7 +266,7 @@ impl Listener {
         let job = event.job.as_deref().unwrap_or_default();
         match &event.what {
             What::Queued { .. } => {}
-            What::Started { bytes, .. } => self.bar(job, Some(*bytes)),
+            What::Started { bytes, .. } => self.bar(job, *bytes),
             What::Progress { done, total } => self.progress(job, *done, *total),
             What::Warning { message } => self.line(format_args!("{job}: warning: {message}")),
             What::Finished { seconds, report } => {
@@ -287,24 +295,22 @@ impl Listener {
         }
     }
 
-    fn bar(&self, job: &str, total: Option<u64>) {
-        let Some((bars, all, running)) = &self.bars else { return };
+    fn bar(&self, job: &str, total: u64) {
+        let Some(Bars { whole, all, running }) = &self.bars else { return };
+        let bar = whole.insert_before(all, ProgressBar::new(total));
+        let style = "{bar:20} {decimal_bytes}/{decimal_total_bytes} {eta:>4} {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        bar.set_message(one_line(job));
         let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(total) = total {
-            let bar = bars.insert_before(all, ProgressBar::new(total));
-            let style = "{bar:20} {decimal_bytes}/{decimal_total_bytes} {eta:>4} {wide_msg}";
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style);
-            }
-            bar.set_message(one_line(job));
-            if let Some(before) = running.insert(job.to_owned(), bar) {
-                before.finish_and_clear();
-            }
+        if let Some(before) = running.insert(job.to_owned(), bar) {
+            before.finish_and_clear();
         }
     }
 
     fn progress(&self, job: &str, done: u64, total: u64) {
-        if let Some((_, _, running)) = &self.bars {
+        if let Some(Bars { running, .. }) = &self.bars {
             if let Some(bar) = running.lock().unwrap_or_else(PoisonError::into_inner).get(job) {
                 bar.set_position(done);
             }
@@ -318,7 +324,7 @@ impl Listener {
     }
 
     fn ended(&self, job: &str) {
-        let Some((_, all, running)) = &self.bars else { return };
+        let Some(Bars { all, running, .. }) = &self.bars else { return };
         all.inc(1);
         if let Some(bar) = running.lock().unwrap_or_else(PoisonError::into_inner).remove(job) {
             bar.finish_and_clear();
@@ -333,15 +339,15 @@ impl Listener {
 
     fn always(&self, line: impl std::fmt::Display) {
         match &self.bars {
-            Some((bars, ..)) => bars.suspend(|| say(line)),
+            Some(bars) => bars.whole.suspend(|| say(line)),
             None => say(line),
         }
     }
 
     fn finish(&self) {
-        if let Some((bars, all, _)) = &self.bars {
-            all.finish_and_clear();
-            _ = bars.clear();
+        if let Some(bars) = &self.bars {
+            bars.all.finish_and_clear();
+            _ = bars.whole.clear();
         }
     }
 }

@@ -1,14 +1,14 @@
 //! `ggraft convert`: the reference's flags by the same names, and a few of our own.
 
 use std::io::Write as _;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use ggraft_platform::interrupt;
 
 use super::events::{self, Events};
 use super::messages::{start_logging, warnings};
-use super::options::{OptionArgs, REPORTS};
+use super::options::{OptionArgs, REPORTS, parse_size};
 use super::progress::Progress;
 use super::{report, stdout};
 use crate::arch;
@@ -35,6 +35,10 @@ pub struct Args {
     /// Threads that read, convert and write [default: as many as there are processors, at most 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+
+    /// Write at most this many bytes a second (K, M and G are powers of 1000)
+    #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size)]
+    io_limit: Option<u64>,
 
     /// Do not wait until the output is on the disk before it gets its name. Faster, but a power failure within the next
     /// half minute can leave a file of the right length full of zeros, also in place of an older, complete one
@@ -85,6 +89,7 @@ pub fn run(args: &Args) -> Result<()> {
     let options = Options {
         fsync: !args.no_fsync,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
+        rate: args.io_limit.and_then(NonZeroU64::new),
         ..args.options.options(model)?
     };
     let mut events = Events::new(args.events.is_some());

@@ -122,6 +122,7 @@ impl OptionArgs {
             },
             fsync: true,
             threads: None,
+            rate: None,
         })
     }
 }

@@ -6,6 +6,7 @@
 mod arithmetic;
 mod behind;
 mod overflow;
+mod pace;
 mod queue;
 mod report;
 mod sources;
@@ -15,7 +16,7 @@ mod worker;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Action, Output, Plan, Step};
 use crate::source::{File, ModelDir};
 use behind::Behind;
+use pace::Pace;
 use queue::Queue;
 use sources::Sources;
 use worker::Work;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub links: Links,
     /// How many threads read, convert and write; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
+    /// How many bytes to write a second, at most; sharing costs nothing.
+    pub rate: Option<NonZeroU64>,
 }
 
 /// What was done.
@@ -90,7 +94,14 @@ pub fn write(
 
     let open: Vec<&fs::File> = files.iter().map(AtomicFile::file).collect();
     let queue = Queue::new(&plan.outputs, &refused);
-    let work = Work::new(&sources, &plan.outputs, &open, queue, Behind::new(settings.sync, forget));
+    let work = Work::new(
+        &sources,
+        &plan.outputs,
+        &open,
+        queue,
+        Behind::new(settings.sync, forget),
+        Pace::new(settings.rate),
+    );
     work.run(settings.threads.map_or_else(default_threads, NonZeroUsize::get), progress)?;
     report.overflows = work.overflows.by_tensor(&plan.outputs);
 

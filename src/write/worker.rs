@@ -12,6 +12,7 @@ use ggraft_platform::{copy_in_kernel, interrupt, write_all_at};
 use super::arithmetic::Evaluation;
 use super::behind::Behind;
 use super::overflow::{self, Overflows};
+use super::pace::Pace;
 use super::queue::{CHUNK, Content, Job, Part, Queue, Task, unit};
 use super::sources::Sources;
 use super::tile::{self, Tile};
@@ -37,6 +38,7 @@ pub struct Work<'a> {
     /// What became infinite on the way.
     pub overflows: Overflows,
     queue: Mutex<(Queue<'a>, Behind)>,
+    pace: Pace,
     written: AtomicU64,
     stop: AtomicBool,
     failure: Mutex<Option<Error>>,
@@ -50,6 +52,7 @@ impl<'a> Work<'a> {
         files: &'a [&'a File],
         queue: Queue<'a>,
         behind: Behind,
+        pace: Pace,
     ) -> Self {
         Self {
             sources,
@@ -57,6 +60,7 @@ impl<'a> Work<'a> {
             files,
             overflows: Overflows::default(),
             queue: Mutex::new((queue, behind)),
+            pace,
             written: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -119,6 +123,17 @@ impl<'a> Work<'a> {
                 let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
                 failure.get_or_insert(error);
             }
+            self.keep_pace();
+        }
+    }
+
+    /// Waits until more may be written, or nothing is to be.
+    fn keep_pace(&self) {
+        while let Some(due) = self.pace.due(self.written.load(Ordering::Relaxed))
+            && !self.stop.load(Ordering::Relaxed)
+            && !interrupt::interrupted()
+        {
+            thread::sleep(due.min(INTERVAL));
         }
     }
 
