@@ -4,7 +4,7 @@
 usage: metadata.py LLAMA_CPP_DIR [OUTPUT]
 
 Runs gguf.Metadata and gguf.naming_convention of LLAMA_CPP_DIR/gguf-py on the cases below, with the steps that
-ModelBase.prepare_metadata adds. Needs numpy and PyYAML (goldens: llama-cpp-python 0.3.36, PyYAML 6.0.3).
+ModelBase.prepare_metadata adds. Needs numpy and PyYAML (goldens: scripts/reference/versions.txt, PyYAML 6.0.3).
 """
 
 import json
