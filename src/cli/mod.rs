@@ -11,6 +11,7 @@ mod progress;
 mod reference;
 mod report;
 mod stdout;
+mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ use crate::input::one_line;
     args_override_self = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
-                  5 sharing demanded (--reflink always) but impossible.\n\
+                  5 sharing demanded (--reflink always) but impossible; 6 `verify` found differences.\n\
                   SIGINT, SIGTERM and SIGHUP end ggraft as they end any program, once it has cleaned up."
 )]
 struct Cli {
@@ -47,6 +48,8 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Show what a GGUF file or a checkpoint holds: key-values, tensors, offsets, phases.
     Inspect(inspect::Args),
+    /// Prove that a GGUF file is what becomes of a model, byte for byte.
+    Verify(Box<verify::Args>),
 }
 
 /// Runs the command line of this process.
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Align(args) => align::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
     };
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
