@@ -15,6 +15,8 @@ use serde::Deserialize;
 #[path = "golden/case.rs"]
 mod case;
 mod common;
+#[path = "common/filesystems.rs"]
+mod filesystems;
 
 #[derive(Deserialize)]
 struct Expected {
@@ -167,4 +169,50 @@ fn another_model_and_another_name_are_found() {
     assert_eq!(told.status.code(), Some(0), "{}", text(&told));
     let alone = ggraft(&["verify", paths[1]]);
     assert_eq!(alone.status.code(), Some(0), "{}", text(&alone));
+}
+
+/// Where blocks are shared, most of a file is proven without reading; what was written since is not.
+#[test]
+fn shared_blocks_are_proven_unread() {
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS"] {
+        let Some(work) = filesystems::directory(variable) else { continue };
+        let Some(smollm2) = std::env::var_os("GGRAFT_TEST_SMOLLM2") else {
+            filesystems::skip("GGRAFT_TEST_SMOLLM2 is not set");
+            return;
+        };
+        let model = work.path().join("SmolLM2-135M-Instruct");
+        let copied = Command::new("cp").arg("-rL").args([Path::new(&smollm2), &model]).status().unwrap();
+        assert!(copied.success());
+        let file = work.path().join("m.gguf");
+        let paths = [model.to_str().unwrap(), file.to_str().unwrap()];
+        let run = ggraft(&["convert", paths[0], "--outfile", paths[1], "--min-extent", "4K", "--json"]);
+        assert!(run.status.success(), "{}", text(&run));
+        let written: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+        let mut options = ggraft::verify::Options {
+            gguf: file.clone(),
+            model: Some(model),
+            ..ggraft::verify::Options::default()
+        };
+        let verify =
+            |options: &ggraft::verify::Options| ggraft::verify::verify(options, &mut |_| {}).unwrap();
+        let report = verify(&options);
+        assert!(report.is_equal(), "{:?}", report.differences);
+        assert!(report.shared > 0, "{variable}: {written:#}");
+        options.read_all = true;
+        let all = verify(&options);
+        assert!(all.is_equal() && all.shared == 0, "{all:?}");
+        assert_eq!(all.compared + all.recomputed, report.shared + report.compared + report.recomputed);
+
+        options.read_all = false;
+        let header = gguf::read(&file).unwrap();
+        let whole = fs::read(&file).unwrap();
+        let handle = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        for tensor in header.tensors.iter().step_by(97) {
+            let at = tensor.offset + tensor.len.unwrap() / 2;
+            handle.write_all_at(&[whole[at as usize] ^ 0x10], at).unwrap();
+            let report = verify(&options);
+            assert_eq!(report.differences.len(), 1, "{variable} {}: {:?}", tensor.name, report.differences);
+            handle.write_all_at(&[whole[at as usize]], at).unwrap();
+        }
+    }
 }

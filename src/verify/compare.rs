@@ -13,7 +13,7 @@ use crate::plan::Output;
 use crate::source::File;
 
 /// Zeros that are compared at a time.
-const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// Bytes of a difference that are shown.
 const SHOWN: usize = 8;
