@@ -1,7 +1,7 @@
 //! One conversion from start to finish: the stages in order, each handing plain data to the next.
 
 use std::fs;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use ggraft_platform::{self as platform, Links};
@@ -44,6 +44,8 @@ pub struct Options {
     pub fsync: bool,
     /// How many threads to use; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
+    /// How many bytes to write a second, at most.
+    pub rate: Option<NonZeroU64>,
 }
 
 impl Options {
@@ -60,6 +62,7 @@ impl Options {
             reflink: Reflink::Auto,
             fsync: true,
             threads: None,
+            rate: None,
         }
     }
 
@@ -167,6 +170,7 @@ impl Conversion {
             sync: options.fsync,
             links: Links::Follow,
             threads: options.threads,
+            rate: options.rate,
         };
         let conversion = Self { plan, notes, inputs, settings };
         if options.reflink == Reflink::Always

@@ -68,6 +68,14 @@ pub enum Error {
         /// Who does.
         holder: String,
     },
+    /// Some jobs of a batch failed; each was reported when it did.
+    #[error("{failed} of {jobs} jobs failed")]
+    Jobs {
+        /// How many failed.
+        failed: usize,
+        /// How many there are.
+        jobs: usize,
+    },
     /// Ctrl-C or a termination signal.
     #[error("interrupted")]
     Interrupted,
@@ -114,6 +122,7 @@ impl Error {
             Self::Invalid { .. } | Self::Shape(_) | Self::NoWeights { .. } => 4,
             Self::CannotShare(_) => 5,
             Self::Differs { .. } => 6,
+            Self::Jobs { .. } => 7,
             // What shells make of a SIGINT. The command itself dies of the signal, so that they see one.
             Self::Interrupted => 130,
         }

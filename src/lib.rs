@@ -9,6 +9,7 @@
 pub mod advice;
 pub mod align;
 pub mod arch;
+pub mod batch;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

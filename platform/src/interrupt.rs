@@ -42,6 +42,14 @@ pub fn install() -> io::Result<()> {
     Ok(())
 }
 
+/// Asks this process to stop, as SIGTERM does, unless it was asked already: a second signal would not let it clean up.
+pub fn stop() {
+    if !interrupted() {
+        // What cannot be signalled has ended.
+        _ = raise(Signal::SIGTERM);
+    }
+}
+
 /// Whether the process was asked to stop.
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)

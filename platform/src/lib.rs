@@ -15,6 +15,7 @@ mod limits;
 mod lock;
 mod memory;
 mod patience;
+mod priority;
 #[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "portable.rs")]
 mod sys;
@@ -38,3 +39,4 @@ pub use limits::{open_file_limit, report_file_size_limit};
 pub use lock::{Lock, LockError};
 pub use memory::{advise_huge_pages, available_memory};
 pub use patience::Patience;
+pub use priority::{IoPriority, set_io_priority, set_nice};

@@ -241,6 +241,17 @@ pub fn start_writeback(file: &File, offset: u64, len: u64) -> io::Result<()> {
     Ok(Errno::result(result).map(drop)?)
 }
 
+/// `ioprio_set(IOPRIO_WHO_PROCESS)` of a class and a level (`include/uapi/linux/ioprio.h`).
+pub fn set_io_priority((class, level): (libc::c_int, u8)) -> io::Result<()> {
+    const WHO_PROCESS: libc::c_int = 1;
+    const CLASS_SHIFT: u32 = 13;
+    // SAFETY: takes no pointers.
+    let result = unsafe {
+        libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, class << CLASS_SHIFT | libc::c_int::from(level))
+    };
+    Ok(Errno::result(result).map(drop)?)
+}
+
 fn signed(offset: u64) -> io::Result<libc::off_t> {
     libc::off_t::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
 }

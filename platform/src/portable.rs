@@ -73,3 +73,7 @@ pub fn drop_cache(_: &File, _: u64, _: u64) -> io::Result<()> {
 pub fn start_writeback(_: &File, _: u64, _: u64) -> io::Result<()> {
     Ok(())
 }
+
+pub fn set_io_priority(_: (i32, u8)) -> io::Result<()> {
+    Ok(())
+}

@@ -11,7 +11,7 @@ use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
 use crate::tensor::{OutputTensor, TensorExpr};
-use crate::vocab::{TokenizerFile, VocabRoute};
+use crate::vocab::{self, Route, TokenizerFile};
 
 use super::builder::Builder;
 use super::options::{FileType, Mtp, Options};
@@ -25,7 +25,7 @@ pub struct Family {
     /// The GGUF architecture, `general.architecture`.
     pub arch: &'static str,
     /// How the vocabulary is read.
-    pub(super) vocab: VocabRoute,
+    pub(super) vocab: Route,
     /// The GGUF tensors the architecture has, without `.weight`.
     pub(super) tensors: &'static [&'static str],
     /// Quantization methods whose tensors the family reads itself; others are dequantized, or refused.
@@ -62,7 +62,7 @@ pub struct Family {
 pub(super) const TEXT: Family = Family {
     names: &[],
     arch: "",
-    vocab: VocabRoute::Gpt2,
+    vocab: vocab::gpt2,
     tensors: &[],
     packed: &[],
     mtp: false,
@@ -96,7 +96,7 @@ pub struct Model {
     /// The predominant element type.
     pub ftype: FileType,
     /// How the vocabulary is read.
-    pub vocab: VocabRoute,
+    pub vocab: Route,
 }
 
 /// What a family's functions may look at.
@@ -162,6 +162,11 @@ impl Keys {
 }
 
 impl Family {
+    /// How the vocabulary is read.
+    pub fn vocabulary(&self) -> Route {
+        self.vocab
+    }
+
     /// Describes the GGUF for a model of this family.
     ///
     /// # Errors

@@ -25,7 +25,6 @@ mod tensors;
 
 use crate::error::{Error, Result};
 use crate::input::quoted;
-use crate::vocab::VocabRoute;
 
 pub use family::{Family, Model};
 pub use models::in_mistral_format;

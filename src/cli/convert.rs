@@ -1,13 +1,14 @@
 //! `ggraft convert`: the reference's flags by the same names, and a few of our own.
 
 use std::io::Write as _;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use ggraft_platform::interrupt;
 
+use super::events::{self, Events};
 use super::messages::{start_logging, warnings};
-use super::options::{OptionArgs, REPORTS};
+use super::options::{OptionArgs, REPORTS, parse_size};
 use super::progress::Progress;
 use super::{report, stdout};
 use crate::arch;
@@ -34,6 +35,10 @@ pub struct Args {
     /// Threads that read, convert and write [default: as many as there are processors, at most 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+
+    /// Write at most this many bytes a second (K, M and G are powers of 1000)
+    #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size)]
+    io_limit: Option<u64>,
 
     /// Do not wait until the output is on the disk before it gets its name. Faster, but a power failure within the next
     /// half minute can leave a file of the right length full of zeros, also in place of an older, complete one
@@ -63,6 +68,14 @@ pub struct Args {
     /// Print nothing but errors
     #[arg(long, short, help_heading = REPORTS)]
     quiet: bool,
+
+    /// For `ggraft batch`: tell what happens, an object a line
+    #[arg(long, hide = true, value_name = "-", value_parser = ["-"], conflicts_with = "json")]
+    events: Option<String>,
+
+    /// For `ggraft batch`: wait for a line on standard input, and stop when that ends
+    #[arg(long, hide = true, requires = "events")]
+    hold: bool,
 }
 
 /// Runs `ggraft convert`.
@@ -76,22 +89,40 @@ pub fn run(args: &Args) -> Result<()> {
     let options = Options {
         fsync: !args.no_fsync,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
+        rate: args.io_limit.and_then(NonZeroU64::new),
         ..args.options.options(model)?
     };
-    let conversion = Conversion::prepare(&options)?;
+    let mut events = Events::new(args.events.is_some());
+    let result = convert(args, &options, &mut events);
+    if let Err(error) = &result {
+        events.failed(error);
+    }
+    result
+}
+
+fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
+    let conversion = Conversion::prepare(options)?;
     if args.dry_run {
         let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
         return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
     }
+    events.planned(&conversion);
+    if args.hold {
+        events::hold()?;
+    }
     let progress = Progress::start(conversion.plan.bytes(), args.quiet);
-    let result = conversion.run(&mut |bytes| progress.advance(bytes));
+    let result = conversion.run(&mut |bytes| {
+        progress.advance(bytes);
+        events.advance(bytes);
+    });
     progress.finish();
     let outcome = result?;
     report::warn(&outcome);
+    let mut json = outcome.to_json();
+    json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
+    json["warnings"] = warnings().into();
+    events.finished(&json);
     if args.json {
-        let mut json = outcome.to_json();
-        json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
-        json["warnings"] = warnings().into();
         stdout::json(|out| writeln!(out, "{json:#}"))?;
     }
     if !args.quiet {

@@ -1,7 +1,9 @@
 //! The command line: arguments in, library calls, words and exit codes out.
 
 mod align;
+mod batch;
 mod convert;
+mod events;
 mod inspect;
 mod messages;
 mod options;
@@ -30,7 +32,8 @@ use crate::input::one_line;
     args_override_self = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
-                  5 sharing demanded (--reflink always) but impossible; 6 `verify` found differences.\n\
+                  5 sharing demanded (--reflink always) but impossible; 6 `verify` found differences;\n\
+                  7 some jobs of a batch failed.\n\
                   SIGINT, SIGTERM and SIGHUP end ggraft as they end any program, once it has cleaned up."
 )]
 struct Cli {
@@ -46,6 +49,10 @@ enum Command {
     Align(align::Args),
     /// Show what a conversion would share, copy and convert, and why, without writing anything.
     Plan(Box<plan::Args>),
+    /// Convert many models, unattended: each once, whatever happens meanwhile.
+    Batch(batch::Args),
+    /// Print the JSON schema of the events that `ggraft batch --events` tells.
+    Schema,
     /// Show what a GGUF file or a checkpoint holds: key-values, tensors, offsets, phases.
     Inspect(inspect::Args),
     /// Prove that a GGUF file is what becomes of a model, byte for byte.
@@ -73,6 +80,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Batch(args) => batch::run(&args),
+        Command::Schema => batch::schema(),
     };
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,

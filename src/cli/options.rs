@@ -122,6 +122,7 @@ impl OptionArgs {
             },
             fsync: true,
             threads: None,
+            rate: None,
         })
     }
 }
@@ -256,7 +257,7 @@ enum ReflinkArg {
 }
 
 /// A size as the reference reads it: a number, optionally followed by K, M or G (powers of 1000).
-fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.as_bytes().last() {
         Some(b'K') => (&text[..text.len() - 1], 1000),
         Some(b'M') => (&text[..text.len() - 1], 1_000_000),

@@ -1,11 +1,11 @@
 //! What Python sees in a JSON value, and the few questions that all of a class's rules ask.
 
-use crate::json::{Map, Value};
+use crate::json::Value;
 
 use super::classes::Class;
 
 /// A configuration on its way from the file to `to_dict()`.
-pub(super) type Object = Map<String, Value>;
+pub(super) use crate::json::Object;
 
 /// Why transformers would refuse the file.
 pub(super) type Refusal = String;

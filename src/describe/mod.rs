@@ -18,7 +18,7 @@ use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata};
 use crate::source::ModelDir;
 use crate::tensor::OutputTensor;
-use crate::vocab::{self, Template, TokenizerFile, VocabRoute};
+use crate::vocab::{TokenizerFile, TokenizerFiles};
 
 pub use notes::{LeftOut, Note};
 
@@ -120,11 +120,10 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
     general.write(&mut keys)?;
     keys.extend(model.hparams);
     keys.set_u32("general.quantization_version", 2);
-    let route = match model.vocab {
-        VocabRoute::Mistral(_) if options.own_template_only => VocabRoute::Mistral(Template::Own),
-        route => route,
-    };
-    vocab::add(route, &mut keys, dir, tokenizer, &config)?;
+    let mut files = TokenizerFiles::read(dir, tokenizer)?;
+    files.own_template_only = options.own_template_only;
+    (model.vocab)(&mut keys, &files, config.map())?;
+    drop(files);
 
     if target == Target::Text {
         let only_prediction = options.arch.mtp == arch::Mtp::Only;

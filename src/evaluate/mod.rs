@@ -15,6 +15,7 @@ mod worker;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::thread;
+use std::time::Duration;
 
 use ggraft_platform::available_memory;
 
@@ -59,6 +60,11 @@ pub(crate) trait Sink: Sync {
     /// As [`Sink::put`].
     fn copy(&self, _output: usize, _at: u64, _len: u64, _source: &File, _offset: u64) -> Result<u64> {
         Ok(0)
+    }
+
+    /// How long to wait with more when `done` bytes are done; none to go on.
+    fn pause(&self, _done: u64) -> Option<Duration> {
+        None
     }
 
     /// Told of how many numbers became infinite in what starts at byte `at` of `output`.

@@ -98,6 +98,17 @@ impl<'a, S: Sink> Work<'a, S> {
                 let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
                 failure.get_or_insert(error);
             }
+            self.keep_pace();
+        }
+    }
+
+    /// Waits until the sink takes more, or nothing more comes.
+    fn keep_pace(&self) {
+        while let Some(due) = self.sink.pause(self.done.load(Ordering::Relaxed))
+            && !self.stop.load(Ordering::Relaxed)
+            && !interrupt::interrupted()
+        {
+            thread::sleep(due.min(INTERVAL));
         }
     }
 

@@ -17,6 +17,9 @@ pub use text::Text;
 pub(crate) use value::json;
 pub use value::{Map, Value};
 
+/// Members of an object by name.
+pub type Object = Map<String, Value>;
+
 /// Python refuses to convert integers with more decimal digits than this.
 pub const MAX_INT_DIGITS: usize = 4300;
 

@@ -30,17 +30,19 @@ pub struct TokenizerFiles {
     /// `tokenizer.json`, without what is in `lists`.
     pub tokenizer: Option<Value>,
     /// Vocabulary and merges of `tokenizer.json`, if that is a usual BPE model.
-    pub lists: Option<BpeLists>,
+    pub(super) lists: Option<BpeLists>,
     /// The vocabulary of `tokenizer.json`, if that is a Unigram model.
-    pub unigram: Option<UnigramLists>,
+    pub(super) unigram: Option<UnigramLists>,
     /// Whether the word "ByteLevel" occurs in it, which decides the tokenizer's class.
     pub mentions_byte_level: bool,
     /// `tokenizer_config.json`.
     pub config: Option<Map<String, Value>>,
     /// `config.json` as it stands in the file.
     pub model_config: Option<Map<String, Value>>,
+    /// Whether the only chat template written is `chat_template.jinja`, where the family would take another.
+    pub own_template_only: bool,
     /// What takes the place of `tokenizer.json`, once it was asked for.
-    pub apart: OnceCell<Option<TokenizerJson>>,
+    pub(super) apart: OnceCell<Option<TokenizerJson>>,
 }
 
 /// `tokenizer.json` and, if that is a usual BPE model, its lists.
@@ -65,6 +67,7 @@ impl TokenizerFiles {
             mentions_byte_level,
             config: object(dir, "tokenizer_config.json")?,
             model_config: object(dir, "config.json")?,
+            own_template_only: false,
             apart: OnceCell::new(),
         })
     }
@@ -74,7 +77,7 @@ impl TokenizerFiles {
     ///
     /// # Errors
     /// If these are not what they should be.
-    pub fn serialized(&self, class: Class) -> Result<Option<Serialized<'_>>> {
+    pub(super) fn serialized(&self, class: Class) -> Result<Option<Serialized<'_>>> {
         if let Some(Value::Object(tree)) = &self.tokenizer {
             return Ok(Some((tree, self.lists.as_ref())));
         }

@@ -3,20 +3,21 @@
 use crate::json::{Map, Value};
 
 use super::files::TokenizerFiles;
-use super::mistral_common::{self, Template};
+use super::mistral_common;
 use super::special::SpecialVocab;
 use super::{bpe, llama_hf, sentencepiece, vocab_size};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 
-/// See [`VocabRoute::Llama`](super::VocabRoute::Llama).
+/// SentencePiece, else Llama's `tokenizer.json`, else BPE; with CodeLlama's and Granite's special cases. Mistral's
+/// `tekken.json` where there is no `tokenizer.json`.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for tokenizers that cannot be written, [`Error::Invalid`] if files are malformed.
 pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     let dir = &files.dir;
     if files.tokenizer.is_none() && dir.exists("tekken.json")? {
-        return mistral_common::add(kv, dir, Template::Community);
+        return mistral_common::add_community(kv, dir);
     }
     if let Some(tokenizer_config) = &files.config {
         let class = tokenizer_config.get("tokenizer_class");

@@ -4,10 +4,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use super::files::TokenizerFiles;
 use super::sentencepiece::{Model, kind};
 use super::tekken::{self, Tekken};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value as Kv};
+use crate::json::{Map, Value};
 use crate::source::ModelDir;
 
 /// Templates of llama.cpp, for versions it has no name for.
@@ -17,17 +19,6 @@ const V13: &str = include_str!("templates/unsloth-mistral-Devstral-Small-2507.ji
 /// The largest `chat_template.jinja`, in bytes.
 const LARGEST_TEMPLATE: u64 = 16 << 20;
 
-/// Which chat template is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Template {
-    /// llama.cpp's for the version.
-    Community,
-    /// `chat_template.jinja`, else llama.cpp's.
-    OwnOrCommunity,
-    /// `chat_template.jinja`, else none.
-    Own,
-}
-
 /// Special tokens: those for beginning, end, unknown text and padding.
 struct Ids {
     bos: Option<u32>,
@@ -36,11 +27,36 @@ struct Ids {
     pad: Option<u32>,
 }
 
-/// Writes the vocabulary.
+/// Writes the vocabulary, with the model's own chat template or, where it has none, that of its version.
 ///
 /// # Errors
 /// If there is none, it is invalid, or its version has no template.
-pub fn add(kv: &mut KeyValues, dir: &ModelDir, template: Template) -> Result<()> {
+pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, _: &Map<String, Value>) -> Result<()> {
+    let (dir, own) = (&files.dir, "chat_template.jinja");
+    let community = add_tokens(kv, dir)?;
+    if dir.exists(own)? {
+        let bytes = dir.read(own, LARGEST_TEMPLATE)?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::invalid(dir.join(own), "expected UTF-8"))?;
+        // As Python reads text files.
+        kv.set_string("tokenizer.chat_template", text.replace("\r\n", "\n").replace('\r', "\n"));
+    } else if !files.own_template_only {
+        kv.set_string("tokenizer.chat_template", community?);
+    }
+    Ok(())
+}
+
+/// Writes the vocabulary, with the chat template of its version.
+///
+/// # Errors
+/// As [`add`].
+pub fn add_community(kv: &mut KeyValues, dir: &ModelDir) -> Result<()> {
+    let community = add_tokens(kv, dir)?;
+    kv.set_string("tokenizer.chat_template", community?);
+    Ok(())
+}
+
+/// Writes all but the chat template; llama.cpp's for the version, if there is one.
+fn add_tokens(kv: &mut KeyValues, dir: &ModelDir) -> Result<Result<&'static str>> {
     let name = find(dir)?;
     let path = dir.join(&name);
     let is_tekken = path.ends_with("tekken.json");
@@ -51,20 +67,7 @@ pub fn add(kv: &mut KeyValues, dir: &ModelDir, template: Template) -> Result<()>
     }
     kv.set_bool("tokenizer.ggml.add_bos_token", true);
     kv.set_bool("tokenizer.ggml.add_eos_token", false);
-    let own = "chat_template.jinja";
-    let text = match template {
-        Template::Own | Template::OwnOrCommunity if dir.exists(own)? => {
-            let bytes = dir.read(own, LARGEST_TEMPLATE)?;
-            let text =
-                String::from_utf8(bytes).map_err(|_| Error::invalid(dir.join(own), "expected UTF-8"))?;
-            // As Python reads text files.
-            text.replace("\r\n", "\n").replace('\r', "\n")
-        }
-        Template::Own => return Ok(()),
-        _ => community(version, is_tekken, &path)?.to_owned(),
-    };
-    kv.set_string("tokenizer.chat_template", text);
-    Ok(())
+    Ok(community(version, is_tekken, &path))
 }
 
 /// llama.cpp's template for a version.

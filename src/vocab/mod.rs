@@ -1,12 +1,12 @@
 //! Tokenizers: their files in, `tokenizer.*` key-values out, as the reference writes them.
 //!
-//! Knows nothing of tensors. Each kind of vocabulary is a file of its own; which one a model uses is
-//! `route`'s business.
+//! Knows nothing of tensors. Each kind of vocabulary is a file of its own; which one a model uses, and what it adds, is its
+//! family's business ([`Route`]).
 
 mod apart;
 mod auto_classes;
 mod bounded;
-mod bpe;
+pub(crate) mod bpe;
 mod class;
 mod components;
 mod excerpt;
@@ -17,7 +17,7 @@ mod hf;
 mod internlm;
 mod lists;
 mod llama;
-mod llama_hf;
+pub(crate) mod llama_hf;
 mod mistral;
 mod mistral_common;
 mod nearest;
@@ -32,20 +32,29 @@ mod tekken;
 mod template;
 mod tokenizer_file;
 mod tokenizer_json;
-mod unigram;
-mod wordpiece;
+pub(crate) mod unigram;
+pub(crate) mod wordpiece;
 
 use crate::json::{Map, Value};
 
-pub use mistral_common::Template;
-pub use route::{Padding, VocabRoute, add};
+pub use files::TokenizerFiles;
+pub use route::Route;
 pub use tokenizer_file::TokenizerFile;
+
+pub(crate) use bpe::Base;
+pub(crate) use gemma::{add_1 as gemma, add_2 as gemma2, add_3 as gemma3, add_4 as gemma4};
+pub(crate) use internlm::{add_2 as internlm2, add_3 as internlm3};
+pub(crate) use llama::add as llama;
+pub(crate) use mistral_common::add as mistral;
+pub(crate) use phi3::add as phi3;
+pub(crate) use qwen::add as qwen;
+pub(crate) use route::{Padding, gpt2, kind_of, padded, qwen2, tiktoken};
+pub(crate) use special::{KINDS, SpecialVocab};
 
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::input::bounded;
 use crate::source::ModelDir;
-use files::TokenizerFiles;
 
 /// More tokens than any vocabulary has, the largest of which have 900,000; a limit against absurd files.
 const MOST_TOKENS: u64 = 3 << 19;
@@ -66,7 +75,7 @@ fn missing(dir: &ModelDir, name: &str) -> Error {
 }
 
 /// How many kinds of segments a text may have; llama.cpp checks the embedding of token types by it.
-fn add_token_type_count(
+pub(crate) fn add_token_type_count(
     kv: &mut KeyValues,
     files: &TokenizerFiles,
     config: &Map<String, Value>,
@@ -82,7 +91,7 @@ fn add_token_type_count(
 }
 
 /// Texts are not begun with a space.
-fn no_space_prefix(kv: &mut KeyValues) {
+pub(crate) fn no_space_prefix(kv: &mut KeyValues) {
     kv.set_bool("tokenizer.ggml.add_space_prefix", false);
 }
 

@@ -86,6 +86,7 @@ fn recognize(files: &TokenizerFiles, lists: BpeLists) -> Result<&'static str> {
         ),
         lists: Some(lists),
         unigram: None,
+        own_template_only: false,
         mentions_byte_level: true,
         config: json!({"tokenizer_class": "Qwen2Tokenizer"}).as_object().cloned(),
         model_config: None,

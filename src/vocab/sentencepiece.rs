@@ -166,7 +166,7 @@ pub fn load(dir: &ModelDir, vocab_size: Option<u64>) -> Result<Option<Pieces>> {
 ///
 /// # Errors
 /// As [`load`].
-pub(super) fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<bool> {
+pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<bool> {
     let size = super::sentencepiece_size(config, &files.dir)?;
     let Some(pieces) = load(&files.dir, size)? else { return Ok(false) };
     let len = pieces.tokens.len();
@@ -179,7 +179,7 @@ pub(super) fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<Strin
 ///
 /// # Errors
 /// As [`load`], and if there is none.
-pub(super) fn require(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+pub fn require(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
     match add(kv, files, config)? {
         true => Ok(()),
         false => Err(super::missing(&files.dir, "tokenizer.model")),

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ggraft_platform::{copy_in_kernel, write_all_at};
 
 use super::behind::Behind;
 use super::overflow::Overflows;
+use super::pace::Pace;
 use crate::error::{Error, Result};
 use crate::evaluate::{Job, Sink};
 use crate::plan::Output;
@@ -21,12 +23,13 @@ pub struct Files<'a> {
     /// What became infinite on the way.
     pub overflows: Overflows,
     behind: Mutex<Behind>,
+    pace: Pace,
 }
 
 impl<'a> Files<'a> {
-    /// `files` for `outputs`, whose pages are looked after by `behind`.
-    pub fn new(outputs: &'a [Output], files: &'a [&'a fs::File], behind: Behind) -> Self {
-        Self { outputs, files, overflows: Overflows::default(), behind: Mutex::new(behind) }
+    /// `files` for `outputs`, whose pages are looked after by `behind`, written at this `pace`.
+    pub fn new(outputs: &'a [Output], files: &'a [&'a fs::File], behind: Behind, pace: Pace) -> Self {
+        Self { outputs, files, overflows: Overflows::default(), behind: Mutex::new(behind), pace }
     }
 }
 
@@ -51,6 +54,10 @@ impl Sink for Files<'_> {
     /// Within the kernel, as far as it does.
     fn copy(&self, output: usize, at: u64, len: u64, source: &File, offset: u64) -> Result<u64> {
         Ok(copy_in_kernel(&*source.handle()?, offset, self.files[output], at, len))
+    }
+
+    fn pause(&self, done: u64) -> Option<Duration> {
+        self.pace.due(done)
     }
 
     fn overflowed(&self, output: usize, at: u64, count: u64) {

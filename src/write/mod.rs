@@ -6,12 +6,13 @@
 mod behind;
 mod files;
 mod overflow;
+mod pace;
 mod report;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use ggraft_platform::{
@@ -27,6 +28,7 @@ use crate::plan::{Action, Output, Plan, Step};
 use crate::source::{File, ModelDir};
 use behind::Behind;
 use files::Files;
+use pace::Pace;
 
 /// Files that are open besides those of the plan: standard streams, the directory, and what libraries hold.
 const OTHER_FILES: usize = 16;
@@ -42,6 +44,8 @@ pub struct Settings {
     pub links: Links,
     /// How many threads read, convert and write; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
+    /// How many bytes to write a second, at most; sharing costs nothing.
+    pub rate: Option<NonZeroU64>,
 }
 
 /// What was done.
@@ -77,7 +81,7 @@ pub fn write(
     let refused = clone_all(plan, &sources, &files, settings.must_share, &mut report, progress)?;
 
     let open: Vec<&fs::File> = files.iter().map(AtomicFile::file).collect();
-    let sink = Files::new(&plan.outputs, &open, Behind::new(settings.sync, forget));
+    let sink = Files::new(&plan.outputs, &open, Behind::new(settings.sync, forget), Pace::new(settings.rate));
     evaluate::run(&plan.outputs, &sources, &refused, &sink, settings.threads, progress)?;
     report.overflows = sink.overflows.by_tensor(&plan.outputs);
 

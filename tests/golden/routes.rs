@@ -1,57 +1,67 @@
-//! Vocabulary routes by the names that `scripts/goldens/vocab_routes.py` uses.
+//! Vocabularies by the names that `scripts/goldens/vocab_routes.py` uses for the ways to read them.
 
 use std::path::Path;
 
+use ggraft::arch;
 use ggraft::config::Config;
 use ggraft::gguf::{KeyValues, encode};
 use ggraft::source::ModelDir;
-use ggraft::vocab::{self, Padding, Template, TokenizerFile, VocabRoute};
+use ggraft::vocab::{Route, TokenizerFile, TokenizerFiles, sentencepiece};
 
-/// The routes.
-pub const ROUTES: &[(&str, VocabRoute)] = &[
-    ("llama", VocabRoute::Llama),
-    ("mistral", VocabRoute::Mistral(Template::OwnOrCommunity)),
-    ("mistral-own", VocabRoute::Mistral(Template::Own)),
-    ("gpt2", VocabRoute::Gpt2),
-    ("sentencepiece", VocabRoute::SentencePiece),
-    ("qwen", VocabRoute::Qwen),
-    ("qwen2", VocabRoute::Qwen2),
-    ("stablelm", VocabRoute::StableLm),
-    ("gemma", VocabRoute::Gemma),
-    ("gemma2", VocabRoute::Gemma2),
-    ("gemma3", VocabRoute::Gemma3),
-    ("gemma3n", VocabRoute::Gemma3n),
-    ("gemma4", VocabRoute::Gemma4),
-    ("phi3", VocabRoute::Phi3),
-    ("nemotron", VocabRoute::Nemotron),
-    ("nemotron-h", VocabRoute::NemotronH),
-    ("deepseek2", VocabRoute::DeepseekV2),
-    ("deepseek32", VocabRoute::DeepseekV32),
-    ("glm4", VocabRoute::Glm4),
-    ("glm4-moe", VocabRoute::Glm4Moe),
-    ("chatglm", VocabRoute::ChatGlm),
-    ("internlm2", VocabRoute::InternLm2),
-    ("internlm3", VocabRoute::InternLm3),
-    ("jamba", VocabRoute::Jamba),
-    ("mamba", VocabRoute::Mamba),
-    ("mamba2", VocabRoute::Mamba2(Padding::ConfigOr(16))),
-    ("granite-hybrid", VocabRoute::Mamba2(Padding::To(8))),
-    ("bert", VocabRoute::Bert),
-    ("roberta", VocabRoute::Roberta),
-    ("xlm-roberta", VocabRoute::XlmRoberta),
-    ("nomic-bert", VocabRoute::NomicBert),
-    ("jina-bert-v2", VocabRoute::JinaBertV2),
-    ("modern-bert", VocabRoute::ModernBert),
-    ("euro-bert", VocabRoute::EuroBert),
-    ("t5", VocabRoute::T5),
+/// Each with a Hugging Face class that reads its vocabulary so.
+pub const ROUTES: &[(&str, &str)] = &[
+    ("llama", "LlamaForCausalLM"),
+    ("gpt2", "GPT2LMHeadModel"),
+    ("qwen", "QWenLMHeadModel"),
+    ("qwen2", "Qwen2ForCausalLM"),
+    ("stablelm", "StableLmForCausalLM"),
+    ("gemma", "GemmaForCausalLM"),
+    ("gemma2", "Gemma2ForCausalLM"),
+    ("gemma3", "Gemma3ForCausalLM"),
+    ("gemma3n", "Gemma3nForConditionalGeneration"),
+    ("gemma4", "Gemma4ForCausalLM"),
+    ("phi3", "Phi3ForCausalLM"),
+    ("nemotron", "NemotronForCausalLM"),
+    ("nemotron-h", "NemotronHForCausalLM"),
+    ("deepseek2", "DeepseekV3ForCausalLM"),
+    ("deepseek32", "DeepseekV32ForCausalLM"),
+    ("glm4", "Glm4ForCausalLM"),
+    ("glm4-moe", "Glm4MoeForCausalLM"),
+    ("chatglm", "ChatGLMModel"),
+    ("internlm2", "InternLM2ForCausalLM"),
+    ("internlm3", "InternLM3ForCausalLM"),
+    ("jamba", "JambaForCausalLM"),
+    ("mamba", "MambaForCausalLM"),
+    ("mamba2", "Mamba2ForCausalLM"),
+    ("granite-hybrid", "GraniteMoeHybridForCausalLM"),
+    ("bert", "BertModel"),
+    ("roberta", "RobertaModel"),
+    ("xlm-roberta", "XLMRobertaModel"),
+    ("nomic-bert", "NomicBertModel"),
+    ("jina-bert-v2", "JinaBertModel"),
+    ("modern-bert", "ModernBertModel"),
+    ("euro-bert", "EuroBertModel"),
+    ("t5", "T5ForConditionalGeneration"),
+    // Those that belong to no class.
+    ("mistral", ""),
+    ("mistral-own", ""),
+    ("sentencepiece", ""),
 ];
 
 /// The GGUF that the route called `name` makes of the vocabulary in `dir`: key-values and nothing else.
 pub fn convert(name: &str, dir: &Path) -> ggraft::Result<Vec<u8>> {
-    let (_, route) = ROUTES.iter().find(|(known, _)| *known == name).expect("a route of that name");
     let mut kv = KeyValues::new();
     kv.set_string("general.architecture", "llama");
     let dir = ModelDir::open(dir)?;
-    vocab::add(*route, &mut kv, &dir, TokenizerFile::new(&dir), &Config::load(&dir)?)?;
+    let config = Config::load(&dir)?;
+    let (_, class) = ROUTES.iter().find(|(known, _)| *known == name).expect("a route of that name");
+    let route: Route = match name {
+        "mistral" | "mistral-own" => arch::in_mistral_format(&config).vocabulary(),
+        "sentencepiece" => sentencepiece::require,
+        _ => arch::lookup(class)?.vocabulary(),
+    };
+    let mut files = TokenizerFiles::read(&dir, TokenizerFile::new(&dir))?;
+    files.own_template_only = name == "mistral-own";
+    route(&mut kv, &files, config.map())?;
     Ok(encode(&kv, &[], 32))
 }

@@ -4,15 +4,21 @@
 use crate::arch::builder::Builder;
 use crate::arch::pooling::pooling_type;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names};
 use crate::config::truthy;
 use crate::error::{Error, Result};
+use crate::gguf::KeyValues;
 use crate::gguf::Value;
+use crate::input::quoted;
+use crate::json::{Object, Value as Json};
+use crate::vocab::{
+    Base, KINDS, SpecialVocab, TokenizerFiles, add_token_type_count, bpe, kind_of, unigram, wordpiece,
+};
 
 pub(super) const BERT: Family = Family {
     names: &["BertForMaskedLM", "BertForSequenceClassification", "BertModel", "CamembertModel"],
     arch: "bert",
-    vocab: VocabRoute::Bert,
+    vocab: wordpiece::add,
     tensors: names::BERT,
     keys: key_values,
     rename: |_, name| rename(name),
@@ -36,7 +42,7 @@ pub(super) const DISTILBERT: Family = Family {
 
 pub(super) const ROBERTA: Family = Family {
     names: &["RobertaForSequenceClassification", "RobertaModel"],
-    vocab: VocabRoute::Roberta,
+    vocab: roberta_vocab,
     keys: |input, keys| {
         key_values(input, keys)?;
         context_length(input, keys)
@@ -48,7 +54,7 @@ pub(super) const ROBERTA: Family = Family {
 
 pub(super) const XLM_ROBERTA: Family = Family {
     names: &["XLMRobertaForSequenceClassification", "XLMRobertaModel"],
-    vocab: VocabRoute::XlmRoberta,
+    vocab: |kv, files, config| unigram::add_xlm_roberta(kv, files, config, false),
     variant: refuse_lora,
     ..ROBERTA
 };
@@ -56,7 +62,7 @@ pub(super) const XLM_ROBERTA: Family = Family {
 pub(super) const JINA_BERT_V2: Family = Family {
     names: &["JinaBertForMaskedLM", "JinaBertModel"],
     arch: "jina-bert-v2",
-    vocab: VocabRoute::JinaBertV2,
+    vocab: jina2_vocab,
     tensors: names::JINA_BERT_V2,
     ..BERT
 };
@@ -171,4 +177,36 @@ fn refuse_lora(input: &Input) -> Result<Option<&'static Family>> {
         )),
         false => Ok(None),
     }
+}
+
+/// BPE, else WordPiece.
+fn roberta_vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    if files.tokenizer.is_none() {
+        return wordpiece::add(kv, files, config);
+    }
+    bpe::add(kv, files, config, &[])?;
+    add_token_type_count(kv, files, config)
+}
+
+/// WordPiece or BPE, as `tokenizer_config.json` says.
+fn jina2_vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    let class = files.config.as_ref().and_then(|config| config.get("tokenizer_class")).and_then(Json::as_str);
+    match class {
+        Some("BertTokenizer") => return wordpiece::add(kv, files, config),
+        Some("RobertaTokenizer") if kind_of(files, "pre_tokenizer", "type") == Some("Whitespace") => {
+            let base = Base::read(files, config)?;
+            base.write(kv, "whitespace", "whitespace");
+            SpecialVocab::load(files, true, &KINDS, None)?.write(kv, &files.dir)?;
+        }
+        Some("RobertaTokenizer") => bpe::add(kv, files, config, &[])?,
+        found => {
+            let problem = format!(
+                "tokenizer_class: expected BertTokenizer or RobertaTokenizer, found {}",
+                quoted(found.unwrap_or("none"))
+            );
+            return Err(Error::invalid(files.dir.join("tokenizer_config.json"), problem));
+        }
+    }
+    kv.set_u32("tokenizer.ggml.token_type_count", 2);
+    Ok(())
 }

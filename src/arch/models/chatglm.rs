@@ -1,12 +1,17 @@
 //! `ChatGLM` and GLM 4 before it had a name of its own (`ChatGLMModel` of the reference).
 
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names, rope};
-use crate::error::Result;
+use crate::gguf::KeyValues;
+use crate::json::{Object, Value};
+use crate::vocab::{TokenizerFiles, bpe};
+
+use super::glm::{END, USER};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names, rope};
+use crate::error::{Error, Result};
 
 pub(super) const CHATGLM: Family = Family {
     names: &["ChatGLMForConditionalGeneration", "ChatGLMModel", "GlmForCausalLM"],
     arch: "chatglm",
-    vocab: VocabRoute::ChatGlm,
+    vocab,
     tensors: names::CHATGLM,
     keys: key_values,
     rename: |_, name| {
@@ -41,4 +46,16 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let base = (10_000.0 * config.f64(&["rope_ratio"])?.unwrap_or(1.0)) as f32;
     keys.set_f32("rope.freq_base", Some(base));
     Ok(())
+}
+
+/// BPE with the roles of GLM's tokens; ChatGLM 3 by its name.
+fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    let name = config.get("_name_or_path").and_then(Value::as_str);
+    if name.is_some_and(|name| name.contains("THUDM/chatglm3-6b")) {
+        return Err(Error::Unsupported(format!(
+            "{}: the tokenizer of ChatGLM 3 is Python code that comes with the model; ggraft runs no such code",
+            files.dir.path().display()
+        )));
+    }
+    bpe::add(kv, files, config, &[("eos", END), ("eot", USER), ("unk", END)])
 }

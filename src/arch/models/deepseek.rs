@@ -4,17 +4,20 @@
 use crate::arch::builder::Builder;
 use crate::arch::experts::NAMES;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, mtp, names, rope};
+use crate::arch::{Family, Input, Keys, TEXT, keys, mtp, names, rope};
 use crate::config::{Config, truthy};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::gguf::KeyValues;
 use crate::gguf::Value;
+use crate::json::{Object, Value as Json};
+use crate::vocab::{self, TokenizerFiles};
 
 use super::llama::interleave_rotary;
 
 pub(super) const DEEPSEEK: Family = Family {
     names: &["DeepseekForCausalLM"],
     arch: "deepseek",
-    vocab: VocabRoute::Qwen2,
+    vocab: vocab::qwen2,
     tensors: names::DEEPSEEK,
     keys: first_keys,
     emit: first,
@@ -31,7 +34,7 @@ pub(super) const DEEPSEEK2: Family = Family {
         "YoutuVLForConditionalGeneration",
     ],
     arch: "deepseek2",
-    vocab: VocabRoute::DeepseekV2,
+    vocab: vocab2,
     tensors: names::DEEPSEEK2,
     keys: latent_keys,
     rename: |_, name| own(name).then(|| name.to_owned()),
@@ -42,7 +45,7 @@ pub(super) const DEEPSEEK2: Family = Family {
 pub(super) const DEEPSEEK32: Family = Family {
     names: &["DeepseekV32ForCausalLM"],
     arch: "deepseek32",
-    vocab: VocabRoute::DeepseekV32,
+    vocab: vocab32,
     tensors: names::DEEPSEEK32,
     mtp: true,
     mtp_file_name: false,
@@ -188,4 +191,22 @@ pub(super) fn latent(input: &Input, builder: &mut Builder, tensor: Tensor) -> Re
     let layer = tensor.layer;
     builder.add(Tensor { name: tensor.name.replace("kv_b_proj", "k_b_proj"), layer, expr: key })?;
     builder.add(Tensor { name: tensor.name.replace("kv_b_proj", "v_b_proj"), layer, expr: value })
+}
+
+/// BPE, else Kimi's tiktoken.
+fn vocab2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    if files.tokenizer.is_none() && files.dir.exists("tiktoken.model")? {
+        return Err(vocab::tiktoken(files, "tiktoken.model"));
+    }
+    vocab::gpt2(kv, files, config)
+}
+
+/// BPE that must add BOS: DeepSeek 3.2.
+fn vocab32(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    let adds_bos = files.config.as_ref().and_then(|config| config.get("add_bos_token"));
+    if adds_bos.and_then(Json::as_bool) != Some(true) {
+        let path = files.dir.join("tokenizer_config.json");
+        return Err(Error::invalid(path, "expected add_bos_token to be true; change it"));
+    }
+    vocab::gpt2(kv, files, config)
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use crate::json::Value as Json;
+use crate::vocab;
 
 use crate::arch::builder::Builder;
 use crate::arch::pooling::pooling_type;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names, tensors};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names, tensors};
 use crate::config::read_json;
 use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
@@ -16,7 +17,7 @@ use crate::vocab::sentencepiece;
 pub(super) const GEMMA: Family = Family {
     names: &["GemmaForCausalLM"],
     arch: "gemma",
-    vocab: VocabRoute::Gemma,
+    vocab: vocab::gemma,
     tensors: names::GEMMA,
     keys: first_keys,
     // A copy of the embedding; llama.cpp knows none.
@@ -28,7 +29,7 @@ pub(super) const GEMMA: Family = Family {
 pub(super) const GEMMA2: Family = Family {
     names: &["Gemma2ForCausalLM"],
     arch: "gemma2",
-    vocab: VocabRoute::Gemma2,
+    vocab: vocab::gemma2,
     tensors: names::GEMMA2,
     keys: |input, keys| {
         first_keys(input, keys)?;
@@ -45,7 +46,7 @@ pub(super) const GEMMA2: Family = Family {
 pub(super) const GEMMA3: Family = Family {
     names: &["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"],
     arch: "gemma3",
-    vocab: VocabRoute::Gemma3,
+    vocab: vocab::gemma3,
     tensors: names::GEMMA3,
     keys: gemma3_keys,
     emit: |input, builder, tensor| builder.add(shifted_norm(known_tokens(input, tensor)?)),

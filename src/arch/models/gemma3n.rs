@@ -1,11 +1,14 @@
 //! Gemma 3n (`Gemma3NModel` of the reference).
 
+use crate::gguf::KeyValues;
+use crate::json::Object;
 use crate::json::Value as Json;
+use crate::vocab::{TokenizerFiles, gemma3};
 
 use crate::arch::builder::Builder;
 use crate::arch::quantile::normal_quantile;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, keys, names};
 use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
@@ -15,7 +18,7 @@ use super::gemma::{GEMMA3, gemma3_keys};
 pub(super) const GEMMA3N: Family = Family {
     names: &["Gemma3nForCausalLM", "Gemma3nForConditionalGeneration"],
     arch: "gemma3n",
-    vocab: VocabRoute::Gemma3n,
+    vocab,
     tensors: names::GEMMA3N,
     variant: |input| match input.config.require_u32(&["altup_num_inputs"])? {
         ALTUP_INPUTS => Ok(None),
@@ -115,4 +118,11 @@ fn stack(input: &Input, builder: &mut Builder, tensor: &Tensor, kind: &str) -> R
         }
         _ => Ok(()),
     }
+}
+
+/// Gemma 3's, with all tokens, not only those that have per-layer embeddings.
+fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    let mut config = config.clone();
+    config.shift_remove("vocab_size_per_layer_input");
+    gemma3(kv, files, &config)
 }

@@ -1,11 +1,12 @@
 //! Gemma 4 (`Gemma4Model`, `Gemma4UnifiedModel` of the reference).
 
 use crate::json::Value as Json;
+use crate::vocab;
 
 use crate::arch::builder::Builder;
 use crate::arch::rope::LARGEST_HEAD;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, keys, names};
 use crate::config::{Config, read_json, truthy};
 use crate::error::{Error, Result};
 use crate::gguf::Value;
@@ -16,7 +17,7 @@ use super::gemma::{GEMMA3, gemma3_keys, known_tokens};
 pub(super) const GEMMA4: Family = Family {
     names: &["Gemma4ForCausalLM", "Gemma4ForConditionalGeneration"],
     arch: "gemma4",
-    vocab: VocabRoute::Gemma4,
+    vocab: vocab::gemma4,
     tensors: names::GEMMA4,
     keys: key_values,
     rename,

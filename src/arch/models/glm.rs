@@ -4,16 +4,19 @@
 use crate::arch::builder::Builder;
 use crate::arch::experts::NAMES;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, Mtp, TEXT, VocabRoute, keys, mtp, names, rope};
+use crate::arch::{Family, Input, Keys, Mtp, TEXT, keys, mtp, names, rope};
 use crate::error::Result;
+use crate::gguf::KeyValues;
+use crate::json::Object;
 use crate::tensor::TensorExpr;
+use crate::vocab::{TokenizerFiles, bpe};
 
 use super::deepseek::{DEEPSEEK2, indexer_keys, latent, latent_keys, own, without_prediction};
 
 pub(super) const GLM4: Family = Family {
     names: &["Glm4ForCausalLM", "Glm4vForConditionalGeneration"],
     arch: "glm4",
-    vocab: VocabRoute::Glm4,
+    vocab: vocab4,
     tensors: names::GLM4,
     keys: glm4_keys,
     emit: glm4,
@@ -33,7 +36,7 @@ pub(super) const GLM_OCR: Family = Family {
 pub(super) const GLM4_MOE: Family = Family {
     names: &["Glm4MoeForCausalLM", "Glm4vMoeForConditionalGeneration"],
     arch: "glm4moe",
-    vocab: VocabRoute::Glm4Moe,
+    vocab: vocab4_moe,
     tensors: names::GLM4_MOE,
     mtp: true,
     layers: mtp::layers,
@@ -50,11 +53,11 @@ pub(super) const GLM4_MOE: Family = Family {
 };
 
 pub(super) const SOLAR_OPEN: Family =
-    Family { names: &["SolarOpenForCausalLM"], vocab: VocabRoute::SolarOpen, mtp: false, ..GLM4_MOE };
+    Family { names: &["SolarOpenForCausalLM"], vocab: solar_vocab, mtp: false, ..GLM4_MOE };
 
 pub(super) const GLM4_MOE_LITE: Family = Family {
     names: &["Glm4MoeLiteForCausalLM"],
-    vocab: VocabRoute::Glm4Moe,
+    vocab: vocab4_moe,
     mtp: true,
     layers: mtp::layers,
     keys: |input, keys| {
@@ -155,4 +158,25 @@ fn dsa_keys(input: &Input, keys: &mut Keys) -> Result<()> {
         keys.set_bools("attention.indexer.types", kinds.iter().map(|kind| *kind == "full").collect());
     }
     Ok(())
+}
+
+/// The token for the end of a text.
+pub(super) const END: &str = "<|endoftext|>";
+/// The token that begins the user's turn, and so ends the model's.
+pub(super) const USER: &str = "<|user|>";
+
+/// BPE with the roles of dense GLM-4's tokens.
+fn vocab4(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    bpe::add(kv, files, config, &[("eos", END), ("eot", USER), ("unk", END), ("bos", END)])
+}
+
+/// BPE with the roles of the tokens of GLM-4 MoE and later.
+fn vocab4_moe(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    let roles = [("bos", "[gMASK]"), ("eot", USER), ("unk", END), ("eom", "<|observation|>")];
+    bpe::add(kv, files, config, &roles)
+}
+
+/// BPE with the roles of Solar's tokens.
+fn solar_vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    bpe::add(kv, files, config, &[("eos", END), ("eot", END), ("unk", "<unk>"), ("bos", "<|startoftext|>")])
 }

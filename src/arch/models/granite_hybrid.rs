@@ -1,11 +1,12 @@
 //! Granite 4 and Bamba: attention and Mamba 2 in turn (`GraniteHybridModel` of the reference). Models of
 //! attention only are written as if they were Granite 3.
 
+use super::mamba::vocab2;
 use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, keys, names};
 use crate::config::{Config, truthy};
 use crate::error::Result;
 use crate::gguf::Value;
@@ -17,7 +18,7 @@ use super::mamba::{self, Shape};
 pub(super) const GRANITE_HYBRID: Family = Family {
     names: &["BambaForCausalLM", "GraniteMoeHybridForCausalLM"],
     arch: "granitehybrid",
-    vocab: VocabRoute::Mamba2(Padding::To(8)),
+    vocab: |kv, files, config| vocab2(kv, files, config, Padding::To(8)),
     tensors: names::GRANITE_HYBRID,
     bare_config: true,
     variant,
@@ -27,8 +28,12 @@ pub(super) const GRANITE_HYBRID: Family = Family {
     ..GRANITE
 };
 
-static ATTENTION_ONLY: Family =
-    Family { names: &[], arch: "granite", vocab: VocabRoute::Mamba2(Padding::To(1)), ..GRANITE_HYBRID };
+static ATTENTION_ONLY: Family = Family {
+    names: &[],
+    arch: "granite",
+    vocab: |kv, files, config| vocab2(kv, files, config, Padding::To(1)),
+    ..GRANITE_HYBRID
+};
 static ATTENTION_ONLY_MOE: Family = Family { arch: "granitemoe", ..ATTENTION_ONLY };
 
 fn variant(input: &Input) -> Result<Option<&'static Family>> {

@@ -2,16 +2,17 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, TEXT, VocabRoute, names};
+use crate::arch::{Family, Input, TEXT, names};
 use crate::error::Result;
 use crate::tensor::TensorExpr;
+use crate::vocab;
 
 use super::llama::{self, interleave_rotary};
 
 pub(super) const INTERNLM2: Family = Family {
     names: &["InternLM2ForCausalLM"],
     arch: "internlm2",
-    vocab: VocabRoute::InternLm2,
+    vocab: vocab::internlm2,
     tensors: names::INTERNLM2,
     emit,
     ..TEXT
@@ -21,7 +22,7 @@ pub(super) const INTERNLM2: Family = Family {
 pub(super) const INTERNLM3: Family = Family {
     names: &["InternLM3ForCausalLM"],
     arch: "llama",
-    vocab: VocabRoute::InternLm3,
+    vocab: vocab::internlm3,
     tensors: names::LLAMA,
     keys: llama::key_values,
     rename: |_, name| (!["mlp", "vision_model"].iter().any(|s| name.starts_with(s))).then(|| name.to_owned()),

@@ -3,16 +3,19 @@
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names};
 use crate::error::Result;
+use crate::gguf::KeyValues;
 use crate::gguf::Value;
+use crate::json::Object;
+use crate::vocab::{TokenizerFiles, llama_hf, no_space_prefix, sentencepiece};
 
 use super::mamba::{epsilon, state_space};
 
 pub(super) const JAMBA: Family = Family {
     names: &["JambaForCausalLM"],
     arch: "jamba",
-    vocab: VocabRoute::Jamba,
+    vocab,
     tensors: names::JAMBA,
     keys: key_values,
     emit,
@@ -87,4 +90,13 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
     let name = builder.resolve(&tensor.name)?;
     let tensor = state_space(&name, tensor);
     builder.add_as(name, tensor.layer, tensor.expr)
+}
+
+/// SentencePiece, else Llama's `tokenizer.json` without a space in front.
+fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    if !sentencepiece::add(kv, files, config)? {
+        llama_hf::add(kv, files, config)?;
+        no_space_prefix(kv);
+    }
+    Ok(())
 }

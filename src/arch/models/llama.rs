@@ -5,10 +5,11 @@ use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::pooling::pooling_type;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names, rope};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names, rope};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
+use crate::vocab;
 
 pub(super) const ARCEE: Family = Family {
     names: &["ArceeForCausalLM"],
@@ -37,7 +38,7 @@ pub(super) const LLAMA: Family = Family {
         "MixtralForCausalLM",
     ],
     arch: "llama",
-    vocab: VocabRoute::Llama,
+    vocab: vocab::llama,
     tensors: names::LLAMA,
     variant: refuse_variants,
     keys: key_values,

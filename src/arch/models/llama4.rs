@@ -2,15 +2,16 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, VocabRoute, names};
+use crate::arch::{Family, Input, Keys, names};
 use crate::error::Result;
+use crate::vocab;
 
 use super::llama::{self, LLAMA};
 
 pub(super) const LLAMA4: Family = Family {
     names: &["Llama4ForCausalLM", "Llama4ForConditionalGeneration"],
     arch: "llama4",
-    vocab: VocabRoute::Gpt2,
+    vocab: vocab::gpt2,
     tensors: names::LLAMA4,
     keys: key_values,
     emit,

@@ -2,15 +2,17 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, contents, keys, names};
-use crate::error::Result;
+use crate::arch::{Family, Input, Keys, TEXT, contents, keys, names};
+use crate::error::{Error, Result};
+use crate::gguf::KeyValues;
 use crate::gguf::Value;
-use crate::vocab::Padding;
+use crate::json::Object;
+use crate::vocab::{Padding, TokenizerFiles, gpt2, padded, sentencepiece};
 
 pub(super) const MAMBA: Family = Family {
     names: &["FalconMambaForCausalLM", "MambaForCausalLM", "MambaLMHeadModel"],
     arch: "mamba",
-    vocab: VocabRoute::Mamba,
+    vocab,
     tensors: names::MAMBA,
     bare_config: true,
     keys: mamba_keys,
@@ -21,7 +23,7 @@ pub(super) const MAMBA: Family = Family {
 pub(super) const MAMBA2: Family = Family {
     names: &["Mamba2ForCausalLM"],
     arch: "mamba2",
-    vocab: VocabRoute::Mamba2(Padding::ConfigOr(16)),
+    vocab: |kv, files, config| vocab2(kv, files, config, Padding::ConfigOr(16)),
     tensors: names::MAMBA2,
     keys: mamba2_keys,
     rename: |_, name| Some(rename2(name)),
@@ -184,4 +186,42 @@ pub(super) fn mamba2(builder: &mut Builder, mut tensor: Tensor, sizes: Shape) ->
         })?;
     }
     builder.add_as(name, tensor.layer, tensor.expr)
+}
+
+/// BPE, else SentencePiece, else GPT-NeoX's; padded to a multiple of 8 or what the configuration says.
+fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    let config = padded(Padding::ConfigOr(8), files, config)?;
+    match files.tokenizer {
+        Some(_) => gpt2(kv, files, &config),
+        None => sentencepiece_or_gpt_neox(kv, files, &config),
+    }
+}
+
+/// SentencePiece, else BPE, else GPT-NeoX's; padded.
+pub(super) fn vocab2(
+    kv: &mut KeyValues,
+    files: &TokenizerFiles,
+    config: &Object,
+    padding: Padding,
+) -> Result<()> {
+    let config = padded(padding, files, config)?;
+    let (dir, model, codestral) = (&files.dir, "tokenizer.model", "tokenizer.model.v3");
+    if !dir.exists(model)? && dir.exists(codestral)? {
+        let found = dir.join(codestral);
+        return Err(Error::invalid(dir, format!("rename {} to {model}", found.display())));
+    }
+    if !dir.exists(model)? && files.tokenizer.is_some() {
+        return gpt2(kv, files, &config);
+    }
+    sentencepiece_or_gpt_neox(kv, files, &config)
+}
+
+fn sentencepiece_or_gpt_neox(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    match sentencepiece::add(kv, files, config)? {
+        true => Ok(()),
+        false => Err(Error::Unsupported(format!(
+            "{}: there is no tokenizer; put the tokenizer.json of GPT-NeoX there, which Mamba models use",
+            files.dir.path().display()
+        ))),
+    }
 }

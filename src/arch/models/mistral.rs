@@ -1,16 +1,16 @@
 //! Models in Mistral's own format, `params.json` and `consolidated*.safetensors` (`MistralModel` and
 //! `MistralMoeModel` of the reference). Their heads lie as llama.cpp wants them.
 
-use crate::arch::{Family, Input, Keys, VocabRoute, keys, names, rope};
+use crate::arch::{Family, Input, Keys, keys, names, rope};
 use crate::config::truthy;
 use crate::error::Result;
 use crate::gguf::Value;
-use crate::vocab::Template;
+use crate::vocab;
 
 use super::deepseek::{self, DEEPSEEK2};
 use super::llama::{self, LLAMA};
 
-const VOCAB: VocabRoute = VocabRoute::Mistral(Template::OwnOrCommunity);
+const VOCAB: vocab::Route = vocab::mistral;
 
 /// Models that scale attention with the position.
 pub(super) static MISTRAL: Family = Family {

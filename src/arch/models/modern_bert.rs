@@ -2,16 +2,19 @@
 //! (`ModernBertModel`, `NeoBert`, `EuroBertModel` of the reference).
 
 use crate::arch::pooling::{CLS, pooling_type};
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names};
 use crate::error::Result;
+use crate::gguf::KeyValues;
 use crate::gguf::Value;
+use crate::json::Object;
+use crate::vocab::{TokenizerFiles, gpt2, wordpiece};
 
 use super::bert::{self, BERT};
 
 pub(super) const MODERN_BERT: Family = Family {
     names: &["ModernBertForMaskedLM", "ModernBertForSequenceClassification", "ModernBertModel"],
     arch: "modern-bert",
-    vocab: VocabRoute::ModernBert,
+    vocab: modern_vocab,
     tensors: names::MODERN_BERT,
     keys: modern_keys,
     rename: |_, name| bert::rename(name.strip_prefix("model.").unwrap_or(name)),
@@ -21,7 +24,7 @@ pub(super) const MODERN_BERT: Family = Family {
 pub(super) const NEO_BERT: Family = Family {
     names: &["NeoBERT", "NeoBERTForSequenceClassification", "NeoBERTLMHead"],
     arch: "neo-bert",
-    vocab: VocabRoute::Bert,
+    vocab: wordpiece::add,
     tensors: names::NEO_BERT,
     keys: neo_keys,
     rename: |_, name| {
@@ -34,7 +37,7 @@ pub(super) const NEO_BERT: Family = Family {
 pub(super) const EURO_BERT: Family = Family {
     names: &["EuroBertModel", "JinaEmbeddingsV5Model"],
     arch: "eurobert",
-    vocab: VocabRoute::EuroBert,
+    vocab: euro_vocab,
     tensors: names::EUROBERT,
     keys: |input, keys| {
         keys::common(input, keys)?;
@@ -78,4 +81,18 @@ fn neo_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_f32("attention.layer_norm_rms_epsilon", Some(epsilon));
     keys.set_u32("pooling_type", Some(CLS));
     Ok(())
+}
+
+/// BPE that adds BOS, EOS and SEP.
+fn modern_vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    for kind in ["bos", "eos", "sep"] {
+        kv.set_bool(format!("tokenizer.ggml.add_{kind}_token"), true);
+    }
+    gpt2(kv, files, config)
+}
+
+/// BPE that adds no BOS.
+fn euro_vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    kv.set_bool("tokenizer.ggml.add_bos_token", false);
+    gpt2(kv, files, config)
 }

@@ -2,15 +2,18 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names};
 use crate::config::truthy;
 use crate::error::Result;
+use crate::gguf::KeyValues;
 use crate::gguf::Value;
+use crate::json::Object;
+use crate::vocab::{TokenizerFiles, sentencepiece};
 
 pub(super) const NEMOTRON: Family = Family {
     names: &["NemotronForCausalLM"],
     arch: "nemotron",
-    vocab: VocabRoute::Nemotron,
+    vocab,
     tensors: names::NEMOTRON,
     keys: key_values,
     emit,
@@ -43,4 +46,12 @@ fn emit(_: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
         tensor.expr = tensor.expr.plus(1.0);
     }
     builder.add(tensor)
+}
+
+/// SentencePiece with fixed padding and unknown tokens.
+fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    sentencepiece::require(kv, files, config)?;
+    kv.set_u32("tokenizer.ggml.padding_token_id", 0);
+    kv.set_u32("tokenizer.ggml.unknown_token_id", 1);
+    Ok(())
 }

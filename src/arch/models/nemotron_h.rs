@@ -2,11 +2,12 @@
 //! experts from layer to layer (`NemotronHModel`, `NemotronHPuzzleModel` of the reference).
 
 use crate::json::Value as Json;
+use crate::vocab::{Padding, gpt2, padded};
 
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, Mtp, Options, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, Mtp, Options, keys, names};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, truthy};
 use crate::error::Result;
@@ -19,7 +20,7 @@ use super::mamba::{self, Shape};
 pub(super) const NEMOTRON_H: Family = Family {
     names: &["NemotronHForCausalLM"],
     arch: "nemotron_h",
-    vocab: VocabRoute::NemotronH,
+    vocab: |kv, files, config| gpt2(kv, files, &padded(Padding::To(8), files, config)?),
     tensors: names::NEMOTRON_H,
     mtp: true,
     bare_config: false,

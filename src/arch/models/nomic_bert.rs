@@ -1,19 +1,23 @@
 //! Nomic's BERT, with and without experts (`NomicBertModel` of the reference).
 
+use crate::gguf::KeyValues;
+use crate::input::quoted;
+use crate::json::Object;
 use crate::json::{Value as Json, json};
+use crate::vocab::{TokenizerFiles, kind_of, unigram, wordpiece};
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, VocabRoute, names};
+use crate::arch::{Family, Input, Keys, names};
 use crate::config::truthy;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::bert::{self, BERT};
 
 pub(super) const NOMIC_BERT: Family = Family {
     names: &["NomicBertModel"],
     arch: "nomic-bert",
-    vocab: VocabRoute::NomicBert,
+    vocab,
     tensors: names::NOMIC_BERT,
     variant,
     keys: key_values,
@@ -115,4 +119,20 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
         tensor.name.push_str(".weight");
     }
     bert::emit(input, builder, tensor)
+}
+
+/// WordPiece or Unigram, whichever `tokenizer.json` holds.
+fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    match kind_of(files, "model", "type") {
+        Some("WordPiece") => wordpiece::add(kv, files, config),
+        Some("Unigram") => {
+            let experts = config.get("moe_every_n_layers").is_some_and(truthy);
+            unigram::add_xlm_roberta(kv, files, config, experts)
+        }
+        found => {
+            let found = found.unwrap_or("none");
+            let problem = format!("expected a WordPiece or Unigram model, found {}", quoted(found));
+            Err(Error::invalid(files.dir.join("tokenizer.json"), problem))
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! Phi 2, 3 and 4 and the mixture of experts (`Phi2Model`, `Phi3MiniModel`, `PhiMoeModel` of the reference).
 
 use crate::json::Value as Json;
+use crate::vocab;
 
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names};
 use crate::error::Result;
 use crate::input::quoted;
 use crate::tensor::TensorExpr;
@@ -15,7 +16,7 @@ pub(super) const PHI2: Family =
 pub(super) const PHI3: Family = Family {
     names: &["Phi3ForCausalLM", "Phi4ForCausalLMV"],
     arch: "phi3",
-    vocab: VocabRoute::Phi3,
+    vocab: vocab::phi3,
     tensors: names::PHI3,
     keys: phi3_keys,
     generate: long_rope,

@@ -4,15 +4,16 @@ use crate::arch::builder::Builder;
 use crate::arch::experts::NAMES;
 use crate::arch::pooling::pooling_type;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names};
 use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
+use crate::vocab;
 
 pub(super) const QWEN2: Family = Family {
     names: &["KORMoForCausalLM", "Qwen2ForCausalLM", "Qwen2Model"],
     arch: "qwen2",
-    vocab: VocabRoute::Qwen2,
+    vocab: vocab::qwen2,
     tensors: names::QWEN2,
     keys: dense_keys,
     emit: dense,
@@ -22,20 +23,15 @@ pub(super) const QWEN2: Family = Family {
 pub(super) const QWEN2_MOE: Family = Family {
     names: &["Qwen2MoeForCausalLM"],
     arch: "qwen2moe",
-    vocab: VocabRoute::Gpt2,
+    vocab: vocab::gpt2,
     tensors: names::QWEN2MOE,
     keys: expert_keys,
     emit: experts,
     ..QWEN2
 };
 
-pub(super) const QWEN: Family = Family {
-    names: &["QWenLMHeadModel"],
-    arch: "qwen",
-    vocab: VocabRoute::Qwen,
-    tensors: names::QWEN,
-    ..TEXT
-};
+pub(super) const QWEN: Family =
+    Family { names: &["QWenLMHeadModel"], arch: "qwen", vocab: vocab::qwen, tensors: names::QWEN, ..TEXT };
 
 pub(super) const RND1: Family = Family {
     names: &["RND1"],

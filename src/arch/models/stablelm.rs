@@ -2,15 +2,18 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names};
 use crate::error::Result;
+use crate::gguf::KeyValues;
 use crate::gguf::Value;
+use crate::json::Object;
 use crate::tensor::TensorExpr;
+use crate::vocab::{TokenizerFiles, gpt2, tiktoken};
 
 pub(super) const STABLELM: Family = Family {
     names: &["LlavaStableLMEpochForCausalLM", "StableLMEpochForCausalLM", "StableLmForCausalLM"],
     arch: "stablelm",
-    vocab: VocabRoute::StableLm,
+    vocab,
     tensors: names::STABLELM,
     keys: key_values,
     emit,
@@ -65,4 +68,12 @@ fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
         return builder.add(Tensor { name, layer: tensor.layer, expr: norms });
     }
     builder.add(tensor)
+}
+
+/// BPE, else `qwen.tiktoken`.
+fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    match files.tokenizer {
+        Some(_) => gpt2(kv, files, config),
+        None => Err(tiktoken(files, "a tiktoken file")),
+    }
 }

@@ -2,8 +2,11 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, VocabRoute, names};
+use crate::arch::{Family, Input, Keys, TEXT, names};
 use crate::error::Result;
+use crate::gguf::KeyValues;
+use crate::json::Object;
+use crate::vocab::{TokenizerFiles, sentencepiece, unigram};
 
 pub(super) const T5: Family = Family {
     names: &[
@@ -14,7 +17,7 @@ pub(super) const T5: Family = Family {
         "UMT5Model",
     ],
     arch: "t5",
-    vocab: VocabRoute::T5,
+    vocab,
     tensors: names::T5,
     keys: |input, keys| key_values(input, keys, true),
     emit,
@@ -65,4 +68,12 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
         "shared.weight".clone_into(&mut tensor.name);
     }
     builder.add(tensor)
+}
+
+/// Unigram of `tokenizer.model` or `spiece.model`.
+fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    match unigram::add_t5(kv, files, config)? {
+        true => Ok(()),
+        false => sentencepiece::require(kv, files, config),
+    }
 }

@@ -1,0 +1,185 @@
+//! One conversion as a process of its own: what it needs is told before it begins, and how it goes while it runs.
+//!
+//! `ggraft convert --events - --hold` prints an object a line. After the first, which says what will be written, it waits
+//! for a line on its standard input, and should that input end, it stops: so no conversion outlives its batch, however
+//! that ends.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Job;
+use crate::error::{Error, Result};
+
+/// What a conversion tells.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Told {
+    /// What it will write. It waits.
+    Planned {
+        /// Bytes of its outputs.
+        bytes: u64,
+        /// Bytes that take new space.
+        new_bytes: u64,
+        /// Its outputs, and the bytes of each.
+        outputs: Vec<(String, u64)>,
+    },
+    /// Bytes done so far.
+    Progress {
+        /// Of all.
+        done: u64,
+        /// All.
+        total: u64,
+    },
+    /// A warning.
+    Warning {
+        /// In words.
+        message: String,
+    },
+    /// Done.
+    Finished {
+        /// As `--json` has it.
+        report: Value,
+    },
+    /// Not done.
+    Failed {
+        /// As `--json` has it.
+        error: Value,
+    },
+}
+
+/// How a conversion ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// Its outputs are in place.
+    Finished {
+        /// As `--json` has it.
+        report: Value,
+    },
+    /// There are none.
+    Failed {
+        /// Its exit code; none if a signal ended it.
+        exit_code: Option<i32>,
+        /// As `--json` has it.
+        error: Value,
+    },
+}
+
+/// A running conversion.
+#[derive(Debug)]
+pub struct Conversion {
+    child: Child,
+    input: Option<ChildStdin>,
+    told: Receiver<Told>,
+}
+
+/// What there is to hear of a conversion.
+#[derive(Debug)]
+pub enum Heard {
+    /// This.
+    Told(Told),
+    /// Nothing for a while.
+    Nothing,
+    /// It will tell nothing more.
+    End,
+}
+
+/// Longest line that is taken from a conversion, in bytes.
+const LINE_MAX: u64 = 16 << 20;
+
+/// A conversion that was told to stop gets this long.
+const PATIENCE: Duration = Duration::from_millis(1800);
+
+impl Conversion {
+    /// Starts the conversion of `job`, with `more` arguments.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn start(job: &Job, more: &[String]) -> Result<Self> {
+        let program = std::env::current_exe().map_err(|e| Error::io("cannot find", "this program", e))?;
+        let mut command = Command::new(&program);
+        command.arg("convert").args(&job.args).args(["--events=-", "--hold", "--quiet"]);
+        command.args(more).arg("--").arg(&job.model);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| Error::io("cannot start", &program, e))?;
+        let input = child.stdin.take();
+        let output = child.stdout.take().ok_or_else(|| Error::Internal("a process without output".into()))?;
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || read(BufReader::new(output), &tell));
+        Ok(Self { child, input, told })
+    }
+
+    /// The next thing it tells within a moment.
+    pub fn hear(&self) -> Heard {
+        match self.told.recv_timeout(Duration::from_millis(50)) {
+            Ok(told) => Heard::Told(told),
+            Err(RecvTimeoutError::Timeout) => Heard::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Heard::End,
+        }
+    }
+
+    /// Lets it begin to write.
+    pub fn go(&mut self) {
+        if let Some(input) = &mut self.input {
+            // If it has ended meanwhile, `end` tells why.
+            _ = input.write_all(b"go\n");
+        }
+    }
+
+    /// Waits for its end, which `last`, the last thing it told, explains.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn end(mut self, last: Option<Told>) -> Result<End> {
+        let mut said = Vec::new();
+        if let Some(stderr) = self.child.stderr.take() {
+            _ = stderr.take(LINE_MAX).read_to_end(&mut said);
+        }
+        let status = self.child.wait().map_err(|e| Error::io("cannot wait for", "a conversion", e))?;
+        Ok(match last {
+            Some(Told::Finished { report }) if status.success() => End::Finished { report },
+            Some(Told::Failed { error }) => End::Failed { exit_code: status.code(), error },
+            _ => {
+                let said = String::from_utf8_lossy(&said);
+                let said = said.lines().last().unwrap_or("it ended without a word");
+                let error = json!({"kind": "process", "message": format!("{status}: {said}")});
+                End::Failed { exit_code: status.code(), error }
+            }
+        })
+    }
+
+    /// Ends it: asks first, and kills what does not listen.
+    pub fn stop(mut self) {
+        drop(self.input.take());
+        let asked = Instant::now();
+        while asked.elapsed() < PATIENCE {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// Passes on what comes, until it ends or nobody listens. Lines that are something else are not meant for us.
+fn read(mut output: BufReader<ChildStdout>, tell: &Sender<Told>) {
+    loop {
+        let mut line = Vec::new();
+        match output.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        if let Ok(told) = serde_json::from_slice(&line)
+            && tell.send(told).is_err()
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Lists of jobs: TOML, JSON lines, or every checkpoint below a directory.
+//!
+//! An entry of a list is a model and the flags of `ggraft convert` by their names; several output types, or several
+//! `outputs`, make several jobs of it. Knows nothing of what the flags mean.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::input::quoted;
+
+/// One conversion: one model, one set of flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Place of the entry in the list, from 0. Jobs of one entry share it.
+    pub entry: usize,
+    /// What events and messages call it.
+    pub name: String,
+    /// The model's directory.
+    pub model: PathBuf,
+    /// Arguments of `ggraft convert` besides the model.
+    pub args: Vec<OsString>,
+    /// The directory that the output goes to.
+    pub outdir: PathBuf,
+}
+
+/// What a list leaves open.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    /// Where outputs go if an entry has no `outfile`; the model's directory if none.
+    pub outdir: Option<PathBuf>,
+    /// Output types of entries that name none.
+    pub outtypes: Vec<String>,
+    /// Arguments of `ggraft convert` for every job, before its own.
+    pub args: Vec<OsString>,
+}
+
+/// Which entries of a list to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// All of them.
+    #[default]
+    All,
+    /// Those whose place is `index` modulo `of`.
+    Every {
+        /// From 0.
+        index: usize,
+        /// At least 1.
+        of: usize,
+    },
+    /// One, from 0.
+    One(usize),
+}
+
+impl Selection {
+    fn has(self, entry: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Every { index, of } => entry % of == index,
+            Self::One(one) => entry == one,
+        }
+    }
+
+    /// Whether no entry from `entry` on is wanted.
+    fn is_past(self, entry: usize) -> bool {
+        matches!(self, Self::One(one) if entry > one)
+    }
+}
+
+/// Longest list, and longest line of one, in bytes.
+const LIST_MAX: u64 = 256 << 20;
+
+/// Flags that belong to whoever runs the list, not to an entry of it.
+const RESERVED: [&str; 10] = [
+    "json",
+    "quiet",
+    "verbose",
+    "dry-run",
+    "print-supported-models",
+    "events",
+    "hold",
+    "help",
+    "version",
+    "threads",
+];
+
+/// Reads the list in `path`; `-` is standard input. A name that ends with `.toml` is TOML, other lists are JSON lines
+/// unless they begin with a table's name in brackets.
+///
+/// # Errors
+/// [`Error::Io`], and [`Error::Usage`] naming the entry that makes no sense.
+pub fn read(path: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job>> {
+    let cannot = |e| Error::io("cannot read", path, e);
+    let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    let mut input: Box<dyn BufRead> = match path.as_os_str() == "-" {
+        true => Box::new(std::io::stdin().lock()),
+        false => Box::new(std::io::BufReader::new(fs::File::open(path).map_err(cannot)?)),
+    };
+    let list = List { path, defaults, only };
+    let first = input.fill_buf().map_err(cannot)?.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+    match is_toml || first == Some(b'[') {
+        true => list.toml(input),
+        false => list.lines(input),
+    }
+}
+
+struct List<'a> {
+    path: &'a Path,
+    defaults: &'a Defaults,
+    only: Selection,
+}
+
+impl List<'_> {
+    fn wrong(&self, place: &str, problem: impl std::fmt::Display) -> Error {
+        Error::Usage(format!("{}: {place}: {problem}", self.path.display()))
+    }
+
+    /// A table `[defaults]`, and a table `[[job]]` for each entry.
+    fn toml(&self, input: impl BufRead) -> Result<Vec<Job>> {
+        let mut text = String::new();
+        let read = std::io::Read::read_to_string(&mut std::io::Read::take(input, LIST_MAX + 1), &mut text);
+        read.map_err(|e| Error::io("cannot read", self.path, e))?;
+        if text.len() as u64 > LIST_MAX {
+            return Err(self.wrong("the list", format_args!("expected at most {LIST_MAX} bytes")));
+        }
+        let list: Value = toml::from_str(&text).map_err(|e| self.wrong("not TOML", e.message()))?;
+        let Value::Object(list) = list else { return Err(self.wrong("the list", "expected tables")) };
+        if let Some(key) = list.keys().find(|key| !["defaults", "job"].contains(&key.as_str())) {
+            let problem = format_args!("expected [defaults] and [[job]], found {}", quoted(key));
+            return Err(self.wrong("the list", problem));
+        }
+        let shared = match list.get("defaults") {
+            None => Map::new(),
+            Some(Value::Object(shared)) => shared.clone(),
+            Some(_) => return Err(self.wrong("defaults", "expected a table, [defaults]")),
+        };
+        let Some(entries) = list.get("job").and_then(Value::as_array) else {
+            return Err(self.wrong("the list", "expected a table [[job]] for each model"));
+        };
+        let mut jobs = Vec::new();
+        for (no, entry) in entries.iter().enumerate().filter(|(no, _)| self.only.has(*no)) {
+            let place = format!("job {}", no + 1);
+            let entry = entry.as_object().ok_or_else(|| self.wrong(&place, "expected a table, [[job]]"))?;
+            let whole = shared.iter().chain(entry).map(|(key, value)| (key.clone(), value.clone())).collect();
+            jobs.extend(self.entry(no, &place, &whole)?);
+        }
+        Ok(jobs)
+    }
+
+    /// An object a line; empty lines, and lines that begin with `#`, do not count.
+    fn lines(&self, input: impl BufRead) -> Result<Vec<Job>> {
+        let (mut jobs, mut no) = (Vec::new(), 0);
+        let mut input = std::io::Read::take(input, LIST_MAX);
+        for at in 1_usize.. {
+            let mut line = String::new();
+            if input.read_line(&mut line).map_err(|e| Error::io("cannot read", self.path, e))? == 0 {
+                break;
+            }
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if self.only.has(no) {
+                let place = format!("line {at}");
+                let entry = serde_json::from_str(line).map_err(|e| self.wrong(&place, e))?;
+                jobs.extend(self.entry(no, &place, &entry)?);
+            }
+            no += 1;
+            if self.only.is_past(no) {
+                break;
+            }
+        }
+        Ok(jobs)
+    }
+
+    fn entry(&self, no: usize, place: &str, entry: &Map<String, Value>) -> Result<Vec<Job>> {
+        let text = |key: &str| match entry.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.as_str())),
+            Some(other) => {
+                Err(self
+                    .wrong(place, format_args!("{key}: expected text, found {}", quoted(&other.to_string()))))
+            }
+        };
+        let model = text("model")?.ok_or_else(|| self.wrong(place, "expected \"model\", a directory"))?;
+        let name = text("name")?.unwrap_or(model);
+        let outputs: Vec<Map<String, Value>> = match entry.get("outputs") {
+            None => vec![Map::new()],
+            Some(Value::Array(outputs)) if !outputs.is_empty() => {
+                let output = |output: &Value| output.as_object().cloned();
+                let outputs: Option<_> = outputs.iter().map(output).collect();
+                outputs.ok_or_else(|| self.wrong(place, "outputs: expected a list of tables"))?
+            }
+            Some(_) => return Err(self.wrong(place, "outputs: expected a list of tables")),
+        };
+        let mut jobs = Vec::new();
+        for output in outputs {
+            let mut flags = entry.clone();
+            flags.extend(output);
+            ["model", "name", "outputs"].iter().for_each(|key| _ = flags.shift_remove(*key));
+            jobs.extend(self.jobs(no, place, name, Path::new(model), flags)?);
+        }
+        // Several jobs of one model are told apart by their types, else by their number.
+        if jobs.len() > 1 {
+            for (number, job) in jobs.iter_mut().enumerate() {
+                let outtype = job.args.iter().rev().find_map(|arg| arg.to_str()?.strip_prefix("--outtype="));
+                job.name = match outtype {
+                    Some(outtype) => format!("{name} {outtype}"),
+                    None => format!("{name} {}", number + 1),
+                };
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The jobs that `flags` make, one for each output type.
+    fn jobs(
+        &self,
+        entry: usize,
+        place: &str,
+        name: &str,
+        model: &Path,
+        mut flags: Map<String, Value>,
+    ) -> Result<Vec<Job>> {
+        let outtypes: Vec<String> = match flags.shift_remove("outtype") {
+            None => self.defaults.outtypes.clone(),
+            Some(Value::String(one)) => vec![one],
+            Some(Value::Array(several)) if !several.is_empty() => {
+                let text = |value: &Value| value.as_str().map(str::to_owned);
+                let several: Option<_> = several.iter().map(text).collect();
+                several.ok_or_else(|| self.wrong(place, "outtype: expected names of types"))?
+            }
+            Some(_) => {
+                return Err(self.wrong(place, "outtype: expected the name of a type, or a list of them"));
+            }
+        };
+        let mut args = self.defaults.args.clone();
+        let outfile = match flags.shift_remove("outfile") {
+            Some(Value::String(outfile)) if !outfile.is_empty() => Some(PathBuf::from(outfile)),
+            Some(_) => return Err(self.wrong(place, "outfile: expected a path")),
+            None => self.defaults.outdir.clone(),
+        };
+        for (key, value) in flags {
+            let flag = key.replace('_', "-");
+            if RESERVED.contains(&flag.as_str()) {
+                let problem = format_args!("{} is for the whole list, not for one job of it", quoted(&key));
+                return Err(self.wrong(place, problem));
+            }
+            match value {
+                Value::Bool(true) => args.push(format!("--{flag}").into()),
+                Value::Bool(false) => {}
+                Value::String(text) => args.push(format!("--{flag}={text}").into()),
+                Value::Number(number) => args.push(format!("--{flag}={number}").into()),
+                _ => return Err(self.wrong(place, format_args!("{}: expected one value", quoted(&key)))),
+            }
+        }
+        let outdir = match &outfile {
+            Some(path) if path.is_dir() => path.clone(),
+            Some(path) => {
+                path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+            }
+            None => model.to_owned(),
+        };
+        if let Some(outfile) = outfile {
+            args.push([OsString::from("--outfile="), outfile.into()].into_iter().collect());
+        }
+        let with = |outtype: Option<String>| Job {
+            entry,
+            name: name.to_owned(),
+            model: model.to_owned(),
+            args: args.iter().cloned().chain(outtype.map(|t| format!("--outtype={t}").into())).collect(),
+            outdir: outdir.clone(),
+        };
+        Ok(match outtypes.is_empty() {
+            true => vec![with(None)],
+            false => outtypes.into_iter().map(|outtype| with(Some(outtype))).collect(),
+        })
+    }
+}
+
+/// Deepest directory below the one that is scanned.
+const DEPTH: usize = 16;
+
+/// A job for every checkpoint in `root` or below, in bytewise order of their paths: directories with a `config.json` and
+/// weights. Hidden directories and links to directories are not entered.
+///
+/// # Errors
+/// [`Error::Io`] if a directory cannot be read, [`Error::Usage`] if there is no checkpoint.
+pub fn scan(root: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job>> {
+    let mut found = Vec::new();
+    enter(root, DEPTH, &mut found)?;
+    if found.is_empty() {
+        let root = root.display();
+        return Err(Error::Usage(format!(
+            "--scan {root}: no checkpoint there (config.json with *.safetensors or *.bin)"
+        )));
+    }
+    found.sort();
+    let list = List { path: root, defaults, only };
+    let mut jobs = Vec::new();
+    for (no, model) in found.iter().enumerate().filter(|(no, _)| only.has(*no)) {
+        let text = model
+            .to_str()
+            .ok_or_else(|| list.wrong("--scan", format_args!("{} is not UTF-8", model.display())))?;
+        let entry = Map::from_iter([("model".to_owned(), Value::from(text))]);
+        jobs.extend(list.entry(no, text, &entry)?);
+    }
+    Ok(jobs)
+}
+
+fn enter(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+    let cannot = |e| Error::io("cannot list", dir, e);
+    let (mut config, mut weights, mut below) = (false, false, Vec::new());
+    for entry in fs::read_dir(dir).map_err(cannot)? {
+        let entry = entry.map_err(cannot)?;
+        let (name, kind) = (entry.file_name(), entry.file_type().map_err(cannot)?);
+        let name = name.to_string_lossy();
+        if kind.is_dir() {
+            below.extend((!name.starts_with('.')).then(|| entry.path()));
+        } else {
+            config |= name == "config.json" || name == "params.json";
+            weights |= name.ends_with(".safetensors")
+                || (name.starts_with("pytorch_model") && name.ends_with(".bin"));
+        }
+    }
+    if config && weights {
+        // What lies below belongs to this model.
+        found.push(dir.to_owned());
+        return Ok(());
+    }
+    match depth.checked_sub(1) {
+        Some(depth) => below.iter().try_for_each(|dir| enter(dir, depth, found)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,16 @@
+//! Many conversions, unattended: a list of jobs, each run as a process of its own, at most once, until all are done.
+//!
+//! [`jobs`] reads lists, [`state`] knows what is done, [`child`] runs one conversion, [`schedule`] decides who is next,
+//! and [`run`](schedule::run) puts them together. What happens is told as [`Event`]s, whoever listens.
+//! Knows nothing of how a conversion works: to this module it is `ggraft convert` and what that prints.
+
+pub mod child;
+pub mod events;
+pub mod jobs;
+pub mod schedule;
+pub mod space;
+pub mod state;
+
+pub use events::{Event, What};
+pub use jobs::Job;
+pub use schedule::{Settings, Summary, run};

@@ -1,0 +1,357 @@
+//! `ggraft batch`: many models, unattended.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::{Args as _, Command, FromArgMatches as _};
+use ggraft_platform::{IoPriority, available_memory, interrupt, set_io_priority, set_nice};
+use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
+
+use super::messages::{say, start_logging};
+use super::options::{REPORTS, parse_size};
+use super::{convert, stdout};
+use crate::batch::events::SCHEMA;
+use crate::batch::jobs::{Defaults, Selection, read, scan};
+use crate::batch::state::{Place, fingerprint};
+use crate::batch::{Event, Job, Settings, What, run as run_jobs};
+use crate::error::{Error, Result};
+use crate::input::one_line;
+
+/// Arguments of `ggraft batch`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A list is TOML ([[job]] tables, and [defaults] for all) or JSON lines. A job is a model and flags of
+`ggraft convert` by their names; several output types, or several outputs, make several files:
+  [[job]]
+  model = \"models/Llama-3.2-1B\"
+  outtype = [\"bf16\", \"q8_0\"]
+  outfile = \"out/Llama-3.2-1B-{ftype}.gguf\"
+What is complete is skipped: run the same command again after a failure, a kill or a reboot. Batches that share a list, on
+one machine or several, share the work.
+
+Examples:
+  ggraft batch jobs.toml --jobs 2 --events events.jsonl
+  ggraft batch --scan models --outdir out --outtype f16 --outtype q8_0
+  ggraft batch jobs.jsonl --only 3/8                every eighth entry, from the third on
+  ggraft batch jobs.jsonl --index \"$SLURM_ARRAY_TASK_ID\"
+  ggraft batch jobs.jsonl -- --no-reflink           flags for every conversion"
+)]
+pub struct Args {
+    /// List of jobs; - is standard input
+    #[arg(required_unless_present = "scan", conflicts_with = "scan")]
+    list: Option<PathBuf>,
+
+    /// Convert every checkpoint in this directory or below
+    #[arg(long, value_name = "DIR")]
+    scan: Option<PathBuf>,
+
+    /// Where outputs go whose job says nothing else [default: the model's directory]
+    #[arg(long, value_name = "DIR")]
+    outdir: Option<PathBuf>,
+
+    /// Type of the output of jobs that name none; may be given several times
+    #[arg(long, value_name = "TYPE", action = clap::ArgAction::Append)]
+    outtype: Vec<String>,
+
+    /// Flags of `ggraft convert` for every job
+    #[arg(last = true, value_name = "FLAGS")]
+    flags: Vec<OsString>,
+
+    /// How many conversions run at once
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+
+    /// Threads of all conversions together [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    threads: Option<u16>,
+
+    /// Try again this often what may pass: I/O errors, killed conversions
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retry: u32,
+
+    /// Start nothing more after a failure
+    #[arg(long)]
+    fail_fast: bool,
+
+    /// Run only the entries I, I + N, I + 2 N … of the list, counted from 1
+    #[arg(long, value_name = "I/N", value_parser = parse_part, conflicts_with = "index")]
+    only: Option<Selection>,
+
+    /// Run only this entry of the list, counted from 0 as array jobs count
+    #[arg(long, value_name = "I")]
+    index: Option<usize>,
+
+    /// Only say what is complete and what would be done
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Read and write no more than this a second, all conversions together (K, M and G are powers of 1000)
+    #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size)]
+    io_limit: Option<u64>,
+
+    /// Yield processors to others, from 0 to 19
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=19))]
+    nice: Option<i32>,
+
+    /// Yield disks to others: idle, or a level from 0 to 7
+    #[arg(long, value_name = "CLASS", value_parser = parse_io_priority)]
+    ionice: Option<IoPriority>,
+
+    /// Append what happens to this file, a JSON object a line (`ggraft schema`); - is standard output
+    #[arg(long, value_name = "FILE", help_heading = REPORTS)]
+    events: Option<PathBuf>,
+
+    /// Print nothing but failures
+    #[arg(long, short, help_heading = REPORTS)]
+    quiet: bool,
+
+    /// Say more about what is being done
+    #[arg(long, short, help_heading = REPORTS)]
+    verbose: bool,
+}
+
+fn parse_part(text: &str) -> Result<Selection, String> {
+    let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match numbers {
+        Some((i @ 1.., of)) if i <= of => Ok(Selection::Every { index: i - 1, of }),
+        _ => Err("expected two numbers I/N, I from 1 to N".into()),
+    }
+}
+
+fn parse_io_priority(text: &str) -> Result<IoPriority, String> {
+    match text.parse() {
+        _ if text == "idle" => Ok(IoPriority::Idle),
+        Ok(level @ 0..=7) => Ok(IoPriority::BestEffort(level)),
+        _ => Err("expected idle, or a number from 0 to 7".into()),
+    }
+}
+
+/// Prints the schema of events.
+pub fn schema() -> Result<()> {
+    stdout::json(|out| out.write_all(SCHEMA.as_bytes()))
+}
+
+/// Runs `ggraft batch`.
+pub fn run(args: &Args) -> Result<()> {
+    start_logging(args.verbose, args.quiet);
+    interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
+    let jobs = jobs(args)?;
+    if args.dry_run {
+        return dry_run(&jobs);
+    }
+    let failed_to = |what: &'static str| move |e| Error::io("cannot set", what, e);
+    args.nice.map_or(Ok(()), set_nice).map_err(failed_to("--nice"))?;
+    args.ionice.map_or(Ok(()), set_io_priority).map_err(failed_to("--ionice"))?;
+    let settings = settings(args);
+    let listener = Listener::new(args, jobs.len())?;
+    let count = jobs.len();
+    let summary = run_jobs(jobs, &settings, &|event| listener.hear(&event));
+    listener.finish();
+    match summary.failed {
+        _ if interrupt::interrupted() => Err(Error::Interrupted),
+        0 => Ok(()),
+        failed => Err(Error::Jobs { failed, jobs: count }),
+    }
+}
+
+/// The jobs that were asked for, each with arguments that `ggraft convert` takes.
+fn jobs(args: &Args) -> Result<Vec<Job>> {
+    let defaults =
+        Defaults { outdir: args.outdir.clone(), outtypes: args.outtype.clone(), args: args.flags.clone() };
+    let only = args.index.map(Selection::One).or(args.only).unwrap_or_default();
+    let jobs = match (&args.scan, &args.list) {
+        (Some(root), _) => scan(root, &defaults, only)?,
+        (None, Some(list)) => read(list, &defaults, only)?,
+        (None, None) => return Err(Error::Usage("name a list of jobs, or --scan a directory".into())),
+    };
+    if jobs.is_empty() {
+        return Err(Error::Usage("the list has no such entry".into()));
+    }
+    let command = convert::Args::augment_args(Command::new("convert"));
+    for job in &jobs {
+        let line = ["convert".into()].into_iter().chain(job.args.iter().cloned());
+        let line = line.chain(["--".into(), job.model.clone().into_os_string()]);
+        let parsed =
+            command.clone().try_get_matches_from(line).and_then(|m| convert::Args::from_arg_matches(&m));
+        if let Err(e) = parsed {
+            let problem = e.to_string();
+            let problem = problem.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            return Err(Error::Usage(format!("{}: {problem}", job.name)));
+        }
+    }
+    Ok(jobs)
+}
+
+/// One budget of processors, memory and disk for all conversions.
+fn settings(args: &Args) -> Settings {
+    /// What one conversion takes, in bytes.
+    const MEMORY: u64 = 96 << 20;
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.map_or(processors, usize::from);
+    let fitting = available_memory().map_or(u64::MAX, |bytes| bytes / MEMORY);
+    let jobs = usize::from(args.jobs).min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1);
+    let mut more = vec![format!("--threads={}", (threads / jobs).clamp(1, 256))];
+    more.extend(args.io_limit.map(|limit| format!("--io-limit={}", (limit / jobs as u64).max(1))));
+    Settings { jobs, retry: args.retry, fail_fast: args.fail_fast, args: more }
+}
+
+fn dry_run(jobs: &[Job]) -> Result<()> {
+    let state = |job: &Job| match fingerprint(job) {
+        Ok(fingerprint) if Place::of(job).is_complete(&fingerprint) => "complete",
+        Ok(_) => "to do",
+        Err(_) => "no model",
+    };
+    stdout::text(|out| {
+        jobs.iter().try_for_each(|job| writeln!(out, "{:<9} {}", state(job), one_line(&job.name)))
+    })
+}
+
+/// Shows people and machines what happens.
+struct Listener {
+    /// Where events go: a file, or standard output.
+    events: Option<Mutex<Option<File>>>,
+    quiet: bool,
+    bars: Option<Bars>,
+    last_line: Mutex<Instant>,
+}
+
+/// What a terminal shows.
+struct Bars {
+    whole: MultiProgress,
+    /// How many jobs are done.
+    all: ProgressBar,
+    /// One for each running job.
+    running: Mutex<BTreeMap<String, ProgressBar>>,
+}
+
+/// Where there is no terminal, running jobs are named no more often than this.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
+
+impl Listener {
+    fn new(args: &Args, jobs: usize) -> Result<Self> {
+        let events = match &args.events {
+            None => None,
+            Some(path) if path.as_os_str() == "-" => Some(Mutex::new(None)),
+            Some(path) => Some(Mutex::new(Some(append(path)?))),
+        };
+        let bars = (std::io::stderr().is_terminal() && !args.quiet).then(|| {
+            let whole = MultiProgress::new();
+            let all = whole.add(ProgressBar::new(jobs as u64));
+            if let Ok(style) =
+                ProgressStyle::with_template("{pos}/{len} jobs {wide_bar} {elapsed}, {eta} left")
+            {
+                all.set_style(style);
+            }
+            Bars { whole, all, running: Mutex::default() }
+        });
+        Ok(Self { events, quiet: args.quiet, bars, last_line: Mutex::new(Instant::now()) })
+    }
+
+    fn hear(&self, event: &Event) {
+        if let Some(events) = &self.events
+            && let Ok(line) = serde_json::to_string(event)
+        {
+            // A full disk must not end conversions that go elsewhere; lines stay whole.
+            match &mut *events.lock().unwrap_or_else(PoisonError::into_inner) {
+                Some(file) => _ = file.write_all(format!("{line}\n").as_bytes()),
+                None => _ = stdout::json(|out| writeln!(out, "{line}")),
+            }
+        }
+        let job = event.job.as_deref().unwrap_or_default();
+        match &event.what {
+            What::Queued { .. } => {}
+            What::Started { bytes, .. } => self.bar(job, *bytes),
+            What::Progress { done, total } => self.progress(job, *done, *total),
+            What::Warning { message } => self.line(format_args!("{job}: warning: {message}")),
+            What::Finished { seconds, report } => {
+                self.ended(job);
+                let bytes = |key: &str| report["bytes"][key].as_u64().unwrap_or(0);
+                let (all, shared) = (DecimalBytes(bytes("total")), DecimalBytes(bytes("cloned")));
+                self.line(format_args!("{job}: done in {seconds:.1} s, {all}, {shared} of it shared"));
+            }
+            What::Failed { retried, error, .. } => {
+                if !retried {
+                    self.ended(job);
+                }
+                let message = error["message"].as_str().unwrap_or("failed");
+                let again = if *retried { "; it will be tried again" } else { "" };
+                self.always(format_args!("{job}: failed: {message}{again}"));
+            }
+            What::Skipped { reason } => {
+                self.ended(job);
+                self.line(format_args!("{job}: skipped, {reason}"));
+            }
+            What::Summary { finished, failed, skipped, seconds, bytes, shared } => self.line(format_args!(
+                "{finished} finished, {failed} failed, {skipped} skipped in {seconds:.1} s; wrote {}, {} of it shared",
+                DecimalBytes(*bytes),
+                DecimalBytes(*shared),
+            )),
+        }
+    }
+
+    fn bar(&self, job: &str, total: u64) {
+        let Some(Bars { whole, all, running }) = &self.bars else { return };
+        let bar = whole.insert_before(all, ProgressBar::new(total));
+        let style = "{bar:20} {decimal_bytes}/{decimal_total_bytes} {eta:>4} {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        bar.set_message(one_line(job));
+        let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = running.insert(job.to_owned(), bar) {
+            before.finish_and_clear();
+        }
+    }
+
+    fn progress(&self, job: &str, done: u64, total: u64) {
+        if let Some(Bars { running, .. }) = &self.bars {
+            if let Some(bar) = running.lock().unwrap_or_else(PoisonError::into_inner).get(job) {
+                bar.set_position(done);
+            }
+            return;
+        }
+        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() >= LINE_INTERVAL {
+            *last = Instant::now();
+            self.line(format_args!("{job}: {} of {}", DecimalBytes(done), DecimalBytes(total)));
+        }
+    }
+
+    fn ended(&self, job: &str) {
+        let Some(Bars { all, running, .. }) = &self.bars else { return };
+        all.inc(1);
+        if let Some(bar) = running.lock().unwrap_or_else(PoisonError::into_inner).remove(job) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn line(&self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            self.always(line);
+        }
+    }
+
+    fn always(&self, line: impl std::fmt::Display) {
+        match &self.bars {
+            Some(bars) => bars.whole.suspend(|| say(line)),
+            None => say(line),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bars) = &self.bars {
+            bars.all.finish_and_clear();
+            _ = bars.whole.clear();
+        }
+    }
+}
+
+fn append(path: &Path) -> Result<File> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io("cannot write", path, e))
+}

@@ -1,0 +1,358 @@
+//! `ggraft batch`: every job once, whatever fails, ends or runs beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
+
+/// A directory with models, a list of them, and room for outputs.
+struct Site {
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A copy of the tiny model; its weights are missing if it is to fail.
+    fn model(&self, name: &str, fails: bool) -> PathBuf {
+        let dir = self.path("models").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        for entry in fs::read_dir(TINY).unwrap().map(Result::unwrap) {
+            if !(fails && entry.file_name() == "model.safetensors") {
+                fs::copy(entry.path(), dir.join(entry.file_name())).unwrap();
+            }
+        }
+        dir
+    }
+
+    /// A list of `count` models, of which those whose numbers are in `fail` cannot be converted.
+    fn list(&self, count: usize, fail: &[usize]) -> PathBuf {
+        fs::create_dir_all(self.path("out")).unwrap();
+        let mut lines = String::new();
+        for n in 0..count {
+            let (name, out) = (format!("m{n:03}"), self.path("out").join(format!("m{n:03}.gguf")));
+            let model = self.model(&name, fail.contains(&n));
+            lines +=
+                &format!("{}\n", json!({"name": name, "model": model, "outfile": out, "outtype": "q8_0"}));
+        }
+        let list = self.path("list.jsonl");
+        fs::write(&list, lines).unwrap();
+        list
+    }
+
+    fn outputs(&self) -> BTreeSet<String> {
+        let names =
+            fs::read_dir(self.path("out")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.starts_with('.')).collect()
+    }
+}
+
+fn batch(list: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+    command.arg("batch").arg(list).args(flags);
+    command
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The events in `file`, each as the schema has it.
+fn events(file: &Path) -> Vec<Value> {
+    let schema = Command::new(env!("CARGO_BIN_EXE_ggraft")).arg("schema").output().unwrap();
+    let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let text = fs::read_to_string(file).unwrap();
+    let events = text.lines().map(|line| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        assert!(
+            schema.is_valid(&event),
+            "{line}: {:?}",
+            schema.iter_errors(&event).map(|e| e.to_string()).next()
+        );
+        event
+    });
+    events.collect()
+}
+
+/// How often each job had `event`.
+fn count(events: &[Value], event: &str) -> BTreeMap<String, usize> {
+    let mut count = BTreeMap::new();
+    for it in events.iter().filter(|it| it["event"] == event) {
+        *count.entry(it["job"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    count
+}
+
+/// The bytes that a conversion of the tiny model to Q8_0 makes; the directory's name is in the metadata.
+fn expected(site: &Site, name: &str) -> Vec<u8> {
+    let out = site.path("expected.gguf");
+    let model = site.path("models").join(name);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+    command.args(["convert", "--quiet", "--outtype=q8_0", "--outfile"]).arg(&out).arg(model);
+    assert!(command.status().unwrap().success());
+    fs::read(out).unwrap()
+}
+
+#[test]
+fn failures_stay_alone() {
+    let site = Site::new();
+    let failing = [3, 7, 8];
+    let list = site.list(12, &failing);
+    let log = site.path("events");
+    let output = batch(&list, &["--jobs=2", "--events"]).arg(&log).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    let events = events(&log);
+    let failed: Vec<String> = count(&events, "failed").into_keys().collect();
+    assert_eq!(failed, ["m003", "m007", "m008"]);
+    assert_eq!(count(&events, "finished").len(), 9);
+    assert_eq!(site.outputs().len(), 9);
+    assert_eq!(fs::read(site.path("out").join("m000.gguf")).unwrap(), expected(&site, "m000"));
+    let summary = events.last().unwrap();
+    assert_eq!([&summary["finished"], &summary["failed"], &summary["skipped"]], [9, 3, 0]);
+
+    // Another run has nothing to do but what failed; mended, that is done as well.
+    for n in failing {
+        site.model(&format!("m{n:03}"), false);
+    }
+    fs::remove_file(&log).unwrap();
+    let output = batch(&list, &["--events"]).arg(&log).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let events = self::events(&log);
+    assert_eq!(count(&events, "finished").into_keys().collect::<Vec<_>>(), failed);
+    assert_eq!(count(&events, "skipped").len(), 9);
+}
+
+#[test]
+fn fail_fast_starts_nothing_more() {
+    let site = Site::new();
+    let list = site.list(6, &[1]);
+    let log = site.path("events");
+    let output = batch(&list, &["--fail-fast", "--events"]).arg(&log).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    let events = events(&log);
+    assert_eq!(count(&events, "started").into_keys().collect::<Vec<_>>(), ["m000"]);
+    assert_eq!(count(&events, "skipped").len(), 4);
+}
+
+#[test]
+fn what_changed_is_done_again() {
+    let site = Site::new();
+    let list = site.list(3, &[]);
+    assert!(batch(&list, &["--quiet"]).status().unwrap().success());
+    let dry = |expected: &str| {
+        let output = batch(&list, &["--dry-run"]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    };
+    dry("complete  m000\ncomplete  m001\ncomplete  m002\n");
+    // An input, an output.
+    fs::write(site.path("models/m001/generation_config.json"), "{\"temperature\": 0.5}").unwrap();
+    fs::remove_file(site.path("out/m002.gguf")).unwrap();
+    dry("complete  m000\nto do     m001\nto do     m002\n");
+    let output = batch(&list, &[]).output().unwrap();
+    assert!(said(&output).contains("2 finished, 0 failed, 1 skipped"), "{}", said(&output));
+}
+
+#[test]
+fn two_batches_share_the_work() {
+    let site = Site::new();
+    let list = site.list(30, &[]);
+    let logs = ["a", "b", "c"].map(|name| site.path(name));
+    let children: Vec<Child> =
+        logs.iter().map(|log| batch(&list, &["--quiet", "--events"]).arg(log).spawn().unwrap()).collect();
+    children.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
+    let events: Vec<Value> = logs.iter().flat_map(|log| self::events(log)).collect();
+    let finished = count(&events, "finished");
+    assert_eq!(finished.len(), 30);
+    assert!(finished.values().all(|times| *times == 1), "{finished:?}");
+    assert_eq!(site.outputs().len(), 30);
+}
+
+/// Short form of `scripts/faults/batch.py`.
+#[test]
+fn killed_and_started_again_no_job_is_done_twice() {
+    let site = Site::new();
+    let list = site.list(40, &[5, 17]);
+    let mut finished = BTreeMap::new();
+    for round in 0.. {
+        let log = site.path(&format!("events{round}"));
+        let start = Instant::now();
+        let mut child = batch(&list, &["--jobs=2", "--quiet", "--events"])
+            .arg(&log)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if round < 6 && start.elapsed() > Duration::from_millis(60 + 30 * round) => break None,
+                None => thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        if ended.is_none() {
+            let signal = if round % 2 == 0 { "-KILL" } else { "-TERM" };
+            let kill = Command::new("kill").arg(signal).arg(child.id().to_string()).status().unwrap();
+            assert!(kill.success());
+            let asked = Instant::now();
+            child.wait().unwrap();
+            assert!(asked.elapsed() < Duration::from_secs(2), "took {:?} to stop", asked.elapsed());
+        }
+        // The last line may have been cut off by the kill.
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let whole = &text[..text.rfind('\n').map_or(0, |at| at + 1)];
+        fs::write(&log, whole).unwrap();
+        for (job, times) in count(&events(&log), "finished") {
+            *finished.entry(job).or_insert(0) += times;
+        }
+        if let Some(status) = ended {
+            assert_eq!(status.code(), Some(7));
+            break;
+        }
+    }
+    assert!(finished.values().all(|times| *times == 1), "{finished:?}");
+    assert_eq!(site.outputs().len(), 38);
+    for n in [0, 39] {
+        assert_eq!(
+            fs::read(site.path("out").join(format!("m{n:03}.gguf"))).unwrap(),
+            expected(&site, &format!("m{n:03}"))
+        );
+    }
+    // Nothing is left but outputs and the notes of what is done.
+    let hidden =
+        fs::read_dir(site.path("out")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let hidden: Vec<String> = hidden.filter(|name| name.starts_with('.')).collect();
+    assert_eq!(hidden, [".ggraft-batch"]);
+}
+
+#[test]
+fn no_conversion_outlives_its_batch() {
+    let site = Site::new();
+    let list = site.list(1, &[]);
+    // The conversion waits for a line that never comes, as it does if the batch is killed at the wrong moment.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+    child.args(["convert", "--events=-", "--hold", "--outfile"]).arg(site.path("out/held.gguf")).arg(TINY);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(200));
+    assert!(child.try_wait().unwrap().is_none(), "it did not wait");
+    drop(child.stdin.take());
+    assert!(!child.wait().unwrap().success());
+    assert!(!site.path("out/held.gguf").exists());
+    drop(list);
+}
+
+#[test]
+fn lists_of_both_kinds_parts_and_scans() {
+    let site = Site::new();
+    let models = ["a", "b", "c"].map(|name| site.model(name, false));
+    fs::create_dir_all(site.path("out")).unwrap();
+    let list = site.path("list.toml");
+    let text = format!(
+        "[defaults]\noutfile = {out:?}\n[[job]]\nmodel = {:?}\nouttype = [\"f16\", \"q8_0\"]\n[[job]]\nmodel = {:?}\nvocab_only = true\n",
+        models[0],
+        models[1],
+        out = site.path("out").join("x-{ftype}.gguf"),
+    );
+    fs::write(&list, text).unwrap();
+    let names = |flags: &[&str]| {
+        let output = batch(&list, flags).arg("--dry-run").output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| line.rsplit('/').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[]), ["a f16", "a q8_0", "b"]);
+    assert_eq!(names(&["--index=1"]), ["b"]);
+    assert_eq!(names(&["--only=1/2"]), ["a f16", "a q8_0"]);
+    assert!(batch(&list, &["--quiet"]).status().unwrap().success());
+    assert_eq!(site.outputs().len(), 3);
+
+    let mut scan = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+    scan.args(["batch", "--dry-run", "--outtype=f16", "--outtype=bf16", "--scan"]).arg(site.path("models"));
+    let output = scan.output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 6);
+}
+
+#[test]
+fn standard_input_is_a_list() {
+    let site = Site::new();
+    let model = site.model("a", false);
+    fs::create_dir_all(site.path("out")).unwrap();
+    let mut child = batch(Path::new("-"), &["--events=-", "--outdir"])
+        .arg(site.path("out"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.take().unwrap(), "# a comment\n\n{}", json!({"model": model})).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 4);
+    assert_eq!(site.outputs().len(), 1);
+}
+
+#[test]
+fn lists_that_make_no_sense_are_refused_before_anything_runs() {
+    let site = Site::new();
+    let list = site.path("list");
+    for (text, problem) in [
+        ("{\"outtype\": \"f16\"}", "line 1: expected \"model\", a directory"),
+        ("{\"model\": \"m\"}\n{\"model\": \"m\", \"outtype\": \"q4_k_m\"}", "m: invalid value 'q4_k_m'"),
+        ("{\"model\": \"m\", \"frobnicate\": true}", "m: unexpected argument '--frobnicate'"),
+        (
+            "{\"model\": \"m\", \"json\": true}",
+            "line 1: \"json\" is for the whole list, not for one job of it",
+        ),
+        ("{\"model\": \"m\", \"outputs\": []}", "line 1: outputs: expected a list of tables"),
+        ("[job]\nmodel = \"m\"", "the list: expected a table [[job]] for each model"),
+        ("[[jobs]]\nmodel = \"m\"", "the list: expected [defaults] and [[job]], found \"jobs\""),
+        ("nonsense", "line 1: expected"),
+        ("[nonsense", "not TOML"),
+        ("", "the list has no such entry"),
+    ] {
+        fs::write(&list, text).unwrap();
+        let output = batch(&list, &[]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}: {}", said(&output));
+        assert!(said(&output).contains(problem), "{text}: {}", said(&output));
+    }
+}
+
+#[test]
+fn no_two_jobs_write_one_file() {
+    let site = Site::new();
+    fs::create_dir_all(site.path("out")).unwrap();
+    let list = site.path("list");
+    let out = site.path("out/same.gguf");
+    let line = |name: &str, outtype: &str| json!({"model": site.model(name, false), "outtype": outtype, "outfile": out});
+    fs::write(&list, format!("{}\n{}\n", line("a", "f16"), line("b", "q8_0"))).unwrap();
+    let output = batch(&list, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    assert!(said(&output).contains("another job of this list writes it"), "{}", said(&output));
+}
+
+#[test]
+fn a_limit_to_writing_is_kept() {
+    let site = Site::new();
+    fs::create_dir_all(site.path("out")).unwrap();
+    let start = Instant::now();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+    // 252,192 bytes, of which the first chunk is not waited for.
+    command.args(["convert", "--quiet", "--no-fsync", "--no-reflink", "--io-limit=250K", TINY, "--outfile"]);
+    assert!(command.arg(site.path("out/slow.gguf")).status().unwrap().success());
+    let elapsed = start.elapsed();
+    assert!(elapsed > Duration::from_millis(900), "{elapsed:?}");
+}
