@@ -29,6 +29,7 @@ pub mod plan;
 pub mod source;
 mod table;
 pub mod tensor;
+pub mod verify;
 pub mod vocab;
 pub mod write;
 
