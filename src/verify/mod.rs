@@ -1,6 +1,6 @@
 //! Proves that a GGUF file is what becomes of a model: every tensor is computed again and compared, every key-value, too.
 //!
-//! What a conversion may choose is read off the file: types, order, padding, splits, joined matrices ([`choices`]).
+//! What a conversion may choose is read off the file: types, order, padding, splits, joined matrices (`choices`).
 //! Whatever it is made by, only the bytes count.
 
 mod choices;
