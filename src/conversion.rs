@@ -232,6 +232,14 @@ impl Conversion {
         Evaluator::new(&self.plan, &self.inputs.checkpoint.sources)
     }
 
+    /// Makes sure that what the plan was made from is as it was.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the file that is not.
+    pub fn check_sources(&self) -> Result<()> {
+        self.inputs.checkpoint.dir.check_unchanged()
+    }
+
     fn nothing_shared(&self) -> String {
         let report = self.expected();
         let why = report.reasons.first().map_or("there is nothing to share", |s| s.explanation.as_str());

@@ -25,6 +25,7 @@ pub mod inspect;
 pub mod json;
 pub mod kernels;
 pub mod metadata;
+pub mod mount;
 pub mod plan;
 pub mod source;
 mod table;

@@ -1,10 +1,31 @@
-//! What a child process took, for tests and benchmarks of what this program promises.
+//! Child processes: what they took, for tests and benchmarks of what this program promises; and that they hear of signals.
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
+
+use crate::interrupt;
+
+/// Has the kernel end `command`'s process (SIGTERM) when the thread that starts it ends.
+pub fn die_with_parent(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: between fork and exec the closure makes one system call, and allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?)
+        });
+    }
+}
+
+/// Passes on to `child` the signal that this process was asked to stop with.
+pub fn forward(child: &Child) {
+    if let (Some(signal), Ok(pid)) = (interrupt::received(), i32::try_from(child.id())) {
+        // What cannot be signalled has ended.
+        _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+    }
+}
 
 /// How a process ended, and what it took until then.
 #[derive(Clone, Copy, Debug)]

@@ -55,19 +55,23 @@ pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
+/// The signal it was asked to stop with.
+pub fn received() -> Option<Signal> {
+    Signal::try_from(RECEIVED.load(Ordering::Relaxed) as libc::c_int).ok()
+}
+
 /// Ends the process by the signal that it was asked to stop with, without running anything that is left to run.
 /// Returns if there was none.
 ///
 /// A process that no signal can end (the first one of a container) exits with 128 and the signal's number instead.
 pub fn die_if_interrupted() {
-    let number = RECEIVED.load(Ordering::Relaxed) as libc::c_int;
-    let Ok(received) = Signal::try_from(number) else { return };
+    let Some(received) = received() else { return };
     // SAFETY: the default action runs no code of this process.
     if unsafe { signal(received, SigHandler::SigDfl) }.is_ok() {
         // If it fails, or does nothing, the exit code has to tell.
         _ = raise(received);
     }
-    std::process::exit(128 + number);
+    std::process::exit(128 + received as libc::c_int);
 }
 
 fn is_ignored(signal: libc::c_int) -> io::Result<bool> {

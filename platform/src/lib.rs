@@ -14,6 +14,7 @@ mod io;
 mod limits;
 mod lock;
 mod memory;
+mod mount;
 mod patience;
 mod priority;
 #[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
@@ -26,7 +27,7 @@ pub use atomic::{
     AtomicFile, Flushed, Links, PublishError, Published, output_target, remove_leftovers, resemble,
     sync_directory,
 };
-pub use child::{Usage, wait_with_usage};
+pub use child::{Usage, die_with_parent, forward, wait_with_usage};
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{Extent, ExtentUsage, for_each_extent, shared_bytes};
 pub use fs::FileSystem;
@@ -37,6 +38,7 @@ pub use io::{
 };
 pub use limits::{open_file_limit, report_file_size_limit};
 pub use lock::{Lock, LockError};
+pub use mount::{is_root, owner, unmount};
 pub use memory::{advise_huge_pages, available_memory};
 pub use patience::Patience;
 pub use priority::{IoPriority, set_io_priority, set_nice};

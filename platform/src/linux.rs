@@ -241,6 +241,11 @@ pub fn start_writeback(file: &File, offset: u64, len: u64) -> io::Result<()> {
     Ok(Errno::result(result).map(drop)?)
 }
 
+/// `umount2(MNT_DETACH)`.
+pub fn detach(path: &Path) -> io::Result<()> {
+    Ok(nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH)?)
+}
+
 /// `ioprio_set(IOPRIO_WHO_PROCESS)` of a class and a level (`include/uapi/linux/ioprio.h`).
 pub fn set_io_priority((class, level): (libc::c_int, u8)) -> io::Result<()> {
     const WHO_PROCESS: libc::c_int = 1;

@@ -77,3 +77,7 @@ pub fn start_writeback(_: &File, _: u64, _: u64) -> io::Result<()> {
 pub fn set_io_priority(_: (i32, u8)) -> io::Result<()> {
     Ok(())
 }
+
+pub fn detach(_: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::PermissionDenied.into())
+}

@@ -6,6 +6,7 @@ mod convert;
 mod events;
 mod inspect;
 mod messages;
+mod mount;
 mod options;
 mod plan;
 mod prefixes;
@@ -51,6 +52,10 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Convert many models, unattended: each once, whatever happens meanwhile.
     Batch(batch::Args),
+    /// Show a model's GGUF without writing it: no wait and no space, on any file system.
+    Mount(Box<mount::MountArgs>),
+    /// Run a command on a model's GGUF that exists only while it runs.
+    With(Box<mount::WithArgs>),
     /// Print the JSON schema of the events that `ggraft batch --events` tells.
     Schema,
     /// Show what a GGUF file or a checkpoint holds: key-values, tensors, offsets, phases.
@@ -74,6 +79,7 @@ pub fn main() -> ExitCode {
     };
     // If it fails, a file that is too large ends the process without a word, as it ends any other.
     _ = report_file_size_limit();
+    let mut code = ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Convert(args) => convert::run(&args),
         Command::Align(args) => align::run(&args),
@@ -82,9 +88,11 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Batch(args) => batch::run(&args),
         Command::Schema => batch::schema(),
+        Command::Mount(args) => mount::mount(&args),
+        Command::With(args) => mount::with(&args).map(|ended| code = ended),
     };
     let code = match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => code,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             messages::say(format_args!("ggraft: {e}"));
