@@ -13,9 +13,7 @@ pub fn die_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     // SAFETY: between fork and exec the closure makes one system call, and allocates nothing.
     unsafe {
-        command.pre_exec(|| {
-            Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?)
-        });
+        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?));
     }
 }
 

@@ -38,7 +38,7 @@ pub use io::{
 };
 pub use limits::{open_file_limit, report_file_size_limit};
 pub use lock::{Lock, LockError};
-pub use mount::{is_root, owner, unmount};
 pub use memory::{advise_huge_pages, available_memory};
+pub use mount::{is_root, owner, unmount};
 pub use patience::Patience;
 pub use priority::{IoPriority, set_io_priority, set_nice};

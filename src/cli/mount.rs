@@ -22,11 +22,13 @@ const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Arguments of `ggraft mount`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The files are those that `ggraft convert --no-reflink` writes, byte for byte, and take no space.
+#[command(
+    after_help = "The files are those that `ggraft convert --no-reflink` writes, byte for byte, and take no space.
 It stays until it is interrupted (Ctrl-C, SIGTERM) or unmounted (umount, fusermount3 -u).
 
 Example:
-  ggraft mount Llama-3.2-1B /mnt --outtype q8_0")]
+  ggraft mount Llama-3.2-1B /mnt --outtype q8_0"
+)]
 pub struct MountArgs {
     /// Directory that holds the model
     model: PathBuf,

@@ -14,8 +14,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use fuser::{
     BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
-    INodeNo, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEntry,
-    ReplyOpen, Request, SessionACL,
+    INodeNo, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory,
+    ReplyEntry, ReplyOpen, Request, SessionACL,
 };
 use ggraft_platform::unmount;
 
@@ -55,7 +55,8 @@ impl Mounted {
             vec![MountOption::RO, MountOption::FSName("ggraft".into()), MountOption::DefaultPermissions];
         // Root mounts for everybody; others may only if the machine's administrator lets them.
         config.acl = if nix_is_root() { SessionACL::All } else { SessionACL::Owner };
-        config.n_threads = Some(std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS));
+        config.n_threads =
+            Some(std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS));
         let session = fuser::spawn_mount(outputs, mountpoint, &config);
         let session = session.map_err(|e| Error::io("cannot mount at", mountpoint, explained(e)))?;
         Ok(Self { session: Some(session), mountpoint: mountpoint.to_owned(), files })
@@ -128,7 +129,12 @@ impl Outputs {
             len: output.len,
         });
         let files = files.collect();
-        Self { conversion: Arc::new(conversion), files, told: AtomicBool::new(false), owner: ggraft_platform::owner() }
+        Self {
+            conversion: Arc::new(conversion),
+            files,
+            told: AtomicBool::new(false),
+            owner: ggraft_platform::owner(),
+        }
     }
 
     /// The output that `inode` stands for.
@@ -162,7 +168,13 @@ impl Outputs {
     }
 
     /// Computes `size` bytes of an output, and makes sure that they are of the state that was planned.
-    fn compute<T>(&self, output: usize, offset: u64, size: usize, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
+    fn compute<T>(
+        &self,
+        output: usize,
+        offset: u64,
+        size: usize,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
         MEMORY.with_borrow_mut(|(bytes, buffers)| {
             bytes.resize(size, 0);
             let read = self.conversion.evaluator().read_at(output, offset, bytes, buffers)?;
@@ -233,8 +245,10 @@ impl Filesystem for Outputs {
         if inode != INodeNo::ROOT {
             return reply.error(Errno::ENOTDIR);
         }
-        let files = (2..).zip(&self.files).map(|(inode, file)| (inode, FileType::RegularFile, file.name.as_str()));
-        let entries = [(1, FileType::Directory, "."), (1, FileType::Directory, "..")].into_iter().chain(files);
+        let files =
+            (2..).zip(&self.files).map(|(inode, file)| (inode, FileType::RegularFile, file.name.as_str()));
+        let entries =
+            [(1, FileType::Directory, "."), (1, FileType::Directory, "..")].into_iter().chain(files);
         for (next, (inode, kind, name)) in (1..).zip(entries).skip(offset as usize) {
             if reply.add(INodeNo(inode), next, kind, name) {
                 break;
