@@ -5,10 +5,8 @@ use std::path::Path;
 
 use crate::json::{self, Value};
 
-use super::classes::{
-    BOOL, CHOICES, CLASSES, Class, DICT, FLOAT, FLOATS, GENERATION, INT, INTS, Kinds, LIST, NULL, NUMBERS,
-    OTHER_MODEL_TYPES, READ_ONLY, STR, STRS, TORCH_DTYPES,
-};
+use super::class::{BOOL, Class, DICT, FLOAT, FLOATS, INT, INTS, Kinds, LIST, NULL, NUMBERS, STR, STRS};
+use super::generated::classes::{CHOICES, CLASSES, GENERATION, OTHER_MODEL_TYPES, READ_ONLY, TORCH_DTYPES};
 use super::values::{Object, number, stored_as, truthy};
 use super::{derive, layers, per_layer, rope, validate};
 use crate::input::quoted;

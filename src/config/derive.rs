@@ -4,7 +4,8 @@
 
 use crate::json::{self, Value, json};
 
-use super::classes::{CLASSES, Class};
+use super::class::Class;
+use super::generated::classes::CLASSES;
 use super::values::{Object, Refusal, int, null, number, stored_as, truthy};
 use super::{layers, per_layer};
 

@@ -2,7 +2,8 @@
 
 use crate::json::Value;
 
-use super::classes::{Class, LEGACY_LAYER_TYPES};
+use super::class::Class;
+use super::generated::classes::LEGACY_LAYER_TYPES;
 use super::values::{Object, Refusal, int, null, number, truthy};
 
 const FULL: &str = "full_attention";

@@ -5,8 +5,9 @@
 //! `auto` repeats it. Knows nothing of GGUF or tensors.
 
 mod auto;
-mod classes;
+mod class;
 mod derive;
+mod generated;
 mod layers;
 mod params;
 mod per_layer;

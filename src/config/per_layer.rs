@@ -2,7 +2,7 @@
 
 use crate::json::{Value, json};
 
-use super::classes::Class;
+use super::class::Class;
 use super::values::{Object, Refusal, int, null, truthy};
 use crate::input::quoted;
 

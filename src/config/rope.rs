@@ -3,7 +3,7 @@
 
 use crate::json::Value;
 
-use super::classes::Class;
+use super::class::Class;
 use super::values::{Object, Refusal, int, number, stored_as, truthy};
 use crate::input::quoted;
 

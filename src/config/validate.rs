@@ -2,7 +2,8 @@
 
 use crate::json::Value;
 
-use super::classes::{ATTENTION_LAYER_TYPES, Class, MLP_LAYER_TYPES};
+use super::class::Class;
+use super::generated::classes::{ATTENTION_LAYER_TYPES, MLP_LAYER_TYPES};
 use super::rope;
 use super::values::{Object, Refusal, int, number, stored_as, truthy};
 use crate::input::quoted;

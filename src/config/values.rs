@@ -2,7 +2,7 @@
 
 use crate::json::Value;
 
-use super::classes::Class;
+use super::class::Class;
 
 /// A configuration on its way from the file to `to_dict()`.
 pub(super) use crate::json::Object;
