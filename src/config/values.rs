@@ -20,6 +20,16 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     value.as_bool().map(|b| f64::from(u8::from(b))).or_else(|| value.as_f64())
 }
 
+/// An unsigned 32-bit integer. Booleans are integers.
+pub(super) fn u32(value: &Value) -> Option<u32> {
+    value.as_bool().map(u32::from).or_else(|| u32::try_from(value.as_u64()?).ok())
+}
+
+/// A signed 32-bit integer.
+pub(super) fn i32(value: &Value) -> Option<i32> {
+    i32::try_from(value.as_i64()?).ok()
+}
+
 /// Whether a key is there and null.
 pub(super) fn null(config: &Object, key: &str) -> bool {
     config.get(key).is_some_and(Value::is_null)
