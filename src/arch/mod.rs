@@ -10,10 +10,10 @@ mod contents;
 mod experts;
 mod family;
 mod fuse;
+mod generated;
 mod keys;
 mod models;
 mod mtp;
-mod names;
 mod options;
 mod pooling;
 mod powf;
@@ -32,6 +32,7 @@ pub use mtp::own_layers;
 pub use options::{FileType, Mtp, Options, OutType};
 
 use family::{Input, Keys, TEXT};
+use generated::names;
 use models::FAMILIES;
 
 /// The family that converts `architecture`.

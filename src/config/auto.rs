@@ -5,12 +5,10 @@ use std::path::Path;
 
 use crate::json::{self, Value};
 
-use super::classes::{
-    BOOL, CHOICES, CLASSES, Class, DICT, FLOAT, FLOATS, GENERATION, INT, INTS, Kinds, LIST, NULL, NUMBERS,
-    OTHER_MODEL_TYPES, READ_ONLY, STR, STRS, TORCH_DTYPES,
-};
+use super::class::{BOOL, Class, DICT, FLOAT, FLOATS, INT, INTS, Kinds, LIST, NULL, NUMBERS, STR, STRS};
+use super::generated::classes::{CHOICES, CLASSES, GENERATION, OTHER_MODEL_TYPES, READ_ONLY, TORCH_DTYPES};
 use super::values::{Object, number, stored_as, truthy};
-use super::{derive, layers, per_layer, rope, validate};
+use super::{classes, layers, per_layer};
 use crate::input::quoted;
 
 /// What transformers does with a file.
@@ -141,7 +139,8 @@ fn class(model_type: &str) -> Result<&'static Class, Failure> {
 
 /// `Class(**json)` followed by `to_dict()`.
 fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object, Failure> {
-    if json.contains_key("per_layer_config") && !per_layer::allowed(class) {
+    let hooks = classes::hooks(class.model_type);
+    if json.contains_key("per_layer_config") && !hooks.allow_per_layer() {
         return Err(Failure::Unknown(class.model_type.to_owned()));
     }
     let mut extra = json.clone();
@@ -154,12 +153,12 @@ fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object,
         };
         config.insert(stored_as(class, name).to_owned(), value);
     }
-    derive::before(class, &mut config, &mut extra)?;
+    hooks.before(class, &mut config, &mut extra)?;
     if let Some(text) = construct_text(class, &config)? {
         config.insert("text_config".into(), text.into());
     }
     check_common(&extra)?;
-    rope::convert(class, &mut config, &mut extra)?;
+    hooks.convert_rope(class, &mut config, &mut extra)?;
     let per_layer = extra.shift_remove("per_layer_config");
 
     config.insert("architectures".into(), Value::Null);
@@ -182,9 +181,9 @@ fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object,
     for key in ["layer_types", "mtp_layer_types"] {
         layers::rename(config.get_mut(stored_as(class, key)));
     }
-    derive::after(class, &mut config)?;
-    validate::validate(class, &mut config)?;
-    derive::to_dict(class, &mut config);
+    hooks.after(&mut config)?;
+    hooks.validate(class, &mut config)?;
+    hooks.to_dict(&mut config);
     Ok(config)
 }
 

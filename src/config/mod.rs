@@ -5,8 +5,10 @@
 //! `auto` repeats it. Knows nothing of GGUF or tensors.
 
 mod auto;
+mod class;
 mod classes;
 mod derive;
+mod generated;
 mod layers;
 mod params;
 mod per_layer;
@@ -187,7 +189,7 @@ impl Config {
     /// If the value is no integer or out of range. Booleans are integers, as in Python.
     pub fn u32(&self, keys: &[&str]) -> Result<Option<u32>> {
         self.get(keys)
-            .map(|(key, value)| as_u32(value).ok_or_else(|| self.mismatch(key, U32, value)))
+            .map(|(key, value)| values::u32(value).ok_or_else(|| self.mismatch(key, U32, value)))
             .transpose()
     }
 
@@ -208,8 +210,10 @@ impl Config {
             return Ok(None);
         };
         let counts = match value {
-            Value::Array(items) => items.iter().map(as_i32).collect::<Option<Vec<_>>>().map(Counts::Each),
-            _ => as_u32(value).map(Counts::One),
+            Value::Array(items) => {
+                items.iter().map(values::i32).collect::<Option<Vec<_>>>().map(Counts::Each)
+            }
+            _ => values::u32(value).map(Counts::One),
         };
         counts
             .map(Some)
@@ -364,14 +368,6 @@ pub(crate) fn read_json(dir: &ModelDir, name: impl AsRef<Path>) -> Result<Value>
 }
 
 const U32: &str = "an unsigned 32-bit integer";
-
-fn as_u32(value: &Value) -> Option<u32> {
-    value.as_bool().map(u32::from).or_else(|| u32::try_from(value.as_u64()?).ok())
-}
-
-fn as_i32(value: &Value) -> Option<i32> {
-    i32::try_from(value.as_i64()?).ok()
-}
 
 /// A value for use in a message: short, and on one line.
 pub(crate) fn shown(value: &Value) -> String {

@@ -1,44 +1,9 @@
 //! Settings that hold for single layers only (`HeterogeneousConfigMixin` of transformers).
 
-use crate::json::{Value, json};
+use crate::json::Value;
 
-use super::classes::Class;
-use super::values::{Object, Refusal, int, null, truthy};
+use super::values::{Object, Refusal, int};
 use crate::input::quoted;
-
-/// Whether single layers of the class may differ from the rest.
-pub(super) fn allowed(class: &Class) -> bool {
-    matches!(class.model_type, "gemma4_text" | "gemma4_unified_text")
-}
-
-/// Gemma 4: layers with full attention have heads of their own size. Fails as `before` of `derive` does.
-pub(super) fn gemma4(config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
-    if null(config, "rope_parameters") {
-        let full =
-            json!({"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1_000_000.0});
-        let sliding = json!({"rope_type": "default", "rope_theta": 10_000.0});
-        let rope = json!({"sliding_attention": sliding, "full_attention": full});
-        config.insert("rope_parameters".into(), rope);
-    }
-    let size = extra.shift_remove("global_head_dim").unwrap_or(512.into());
-    let heads = extra.shift_remove("num_global_key_value_heads").filter(|v| !v.is_null());
-    if extra.contains_key("per_layer_config") {
-        return Ok(());
-    }
-    let mut overrides = Object::from_iter([("head_dim".to_owned(), size)]);
-    if overrides.values().chain(&heads).any(|v| v.is_string() || v.is_array() || v.is_object()) {
-        return Err("global_head_dim or num_global_key_value_heads is no number".into());
-    }
-    if let Some(heads) = heads.filter(|_| config.get("attention_k_eq_v").is_none_or(truthy)) {
-        overrides.insert("num_key_value_heads".into(), heads);
-    }
-    let kinds = config.get("layer_types").and_then(Value::as_array).ok_or("layer_types is not a list")?;
-    let full = kinds.iter().enumerate().filter(|(_, kind)| *kind == "full_attention");
-    let layers = full.map(|(layer, _)| (layer.to_string(), Value::Object(overrides.clone())));
-    let layers: Object = layers.collect();
-    extra.insert("per_layer_config".into(), layers.into());
-    Ok(())
-}
 
 /// Settings of single layers, without those that are the same for all.
 pub(super) fn apply(config: &mut Object, layers: Value) -> Result<(), Refusal> {

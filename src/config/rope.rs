@@ -3,111 +3,85 @@
 
 use crate::json::Value;
 
-use super::classes::Class;
+use super::class::Class;
+use super::layers::{FULL, SLIDING};
 use super::values::{Object, Refusal, int, number, stored_as, truthy};
 use crate::input::quoted;
 
 /// Kinds of scaling that are relative to a length the model was trained with.
 const RELATIVE: [&str; 3] = ["llama3", "yarn", "longrope"];
 
-/// Moves `rope_scaling`, `rope_theta` and `partial_rotary_factor` out of `extra` and into
-/// `config["rope_parameters"]` (`RotaryEmbeddingConfigMixin.convert_rope_params_to_dict`, and the
-/// variants of it that classes have).
-pub(super) fn convert(class: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
+/// Whether there are settings to gather.
+pub(super) fn is_given(config: &Object, extra: &Object) -> bool {
     let truthy_extra = |key: &str| extra.get(key).is_some_and(truthy);
-    let scaled = truthy_extra("rope_scaling") && truthy_extra("rope_theta");
-    if !config.contains_key("rope_parameters") && !scaled {
-        return Ok(());
-    }
-    let given = config.get("rope_parameters").cloned().unwrap_or_default();
-    let mut rope = match class.model_type {
-        "gemma4_text" | "gemma4_unified_text" => return Ok(()),
-        "gemma3_text" | "gemma3n_text" | "modernbert" | "olmo3" => by_layer(class, given, extra)?,
-        _ => {
-            let scaling = extra.shift_remove("rope_scaling").filter(truthy);
-            match scaling.unwrap_or(given) {
-                Value::Null => Object::new(),
-                Value::Object(rope) => rope,
-                _ => return Err("rope_scaling is not an object".into()),
-            }
-        }
-    };
-    match class.model_type {
-        "gemma3_text" | "gemma3n_text" | "modernbert" | "olmo3" => {}
-        "phi3" => {
-            let theta = extra.shift_remove("rope_theta").unwrap_or_else(|| 10_000.0.into());
-            let rotary = extra.get("partial_rotary_factor").cloned().unwrap_or_else(|| 1.0.into());
-            rope.entry("rope_theta".into()).or_insert(theta);
-            rope.entry("partial_rotary_factor".into()).or_insert(rotary);
-        }
-        "gpt_neox" => {
-            let theta = extra.shift_remove("rotary_emb_base").unwrap_or_else(|| class.theta.into());
-            let rotary = extra.shift_remove("rotary_pct").unwrap_or_else(|| 0.25.into());
-            rope.entry("rope_theta".into()).or_insert(theta);
-            rope.entry("partial_rotary_factor".into()).or_insert(rotary);
-        }
-        "qwen2_5_vl_text" | "qwen2_vl_text" => {
-            let theta = extra.shift_remove("rope_theta").unwrap_or_else(|| class.theta.into());
-            rope.entry("rope_theta".into()).or_insert(theta);
-            if rope.get("rope_type").or(rope.get("type")).is_some_and(|kind| kind == "mrope") {
-                rope.insert("rope_type".into(), "default".into());
-            }
-        }
-        _ => {
-            let own = config.get("rope_theta").cloned().unwrap_or_else(|| class.theta.into());
-            let theta = extra.shift_remove("rope_theta").unwrap_or(own);
-            let rotary = extra.shift_remove("partial_rotary_factor").filter(|v| !v.is_null());
-            for section in sections(class, config, &mut rope)? {
-                section.entry("rope_theta".into()).or_insert_with(|| theta.clone());
-                if let Some(rotary) = &rotary {
-                    section.entry("partial_rotary_factor".into()).or_insert_with(|| rotary.clone());
-                }
-            }
+    config.contains_key("rope_parameters") || truthy_extra("rope_scaling") && truthy_extra("rope_theta")
+}
+
+/// `rope_parameters` with `rope_scaling`, `rope_theta` and `partial_rotary_factor` of `extra`
+/// (`RotaryEmbeddingConfigMixin.convert_rope_params_to_dict`).
+pub(super) fn gathered(
+    class: &Class,
+    config: &Object,
+    extra: &mut Object,
+) -> Result<Option<Object>, Refusal> {
+    let mut rope = given(config, extra)?;
+    let own = config.get("rope_theta").cloned().unwrap_or_else(|| class.theta.into());
+    let theta = extra.shift_remove("rope_theta").unwrap_or(own);
+    let rotary = extra.shift_remove("partial_rotary_factor").filter(|v| !v.is_null());
+    for section in sections(class, config, &mut rope)? {
+        section.entry("rope_theta".into()).or_insert_with(|| theta.clone());
+        if let Some(rotary) = &rotary {
+            section.entry("partial_rotary_factor".into()).or_insert_with(|| rotary.clone());
         }
     }
     standardize(class, config, &mut rope)?;
-    if class.model_type == "phi3"
-        && let Some(kind) = rope.get_mut("rope_type").filter(|kind| *kind == "su" || *kind == "yarn")
-    {
-        *kind = "longrope".into();
-    }
-    config.insert("rope_parameters".into(), rope.into());
-    Ok(())
+    Ok(Some(rope))
 }
 
-/// Settings for layers with and without a sliding window, of classes that always tell them apart.
-fn by_layer(class: &Class, given: Value, extra: &mut Object) -> Result<Object, Refusal> {
+/// `rope_scaling`, or else `rope_parameters`.
+pub(super) fn given(config: &Object, extra: &mut Object) -> Result<Object, Refusal> {
+    let scaling = extra.shift_remove("rope_scaling").filter(truthy);
+    match scaling.or_else(|| config.get("rope_parameters").cloned()) {
+        None | Some(Value::Null) => Ok(Object::new()),
+        Some(Value::Object(rope)) => Ok(rope),
+        Some(_) => Err("rope_scaling is not an object".into()),
+    }
+}
+
+/// Where classes that always tell layers with and without a sliding window apart have their settings.
+pub(super) struct ByLayer {
+    /// The key of `rope_theta` for layers with full attention.
+    pub full: &'static str,
+    /// The same for layers with a sliding window.
+    pub sliding: &'static str,
+    /// The layers that `rope_scaling` is for.
+    pub scaled: &'static [&'static str],
+}
+
+/// What [`gathered`] does, for classes that always tell layers with and without a sliding window apart.
+pub(super) fn by_layer(
+    class: &Class,
+    config: &Object,
+    extra: &mut Object,
+    keys: &ByLayer,
+) -> Result<Option<Object>, Refusal> {
     let default = || Object::from_iter([("rope_type".to_owned(), Value::from("default"))]);
-    let mut rope = match given {
-        Value::Object(rope) => rope,
-        _ => ["sliding_attention", "full_attention"]
-            .into_iter()
-            .map(|k| (k.into(), default().into()))
-            .collect(),
-    };
-    let scaled: &[&str] = match class.model_type {
-        "modernbert" => &["full_attention", "sliding_attention"],
-        _ => &["full_attention"],
+    let mut rope = match config.get("rope_parameters") {
+        Some(Value::Object(rope)) => rope.clone(),
+        _ => [SLIDING, FULL].into_iter().map(|k| (k.into(), default().into())).collect(),
     };
     match extra.shift_remove("rope_scaling") {
         None | Some(Value::Null) => {}
         Some(Value::Object(scaling)) => {
-            for key in scaled {
+            for key in keys.scaled {
                 let section = rope.get_mut(*key).and_then(Value::as_object_mut);
                 section.ok_or_else(|| format!("rope_parameters lack {key}"))?.extend(scaling.clone());
             }
         }
         Some(_) => return Err("rope_scaling is not an object".into()),
     }
-    let (full, sliding) = match class.model_type {
-        "modernbert" => ("global_rope_theta", "local_rope_theta"),
-        "olmo3" => ("rope_theta", "rope_theta"),
-        _ => ("rope_theta", "rope_local_base_freq"),
-    };
     let local = class.local_theta.unwrap_or(class.theta);
-    for (key, theta, default_theta) in
-        [("full_attention", full, class.theta), ("sliding_attention", sliding, local)]
-    {
+    for (key, theta, default_theta) in [(FULL, keys.full, class.theta), (SLIDING, keys.sliding, local)] {
         if rope.get(key).is_none_or(Value::is_null) {
             rope.insert(key.into(), default().into());
         }
@@ -118,11 +92,12 @@ fn by_layer(class: &Class, given: Value, extra: &mut Object) -> Result<Object, R
             .entry("rope_theta".into())
             .or_insert(theta);
     }
-    Ok(rope)
+    standardize(class, config, &mut rope)?;
+    Ok(Some(rope))
 }
 
 /// `RotaryEmbeddingConfigMixin.standardize_rope_params`.
-fn standardize(class: &Class, config: &Object, rope: &mut Object) -> Result<(), Refusal> {
+pub(super) fn standardize(class: &Class, config: &Object, rope: &mut Object) -> Result<(), Refusal> {
     let flat = !is_nested(class, config, rope);
     let trained = config.get("original_max_position_embeddings").filter(|_| flat).cloned();
     let longest = config.get(stored_as(class, "max_position_embeddings")).cloned();
@@ -147,62 +122,31 @@ fn standardize(class: &Class, config: &Object, rope: &mut Object) -> Result<(), 
     Ok(())
 }
 
+/// Whether there are settings to validate.
+pub(super) fn is_set(config: &Object) -> Result<bool, Refusal> {
+    match config.get("rope_parameters") {
+        Some(Value::Object(rope)) => Ok(!rope.is_empty()),
+        Some(value) if truthy(value) => Err("rope_parameters is not an object".into()),
+        _ => Ok(false),
+    }
+}
+
 /// `validate_rope`: the cases in which it raises rather than warns.
-pub(super) fn validate(class: &Class, config: &mut Object) -> Result<(), Refusal> {
-    let mut rope = match config.get("rope_parameters") {
-        Some(Value::Object(rope)) if !rope.is_empty() => rope.clone(),
-        Some(value) if truthy(value) => return Err("rope_parameters is not an object".into()),
-        _ => return Ok(()),
-    };
-    let head_dim = match class.model_type {
-        "falcon" => Some(head_size(config)?.into()),
-        _ if config.contains_key("per_layer_config") => None,
-        _ => config.get(stored_as(class, "head_dim")).filter(|v| !v.is_null()).cloned(),
-    };
+pub(super) fn validate(class: &Class, config: &mut Object, head_dim: Option<&Value>) -> Result<(), Refusal> {
+    let mut rope = config.get("rope_parameters").and_then(Value::as_object).cloned().unwrap_or_default();
     for section in sections(class, config, &mut rope)? {
         let kind = section.get("type").cloned().unwrap_or_else(|| "default".into());
         let kind = section.entry("rope_type".into()).or_insert(kind).as_str().unwrap_or_default().to_owned();
-        let required: &[&str] = match kind.as_str() {
-            "linear" | "dynamic" => &["factor"],
-            "yarn" => &["factor", "original_max_position_embeddings"],
-            "longrope" => &["short_factor", "long_factor", "original_max_position_embeddings"],
-            "llama3" => &[
-                "factor",
-                "original_max_position_embeddings",
-                "low_freq_factor",
-                "high_freq_factor",
-                "rope_theta",
-            ],
-            "proportional" => &["rope_theta"],
-            _ => &[],
-        };
-        if let Some(key) = required.iter().find(|key| !section.contains_key(**key)) {
+        if let Some(key) = required(&kind).iter().find(|key| !section.contains_key(**key)) {
             return Err(format!("rope_parameters lack {key}, which rope_type {} needs", quoted(&kind)));
         }
-        let get = |key: &str| section.get(key).unwrap_or(&Value::Null);
-        let original = get("original_max_position_embeddings");
-        let longest = config.get(stored_as(class, "max_position_embeddings")).unwrap_or(&Value::Null);
-        let sound = match kind.as_str() {
-            "yarn" => {
-                let or =
-                    |value, default: u8| if truthy(get(value)) { get(value).clone() } else { default.into() };
-                comparable(&or("beta_fast", 32), &or("beta_slow", 1))
-                    && number(original).is_some_and(|n| n != 0.0)
-                    && number(longest).is_some()
-            }
-            "llama3" => {
-                comparable(get("high_freq_factor"), get("low_freq_factor")) && comparable(original, longest)
-            }
-            "longrope" => longrope_is_sound(class, config, section),
-            _ => true,
-        };
-        if !sound {
+        if !is_sound(class, config, section, &kind) {
             return Err(format!(
                 "rope_parameters of rope_type {} have values of the wrong type",
                 quoted(&kind)
             ));
         }
-        if let Some(head_dim) = &head_dim {
+        if let Some(head_dim) = head_dim {
             let dim = number(head_dim).ok_or("head_dim is not a number")?;
             let rotary = section.get("partial_rotary_factor").map_or(Some(1.0), number);
             #[allow(clippy::float_cmp)]
@@ -211,57 +155,62 @@ pub(super) fn validate(class: &Class, config: &mut Object) -> Result<(), Refusal
             }
         }
     }
-    if class.model_type == "phi3" {
-        phi3_is_sound(config, &rope)?;
-    }
     config.insert("rope_parameters".into(), rope.into());
-    if class.model_type == "phimoe" { phimoe(config) } else { Ok(()) }
-}
-
-/// The width of a head where it follows from the number of heads.
-fn head_size(config: &Object) -> Result<i64, Refusal> {
-    int(config, "hidden_size")?
-        .checked_div(int(config, "num_attention_heads")?)
-        .ok_or("num_attention_heads is 0".into())
-}
-
-/// Phi-3's own demands.
-fn phi3_is_sound(config: &Object, rope: &Object) -> Result<(), Refusal> {
-    if !rope.get("rope_type").is_some_and(|kind| kind == "default" || kind == "longrope") {
-        return Err("rope_parameters: rope_type is neither default nor longrope".into());
-    }
-    let head = head_size(config)?;
-    let rotary =
-        rope.get("partial_rotary_factor").and_then(number).ok_or("partial_rotary_factor is no number")?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-    let rotated = (head as f64 * rotary) as i64;
-    for key in ["short_factor", "long_factor"] {
-        match rope.get(key) {
-            None | Some(Value::Null) => {}
-            Some(Value::Array(factors)) if factors.iter().all(|f| number(f).is_some()) => {
-                if i64::try_from(factors.len()) != Ok(rotated.div_euclid(2)) {
-                    return Err(format!("rope_parameters: {key} has {} entries", factors.len()));
-                }
-            }
-            Some(_) => return Err(format!("rope_parameters: {key} is not a list of numbers")),
-        }
-    }
     Ok(())
 }
 
-/// Phi-MoE's own demands; it also moves a setting out while it checks.
-fn phimoe(config: &mut Object) -> Result<(), Refusal> {
-    let rope = config.get("rope_parameters").and_then(Value::as_object).cloned().unwrap_or_default();
-    if rope.get("rope_type").is_some_and(|kind| kind == "default") {
-        return Ok(());
+/// The settings that a kind of scaling needs.
+fn required(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "linear" | "dynamic" => &["factor"],
+        "yarn" => &["factor", "original_max_position_embeddings"],
+        "longrope" => &["short_factor", "long_factor", "original_max_position_embeddings"],
+        "llama3" => &[
+            "factor",
+            "original_max_position_embeddings",
+            "low_freq_factor",
+            "high_freq_factor",
+            "rope_theta",
+        ],
+        "proportional" => &["rope_theta"],
+        _ => &[],
     }
-    if let Some(length) = rope.get("original_max_position_embeddings") {
-        config.insert("original_max_position_embeddings".into(), length.clone());
+}
+
+/// Whether the settings of a kind of scaling are values that Python can calculate with.
+fn is_sound(class: &Class, config: &Object, section: &Object, kind: &str) -> bool {
+    let get = |key: &str| section.get(key).unwrap_or(&Value::Null);
+    let original = get("original_max_position_embeddings");
+    let longest = config.get(stored_as(class, "max_position_embeddings")).unwrap_or(&Value::Null);
+    match kind {
+        "yarn" => {
+            let or =
+                |value, default: u8| if truthy(get(value)) { get(value).clone() } else { default.into() };
+            comparable(&or("beta_fast", 32), &or("beta_slow", 1))
+                && number(original).is_some_and(|n| n != 0.0)
+                && number(longest).is_some()
+        }
+        "llama3" => {
+            comparable(get("high_freq_factor"), get("low_freq_factor")) && comparable(original, longest)
+        }
+        "longrope" => longrope_is_sound(class, config, section),
+        _ => true,
     }
-    match ["short_mscale", "long_mscale"].iter().find(|key| rope.get(**key).and_then(number).is_none()) {
-        Some(key) => Err(format!("rope_parameters: {key} is no number")),
-        None => Ok(()),
+}
+
+/// The width of a head, unless layers have widths of their own.
+pub(super) fn head_dim(class: &Class, config: &Object) -> Result<Option<Value>, Refusal> {
+    if config.contains_key("per_layer_config") {
+        return Ok(None);
     }
+    Ok(config.get(stored_as(class, "head_dim")).filter(|v| !v.is_null()).cloned())
+}
+
+/// The width of a head where it follows from the number of heads.
+pub(super) fn head_size(config: &Object) -> Result<i64, Refusal> {
+    int(config, "hidden_size")?
+        .checked_div(int(config, "num_attention_heads")?)
+        .ok_or("num_attention_heads is 0".into())
 }
 
 fn longrope_is_sound(class: &Class, config: &Object, section: &Object) -> bool {

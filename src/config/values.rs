@@ -2,7 +2,7 @@
 
 use crate::json::Value;
 
-use super::classes::Class;
+use super::class::Class;
 
 /// A configuration on its way from the file to `to_dict()`.
 pub(super) use crate::json::Object;
@@ -18,6 +18,16 @@ pub(crate) fn truthy(value: &Value) -> bool {
 /// A value Python would calculate with.
 pub(super) fn number(value: &Value) -> Option<f64> {
     value.as_bool().map(|b| f64::from(u8::from(b))).or_else(|| value.as_f64())
+}
+
+/// An unsigned 32-bit integer. Booleans are integers.
+pub(super) fn u32(value: &Value) -> Option<u32> {
+    value.as_bool().map(u32::from).or_else(|| u32::try_from(value.as_u64()?).ok())
+}
+
+/// A signed 32-bit integer.
+pub(super) fn i32(value: &Value) -> Option<i32> {
+    i32::try_from(value.as_i64()?).ok()
 }
 
 /// Whether a key is there and null.

@@ -4,649 +4,58 @@
 
 #![allow(dead_code, reason = "covers architectures whose families are not written yet")]
 
-/// GGUF tensors (without `.weight`) and the names that mean them; `{bid}` is the block number.
+/// GGUF tensors (without `.weight`) and the names that mean them; `{bid}` is the layer.
 /// Where two claim a name, the later one gets it. What follows a `#` tells tensors apart that GGUF calls the same.
-pub(super) const SPELLINGS: &[(&str, &[&str])] = &[
-    (
-        "token_embd",
-        &[
-            "gpt_neox.embed_in",
-            "transformer.wte",
-            "transformer.word_embeddings",
-            "word_embeddings",
-            "model.embed_tokens",
-            "embed_tokens",
-            "tok_embeddings",
-            "embeddings.word_embeddings",
-            "embeddings.tok_embeddings",
-            "wte",
-            "transformer.embd.wte",
-            "model.tok_embeddings",
-            "model.embedding",
-            "backbone.embedding",
-            "backbone.embeddings",
-            "transformer.in_out_embed",
-            "embedding.word_embeddings",
-            "transformer.token_embeddings",
-            "shared",
-            "rwkv.embeddings",
-            "model.embeddings",
-            "model.word_embeddings",
-            "encoder",
-            "model.transformer.wte",
-            "model.embed",
-        ],
-    ),
+pub(in crate::arch) const SPELLINGS: &[(&str, &[&str])] = &[
+    ("token_embd", &["gpt_neox.embed_in", "transformer.wte", "transformer.word_embeddings", "word_embeddings", "model.embed_tokens", "embed_tokens", "tok_embeddings", "embeddings.word_embeddings", "embeddings.tok_embeddings", "wte", "transformer.embd.wte", "model.tok_embeddings", "model.embedding", "backbone.embedding", "backbone.embeddings", "transformer.in_out_embed", "embedding.word_embeddings", "transformer.token_embeddings", "shared", "rwkv.embeddings", "model.embeddings", "model.word_embeddings", "encoder", "model.transformer.wte", "model.embed"]),
     ("token_types", &["embeddings.token_type_embeddings"]),
-    (
-        "token_embd_norm",
-        &[
-            "word_embeddings_layernorm",
-            "embeddings.LayerNorm",
-            "embeddings.norm",
-            "emb_ln",
-            "transformer.norm",
-            "rwkv.blocks.0.pre_ln",
-            "model.pre_ln",
-            "model.layers.0.pre_norm",
-            "backbone.norm",
-            "model.embedding_norm",
-        ],
-    ),
+    ("token_embd_norm", &["word_embeddings_layernorm", "embeddings.LayerNorm", "embeddings.norm", "emb_ln", "transformer.norm", "rwkv.blocks.0.pre_ln", "model.pre_ln", "model.layers.0.pre_norm", "backbone.norm", "model.embedding_norm"]),
     ("position_embd", &["transformer.wpe", "embeddings.position_embeddings", "wpe", "model.embed_positions"]),
-    (
-        "output",
-        &[
-            "embed_out",
-            "lm_head",
-            "output",
-            "word_embeddings_for_head",
-            "lm_head.linear",
-            "output_layer",
-            "head",
-            "head.out",
-            "model.lm_head",
-            "model.transformer.ff_out",
-            "head.decoder",
-        ],
-    ),
+    ("output", &["embed_out", "lm_head", "output", "word_embeddings_for_head", "lm_head.linear", "output_layer", "head", "head.out", "model.lm_head", "model.transformer.ff_out", "head.decoder"]),
     ("dense_2", &["dense_2_out"]),
     ("dense_3", &["dense_3_out"]),
-    (
-        "output_norm",
-        &[
-            "gpt_neox.final_layer_norm",
-            "transformer.ln_f",
-            "model.norm",
-            "norm",
-            "transformer.norm_f",
-            "ln_f",
-            "model.final_layernorm",
-            "lm_head.ln",
-            "model.norm_f",
-            "backbone.norm_f",
-            "transformer.rms_norm",
-            "encoder.final_layernorm",
-            "transformer.norm",
-            "rwkv.ln_out",
-            "model.ln_out",
-            "backbone.final_layer_norm",
-            "model.transformer.ln_f",
-            "final_norm",
-        ],
-    ),
+    ("output_norm", &["gpt_neox.final_layer_norm", "transformer.ln_f", "model.norm", "norm", "transformer.norm_f", "ln_f", "model.final_layernorm", "lm_head.ln", "model.norm_f", "backbone.norm_f", "transformer.rms_norm", "encoder.final_layernorm", "transformer.norm", "rwkv.ln_out", "model.ln_out", "backbone.final_layer_norm", "model.transformer.ln_f", "final_norm"]),
     ("rope_freqs", &["rope.freqs", "rotary_pos_emb.inv_freq"]),
     ("rope_factors_long", &[]),
     ("rope_factors_short", &[]),
-    (
-        "blk.{bid}.attn_norm",
-        &[
-            "gpt_neox.layers.{bid}.input_layernorm",
-            "transformer.h.{bid}.ln_1",
-            "transformer.blocks.{bid}.norm_1",
-            "transformer.h.{bid}.input_layernorm",
-            "h.{bid}.input_layernorm",
-            "transformer.h.{bid}.ln_mlp",
-            "model.layers.{bid}.input_layernorm",
-            "layers.{bid}.attention_norm",
-            "model.layers.{bid}.ln1",
-            "h.{bid}.ln_1",
-            "transformer.h.{bid}.ln",
-            "model.layers.layers.{bid}.norm",
-            "model.layers.layers.{bid}.pre_mixer_norm",
-            "model.layers.{bid}.attention_norm",
-            "model.layers.{bid}.norm",
-            "backbone.layers.{bid}.norm",
-            "transformer.decoder_layer.{bid}.rms_norm",
-            "model.layers.{bid}.pre_attn_norm",
-            "transformer.blocks.{bid}.norm_attn_norm.norm_1",
-            "encoder.layers.{bid}.input_layernorm",
-            "transformer.layers.{bid}.attn_norm",
-            "rwkv.blocks.{bid}.ln1",
-            "layers.{bid}.input_layernorm",
-            "transformer_encoder.{bid}.attention_norm",
-            "layers.{bid}.attn_norm",
-            "model.layers.{bid}.operator_norm",
-            "model.transformer.blocks.{bid}.attn_norm",
-            "model.layers.{bid}.attention_layernorm",
-            "model.layers.{bid}.pre_attention_layernorm",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_norm_2",
-        &[
-            "transformer.h.{bid}.ln_attn",
-            "encoder.layer.{bid}.layer_norm_1",
-            "rwkv.blocks.{bid}.ln2",
-            "model.layers.{bid}.ln2",
-            "model.layers.{bid}.post_attention_layernorm",
-            "model.layers.{bid}.self_attn.norm",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_qkv",
-        &[
-            "gpt_neox.layers.{bid}.attention.query_key_value",
-            "transformer.h.{bid}.attn.c_attn",
-            "transformer.blocks.{bid}.attn.Wqkv",
-            "transformer.blocks.{bid}.norm_attn_norm.attn.Wqkv",
-            "transformer.h.{bid}.self_attention.query_key_value",
-            "h.{bid}.self_attention.query_key_value",
-            "model.layers.{bid}.self_attn.query_key_value",
-            "model.layers.{bid}.attention.query_key_value",
-            "h.{bid}.attn.c_attn",
-            "transformer.h.{bid}.mixer.Wqkv",
-            "encoder.layers.{bid}.attn.Wqkv",
-            "encoder.layers.{bid}.mixer.Wqkv",
-            "model.layers.{bid}.self_attn.qkv_proj",
-            "model.layers.layers.{bid}.mixer.qkv_proj",
-            "encoder.layers.{bid}.self_attention.query_key_value",
-            "transformer.layers.{bid}.attn.qkv_proj",
-            "transformer_encoder.{bid}.qkv",
-            "layers.{bid}.attn.Wqkv",
-            "model.layers.{bid}.self_attn.language_expert_query_key_value",
-            "model.layers.{bid}.linear_attn.in_proj_qkv",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_q",
-        &[
-            "model.layers.{bid}.self_attn.q_proj",
-            "model.layers.{bid}.attention.q_proj",
-            "layers.{bid}.self_attn.q_proj",
-            "model.layers.{bid}.self_attn.q_proj_no_perm",
-            "layers.{bid}.attention.wq",
-            "encoder.layer.{bid}.attention.self.query",
-            "transformer.layer.{bid}.attention.q_lin",
-            "transformer.h.{bid}.attn.q_proj",
-            "model.layers.layers.{bid}.self_attn.q_proj",
-            "model.layers.{bid}.attention.wq",
-            "transformer.decoder_layer.{bid}.multi_head_attention.query",
-            "transformer.h.{bid}.attn.attention.q_proj",
-            "model.transformer.blocks.{bid}.q_proj",
-            "backbone.layers.{bid}.mixer.q_proj",
-            "model.blocks.{bid}.attn.attn_query",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_k",
-        &[
-            "model.layers.{bid}.self_attn.k_proj",
-            "model.layers.{bid}.attention.k_proj",
-            "layers.{bid}.self_attn.k_proj",
-            "model.layers.{bid}.self_attn.k_proj_no_perm",
-            "layers.{bid}.attention.wk",
-            "encoder.layer.{bid}.attention.self.key",
-            "transformer.layer.{bid}.attention.k_lin",
-            "transformer.h.{bid}.attn.k_proj",
-            "transformer.h.{bid}.attn.k",
-            "model.layers.layers.{bid}.self_attn.k_proj",
-            "model.layers.{bid}.attention.wk",
-            "transformer.decoder_layer.{bid}.multi_head_attention.key",
-            "transformer.h.{bid}.attn.attention.k_proj",
-            "model.transformer.blocks.{bid}.k_proj",
-            "backbone.layers.{bid}.mixer.k_proj",
-            "model.blocks.{bid}.attn.attn_key",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_v",
-        &[
-            "model.layers.{bid}.self_attn.v_proj",
-            "model.layers.{bid}.attention.v_proj",
-            "layers.{bid}.self_attn.v_proj",
-            "layers.{bid}.attention.wv",
-            "encoder.layer.{bid}.attention.self.value",
-            "transformer.layer.{bid}.attention.v_lin",
-            "transformer.h.{bid}.attn.v_proj",
-            "transformer.h.{bid}.attn.v",
-            "model.layers.layers.{bid}.self_attn.v_proj",
-            "model.layers.{bid}.attention.wv",
-            "transformer.decoder_layer.{bid}.multi_head_attention.value",
-            "transformer.h.{bid}.attn.attention.v_proj",
-            "model.transformer.blocks.{bid}.v_proj",
-            "backbone.layers.{bid}.mixer.v_proj",
-            "model.blocks.{bid}.attn.attn_value",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_output",
-        &[
-            "gpt_neox.layers.{bid}.attention.dense",
-            "transformer.h.{bid}.attn.c_proj",
-            "transformer.blocks.{bid}.attn.out_proj",
-            "transformer.h.{bid}.self_attention.dense",
-            "h.{bid}.self_attention.dense",
-            "model.layers.{bid}.self_attn.o_proj",
-            "model.layers.{bid}.attention.o_proj",
-            "model.layers.{bid}.attention.dense",
-            "layers.{bid}.self_attn.o_proj",
-            "model.layers.{bid}.self_attn.out_proj",
-            "model.layers.{bid}.self_attn.linear_attn",
-            "layers.{bid}.attention.wo",
-            "encoder.layer.{bid}.attention.output.dense",
-            "layers.{bid}.attn.Wo",
-            "transformer.layer.{bid}.attention.out_lin",
-            "transformer.h.{bid}.attn.out_proj",
-            "model.layers.{bid}.self_attn.dense",
-            "h.{bid}.attn.c_proj",
-            "transformer.h.{bid}.mixer.out_proj",
-            "model.layers.layers.{bid}.self_attn.o_proj",
-            "model.layers.layers.{bid}.mixer.o_proj",
-            "model.layers.{bid}.attention.wo",
-            "encoder.layers.{bid}.attn.out_proj",
-            "encoder.layers.{bid}.mixer.out_proj",
-            "transformer.decoder_layer.{bid}.multi_head_attention.linear",
-            "transformer.blocks.{bid}.norm_attn_norm.attn.out_proj",
-            "encoder.layers.{bid}.self_attention.dense",
-            "transformer.layers.{bid}.attn.out_proj",
-            "transformer.h.{bid}.attn.attention.out_proj",
-            "transformer_encoder.{bid}.wo",
-            "model.transformer.blocks.{bid}.attn_out",
-            "backbone.layers.{bid}.mixer.o_proj",
-            "model.layers.{bid}.self_attn.language_expert_dense",
-            "model.blocks.{bid}.attn.attn_resid",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_output_norm",
-        &[
-            "encoder.layer.{bid}.attention.output.LayerNorm",
-            "transformer.layer.{bid}.sa_layer_norm",
-            "encoder.layers.{bid}.norm1",
-            "transformer.decoder_layer.{bid}.rms_norm_1",
-            "model.layers.{bid}.post_attn_norm",
-            "transformer.blocks.{bid}.norm_attn_norm.norm_2",
-        ],
-    ),
-    (
-        "blk.{bid}.post_attention_norm",
-        &[
-            "model.layers.{bid}.post_attention_layernorm",
-            "layers.{bid}.post_attention_layernorm",
-            "model.layers.{bid}.post_self_attn_layernorm",
-            "model.layers.layers.{bid}.post_mixer_norm.weight",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_rot_embd",
-        &[
-            "model.layers.{bid}.self_attn.rotary_emb.inv_freq",
-            "layers.{bid}.attention.inner_attention.rope.freqs",
-            "model.layers.layers.{bid}.self_attn.rotary_emb.inv_freq",
-            "transformer.h.{bid}.attn.rotary_emb.inv_freq",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_sinks",
-        &[
-            "model.layers.{bid}.self_attn.sinks",
-            "model.layers.{bid}.self_attn.attention_sink_bias",
-            "model.layers.{bid}.self_attn.learnable_sink_param",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_gate",
-        &[
-            "model.layers.{bid}.self_attn.gate_proj",
-            "model.layers.{bid}.linear_attn.in_proj_z",
-            "model.layers.{bid}.self_attn.g_proj",
-            "model.layers.{bid}.self_attn.output_gate",
-            "model.layers.{bid}.self_attn.linear_gate",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_norm",
-        &[
-            "gpt_neox.layers.{bid}.post_attention_layernorm",
-            "transformer.h.{bid}.ln_2",
-            "h.{bid}.post_attention_layernorm",
-            "transformer.blocks.{bid}.norm_2",
-            "model.layers.{bid}.post_attention_layernorm",
-            "layers.{bid}.ffn_norm",
-            "model.layers.{bid}.ln2",
-            "h.{bid}.ln_2",
-            "model.layers.{bid}.ffn_norm",
-            "transformer.decoder_layer.{bid}.rms_norm_2",
-            "model.layers.{bid}.pre_moe_norm",
-            "encoder.layers.{bid}.post_attention_layernorm",
-            "transformer.layers.{bid}.ffn_norm",
-            "model.layers.{bid}.pre_ff_layernorm",
-            "model.layers.{bid}.pre_moe_layernorm",
-            "transformer_encoder.{bid}.ffn_norm",
-            "model.layers.layers.{bid}.pre_mlp_norm",
-            "model.transformer.blocks.{bid}.ff_norm",
-            "layers.{bid}.post_attention_layernorm",
-            "model.layers.{bid}.feedforward_layernorm",
-            "model.layers.{bid}.pre_mlp_layernorm",
-            "layers.{bid}.mlp_norm",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_norm#ffn_pre_norm",
-        &[
-            "model.layers.{bid}.pre_feedforward_layernorm",
-            "layers.{bid}.pre_feedforward_layernorm",
-            "model.layers.{bid}.pre_ff_layernorm.weight",
-            "model.layers.{bid}.pre_mlp_layernorm",
-        ],
-    ),
+    ("blk.{bid}.attn_norm", &["gpt_neox.layers.{bid}.input_layernorm", "transformer.h.{bid}.ln_1", "transformer.blocks.{bid}.norm_1", "transformer.h.{bid}.input_layernorm", "h.{bid}.input_layernorm", "transformer.h.{bid}.ln_mlp", "model.layers.{bid}.input_layernorm", "layers.{bid}.attention_norm", "model.layers.{bid}.ln1", "h.{bid}.ln_1", "transformer.h.{bid}.ln", "model.layers.layers.{bid}.norm", "model.layers.layers.{bid}.pre_mixer_norm", "model.layers.{bid}.attention_norm", "model.layers.{bid}.norm", "backbone.layers.{bid}.norm", "transformer.decoder_layer.{bid}.rms_norm", "model.layers.{bid}.pre_attn_norm", "transformer.blocks.{bid}.norm_attn_norm.norm_1", "encoder.layers.{bid}.input_layernorm", "transformer.layers.{bid}.attn_norm", "rwkv.blocks.{bid}.ln1", "layers.{bid}.input_layernorm", "transformer_encoder.{bid}.attention_norm", "layers.{bid}.attn_norm", "model.layers.{bid}.operator_norm", "model.transformer.blocks.{bid}.attn_norm", "model.layers.{bid}.attention_layernorm", "model.layers.{bid}.pre_attention_layernorm"]),
+    ("blk.{bid}.attn_norm_2", &["transformer.h.{bid}.ln_attn", "encoder.layer.{bid}.layer_norm_1", "rwkv.blocks.{bid}.ln2", "model.layers.{bid}.ln2", "model.layers.{bid}.post_attention_layernorm", "model.layers.{bid}.self_attn.norm"]),
+    ("blk.{bid}.attn_qkv", &["gpt_neox.layers.{bid}.attention.query_key_value", "transformer.h.{bid}.attn.c_attn", "transformer.blocks.{bid}.attn.Wqkv", "transformer.blocks.{bid}.norm_attn_norm.attn.Wqkv", "transformer.h.{bid}.self_attention.query_key_value", "h.{bid}.self_attention.query_key_value", "model.layers.{bid}.self_attn.query_key_value", "model.layers.{bid}.attention.query_key_value", "h.{bid}.attn.c_attn", "transformer.h.{bid}.mixer.Wqkv", "encoder.layers.{bid}.attn.Wqkv", "encoder.layers.{bid}.mixer.Wqkv", "model.layers.{bid}.self_attn.qkv_proj", "model.layers.layers.{bid}.mixer.qkv_proj", "encoder.layers.{bid}.self_attention.query_key_value", "transformer.layers.{bid}.attn.qkv_proj", "transformer_encoder.{bid}.qkv", "layers.{bid}.attn.Wqkv", "model.layers.{bid}.self_attn.language_expert_query_key_value", "model.layers.{bid}.linear_attn.in_proj_qkv"]),
+    ("blk.{bid}.attn_q", &["model.layers.{bid}.self_attn.q_proj", "model.layers.{bid}.attention.q_proj", "layers.{bid}.self_attn.q_proj", "model.layers.{bid}.self_attn.q_proj_no_perm", "layers.{bid}.attention.wq", "encoder.layer.{bid}.attention.self.query", "transformer.layer.{bid}.attention.q_lin", "transformer.h.{bid}.attn.q_proj", "model.layers.layers.{bid}.self_attn.q_proj", "model.layers.{bid}.attention.wq", "transformer.decoder_layer.{bid}.multi_head_attention.query", "transformer.h.{bid}.attn.attention.q_proj", "model.transformer.blocks.{bid}.q_proj", "backbone.layers.{bid}.mixer.q_proj", "model.blocks.{bid}.attn.attn_query"]),
+    ("blk.{bid}.attn_k", &["model.layers.{bid}.self_attn.k_proj", "model.layers.{bid}.attention.k_proj", "layers.{bid}.self_attn.k_proj", "model.layers.{bid}.self_attn.k_proj_no_perm", "layers.{bid}.attention.wk", "encoder.layer.{bid}.attention.self.key", "transformer.layer.{bid}.attention.k_lin", "transformer.h.{bid}.attn.k_proj", "transformer.h.{bid}.attn.k", "model.layers.layers.{bid}.self_attn.k_proj", "model.layers.{bid}.attention.wk", "transformer.decoder_layer.{bid}.multi_head_attention.key", "transformer.h.{bid}.attn.attention.k_proj", "model.transformer.blocks.{bid}.k_proj", "backbone.layers.{bid}.mixer.k_proj", "model.blocks.{bid}.attn.attn_key"]),
+    ("blk.{bid}.attn_v", &["model.layers.{bid}.self_attn.v_proj", "model.layers.{bid}.attention.v_proj", "layers.{bid}.self_attn.v_proj", "layers.{bid}.attention.wv", "encoder.layer.{bid}.attention.self.value", "transformer.layer.{bid}.attention.v_lin", "transformer.h.{bid}.attn.v_proj", "transformer.h.{bid}.attn.v", "model.layers.layers.{bid}.self_attn.v_proj", "model.layers.{bid}.attention.wv", "transformer.decoder_layer.{bid}.multi_head_attention.value", "transformer.h.{bid}.attn.attention.v_proj", "model.transformer.blocks.{bid}.v_proj", "backbone.layers.{bid}.mixer.v_proj", "model.blocks.{bid}.attn.attn_value"]),
+    ("blk.{bid}.attn_output", &["gpt_neox.layers.{bid}.attention.dense", "transformer.h.{bid}.attn.c_proj", "transformer.blocks.{bid}.attn.out_proj", "transformer.h.{bid}.self_attention.dense", "h.{bid}.self_attention.dense", "model.layers.{bid}.self_attn.o_proj", "model.layers.{bid}.attention.o_proj", "model.layers.{bid}.attention.dense", "layers.{bid}.self_attn.o_proj", "model.layers.{bid}.self_attn.out_proj", "model.layers.{bid}.self_attn.linear_attn", "layers.{bid}.attention.wo", "encoder.layer.{bid}.attention.output.dense", "layers.{bid}.attn.Wo", "transformer.layer.{bid}.attention.out_lin", "transformer.h.{bid}.attn.out_proj", "model.layers.{bid}.self_attn.dense", "h.{bid}.attn.c_proj", "transformer.h.{bid}.mixer.out_proj", "model.layers.layers.{bid}.self_attn.o_proj", "model.layers.layers.{bid}.mixer.o_proj", "model.layers.{bid}.attention.wo", "encoder.layers.{bid}.attn.out_proj", "encoder.layers.{bid}.mixer.out_proj", "transformer.decoder_layer.{bid}.multi_head_attention.linear", "transformer.blocks.{bid}.norm_attn_norm.attn.out_proj", "encoder.layers.{bid}.self_attention.dense", "transformer.layers.{bid}.attn.out_proj", "transformer.h.{bid}.attn.attention.out_proj", "transformer_encoder.{bid}.wo", "model.transformer.blocks.{bid}.attn_out", "backbone.layers.{bid}.mixer.o_proj", "model.layers.{bid}.self_attn.language_expert_dense", "model.blocks.{bid}.attn.attn_resid"]),
+    ("blk.{bid}.attn_output_norm", &["encoder.layer.{bid}.attention.output.LayerNorm", "transformer.layer.{bid}.sa_layer_norm", "encoder.layers.{bid}.norm1", "transformer.decoder_layer.{bid}.rms_norm_1", "model.layers.{bid}.post_attn_norm", "transformer.blocks.{bid}.norm_attn_norm.norm_2"]),
+    ("blk.{bid}.post_attention_norm", &["model.layers.{bid}.post_attention_layernorm", "layers.{bid}.post_attention_layernorm", "model.layers.{bid}.post_self_attn_layernorm", "model.layers.layers.{bid}.post_mixer_norm.weight"]),
+    ("blk.{bid}.attn_rot_embd", &["model.layers.{bid}.self_attn.rotary_emb.inv_freq", "layers.{bid}.attention.inner_attention.rope.freqs", "model.layers.layers.{bid}.self_attn.rotary_emb.inv_freq", "transformer.h.{bid}.attn.rotary_emb.inv_freq"]),
+    ("blk.{bid}.attn_sinks", &["model.layers.{bid}.self_attn.sinks", "model.layers.{bid}.self_attn.attention_sink_bias", "model.layers.{bid}.self_attn.learnable_sink_param"]),
+    ("blk.{bid}.attn_gate", &["model.layers.{bid}.self_attn.gate_proj", "model.layers.{bid}.linear_attn.in_proj_z", "model.layers.{bid}.self_attn.g_proj", "model.layers.{bid}.self_attn.output_gate", "model.layers.{bid}.self_attn.linear_gate"]),
+    ("blk.{bid}.ffn_norm", &["gpt_neox.layers.{bid}.post_attention_layernorm", "transformer.h.{bid}.ln_2", "h.{bid}.post_attention_layernorm", "transformer.blocks.{bid}.norm_2", "model.layers.{bid}.post_attention_layernorm", "layers.{bid}.ffn_norm", "model.layers.{bid}.ln2", "h.{bid}.ln_2", "model.layers.{bid}.ffn_norm", "transformer.decoder_layer.{bid}.rms_norm_2", "model.layers.{bid}.pre_moe_norm", "encoder.layers.{bid}.post_attention_layernorm", "transformer.layers.{bid}.ffn_norm", "model.layers.{bid}.pre_ff_layernorm", "model.layers.{bid}.pre_moe_layernorm", "transformer_encoder.{bid}.ffn_norm", "model.layers.layers.{bid}.pre_mlp_norm", "model.transformer.blocks.{bid}.ff_norm", "layers.{bid}.post_attention_layernorm", "model.layers.{bid}.feedforward_layernorm", "model.layers.{bid}.pre_mlp_layernorm", "layers.{bid}.mlp_norm"]),
+    ("blk.{bid}.ffn_norm#ffn_pre_norm", &["model.layers.{bid}.pre_feedforward_layernorm", "layers.{bid}.pre_feedforward_layernorm", "model.layers.{bid}.pre_ff_layernorm.weight", "model.layers.{bid}.pre_mlp_layernorm"]),
     ("blk.{bid}.pre_ffw_norm_2", &["model.layers.{bid}.pre_feedforward_layernorm_2"]),
-    (
-        "blk.{bid}.post_ffw_norm",
-        &[
-            "model.layers.{bid}.post_feedforward_layernorm",
-            "layers.{bid}.post_feedforward_layernorm",
-            "model.layers.{bid}.post_mlp_layernorm",
-            "model.layers.layers.{bid}.post_mlp_norm.weight",
-            "model.layers.{bid}.feed_forward.up_proj",
-            "model.layers.{bid}.post_moe_norm",
-        ],
-    ),
+    ("blk.{bid}.post_ffw_norm", &["model.layers.{bid}.post_feedforward_layernorm", "layers.{bid}.post_feedforward_layernorm", "model.layers.{bid}.post_mlp_layernorm", "model.layers.layers.{bid}.post_mlp_norm.weight", "model.layers.{bid}.feed_forward.up_proj", "model.layers.{bid}.post_moe_norm"]),
     ("blk.{bid}.post_ffw_norm_1", &["model.layers.{bid}.post_feedforward_layernorm_1"]),
     ("blk.{bid}.post_ffw_norm_2", &["model.layers.{bid}.post_feedforward_layernorm_2"]),
-    (
-        "blk.{bid}.ffn_gate_inp",
-        &[
-            "layers.{bid}.feed_forward.gate",
-            "model.layers.{bid}.block_sparse_moe.gate",
-            "model.layers.{bid}.mlp.gate",
-            "transformer.decoder_layer.{bid}.router",
-            "transformer.blocks.{bid}.ffn.router.layer",
-            "model.layers.{bid}.block_sparse_moe.router.layer",
-            "model.layers.{bid}.block_sparse_moe.router",
-            "model.layers.{bid}.feed_forward.router",
-            "encoder.layers.{bid}.mlp.router.layer",
-            "model.layers.{bid}.mlp.router",
-            "model.layers.{bid}.mlp.gate.wg",
-            "model.layers.{bid}.block_sparse_moe.primary_router",
-            "model.layers.{bid}.feed_forward.gate",
-            "model.layers.{bid}.mlp.router.gate",
-            "layers.{bid}.gate",
-            "backbone.layers.{bid}.mixer.gate",
-            "model.layers.{bid}.moe.gate",
-            "model.layers.{bid}.router.proj",
-        ],
-    ),
+    ("blk.{bid}.ffn_gate_inp", &["layers.{bid}.feed_forward.gate", "model.layers.{bid}.block_sparse_moe.gate", "model.layers.{bid}.mlp.gate", "transformer.decoder_layer.{bid}.router", "transformer.blocks.{bid}.ffn.router.layer", "model.layers.{bid}.block_sparse_moe.router.layer", "model.layers.{bid}.block_sparse_moe.router", "model.layers.{bid}.feed_forward.router", "encoder.layers.{bid}.mlp.router.layer", "model.layers.{bid}.mlp.router", "model.layers.{bid}.mlp.gate.wg", "model.layers.{bid}.block_sparse_moe.primary_router", "model.layers.{bid}.feed_forward.gate", "model.layers.{bid}.mlp.router.gate", "layers.{bid}.gate", "backbone.layers.{bid}.mixer.gate", "model.layers.{bid}.moe.gate", "model.layers.{bid}.router.proj"]),
     ("blk.{bid}.ffn_gate_inp_shexp", &["model.layers.{bid}.mlp.shared_expert_gate"]),
-    (
-        "blk.{bid}.exp_probs_b",
-        &[
-            "model.layers.{bid}.mlp.gate.e_score_correction",
-            "model.layers.{bid}.mlp.moe_statics.e_score_correction",
-            "model.layers.{bid}.mlp.gate.expert_bias",
-            "model.layers.{bid}.mlp.expert_bias",
-            "model.layers.{bid}.feed_forward.expert_bias",
-            "model.layers.{bid}.block_sparse_moe.e_score_correction",
-            "backbone.layers.{bid}.mixer.gate.e_score_correction",
-            "model.layers.{bid}.mlp.e_score_correction",
-            "model.layers.{bid}.block_sparse_moe.gate.e_score_correction",
-            "model.layers.{bid}.moe.router_bias",
-            "model.layers.{bid}.mlp.experts.e_score_correction",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_up",
-        &[
-            "gpt_neox.layers.{bid}.mlp.dense_h_to_4h",
-            "transformer.h.{bid}.mlp.c_fc",
-            "transformer.blocks.{bid}.ffn.up_proj",
-            "transformer.h.{bid}.mlp.dense_h_to_4h",
-            "h.{bid}.mlp.dense_h_to_4h",
-            "model.layers.{bid}.mlp.up_proj",
-            "layers.{bid}.mlp.up_proj",
-            "layers.{bid}.feed_forward.w3",
-            "encoder.layer.{bid}.intermediate.dense",
-            "layers.{bid}.mlp.Wi",
-            "transformer.layer.{bid}.ffn.lin1",
-            "transformer.h.{bid}.mlp.fc_in",
-            "transformer.h.{bid}.mlp.linear_3",
-            "model.layers.{bid}.mlp.dense_h_to_4h",
-            "transformer.h.{bid}.mlp.w1",
-            "h.{bid}.mlp.c_fc",
-            "transformer.h.{bid}.mlp.fc1",
-            "model.layers.{bid}.mlp.fc1",
-            "model.layers.{bid}.mlp.gate_up_proj",
-            "model.layers.layers.{bid}.mlp.up_proj",
-            "model.layers.layers.{bid}.mlp.gate_up_proj",
-            "model.layers.{bid}.feed_forward.w3",
-            "encoder.layers.{bid}.mlp.fc11",
-            "encoder.layers.{bid}.mlp.fc1",
-            "model.layers.{bid}.mlp.c_fc",
-            "encoder.layer.{bid}.mlp.gated_layers_v",
-            "encoder.layer.{bid}.mlp.gated_layers",
-            "encoder.layer.{bid}.mlp.up_gated_layer",
-            "model.layers.{bid}.residual_mlp.w3",
-            "encoder.layers.{bid}.mlp.dense_h_to_4h",
-            "transformer.h.{bid}.mlp.c_fc_1",
-            "model.layers.{bid}.feed_forward.up_proj",
-            "transformer_encoder.{bid}.ffn.w12",
-            "model.layers.{bid}.block_sparse_moe.up",
-            "model.transformer.blocks.{bid}.up_proj",
-            "backbone.layers.{bid}.mixer.up_proj",
-            "model.layers.{bid}.mlp.language_mlp.up_proj",
-            "model.blocks.{bid}.mlp.mlp_linear",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_up_exps",
-        &[
-            "layers.{bid}.feed_forward.experts.w3",
-            "transformer.decoder_layer.{bid}.moe.linear_v",
-            "transformer.blocks.{bid}.ffn.experts.mlp.v1",
-            "model.layers.{bid}.mlp.experts.up_proj",
-            "model.layers.{bid}.block_sparse_moe.experts.w3",
-            "model.layers.{bid}.feed_forward.experts.up_proj",
-            "encoder.layers.{bid}.mlp.experts.mlp.w1",
-            "model.layers.{bid}.block_sparse_moe.experts.up",
-            "model.layers.{bid}.moe.up_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_up_shexp",
-        &[
-            "model.layers.{bid}.mlp.shared_expert.up_proj",
-            "model.layers.{bid}.mlp.shared_experts.up_proj",
-            "model.layers.{bid}.feed_forward.shared_expert.up_proj",
-            "model.layers.{bid}.feed_forward.down_proj",
-            "model.layers.{bid}.mlp.shared_mlp.up_proj",
-            "layers.{bid}.shared_experts.w3",
-            "backbone.layers.{bid}.mixer.shared_experts.up_proj",
-            "model.layers.{bid}.block_sparse_moe.shared_experts.up_proj",
-            "model.layers.{bid}.share_expert.up_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_gate",
-        &[
-            "model.layers.{bid}.mlp.gate_proj",
-            "layers.{bid}.mlp.gate_proj",
-            "layers.{bid}.feed_forward.w1",
-            "transformer.h.{bid}.mlp.w2",
-            "transformer.h.{bid}.mlp.c_fc2",
-            "model.layers.layers.{bid}.mlp.gate_proj",
-            "model.layers.{bid}.feed_forward.w1",
-            "encoder.layers.{bid}.mlp.fc12",
-            "encoder.layer.{bid}.mlp.gated_layers_w",
-            "transformer.h.{bid}.mlp.linear_1",
-            "model.layers.{bid}.residual_mlp.w1",
-            "transformer.h.{bid}.mlp.c_fc_0",
-            "model.layers.{bid}.feed_forward.gate_proj",
-            "model.transformer.blocks.{bid}.ff_proj",
-            "model.layers.{bid}.mlp.language_mlp.gate_proj",
-            "model.blocks.{bid}.mlp.mlp_gate",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_gate_exps",
-        &[
-            "layers.{bid}.feed_forward.experts.w1",
-            "transformer.decoder_layer.{bid}.moe.linear",
-            "transformer.blocks.{bid}.ffn.experts.mlp.w1",
-            "model.layers.{bid}.mlp.experts.gate_proj",
-            "model.layers.{bid}.block_sparse_moe.experts.w1",
-            "model.layers.{bid}.feed_forward.experts.gate_proj",
-            "model.layers.{bid}.block_sparse_moe.experts.gate",
-            "model.layers.{bid}.moe.gate_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_gate_shexp",
-        &[
-            "model.layers.{bid}.mlp.shared_expert.gate_proj",
-            "model.layers.{bid}.mlp.shared_experts.gate_proj",
-            "model.layers.{bid}.feed_forward.shared_expert.gate_proj",
-            "model.layers.{bid}.mlp.shared_mlp.gate_proj",
-            "layers.{bid}.shared_experts.w1",
-            "model.layers.{bid}.block_sparse_moe.shared_experts.gate_proj",
-            "model.layers.{bid}.share_expert.gate_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_gate_up_exps",
-        &["model.layers.{bid}.mlp.experts.gate_up_proj", "model.layers.{bid}.experts.gate_up_proj"],
-    ),
+    ("blk.{bid}.exp_probs_b", &["model.layers.{bid}.mlp.gate.e_score_correction", "model.layers.{bid}.mlp.moe_statics.e_score_correction", "model.layers.{bid}.mlp.gate.expert_bias", "model.layers.{bid}.mlp.expert_bias", "model.layers.{bid}.feed_forward.expert_bias", "model.layers.{bid}.block_sparse_moe.e_score_correction", "backbone.layers.{bid}.mixer.gate.e_score_correction", "model.layers.{bid}.mlp.e_score_correction", "model.layers.{bid}.block_sparse_moe.gate.e_score_correction", "model.layers.{bid}.moe.router_bias", "model.layers.{bid}.mlp.experts.e_score_correction"]),
+    ("blk.{bid}.ffn_up", &["gpt_neox.layers.{bid}.mlp.dense_h_to_4h", "transformer.h.{bid}.mlp.c_fc", "transformer.blocks.{bid}.ffn.up_proj", "transformer.h.{bid}.mlp.dense_h_to_4h", "h.{bid}.mlp.dense_h_to_4h", "model.layers.{bid}.mlp.up_proj", "layers.{bid}.mlp.up_proj", "layers.{bid}.feed_forward.w3", "encoder.layer.{bid}.intermediate.dense", "layers.{bid}.mlp.Wi", "transformer.layer.{bid}.ffn.lin1", "transformer.h.{bid}.mlp.fc_in", "transformer.h.{bid}.mlp.linear_3", "model.layers.{bid}.mlp.dense_h_to_4h", "transformer.h.{bid}.mlp.w1", "h.{bid}.mlp.c_fc", "transformer.h.{bid}.mlp.fc1", "model.layers.{bid}.mlp.fc1", "model.layers.{bid}.mlp.gate_up_proj", "model.layers.layers.{bid}.mlp.up_proj", "model.layers.layers.{bid}.mlp.gate_up_proj", "model.layers.{bid}.feed_forward.w3", "encoder.layers.{bid}.mlp.fc11", "encoder.layers.{bid}.mlp.fc1", "model.layers.{bid}.mlp.c_fc", "encoder.layer.{bid}.mlp.gated_layers_v", "encoder.layer.{bid}.mlp.gated_layers", "encoder.layer.{bid}.mlp.up_gated_layer", "model.layers.{bid}.residual_mlp.w3", "encoder.layers.{bid}.mlp.dense_h_to_4h", "transformer.h.{bid}.mlp.c_fc_1", "model.layers.{bid}.feed_forward.up_proj", "transformer_encoder.{bid}.ffn.w12", "model.layers.{bid}.block_sparse_moe.up", "model.transformer.blocks.{bid}.up_proj", "backbone.layers.{bid}.mixer.up_proj", "model.layers.{bid}.mlp.language_mlp.up_proj", "model.blocks.{bid}.mlp.mlp_linear"]),
+    ("blk.{bid}.ffn_up_exps", &["layers.{bid}.feed_forward.experts.w3", "transformer.decoder_layer.{bid}.moe.linear_v", "transformer.blocks.{bid}.ffn.experts.mlp.v1", "model.layers.{bid}.mlp.experts.up_proj", "model.layers.{bid}.block_sparse_moe.experts.w3", "model.layers.{bid}.feed_forward.experts.up_proj", "encoder.layers.{bid}.mlp.experts.mlp.w1", "model.layers.{bid}.block_sparse_moe.experts.up", "model.layers.{bid}.moe.up_proj"]),
+    ("blk.{bid}.ffn_up_shexp", &["model.layers.{bid}.mlp.shared_expert.up_proj", "model.layers.{bid}.mlp.shared_experts.up_proj", "model.layers.{bid}.feed_forward.shared_expert.up_proj", "model.layers.{bid}.feed_forward.down_proj", "model.layers.{bid}.mlp.shared_mlp.up_proj", "layers.{bid}.shared_experts.w3", "backbone.layers.{bid}.mixer.shared_experts.up_proj", "model.layers.{bid}.block_sparse_moe.shared_experts.up_proj", "model.layers.{bid}.share_expert.up_proj"]),
+    ("blk.{bid}.ffn_gate", &["model.layers.{bid}.mlp.gate_proj", "layers.{bid}.mlp.gate_proj", "layers.{bid}.feed_forward.w1", "transformer.h.{bid}.mlp.w2", "transformer.h.{bid}.mlp.c_fc2", "model.layers.layers.{bid}.mlp.gate_proj", "model.layers.{bid}.feed_forward.w1", "encoder.layers.{bid}.mlp.fc12", "encoder.layer.{bid}.mlp.gated_layers_w", "transformer.h.{bid}.mlp.linear_1", "model.layers.{bid}.residual_mlp.w1", "transformer.h.{bid}.mlp.c_fc_0", "model.layers.{bid}.feed_forward.gate_proj", "model.transformer.blocks.{bid}.ff_proj", "model.layers.{bid}.mlp.language_mlp.gate_proj", "model.blocks.{bid}.mlp.mlp_gate"]),
+    ("blk.{bid}.ffn_gate_exps", &["layers.{bid}.feed_forward.experts.w1", "transformer.decoder_layer.{bid}.moe.linear", "transformer.blocks.{bid}.ffn.experts.mlp.w1", "model.layers.{bid}.mlp.experts.gate_proj", "model.layers.{bid}.block_sparse_moe.experts.w1", "model.layers.{bid}.feed_forward.experts.gate_proj", "model.layers.{bid}.block_sparse_moe.experts.gate", "model.layers.{bid}.moe.gate_proj"]),
+    ("blk.{bid}.ffn_gate_shexp", &["model.layers.{bid}.mlp.shared_expert.gate_proj", "model.layers.{bid}.mlp.shared_experts.gate_proj", "model.layers.{bid}.feed_forward.shared_expert.gate_proj", "model.layers.{bid}.mlp.shared_mlp.gate_proj", "layers.{bid}.shared_experts.w1", "model.layers.{bid}.block_sparse_moe.shared_experts.gate_proj", "model.layers.{bid}.share_expert.gate_proj"]),
+    ("blk.{bid}.ffn_gate_up_exps", &["model.layers.{bid}.mlp.experts.gate_up_proj", "model.layers.{bid}.experts.gate_up_proj"]),
     ("blk.{bid}.ffn_latent_down", &["backbone.layers.{bid}.mixer.fc1_latent_proj"]),
     ("blk.{bid}.ffn_latent_up", &["backbone.layers.{bid}.mixer.fc2_latent_proj"]),
-    (
-        "blk.{bid}.ffn_down",
-        &[
-            "gpt_neox.layers.{bid}.mlp.dense_4h_to_h",
-            "transformer.h.{bid}.mlp.c_proj",
-            "transformer.blocks.{bid}.ffn.down_proj",
-            "transformer.h.{bid}.mlp.dense_4h_to_h",
-            "h.{bid}.mlp.dense_4h_to_h",
-            "model.layers.{bid}.mlp.down_proj",
-            "layers.{bid}.mlp.down_proj",
-            "layers.{bid}.feed_forward.w2",
-            "encoder.layer.{bid}.output.dense",
-            "layers.{bid}.mlp.Wo",
-            "transformer.layer.{bid}.ffn.lin2",
-            "transformer.h.{bid}.mlp.fc_out",
-            "model.layers.{bid}.mlp.dense_4h_to_h",
-            "h.{bid}.mlp.c_proj",
-            "transformer.h.{bid}.mlp.fc2",
-            "model.layers.{bid}.mlp.fc2",
-            "model.layers.layers.{bid}.mlp.down_proj",
-            "model.layers.{bid}.feed_forward.w2",
-            "encoder.layers.{bid}.mlp.fc2",
-            "model.layers.{bid}.mlp.c_proj",
-            "encoder.layer.{bid}.mlp.wo",
-            "transformer.layers.{bid}.ffn.proj_2",
-            "model.layers.{bid}.residual_mlp.w2",
-            "encoder.layer.{bid}.mlp.down_layer",
-            "encoder.layers.{bid}.mlp.dense_4h_to_h",
-            "model.layers.h.{bid}.mlp.c_proj",
-            "model.layers.{bid}.feed_forward.down_proj",
-            "transformer_encoder.{bid}.ffn.w3",
-            "model.layers.{bid}.block_sparse_moe.down",
-            "model.transformer.blocks.{bid}.ff_out",
-            "backbone.layers.{bid}.mixer.down_proj",
-            "model.layers.{bid}.mlp.language_mlp.down_proj",
-            "model.blocks.{bid}.mlp.mlp_resid",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_down_exps",
-        &[
-            "layers.{bid}.feed_forward.experts.w2",
-            "transformer.decoder_layer.{bid}.moe.linear_1",
-            "transformer.blocks.{bid}.ffn.experts.mlp.w2",
-            "model.layers.{bid}.mlp.experts.down_proj",
-            "model.layers.{bid}.block_sparse_moe.output_linear",
-            "model.layers.{bid}.block_sparse_moe.experts.w2",
-            "model.layers.{bid}.feed_forward.experts.down_proj",
-            "encoder.layers.{bid}.mlp.experts.mlp.w2",
-            "model.layers.{bid}.block_sparse_moe.experts.down",
-            "model.layers.{bid}.moe.down_proj",
-            "model.layers.{bid}.experts.down_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.ffn_down_shexp",
-        &[
-            "model.layers.{bid}.mlp.shared_expert.down_proj",
-            "model.layers.{bid}.mlp.shared_experts.down_proj",
-            "model.layers.{bid}.feed_forward.shared_expert.down_proj",
-            "model.layers.{bid}.shared_mlp.output_linear",
-            "model.layers.{bid}.mlp.shared_mlp.down_proj",
-            "layers.{bid}.shared_experts.w2",
-            "backbone.layers.{bid}.mixer.shared_experts.down_proj",
-            "model.layers.{bid}.block_sparse_moe.shared_experts.down_proj",
-            "model.layers.{bid}.share_expert.down_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_q_norm",
-        &[
-            "encoder.layers.{bid}.self_attention.q_layernorm",
-            "model.layers.{bid}.self_attn.q_layernorm",
-            "model.layers.{bid}.self_attn.query_layernorm",
-            "model.layers.{bid}.attention.query_layernorm",
-            "model.layers.{bid}.self_attn.q_norm",
-            "layers.{bid}.self_attn.q_norm",
-            "transformer.blocks.{bid}.attn.q_ln",
-            "encoder.layer.{bid}.attention.self.layer_norm_q",
-            "transformer.layers.{bid}.attn.q_norm",
-            "model.layers.layers.{bid}.mixer.q",
-            "model.layers.layers.{bid}.mixer.q_norm",
-            "model.blocks.{bid}.attn.head_gain.head_g",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_k_norm",
-        &[
-            "encoder.layers.{bid}.self_attention.k_layernorm",
-            "model.layers.{bid}.self_attn.k_layernorm",
-            "model.layers.{bid}.self_attn.key_layernorm",
-            "model.layers.{bid}.attention.key_layernorm",
-            "model.layers.{bid}.self_attn.k_norm",
-            "layers.{bid}.self_attn.k_norm",
-            "transformer.blocks.{bid}.attn.k_ln",
-            "encoder.layer.{bid}.attention.self.layer_norm_k",
-            "transformer.layers.{bid}.attn.k_norm",
-            "model.layers.layers.{bid}.mixer.k",
-            "model.layers.layers.{bid}.mixer.k_norm",
-            "model.layers.{bid}.self_attn.k_rope_only_layernorm",
-        ],
-    ),
+    ("blk.{bid}.ffn_down", &["gpt_neox.layers.{bid}.mlp.dense_4h_to_h", "transformer.h.{bid}.mlp.c_proj", "transformer.blocks.{bid}.ffn.down_proj", "transformer.h.{bid}.mlp.dense_4h_to_h", "h.{bid}.mlp.dense_4h_to_h", "model.layers.{bid}.mlp.down_proj", "layers.{bid}.mlp.down_proj", "layers.{bid}.feed_forward.w2", "encoder.layer.{bid}.output.dense", "layers.{bid}.mlp.Wo", "transformer.layer.{bid}.ffn.lin2", "transformer.h.{bid}.mlp.fc_out", "model.layers.{bid}.mlp.dense_4h_to_h", "h.{bid}.mlp.c_proj", "transformer.h.{bid}.mlp.fc2", "model.layers.{bid}.mlp.fc2", "model.layers.layers.{bid}.mlp.down_proj", "model.layers.{bid}.feed_forward.w2", "encoder.layers.{bid}.mlp.fc2", "model.layers.{bid}.mlp.c_proj", "encoder.layer.{bid}.mlp.wo", "transformer.layers.{bid}.ffn.proj_2", "model.layers.{bid}.residual_mlp.w2", "encoder.layer.{bid}.mlp.down_layer", "encoder.layers.{bid}.mlp.dense_4h_to_h", "model.layers.h.{bid}.mlp.c_proj", "model.layers.{bid}.feed_forward.down_proj", "transformer_encoder.{bid}.ffn.w3", "model.layers.{bid}.block_sparse_moe.down", "model.transformer.blocks.{bid}.ff_out", "backbone.layers.{bid}.mixer.down_proj", "model.layers.{bid}.mlp.language_mlp.down_proj", "model.blocks.{bid}.mlp.mlp_resid"]),
+    ("blk.{bid}.ffn_down_exps", &["layers.{bid}.feed_forward.experts.w2", "transformer.decoder_layer.{bid}.moe.linear_1", "transformer.blocks.{bid}.ffn.experts.mlp.w2", "model.layers.{bid}.mlp.experts.down_proj", "model.layers.{bid}.block_sparse_moe.output_linear", "model.layers.{bid}.block_sparse_moe.experts.w2", "model.layers.{bid}.feed_forward.experts.down_proj", "encoder.layers.{bid}.mlp.experts.mlp.w2", "model.layers.{bid}.block_sparse_moe.experts.down", "model.layers.{bid}.moe.down_proj", "model.layers.{bid}.experts.down_proj"]),
+    ("blk.{bid}.ffn_down_shexp", &["model.layers.{bid}.mlp.shared_expert.down_proj", "model.layers.{bid}.mlp.shared_experts.down_proj", "model.layers.{bid}.feed_forward.shared_expert.down_proj", "model.layers.{bid}.shared_mlp.output_linear", "model.layers.{bid}.mlp.shared_mlp.down_proj", "layers.{bid}.shared_experts.w2", "backbone.layers.{bid}.mixer.shared_experts.down_proj", "model.layers.{bid}.block_sparse_moe.shared_experts.down_proj", "model.layers.{bid}.share_expert.down_proj"]),
+    ("blk.{bid}.attn_q_norm", &["encoder.layers.{bid}.self_attention.q_layernorm", "model.layers.{bid}.self_attn.q_layernorm", "model.layers.{bid}.self_attn.query_layernorm", "model.layers.{bid}.attention.query_layernorm", "model.layers.{bid}.self_attn.q_norm", "layers.{bid}.self_attn.q_norm", "transformer.blocks.{bid}.attn.q_ln", "encoder.layer.{bid}.attention.self.layer_norm_q", "transformer.layers.{bid}.attn.q_norm", "model.layers.layers.{bid}.mixer.q", "model.layers.layers.{bid}.mixer.q_norm", "model.blocks.{bid}.attn.head_gain.head_g"]),
+    ("blk.{bid}.attn_k_norm", &["encoder.layers.{bid}.self_attention.k_layernorm", "model.layers.{bid}.self_attn.k_layernorm", "model.layers.{bid}.self_attn.key_layernorm", "model.layers.{bid}.attention.key_layernorm", "model.layers.{bid}.self_attn.k_norm", "layers.{bid}.self_attn.k_norm", "transformer.blocks.{bid}.attn.k_ln", "encoder.layer.{bid}.attention.self.layer_norm_k", "transformer.layers.{bid}.attn.k_norm", "model.layers.layers.{bid}.mixer.k", "model.layers.layers.{bid}.mixer.k_norm", "model.layers.{bid}.self_attn.k_rope_only_layernorm"]),
     ("rope_freqs", &["encoder.layers.{bid}.self_attention.rotary_emb.inv_freq"]),
-    (
-        "blk.{bid}.layer_output_norm",
-        &[
-            "encoder.layer.{bid}.output.LayerNorm",
-            "transformer.layer.{bid}.output_layer_norm",
-            "encoder.layers.{bid}.norm2",
-            "transformer.decoder_layer.{bid}.rms_norm_3",
-            "encoder.layer.{bid}.mlp.layernorm",
-            "encoder.layer.{bid}.layer_norm_2",
-            "model.layers.{bid}.final_layernorm",
-        ],
-    ),
-    (
-        "blk.{bid}.layer_output_scale",
-        &["model.layers.{bid}.layer_scalar", "model.blocks.{bid}.embed_skip.a_g"],
-    ),
+    ("blk.{bid}.layer_output_norm", &["encoder.layer.{bid}.output.LayerNorm", "transformer.layer.{bid}.output_layer_norm", "encoder.layers.{bid}.norm2", "transformer.decoder_layer.{bid}.rms_norm_3", "encoder.layer.{bid}.mlp.layernorm", "encoder.layer.{bid}.layer_norm_2", "model.layers.{bid}.final_layernorm"]),
+    ("blk.{bid}.layer_output_scale", &["model.layers.{bid}.layer_scalar", "model.blocks.{bid}.embed_skip.a_g"]),
     ("per_layer_token_embd", &["model.embed_tokens_per_layer"]),
     ("per_layer_model_proj", &["model.per_layer_model_projection"]),
     ("per_layer_proj_norm", &["model.per_layer_projection_norm"]),
@@ -663,179 +72,28 @@ pub(super) const SPELLINGS: &[(&str, &[&str])] = &[
     ("blk.{bid}.laurel_l", &["model.layers.{bid}.laurel.linear_left"]),
     ("blk.{bid}.laurel_r", &["model.layers.{bid}.laurel.linear_right"]),
     ("blk.{bid}.laurel_post_norm", &["model.layers.{bid}.laurel.post_laurel_norm"]),
-    (
-        "blk.{bid}.ssm_in",
-        &[
-            "model.layers.{bid}.in_proj",
-            "backbone.layers.{bid}.mixer.in_proj",
-            "model.layers.{bid}.mamba.in_proj",
-            "model.layers.layers.{bid}.mixer.in_proj",
-            "model.layers.{bid}.linear_attn.in_proj_qkvz",
-        ],
-    ),
-    (
-        "blk.{bid}.ssm_conv1d",
-        &[
-            "model.layers.{bid}.conv1d",
-            "backbone.layers.{bid}.mixer.conv1d",
-            "model.layers.{bid}.mamba.conv1d",
-            "model.layers.layers.{bid}.mixer.conv1d",
-            "model.layers.{bid}.linear_attn.conv1d",
-        ],
-    ),
-    (
-        "blk.{bid}.ssm_x",
-        &[
-            "model.layers.{bid}.x_proj",
-            "backbone.layers.{bid}.mixer.x_proj",
-            "model.layers.{bid}.mamba.x_proj",
-            "model.layers.layers.{bid}.mixer.bcdt_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.ssm_dt",
-        &[
-            "model.layers.{bid}.dt_proj",
-            "backbone.layers.{bid}.mixer.dt_proj",
-            "model.layers.{bid}.mamba.dt_proj",
-            "model.layers.layers.{bid}.mixer.dt_proj",
-            "model.layers.{bid}.linear_attn.dt_proj",
-            "backbone.layers.{bid}.mixer.dt",
-            "model.layers.{bid}.self_attn.dt_proj",
-            "model.layers.{bid}.attention.dt_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.ssm_dt_norm",
-        &["model.layers.layers.{bid}.mixer.dt_norm.weight", "model.layers.{bid}.mamba.dt_layernorm"],
-    ),
-    (
-        "blk.{bid}.ssm_a",
-        &[
-            "model.layers.{bid}.A_log",
-            "backbone.layers.{bid}.mixer.A_log",
-            "model.layers.{bid}.mamba.A_log",
-            "model.layers.layers.{bid}.mixer.A_log",
-            "model.layers.{bid}.linear_attn.A_log",
-            "model.layers.{bid}.self_attn.A_log",
-            "model.layers.{bid}.attention.A_log",
-        ],
-    ),
-    (
-        "blk.{bid}.ssm_b_norm",
-        &[
-            "model.layers.{bid}.mamba.b_layernorm",
-            "model.layers.{bid}.mamba.B_layernorm",
-            "model.layers.layers.{bid}.mixer.B_norm.weight",
-        ],
-    ),
-    (
-        "blk.{bid}.ssm_c_norm",
-        &[
-            "model.layers.{bid}.mamba.c_layernorm",
-            "model.layers.{bid}.mamba.C_layernorm",
-            "model.layers.layers.{bid}.mixer.C_norm.weight",
-        ],
-    ),
-    (
-        "blk.{bid}.ssm_d",
-        &[
-            "model.layers.{bid}.D",
-            "backbone.layers.{bid}.mixer.D",
-            "model.layers.{bid}.mamba.D",
-            "model.layers.layers.{bid}.mixer.D",
-        ],
-    ),
-    (
-        "blk.{bid}.ssm_norm",
-        &[
-            "model.layers.{bid}.mamba.norm",
-            "model.layers.{bid}.linear_attn.norm",
-            "backbone.layers.{bid}.mixer.norm",
-            "model.layers.{bid}.self_attn.o_norm",
-            "model.layers.{bid}.attention.o_norm",
-        ],
-    ),
-    (
-        "blk.{bid}.ssm_out",
-        &[
-            "model.layers.{bid}.out_proj",
-            "backbone.layers.{bid}.mixer.out_proj",
-            "model.layers.{bid}.mamba.out_proj",
-            "model.layers.{bid}.linear_attn.out_proj",
-            "model.layers.layers.{bid}.mixer.out_proj",
-        ],
-    ),
+    ("blk.{bid}.ssm_in", &["model.layers.{bid}.in_proj", "backbone.layers.{bid}.mixer.in_proj", "model.layers.{bid}.mamba.in_proj", "model.layers.layers.{bid}.mixer.in_proj", "model.layers.{bid}.linear_attn.in_proj_qkvz"]),
+    ("blk.{bid}.ssm_conv1d", &["model.layers.{bid}.conv1d", "backbone.layers.{bid}.mixer.conv1d", "model.layers.{bid}.mamba.conv1d", "model.layers.layers.{bid}.mixer.conv1d", "model.layers.{bid}.linear_attn.conv1d"]),
+    ("blk.{bid}.ssm_x", &["model.layers.{bid}.x_proj", "backbone.layers.{bid}.mixer.x_proj", "model.layers.{bid}.mamba.x_proj", "model.layers.layers.{bid}.mixer.bcdt_proj"]),
+    ("blk.{bid}.ssm_dt", &["model.layers.{bid}.dt_proj", "backbone.layers.{bid}.mixer.dt_proj", "model.layers.{bid}.mamba.dt_proj", "model.layers.layers.{bid}.mixer.dt_proj", "model.layers.{bid}.linear_attn.dt_proj", "backbone.layers.{bid}.mixer.dt", "model.layers.{bid}.self_attn.dt_proj", "model.layers.{bid}.attention.dt_proj"]),
+    ("blk.{bid}.ssm_dt_norm", &["model.layers.layers.{bid}.mixer.dt_norm.weight", "model.layers.{bid}.mamba.dt_layernorm"]),
+    ("blk.{bid}.ssm_a", &["model.layers.{bid}.A_log", "backbone.layers.{bid}.mixer.A_log", "model.layers.{bid}.mamba.A_log", "model.layers.layers.{bid}.mixer.A_log", "model.layers.{bid}.linear_attn.A_log", "model.layers.{bid}.self_attn.A_log", "model.layers.{bid}.attention.A_log"]),
+    ("blk.{bid}.ssm_b_norm", &["model.layers.{bid}.mamba.b_layernorm", "model.layers.{bid}.mamba.B_layernorm", "model.layers.layers.{bid}.mixer.B_norm.weight"]),
+    ("blk.{bid}.ssm_c_norm", &["model.layers.{bid}.mamba.c_layernorm", "model.layers.{bid}.mamba.C_layernorm", "model.layers.layers.{bid}.mixer.C_norm.weight"]),
+    ("blk.{bid}.ssm_d", &["model.layers.{bid}.D", "backbone.layers.{bid}.mixer.D", "model.layers.{bid}.mamba.D", "model.layers.layers.{bid}.mixer.D"]),
+    ("blk.{bid}.ssm_norm", &["model.layers.{bid}.mamba.norm", "model.layers.{bid}.linear_attn.norm", "backbone.layers.{bid}.mixer.norm", "model.layers.{bid}.self_attn.o_norm", "model.layers.{bid}.attention.o_norm"]),
+    ("blk.{bid}.ssm_out", &["model.layers.{bid}.out_proj", "backbone.layers.{bid}.mixer.out_proj", "model.layers.{bid}.mamba.out_proj", "model.layers.{bid}.linear_attn.out_proj", "model.layers.layers.{bid}.mixer.out_proj"]),
     ("blk.{bid}.ssm_alpha", &["model.layers.{bid}.linear_attn.in_proj_a"]),
     ("blk.{bid}.ssm_ba", &["model.layers.{bid}.linear_attn.in_proj_ba"]),
-    (
-        "blk.{bid}.ssm_beta",
-        &[
-            "model.layers.{bid}.linear_attn.in_proj_b",
-            "model.layers.{bid}.self_attn.b_proj",
-            "model.layers.{bid}.attention.b_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_q_a",
-        &[
-            "model.layers.{bid}.self_attn.q_a_proj",
-            "model.layers.{bid}.attention.q_a_proj",
-            "layers.{bid}.attention.wq_a",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_q_b",
-        &[
-            "model.layers.{bid}.self_attn.q_b_proj",
-            "model.layers.{bid}.attention.q_b_proj",
-            "layers.{bid}.attention.wq_b",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_kv_a_mqa",
-        &[
-            "model.layers.{bid}.self_attn.kv_a_proj_with_mqa",
-            "model.layers.{bid}.attention.kv_a_proj_with_mqa",
-            "layers.{bid}.attention.wkv_a_with_mqa",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_kv_b",
-        &["model.layers.{bid}.self_attn.kv_b_proj", "model.layers.{bid}.attention.kv_b_proj"],
-    ),
-    (
-        "blk.{bid}.attn_k_b",
-        &[
-            "model.layers.{bid}.self_attn.k_b_proj",
-            "model.layers.{bid}.attention.k_b_proj",
-            "layers.{bid}.attention.k_b_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_v_b",
-        &[
-            "model.layers.{bid}.self_attn.v_b_proj",
-            "model.layers.{bid}.attention.v_b_proj",
-            "layers.{bid}.attention.v_b_proj",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_q_a_norm",
-        &[
-            "model.layers.{bid}.self_attn.q_a_layernorm",
-            "model.layers.{bid}.attention.q_a_layernorm",
-            "layers.{bid}.attention.q_a_norm",
-        ],
-    ),
-    (
-        "blk.{bid}.attn_kv_a_norm",
-        &[
-            "model.layers.{bid}.self_attn.kv_a_layernorm",
-            "model.layers.{bid}.attention.kv_a_layernorm",
-            "layers.{bid}.attention.kv_a_norm",
-        ],
-    ),
+    ("blk.{bid}.ssm_beta", &["model.layers.{bid}.linear_attn.in_proj_b", "model.layers.{bid}.self_attn.b_proj", "model.layers.{bid}.attention.b_proj"]),
+    ("blk.{bid}.attn_q_a", &["model.layers.{bid}.self_attn.q_a_proj", "model.layers.{bid}.attention.q_a_proj", "layers.{bid}.attention.wq_a"]),
+    ("blk.{bid}.attn_q_b", &["model.layers.{bid}.self_attn.q_b_proj", "model.layers.{bid}.attention.q_b_proj", "layers.{bid}.attention.wq_b"]),
+    ("blk.{bid}.attn_kv_a_mqa", &["model.layers.{bid}.self_attn.kv_a_proj_with_mqa", "model.layers.{bid}.attention.kv_a_proj_with_mqa", "layers.{bid}.attention.wkv_a_with_mqa"]),
+    ("blk.{bid}.attn_kv_b", &["model.layers.{bid}.self_attn.kv_b_proj", "model.layers.{bid}.attention.kv_b_proj"]),
+    ("blk.{bid}.attn_k_b", &["model.layers.{bid}.self_attn.k_b_proj", "model.layers.{bid}.attention.k_b_proj", "layers.{bid}.attention.k_b_proj"]),
+    ("blk.{bid}.attn_v_b", &["model.layers.{bid}.self_attn.v_b_proj", "model.layers.{bid}.attention.v_b_proj", "layers.{bid}.attention.v_b_proj"]),
+    ("blk.{bid}.attn_q_a_norm", &["model.layers.{bid}.self_attn.q_a_layernorm", "model.layers.{bid}.attention.q_a_layernorm", "layers.{bid}.attention.q_a_norm"]),
+    ("blk.{bid}.attn_kv_a_norm", &["model.layers.{bid}.self_attn.kv_a_layernorm", "model.layers.{bid}.attention.kv_a_layernorm", "layers.{bid}.attention.kv_a_norm"]),
     ("dec.blk.{bid}.attn_norm", &["decoder.block.{bid}.layer.0.layer_norm"]),
     ("dec.blk.{bid}.attn_q", &["decoder.block.{bid}.layer.0.SelfAttention.q"]),
     ("dec.blk.{bid}.attn_k", &["decoder.block.{bid}.layer.0.SelfAttention.k"]),
@@ -847,16 +105,10 @@ pub(super) const SPELLINGS: &[(&str, &[&str])] = &[
     ("dec.blk.{bid}.cross_attn_k", &["decoder.block.{bid}.layer.1.EncDecAttention.k"]),
     ("dec.blk.{bid}.cross_attn_v", &["decoder.block.{bid}.layer.1.EncDecAttention.v"]),
     ("dec.blk.{bid}.cross_attn_o", &["decoder.block.{bid}.layer.1.EncDecAttention.o"]),
-    (
-        "dec.blk.{bid}.cross_attn_rel_b",
-        &["decoder.block.{bid}.layer.1.EncDecAttention.relative_attention_bias"],
-    ),
+    ("dec.blk.{bid}.cross_attn_rel_b", &["decoder.block.{bid}.layer.1.EncDecAttention.relative_attention_bias"]),
     ("dec.blk.{bid}.ffn_norm", &["decoder.block.{bid}.layer.2.layer_norm"]),
     ("dec.blk.{bid}.ffn_gate", &["decoder.block.{bid}.layer.2.DenseReluDense.wi_0"]),
-    (
-        "dec.blk.{bid}.ffn_up",
-        &["decoder.block.{bid}.layer.2.DenseReluDense.wi", "decoder.block.{bid}.layer.2.DenseReluDense.wi_1"],
-    ),
+    ("dec.blk.{bid}.ffn_up", &["decoder.block.{bid}.layer.2.DenseReluDense.wi", "decoder.block.{bid}.layer.2.DenseReluDense.wi_1"]),
     ("dec.blk.{bid}.ffn_down", &["decoder.block.{bid}.layer.2.DenseReluDense.wo"]),
     ("dec.output_norm", &["decoder.final_layer_norm"]),
     ("enc.blk.{bid}.attn_norm", &["encoder.block.{bid}.layer.0.layer_norm"]),
@@ -867,22 +119,13 @@ pub(super) const SPELLINGS: &[(&str, &[&str])] = &[
     ("enc.blk.{bid}.attn_rel_b", &["encoder.block.{bid}.layer.0.SelfAttention.relative_attention_bias"]),
     ("enc.blk.{bid}.ffn_norm", &["encoder.block.{bid}.layer.1.layer_norm"]),
     ("enc.blk.{bid}.ffn_gate", &["encoder.block.{bid}.layer.1.DenseReluDense.wi_0"]),
-    (
-        "enc.blk.{bid}.ffn_up",
-        &["encoder.block.{bid}.layer.1.DenseReluDense.wi", "encoder.block.{bid}.layer.1.DenseReluDense.wi_1"],
-    ),
+    ("enc.blk.{bid}.ffn_up", &["encoder.block.{bid}.layer.1.DenseReluDense.wi", "encoder.block.{bid}.layer.1.DenseReluDense.wi_1"]),
     ("enc.blk.{bid}.ffn_down", &["encoder.block.{bid}.layer.1.DenseReluDense.wo"]),
-    (
-        "blk.{bid}.indexer.k_norm",
-        &["model.layers.{bid}.self_attn.indexer.k_norm", "model.layers.{bid}.self_attn.index_k_norm"],
-    ),
+    ("blk.{bid}.indexer.k_norm", &["model.layers.{bid}.self_attn.indexer.k_norm", "model.layers.{bid}.self_attn.index_k_norm"]),
     ("blk.{bid}.indexer.proj", &["model.layers.{bid}.self_attn.indexer.weights_proj"]),
     ("blk.{bid}.indexer.attn_k", &["model.layers.{bid}.self_attn.indexer.wk"]),
     ("blk.{bid}.indexer.attn_q_b", &["model.layers.{bid}.self_attn.indexer.wq_b"]),
-    (
-        "enc.output_norm",
-        &["encoder.final_layer_norm", "layer_norm", "model.hidden_norm", "encoder.output_norm_enc"],
-    ),
+    ("enc.output_norm", &["encoder.final_layer_norm", "layer_norm", "model.hidden_norm", "encoder.output_norm_enc"]),
     ("cls", &["classifier", "classifier.dense", "pre_classifier", "dense", "head.dense"]),
     ("cls.output", &["classifier.out_proj"]),
     ("cls.norm", &["head.norm"]),
@@ -895,7 +138,7 @@ pub(super) const SPELLINGS: &[(&str, &[&str])] = &[
 ];
 
 /// Tensors of the GGUF architecture `apertus`.
-pub(super) const APERTUS: &[&str] = &[
+pub(in crate::arch) const APERTUS: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -916,7 +159,7 @@ pub(super) const APERTUS: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `arcee`.
-pub(super) const ARCEE: &[&str] = &[
+pub(in crate::arch) const ARCEE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -934,7 +177,7 @@ pub(super) const ARCEE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `llama`.
-pub(super) const LLAMA: &[&str] = &[
+pub(in crate::arch) const LLAMA: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -957,7 +200,7 @@ pub(super) const LLAMA: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `llama4`.
-pub(super) const LLAMA4: &[&str] = &[
+pub(in crate::arch) const LLAMA4: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -983,7 +226,7 @@ pub(super) const LLAMA4: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `llama_embed`.
-pub(super) const LLAMA_EMBED: &[&str] = &[
+pub(in crate::arch) const LLAMA_EMBED: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1006,7 +249,7 @@ pub(super) const LLAMA_EMBED: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `mistral3`.
-pub(super) const MISTRAL3: &[&str] = &[
+pub(in crate::arch) const MISTRAL3: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1029,7 +272,7 @@ pub(super) const MISTRAL3: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `smollm3`.
-pub(super) const SMOLLM3: &[&str] = &[
+pub(in crate::arch) const SMOLLM3: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1048,7 +291,7 @@ pub(super) const SMOLLM3: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen`.
-pub(super) const QWEN: &[&str] = &[
+pub(in crate::arch) const QWEN: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1064,7 +307,7 @@ pub(super) const QWEN: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen2`.
-pub(super) const QWEN2: &[&str] = &[
+pub(in crate::arch) const QWEN2: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1082,7 +325,7 @@ pub(super) const QWEN2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen2moe`.
-pub(super) const QWEN2MOE: &[&str] = &[
+pub(in crate::arch) const QWEN2MOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1104,7 +347,7 @@ pub(super) const QWEN2MOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen2vl`.
-pub(super) const QWEN2VL: &[&str] = &[
+pub(in crate::arch) const QWEN2VL: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1121,7 +364,7 @@ pub(super) const QWEN2VL: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen3`.
-pub(super) const QWEN3: &[&str] = &[
+pub(in crate::arch) const QWEN3: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1141,7 +384,7 @@ pub(super) const QWEN3: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen35`.
-pub(super) const QWEN35: &[&str] = &[
+pub(in crate::arch) const QWEN35: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1174,7 +417,7 @@ pub(super) const QWEN35: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen35moe`.
-pub(super) const QWEN35MOE: &[&str] = &[
+pub(in crate::arch) const QWEN35MOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1213,7 +456,7 @@ pub(super) const QWEN35MOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen3moe`.
-pub(super) const QWEN3MOE: &[&str] = &[
+pub(in crate::arch) const QWEN3MOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1233,7 +476,7 @@ pub(super) const QWEN3MOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen3next`.
-pub(super) const QWEN3NEXT: &[&str] = &[
+pub(in crate::arch) const QWEN3NEXT: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1272,7 +515,7 @@ pub(super) const QWEN3NEXT: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen3vl`.
-pub(super) const QWEN3VL: &[&str] = &[
+pub(in crate::arch) const QWEN3VL: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1292,7 +535,7 @@ pub(super) const QWEN3VL: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `qwen3vlmoe`.
-pub(super) const QWEN3VLMOE: &[&str] = &[
+pub(in crate::arch) const QWEN3VLMOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1312,7 +555,7 @@ pub(super) const QWEN3VLMOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `rnd1`.
-pub(super) const RND1: &[&str] = &[
+pub(in crate::arch) const RND1: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1332,7 +575,7 @@ pub(super) const RND1: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `gemma`.
-pub(super) const GEMMA: &[&str] = &[
+pub(in crate::arch) const GEMMA: &[&str] = &[
     "token_embd",
     "output_norm",
     "blk.{bid}.attn_norm",
@@ -1348,7 +591,7 @@ pub(super) const GEMMA: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `gemma2`.
-pub(super) const GEMMA2: &[&str] = &[
+pub(in crate::arch) const GEMMA2: &[&str] = &[
     "token_embd",
     "output_norm",
     "blk.{bid}.attn_qkv",
@@ -1366,7 +609,7 @@ pub(super) const GEMMA2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `gemma3`.
-pub(super) const GEMMA3: &[&str] = &[
+pub(in crate::arch) const GEMMA3: &[&str] = &[
     "token_embd",
     "output",
     "output_norm",
@@ -1387,7 +630,7 @@ pub(super) const GEMMA3: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `gemma3n`.
-pub(super) const GEMMA3N: &[&str] = &[
+pub(in crate::arch) const GEMMA3N: &[&str] = &[
     "token_embd",
     "output",
     "output_norm",
@@ -1424,7 +667,7 @@ pub(super) const GEMMA3N: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `gemma4`.
-pub(super) const GEMMA4: &[&str] = &[
+pub(in crate::arch) const GEMMA4: &[&str] = &[
     "rope_freqs",
     "token_embd",
     "output",
@@ -1461,7 +704,7 @@ pub(super) const GEMMA4: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `gemma_embedding`.
-pub(super) const GEMMA_EMBEDDING: &[&str] = &[
+pub(in crate::arch) const GEMMA_EMBEDDING: &[&str] = &[
     "token_embd",
     "output",
     "dense_2",
@@ -1484,7 +727,7 @@ pub(super) const GEMMA_EMBEDDING: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `phi2`.
-pub(super) const PHI2: &[&str] = &[
+pub(in crate::arch) const PHI2: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1500,7 +743,7 @@ pub(super) const PHI2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `phi3`.
-pub(super) const PHI3: &[&str] = &[
+pub(in crate::arch) const PHI3: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1518,7 +761,7 @@ pub(super) const PHI3: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `phimoe`.
-pub(super) const PHIMOE: &[&str] = &[
+pub(in crate::arch) const PHIMOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1538,7 +781,7 @@ pub(super) const PHIMOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `olmo`.
-pub(super) const OLMO: &[&str] = &[
+pub(in crate::arch) const OLMO: &[&str] = &[
     "token_embd",
     "output",
     "blk.{bid}.attn_qkv",
@@ -1552,7 +795,7 @@ pub(super) const OLMO: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `olmo2`.
-pub(super) const OLMO2: &[&str] = &[
+pub(in crate::arch) const OLMO2: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1571,7 +814,7 @@ pub(super) const OLMO2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `olmoe`.
-pub(super) const OLMOE: &[&str] = &[
+pub(in crate::arch) const OLMOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1591,7 +834,7 @@ pub(super) const OLMOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `seed_oss`.
-pub(super) const SEED_OSS: &[&str] = &[
+pub(in crate::arch) const SEED_OSS: &[&str] = &[
     "token_embd",
     "blk.{bid}.attn_norm",
     "blk.{bid}.attn_qkv",
@@ -1608,7 +851,7 @@ pub(super) const SEED_OSS: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `deepseek`.
-pub(super) const DEEPSEEK: &[&str] = &[
+pub(in crate::arch) const DEEPSEEK: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1634,7 +877,7 @@ pub(super) const DEEPSEEK: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `deepseek2`.
-pub(super) const DEEPSEEK2: &[&str] = &[
+pub(in crate::arch) const DEEPSEEK2: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1674,7 +917,7 @@ pub(super) const DEEPSEEK2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `deepseek32`.
-pub(super) const DEEPSEEK32: &[&str] = &[
+pub(in crate::arch) const DEEPSEEK32: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1715,7 +958,7 @@ pub(super) const DEEPSEEK32: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `chatglm`.
-pub(super) const CHATGLM: &[&str] = &[
+pub(in crate::arch) const CHATGLM: &[&str] = &[
     "token_embd",
     "rope_freqs",
     "output_norm",
@@ -1732,7 +975,7 @@ pub(super) const CHATGLM: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `glm4`.
-pub(super) const GLM4: &[&str] = &[
+pub(in crate::arch) const GLM4: &[&str] = &[
     "token_embd",
     "rope_freqs",
     "output_norm",
@@ -1757,7 +1000,7 @@ pub(super) const GLM4: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `glm4_moe`.
-pub(super) const GLM4_MOE: &[&str] = &[
+pub(in crate::arch) const GLM4_MOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1790,7 +1033,7 @@ pub(super) const GLM4_MOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `glm_dsa`.
-pub(super) const GLM_DSA: &[&str] = &[
+pub(in crate::arch) const GLM_DSA: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1832,7 +1075,7 @@ pub(super) const GLM_DSA: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `granite`.
-pub(super) const GRANITE: &[&str] = &[
+pub(in crate::arch) const GRANITE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1849,7 +1092,7 @@ pub(super) const GRANITE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `granite_hybrid`.
-pub(super) const GRANITE_HYBRID: &[&str] = &[
+pub(in crate::arch) const GRANITE_HYBRID: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1880,7 +1123,7 @@ pub(super) const GRANITE_HYBRID: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `granite_moe`.
-pub(super) const GRANITE_MOE: &[&str] = &[
+pub(in crate::arch) const GRANITE_MOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1901,7 +1144,7 @@ pub(super) const GRANITE_MOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `granite_swa`.
-pub(super) const GRANITE_SWA: &[&str] = &[
+pub(in crate::arch) const GRANITE_SWA: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1926,7 +1169,7 @@ pub(super) const GRANITE_SWA: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `nemotron`.
-pub(super) const NEMOTRON: &[&str] = &[
+pub(in crate::arch) const NEMOTRON: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1944,7 +1187,7 @@ pub(super) const NEMOTRON: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `nemotron_h`.
-pub(super) const NEMOTRON_H: &[&str] = &[
+pub(in crate::arch) const NEMOTRON_H: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -1966,7 +1209,7 @@ pub(super) const NEMOTRON_H: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `nemotron_h_moe`.
-pub(super) const NEMOTRON_H_MOE: &[&str] = &[
+pub(in crate::arch) const NEMOTRON_H_MOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2001,7 +1244,7 @@ pub(super) const NEMOTRON_H_MOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `cohere2`.
-pub(super) const COHERE2: &[&str] = &[
+pub(in crate::arch) const COHERE2: &[&str] = &[
     "token_embd",
     "output_norm",
     "blk.{bid}.attn_norm",
@@ -2016,7 +1259,7 @@ pub(super) const COHERE2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `cohere2moe`.
-pub(super) const COHERE2MOE: &[&str] = &[
+pub(in crate::arch) const COHERE2MOE: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2045,7 +1288,7 @@ pub(super) const COHERE2MOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `command_r`.
-pub(super) const COMMAND_R: &[&str] = &[
+pub(in crate::arch) const COMMAND_R: &[&str] = &[
     "token_embd",
     "output_norm",
     "blk.{bid}.attn_norm",
@@ -2062,7 +1305,7 @@ pub(super) const COMMAND_R: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `gpt_oss`.
-pub(super) const GPT_OSS: &[&str] = &[
+pub(in crate::arch) const GPT_OSS: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2081,7 +1324,7 @@ pub(super) const GPT_OSS: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `gpt2`.
-pub(super) const GPT2: &[&str] = &[
+pub(in crate::arch) const GPT2: &[&str] = &[
     "token_embd",
     "position_embd",
     "output_norm",
@@ -2095,7 +1338,7 @@ pub(super) const GPT2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `gptneox`.
-pub(super) const GPTNEOX: &[&str] = &[
+pub(in crate::arch) const GPTNEOX: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2108,7 +1351,7 @@ pub(super) const GPTNEOX: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `bloom`.
-pub(super) const BLOOM: &[&str] = &[
+pub(in crate::arch) const BLOOM: &[&str] = &[
     "token_embd",
     "token_embd_norm",
     "output_norm",
@@ -2122,7 +1365,7 @@ pub(super) const BLOOM: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `falcon`.
-pub(super) const FALCON: &[&str] = &[
+pub(in crate::arch) const FALCON: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2135,7 +1378,7 @@ pub(super) const FALCON: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `starcoder`.
-pub(super) const STARCODER: &[&str] = &[
+pub(in crate::arch) const STARCODER: &[&str] = &[
     "token_embd",
     "position_embd",
     "output_norm",
@@ -2149,7 +1392,7 @@ pub(super) const STARCODER: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `starcoder2`.
-pub(super) const STARCODER2: &[&str] = &[
+pub(in crate::arch) const STARCODER2: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2167,7 +1410,7 @@ pub(super) const STARCODER2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `stablelm`.
-pub(super) const STABLELM: &[&str] = &[
+pub(in crate::arch) const STABLELM: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2187,7 +1430,7 @@ pub(super) const STABLELM: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `internlm2`.
-pub(super) const INTERNLM2: &[&str] = &[
+pub(in crate::arch) const INTERNLM2: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2205,7 +1448,7 @@ pub(super) const INTERNLM2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `jamba`.
-pub(super) const JAMBA: &[&str] = &[
+pub(in crate::arch) const JAMBA: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2236,7 +1479,7 @@ pub(super) const JAMBA: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `mamba`.
-pub(super) const MAMBA: &[&str] = &[
+pub(in crate::arch) const MAMBA: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2251,7 +1494,7 @@ pub(super) const MAMBA: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `mamba2`.
-pub(super) const MAMBA2: &[&str] = &[
+pub(in crate::arch) const MAMBA2: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2266,7 +1509,7 @@ pub(super) const MAMBA2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `bert`.
-pub(super) const BERT: &[&str] = &[
+pub(in crate::arch) const BERT: &[&str] = &[
     "token_embd",
     "token_embd_norm",
     "token_types",
@@ -2286,7 +1529,7 @@ pub(super) const BERT: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `eurobert`.
-pub(super) const EUROBERT: &[&str] = &[
+pub(in crate::arch) const EUROBERT: &[&str] = &[
     "token_embd",
     "output_norm",
     "blk.{bid}.attn_norm",
@@ -2302,7 +1545,7 @@ pub(super) const EUROBERT: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `jina_bert_v2`.
-pub(super) const JINA_BERT_V2: &[&str] = &[
+pub(in crate::arch) const JINA_BERT_V2: &[&str] = &[
     "token_embd",
     "token_embd_norm",
     "token_types",
@@ -2323,7 +1566,7 @@ pub(super) const JINA_BERT_V2: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `jina_bert_v3`.
-pub(super) const JINA_BERT_V3: &[&str] = &[
+pub(in crate::arch) const JINA_BERT_V3: &[&str] = &[
     "token_embd",
     "token_embd_norm",
     "token_types",
@@ -2337,7 +1580,7 @@ pub(super) const JINA_BERT_V3: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `modern_bert`.
-pub(super) const MODERN_BERT: &[&str] = &[
+pub(in crate::arch) const MODERN_BERT: &[&str] = &[
     "token_embd",
     "token_embd_norm",
     "output_norm",
@@ -2353,7 +1596,7 @@ pub(super) const MODERN_BERT: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `neo_bert`.
-pub(super) const NEO_BERT: &[&str] = &[
+pub(in crate::arch) const NEO_BERT: &[&str] = &[
     "token_embd",
     "blk.{bid}.attn_norm",
     "blk.{bid}.attn_qkv",
@@ -2367,7 +1610,7 @@ pub(super) const NEO_BERT: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `nomic_bert`.
-pub(super) const NOMIC_BERT: &[&str] = &[
+pub(in crate::arch) const NOMIC_BERT: &[&str] = &[
     "token_embd",
     "token_embd_norm",
     "token_types",
@@ -2383,7 +1626,7 @@ pub(super) const NOMIC_BERT: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `nomic_bert_moe`.
-pub(super) const NOMIC_BERT_MOE: &[&str] = &[
+pub(in crate::arch) const NOMIC_BERT_MOE: &[&str] = &[
     "token_embd",
     "token_embd_norm",
     "token_types",
@@ -2401,7 +1644,7 @@ pub(super) const NOMIC_BERT_MOE: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `t5`.
-pub(super) const T5: &[&str] = &[
+pub(in crate::arch) const T5: &[&str] = &[
     "token_embd",
     "output",
     "dec.blk.{bid}.attn_norm",
@@ -2435,7 +1678,7 @@ pub(super) const T5: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `t5encoder`.
-pub(super) const T5ENCODER: &[&str] = &[
+pub(in crate::arch) const T5ENCODER: &[&str] = &[
     "token_embd",
     "output",
     "enc.blk.{bid}.attn_norm",
@@ -2452,7 +1695,7 @@ pub(super) const T5ENCODER: &[&str] = &[
 ];
 
 /// Tensors of the GGUF architecture `maincoder`.
-pub(super) const MAINCODER: &[&str] = &[
+pub(in crate::arch) const MAINCODER: &[&str] = &[
     "token_embd",
     "output_norm",
     "output",
@@ -2471,7 +1714,7 @@ pub(super) const MAINCODER: &[&str] = &[
 ];
 
 /// Architectures the reference has a converter for.
-pub(super) const REFERENCE_ARCHITECTURES: &[&str] = &[
+pub(in crate::arch) const REFERENCE_ARCHITECTURES: &[&str] = &[
     "AfmoeForCausalLM",
     "ApertusForCausalLM",
     "ArceeForCausalLM",

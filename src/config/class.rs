@@ -1,0 +1,45 @@
+//! What is known of a configuration class of transformers: names, types and defaults of its fields.
+//!
+//! The classes themselves are in `generated`. What they do in code is not told here.
+
+/// JSON types a field accepts, as a set of bits.
+pub(super) type Kinds = u16;
+pub(super) const INT: Kinds = 1;
+pub(super) const FLOAT: Kinds = 2;
+pub(super) const STR: Kinds = 4;
+pub(super) const BOOL: Kinds = 8;
+pub(super) const NULL: Kinds = 16;
+pub(super) const INTS: Kinds = 32;
+pub(super) const STRS: Kinds = 64;
+pub(super) const DICT: Kinds = 128;
+pub(super) const FLOATS: Kinds = 256;
+/// A list of anything.
+pub(super) const LIST: Kinds = 512;
+pub(super) const NUMBERS: Kinds = 1024;
+
+/// A configuration class.
+pub(super) struct Class {
+    pub model_type: &'static str,
+    /// `rope_theta` where the file gives none.
+    pub theta: f64,
+    /// The same for layers with a sliding window, in classes that tell the two apart.
+    pub local_theta: Option<f64>,
+    /// Keys that are stored under another name.
+    pub aliases: &'static [(&'static str, &'static str)],
+    /// Attributes that cannot be set, beyond those of `READ_ONLY`.
+    pub computed: &'static [&'static str],
+    /// `text_config`, in classes that have one.
+    pub text: Option<Part>,
+    /// Name, accepted types and default (as JSON) of the declared fields.
+    pub fields: &'static [(&'static str, Kinds, &'static str)],
+}
+
+/// The configuration of a text model inside that of a larger one.
+pub(super) struct Part {
+    /// Its class, where the file names none.
+    pub model_type: &'static str,
+    /// Whether it is of this class whatever the file says.
+    pub fixed: bool,
+    /// What it holds where the file has no such section (a JSON object).
+    pub given: &'static str,
+}

@@ -1,0 +1,122 @@
+//! DeepSeek's models, and others with multi-head latent attention.
+
+use super::hooks::{Hooks, PLAIN};
+use crate::config::class::Class;
+use crate::config::values::{Object, Refusal, int, null, number, truthy};
+use crate::config::{layers, validate};
+use crate::json::Value;
+
+pub(super) const V2: Hooks = Hooks { validate: &[validate::heads_fit], ..V3 };
+
+pub(super) const V3: Hooks = Hooks { before: &[key_width, head_dim], ..PLAIN };
+
+pub(super) const V32: Hooks = Hooks {
+    before: &[key_width, head_dim, experts, mlp_types],
+    layer_types: Some(|config, _| layers::uniform(config, "indexed_attention")),
+    ..PLAIN
+};
+
+pub(super) const GLM_MOE_DSA: Hooks =
+    Hooks { before: &[key_width, head_dim, experts, mlp_types, indexer_types], ..V32 };
+
+pub(super) const GLM4_MOE_LITE: Hooks = Hooks { before: &[key_width, mlp_types_of_lite], ..PLAIN };
+
+pub(super) const YOUTU: Hooks = Hooks { before: &[initializer_ranges, key_width, head_dim], ..PLAIN };
+
+pub(super) const KIMI_K25: Hooks = Hooks { before: &[text_class], ..PLAIN };
+
+/// Keys have a rotated part and one that is not.
+fn key_width(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
+    let rotated = int(config, "qk_rope_head_dim")?;
+    let size =
+        int(config, "qk_nope_head_dim")?.checked_add(rotated).ok_or("qk_rope_head_dim is too large")?;
+    config.insert("qk_head_dim".into(), size.into());
+    Ok(())
+}
+
+fn head_dim(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
+    let rotated = int(config, "qk_rope_head_dim")?;
+    config.insert("head_dim".into(), rotated.into());
+    Ok(())
+}
+
+fn experts(_: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
+    if let Some(experts) = extra.get("num_experts").filter(|v| !v.is_null()) {
+        config.insert("n_routed_experts".into(), experts.clone());
+    }
+    Ok(())
+}
+
+fn mlp_types(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
+    if null(config, "mlp_layer_types") {
+        let dense = usize::try_from(int(config, "first_k_dense_replace")?).map_err(|e| e.to_string())?;
+        layers::set_mlp_types(config, layers::depth(config)?, dense);
+    }
+    Ok(())
+}
+
+/// The first layer has no experts, even where there is no layer.
+fn mlp_types_of_lite(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
+    if null(config, "mlp_layer_types") {
+        layers::set_mlp_types(config, layers::depth(config)?.max(1), 1);
+    }
+    Ok(())
+}
+
+/// The indexer in each layer: its own, or that of the layer before.
+fn indexer_types(_: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
+    if null(config, "indexer_types") {
+        let kinds = indexers(layers::depth(config)?, extra)?;
+        config.insert("indexer_types".into(), kinds);
+    }
+    Ok(())
+}
+
+fn indexers(layers: usize, extra: &Object) -> Result<Value, Refusal> {
+    match extra.get("index_topk_pattern") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(pattern)) => {
+            let kinds = pattern.chars().map(|c| match c {
+                'F' => Ok("full".into()),
+                'S' => Ok("shared".into()),
+                other => Err(format!("index_topk_pattern has a {other:?}")),
+            });
+            return kinds.collect::<Result<Vec<Value>, _>>().map(Value::Array);
+        }
+        Some(Value::Array(kinds)) => return Ok(kinds.clone().into()),
+        Some(_) => return Err("index_topk_pattern is neither a string nor a list".into()),
+    }
+    let get = |key: &str, default| extra.get(key).map_or(Some(default), Value::as_i64).ok_or(key.to_owned());
+    let period = get("index_topk_freq", 1)?.max(1);
+    let offset = get("index_skip_topk_offset", 2)?;
+    let own = |layer: i64| layer.saturating_sub(offset).saturating_add(1).max(0) % period == 0;
+    Ok(layers::named((0..).take(layers).map(own), "full", "shared"))
+}
+
+fn initializer_ranges(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
+    if null(config, "initializer_range") {
+        #[allow(clippy::cast_precision_loss)]
+        let range = match int(config, "hidden_size")? {
+            0 => 0.02,
+            hidden if hidden < 0 => return Err("hidden_size is negative".into()),
+            hidden => 2.0 / (5.0 * hidden as f64).sqrt(),
+        };
+        config.insert("initializer_range".into(), range.into());
+    }
+    if !config.get("embedding_initializer_range").is_some_and(truthy) {
+        let range =
+            config.get("initializer_range").and_then(number).ok_or("initializer_range is no number")?;
+        config.insert("embedding_initializer_range".into(), (2.0 * range).into());
+    }
+    Ok(())
+}
+
+/// Kimi's text model is of DeepSeek's class.
+fn text_class(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
+    if let Some(kind) = config.get_mut("text_config").and_then(|text| text.get_mut("model_type"))
+        && kind == "kimi_k2"
+    {
+        *kind = "deepseek_v3".into();
+    }
+    Ok(())
+}
