@@ -170,26 +170,23 @@ impl Error {
         self.change(|problem| problem.hints.push(hint.into()))
     }
 
-    /// This error, found while the tensor `name` was put together.
+    /// This error, found while the output tensor `name` was put together.
     pub(crate) fn of_output(self, name: &str) -> Self {
         match self {
-            Self::Invalid(problem) if problem.tensor.is_none() && problem.file.is_none() => {
-                Self::Invalid(problem)
-                    .change(|problem| {
-                        problem.message = format!("tensor {}: {}", quoted(name), problem.message)
-                    })
-                    .tensor(name)
+            Self::Invalid(problem) if problem.file.is_none() => {
+                Self::Invalid(problem).change(|p| p.message = format!("{name}: {}", p.message))
             }
             other => other,
         }
     }
 
-    /// This error, found in the tensor `name` of the checkpoint's file `path`.
+    /// This error, found in the tensor `name` of the checkpoint's file `path`, unless it knows its place.
     pub(crate) fn of_source(self, path: &Path, name: &str) -> Self {
         match self {
-            Self::Invalid(problem) if problem.file.is_none() => {
-                Self::Invalid(problem).of_output(name).at(path)
-            }
+            Self::Invalid(problem) if problem.file.is_none() => Self::Invalid(problem)
+                .change(|p| p.message = format!("tensor {}: {}", quoted(name), p.message))
+                .tensor(name)
+                .at(path),
             other => other,
         }
     }

@@ -222,7 +222,7 @@ fn hostile_files_are_refused() {
     ];
     for (what, bytes, exit_code, says) in cases {
         let error = read(&bytes).err().unwrap_or_else(|| panic!("{what}: was accepted"));
-        let message = error.to_string();
+        let message = [error.to_string(), error.hints().join("; ")].join("; ");
         assert!(message.contains(says), "{what}: expected {says:?} in {message:?}");
         assert_eq!(error.exit_code(), exit_code, "{what}: {message}");
     }

@@ -263,7 +263,7 @@ fn check(cases: &[Case]) {
             Ok(_) => panic!("{what}: was accepted"),
             Err(error) => error,
         };
-        let message = error.to_string();
+        let message = [error.to_string(), error.hints().join("; ")].join("; ");
         assert!(message.contains(says), "{what}: expected {says:?} in {message:?}");
         assert_eq!(error.exit_code(), *exit_code, "{what}: {message}");
         assert!(message.contains(dir.path().to_str().unwrap()), "{what}: no path in {message:?}");
