@@ -18,6 +18,7 @@ pub mod describe;
 pub mod dtype;
 pub mod error;
 pub mod explain;
+mod ggml_types;
 pub mod gguf;
 mod input;
 pub mod inspect;

@@ -187,7 +187,7 @@ pub(super) fn file_type(
 }
 
 /// The element type of output tensor `name` of layer `layer`; `forced` is what the family wants for it.
-/// Rows that are no whole number of layers become F16.
+/// Rows that are not a whole number of blocks become F16.
 pub(super) fn ggml_type(
     name: &str,
     layer: Option<u64>,

@@ -6,9 +6,9 @@
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::types::TypeInfo;
 use super::{DEFAULT_ALIGNMENT, KeyValues, Strings, Value};
 use crate::error::{Error, Result};
+use crate::ggml_types::TypeInfo;
 use crate::input::quoted;
 use crate::source;
 
