@@ -45,6 +45,14 @@ pub enum Error {
     /// `--reflink always` was asked for where blocks cannot be shared.
     #[error("{0}")]
     CannotShare(Box<Problem>),
+    /// A file is not what becomes of the model it should be made of.
+    #[error("{}: differs from the model in {count} place(s)", path.display())]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// How many tensors, keys and stretches of padding differ.
+        count: usize,
+    },
     /// Another process is at work where only one may be.
     #[error("{}: {holder} is aligning this model in place", path.display())]
     Locked {
@@ -208,6 +216,7 @@ impl Error {
             Self::Invalid(_) => "invalid",
             Self::NoWeights { .. } => "no-weights",
             Self::CannotShare(_) => "cannot-share",
+            Self::Differs { .. } => "differs",
             Self::Locked { .. } => "locked",
             Self::Jobs { .. } => "jobs",
             Self::Interrupted => "interrupted",
@@ -218,7 +227,7 @@ impl Error {
     /// The file or directory it is about, if it is about one.
     pub fn file(&self) -> Option<&Path> {
         match self {
-            Self::Io { path, .. } | Self::Locked { path, .. } => Some(path),
+            Self::Io { path, .. } | Self::Locked { path, .. } | Self::Differs { path, .. } => Some(path),
             Self::NoWeights { dir } => Some(dir),
             other => other.problem()?.file.as_deref(),
         }
@@ -261,6 +270,7 @@ impl Error {
             Self::Unsupported(_) => 3,
             Self::Invalid(_) | Self::NoWeights { .. } => 4,
             Self::CannotShare(_) => 5,
+            Self::Differs { .. } => 6,
             Self::Jobs { .. } => 7,
             // What shells make of a SIGINT. The command itself dies of the signal, so that they see one.
             Self::Interrupted => 130,

@@ -25,7 +25,8 @@ pub fn say(line: impl fmt::Display) {
 pub fn explain(error: &Error, json: bool) {
     say(format_args!("ggraft: {error}"));
     error.hints().iter().for_each(|hint| say(format_args!("  hint: {hint}")));
-    if json {
+    // A report of differences is the one document already.
+    if json && !matches!(error, Error::Differs { .. }) {
         as_json(error);
     }
 }
