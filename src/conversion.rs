@@ -136,7 +136,7 @@ impl Conversion {
         let path = output_path(options, &name)?;
         if !parent(&path).is_dir() {
             let missing = parent(&path).display();
-            return Err(Error::Usage(format!("--outfile: there is no directory {missing}")));
+            return Err(Error::usage(format!("--outfile: there is no directory {missing}")));
         }
         check_target("--outfile", &path, dir)?;
         let sharing = match options.target() {
@@ -156,9 +156,9 @@ impl Conversion {
         };
         let plan = if options.target() == Target::Vocabulary {
             if options.splits.no_tensor_first_split {
-                return Err(Error::Usage(
-                    "a vocabulary cannot be split: drop --no-tensor-first-split".into(),
-                ));
+                return Err(
+                    Error::usage("a vocabulary cannot be split").hint("leave --no-tensor-first-split out")
+                );
             }
             Plan::metadata_only(&inputs.path, &inputs.metadata)
         } else {
@@ -177,7 +177,7 @@ impl Conversion {
             && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
         {
-            return Err(Error::CannotShare(conversion.nothing_shared()));
+            return Err(Error::cannot_share(conversion.nothing_shared()));
         }
         Ok(conversion)
     }
@@ -259,11 +259,14 @@ fn output_path(options: &Options, name: &NameParts) -> Result<PathBuf> {
         return Ok(target.join(name.default_file_name()?));
     }
     if target.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        return Err(Error::Usage(format!("--outfile: there is no directory {}", target.display())));
+        return Err(
+            Error::usage(format!("--outfile: there is no directory {}", target.display())).about(target)
+        );
     }
     let template = target.file_name().and_then(|n| n.to_str());
-    let template =
-        template.ok_or_else(|| Error::Usage(format!("--outfile {}: not a file name", target.display())))?;
+    let template = template.ok_or_else(|| {
+        Error::usage(format!("--outfile {}: not a file name", target.display())).about(target)
+    })?;
     Ok(target.with_file_name(metadata::fill_file_name_template(template, name.output_type)?))
 }
 
@@ -288,7 +291,9 @@ fn check_target(flag: &str, target: &Path, model: &ModelDir) -> Result<()> {
             _ => return Ok(()),
         },
     };
-    Err(Error::Usage(format!("{flag}: {} {problem}; choose another name", target.display())))
+    Err(Error::usage(format!("{flag}: {} {problem}", target.display()))
+        .about(target)
+        .hint("choose another name"))
 }
 
 /// Finds out what can be shared by cloning a block of each source into an unnamed file beside the output.
@@ -305,10 +310,11 @@ fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Shar
         *refusal = match platform::can_clone(&*source.handle()?, dir) {
             Ok(()) => None,
             Err(why) if options.reflink == Reflink::Always => {
-                return Err(Error::CannotShare(format!(
+                return Err(Error::cannot_share(format!(
                     "--reflink always: {}: {why}",
                     source.path().display()
-                )));
+                ))
+                .about(source.path()));
             }
             Err(why) => Some(why.to_string()),
         };

@@ -1,5 +1,7 @@
 //! Element types: what safetensors stores ([`Dtype`]) and what GGUF stores ([`GgmlType`]).
 
+use crate::ggml_types::TypeInfo;
+
 /// Element type of a safetensors tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
@@ -106,25 +108,27 @@ pub enum GgmlType {
 }
 
 impl GgmlType {
+    /// What is known of the type.
+    pub fn info(self) -> &'static TypeInfo {
+        match self {
+            Self::F32 => const { TypeInfo::known(Self::F32 as u32) },
+            Self::F16 => const { TypeInfo::known(Self::F16 as u32) },
+            Self::Q8_0 => const { TypeInfo::known(Self::Q8_0 as u32) },
+            Self::BF16 => const { TypeInfo::known(Self::BF16 as u32) },
+            Self::TQ1_0 => const { TypeInfo::known(Self::TQ1_0 as u32) },
+            Self::TQ2_0 => const { TypeInfo::known(Self::TQ2_0 as u32) },
+            Self::MXFP4 => const { TypeInfo::known(Self::MXFP4 as u32) },
+        }
+    }
+
     /// Elements per block; rows are a whole number of blocks.
     pub fn block_size(self) -> u64 {
-        match self {
-            Self::F32 | Self::F16 | Self::BF16 => 1,
-            Self::Q8_0 | Self::MXFP4 => 32,
-            Self::TQ1_0 | Self::TQ2_0 => 256,
-        }
+        self.info().block
     }
 
     /// Bytes per block.
     pub fn type_size(self) -> u64 {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::BF16 => 2,
-            Self::Q8_0 => 34,
-            Self::TQ1_0 => 54,
-            Self::TQ2_0 => 66,
-            Self::MXFP4 => 17,
-        }
+        self.info().bytes
     }
 
     /// Bytes of a tensor of `elements` elements, which are a whole number of blocks.
@@ -134,15 +138,7 @@ impl GgmlType {
 
     /// The name llama.cpp prints.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::BF16 => "BF16",
-            Self::Q8_0 => "Q8_0",
-            Self::TQ1_0 => "TQ1_0",
-            Self::TQ2_0 => "TQ2_0",
-            Self::MXFP4 => "MXFP4",
-        }
+        self.info().name
     }
 
     /// The source dtype with the same bits, if there is one.

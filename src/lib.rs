@@ -19,6 +19,7 @@ pub mod dtype;
 pub mod error;
 pub mod evaluate;
 pub mod explain;
+mod ggml_types;
 pub mod gguf;
 mod input;
 pub mod inspect;

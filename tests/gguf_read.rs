@@ -228,7 +228,7 @@ fn hostile_files_are_refused() {
     ];
     for (what, bytes, exit_code, says) in cases {
         let error = read(&bytes).err().unwrap_or_else(|| panic!("{what}: was accepted"));
-        let message = error.to_string();
+        let message = [error.to_string(), error.hints().join("; ")].join("; ");
         assert!(message.contains(says), "{what}: expected {says:?} in {message:?}");
         assert_eq!(error.exit_code(), exit_code, "{what}: {message}");
     }
@@ -243,7 +243,7 @@ fn a_huge_sparse_string_is_refused() {
     fs::File::options().write(true).open(&path).unwrap().set_len(1 << 41).unwrap();
     let error = gguf::read(&path).unwrap_err();
     assert!(
-        matches!(&error, Error::Invalid { problem, .. } if problem.contains("a header of more than")),
+        matches!(&error, Error::Invalid(problem) if problem.message.contains("a header of more than")),
         "{error}"
     );
 }

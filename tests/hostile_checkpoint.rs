@@ -174,7 +174,7 @@ const DIRECTORIES: &[Case] = &[
     ("only files of other names", |d| shard(d, "adapter_model.safetensors", "t"), INVALID, "expected model.safetensors"),
     ("Mistral's format", |d| shard(d, "consolidated.safetensors", "t"), UNSUPPORTED, "Mistral"),
     ("Mistral's format, sharded", |d| shard(d, "consolidated-00001-of-00002.safetensors", "t"), UNSUPPORTED, "Mistral"),
-    ("PyTorch pickles", |d| put(d, "pytorch_model-00001-of-00002.bin", "PK"), UNSUPPORTED, "no zip file"),
+    ("PyTorch pickles", |d| put(d, "pytorch_model-00001-of-00002.bin", "PK"), UNSUPPORTED, "not a zip file"),
     ("a directory for a file", |d| fs::create_dir(d.join("model.safetensors")).unwrap(), INVALID, "found a directory"),
     ("a FIFO for a file", |d| {
         assert!(Command::new("mkfifo").arg(d.join("model.safetensors")).status().unwrap().success());
@@ -263,7 +263,7 @@ fn check(cases: &[Case]) {
             Ok(_) => panic!("{what}: was accepted"),
             Err(error) => error,
         };
-        let message = error.to_string();
+        let message = [error.to_string(), error.hints().join("; ")].join("; ");
         assert!(message.contains(says), "{what}: expected {says:?} in {message:?}");
         assert_eq!(error.exit_code(), *exit_code, "{what}: {message}");
         assert!(message.contains(dir.path().to_str().unwrap()), "{what}: no path in {message:?}");

@@ -220,7 +220,10 @@ fn whatever_goes_wrong_leaves_nothing() {
         fs::write(dir.path().join("source"), &source[..len]).unwrap();
         let (model, sources) = opened(dir.path());
         let error = write(&plan, &model, &sources, settings(threads), &mut |_| ()).unwrap_err();
-        assert!(matches!(&error, Error::Invalid { path, .. } if path.ends_with("source")), "{error}");
+        assert!(
+            matches!(&error, Error::Invalid(problem) if problem.file.as_ref().is_some_and(|file| file.ends_with("source"))),
+            "{error}"
+        );
         assert_eq!(names(dir.path()), [dir.path().join("source")]);
     }
 }

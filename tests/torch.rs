@@ -109,7 +109,7 @@ fn refused(model: &Path, code: i32, parts: &[&str]) {
 #[test]
 fn what_is_not_read_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    refused(&model(dir.path(), "legacy"), 3, &["pytorch_model.bin", "no zip file"]);
+    refused(&model(dir.path(), "legacy"), 3, &["pytorch_model.bin", "not a zip file"]);
     let dir = tempfile::tempdir().unwrap();
     refused(&model(dir.path(), "transposed"), 3, &["[16, 24]", "contiguous"]);
     let dir = tempfile::tempdir().unwrap();

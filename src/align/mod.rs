@@ -137,11 +137,11 @@ impl Job {
         let mut metadata = Vec::new();
         job.checkpoint = Checkpoint::open_with(&model, |file| metadata.push(file.metadata.clone()))?;
         if job.checkpoint.format != Format::Safetensors {
-            return Err(Error::Unsupported(format!(
-                "{}: only safetensors can be aligned; tensors of pytorch_model*.bin already start on \
+            return Err(Error::unsupported(
+                "only safetensors can be aligned; tensors of pytorch_model*.bin already start on \
                  64-byte boundaries",
-                dir.display()
-            )));
+            )
+            .at(dir));
         }
         job.arrange(&metadata)?;
         if let Target::Directory(_) = job.target {
@@ -156,7 +156,7 @@ impl Job {
         let members = arrange::members(&self.checkpoint);
         for ((file, members), metadata) in files.iter().zip(members).zip(metadata) {
             let arrangement = arrange(tensors, members, metadata.as_ref(), file.data_start, self.block)
-                .map_err(|problem| Error::Unsupported(format!("{}: {problem}", file.path.display())))?;
+                .map_err(|problem| Error::unsupported(problem).at(&file.path))?;
             let on_boundary = |offset: u64| usize::from(offset.is_multiple_of(self.block));
             let places = &arrangement.places;
             self.shards.push(Shard {
@@ -351,28 +351,28 @@ impl Outcome {
 /// Refuses directories that cannot take the aligned checkpoint; gives one that is there, on the same
 /// file system.
 fn check_target(dir: &Path, to: &Path) -> Result<PathBuf> {
-    let refuse = |problem: String| Err(Error::Usage(format!("-o {}: {problem}", to.display())));
+    let refused = |problem: &str| Error::usage(format!("-o {}: {problem}", to.display())).about(to);
     let resolve = |path: &Path| path.canonicalize().map_err(|e| Error::io("cannot resolve", path, e));
     let existing = match fs::symlink_metadata(to) {
-        Ok(_) if !to.is_dir() => return refuse("exists and is not a directory".into()),
+        Ok(_) if !to.is_dir() => return Err(refused("exists and is not a directory")),
         Ok(_) => to,
         Err(_) if !parent(to).is_dir() => {
-            return refuse(format!("there is no directory {}", parent(to).display()));
+            return Err(refused(&format!("there is no directory {}", parent(to).display())));
         }
         Err(_) => parent(to),
     };
     let (source, target) = (resolve(dir)?, resolve(existing)?);
     if existing == to && source == target {
-        return refuse("is the model's own directory; use --in-place to align it there".into());
+        return Err(refused("is the model's own directory").hint("use --in-place to align it there"));
     }
     if target.starts_with(&source) {
-        return refuse("lies in the model's directory; name one elsewhere, or use --in-place".into());
+        return Err(refused("lies in the model's directory").hint("name one elsewhere, or use --in-place"));
     }
     if existing == to {
         platform::remove_leftovers(to);
     }
     if existing == to && fs::read_dir(to).map_err(|e| Error::io("cannot list", to, e))?.next().is_some() {
-        return refuse("exists and is not empty; name a new directory".into());
+        return Err(refused("exists and is not empty").hint("name a new directory"));
     }
     Ok(existing.to_owned())
 }

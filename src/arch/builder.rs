@@ -58,11 +58,10 @@ impl<'a> Builder<'a> {
     /// If the architecture has no such tensor.
     pub(super) fn resolve(&self, name: &str) -> Result<String> {
         self.spelling.resolve(name).ok_or_else(|| {
-            self.unsupported(format!(
-                "tensor {} is none that architecture {} has; does config.json name the right one?",
-                quoted(name),
-                self.input.family.arch
-            ))
+            let arch = self.input.family.arch;
+            self.unsupported(format!("architecture {arch} has no tensor {}", quoted(name)))
+                .tensor(name)
+                .hint("check that config.json names the right architecture")
         })
     }
 
@@ -139,7 +138,7 @@ impl<'a> Builder<'a> {
     }
 
     fn unsupported(&self, problem: String) -> Error {
-        Error::Unsupported(format!("{}: {problem}", self.input.checkpoint.dir.path().display()))
+        Error::unsupported(problem).at(self.input.checkpoint.dir.path())
     }
 
     /// The tensors in order, and what was found out on the way.

@@ -47,8 +47,8 @@ fn whole<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Result<&'c Source
         _ => None,
     };
     source.filter(|source| supports(source.dtype)).ok_or_else(|| {
-        let dir = checkpoint.dir.path().display();
-        Error::Unsupported(format!("{dir}: quantized embeddings cannot be compared with the output matrix"))
+        Error::unsupported("quantized embeddings cannot be compared with the output matrix")
+            .at(checkpoint.dir.path())
     })
 }
 

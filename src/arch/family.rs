@@ -189,7 +189,7 @@ impl Family {
         };
         if options.mtp != Mtp::Keep && !self.mtp {
             let architecture = config.architecture()?;
-            return Err(Error::Unsupported(format!(
+            return Err(Error::unsupported(format!(
                 "--mtp and --no-nextn: {architecture} has no layers for multi-token prediction"
             )));
         }

@@ -46,23 +46,27 @@ pub fn lookup(architecture: &str) -> Result<&'static Family> {
     let shown = quoted(architecture);
     let near =
         supported().map(|(name, _)| (strsim::damerau_levenshtein(name, shown.trim_matches('"')), name)).min();
-    let near = match near {
-        Some((distance, name)) if distance <= 4 => format!("; did you mean {name}?"),
-        Some((_, name)) => format!("; the nearest that is: {name}"),
-        None => String::new(),
+    let (problem, report) = match names::REFERENCE_ARCHITECTURES.contains(&architecture) {
+        true => (
+            format!(
+                "architecture {architecture} is not supported yet, though llama.cpp's convert_hf_to_gguf.py knows it"
+            ),
+            "if you need it, please report its name to ggraft",
+        ),
+        false => (
+            format!("architecture {shown} is not supported"),
+            "if llama.cpp's convert_hf_to_gguf.py converts this model, please report the architecture's name to ggraft; \
+             if it does not, llama.cpp has to learn it first",
+        ),
     };
-    let hint = "--print-supported-models lists all";
-    Err(Error::Unsupported(if names::REFERENCE_ARCHITECTURES.contains(&architecture) {
-        format!(
-            "architecture {architecture} is not supported yet, though llama.cpp's convert_hf_to_gguf.py knows it{near} \
-             ({hint}). If you need it, please report its name to ggraft"
-        )
-    } else {
-        format!(
-            "architecture {shown} is not supported{near} ({hint}). If llama.cpp's convert_hf_to_gguf.py converts \
-             this model, please report the architecture's name to ggraft; if it does not, llama.cpp has to learn it first"
-        )
-    }))
+    let error = match near {
+        Some((distance, name)) if distance <= 4 => {
+            Error::unsupported(problem).hint(format!("did you mean {name}?"))
+        }
+        Some((_, name)) => Error::unsupported(problem).hint(format!("the nearest that is: {name}")),
+        None => Error::unsupported(problem),
+    };
+    Err(error.hint("--print-supported-models lists all").hint(report))
 }
 
 /// The Hugging Face names that can be converted, each with its GGUF architecture.

@@ -53,7 +53,7 @@ fn from_modules(input: &Input, keys: &mut Keys) -> Result<()> {
         Some("lasttoken") => LAST,
         _ => {
             let problem = "only mean, cls and last-token pooling can be converted";
-            return Err(Error::Unsupported(format!("{}: {problem}", dir.join(name).display())));
+            return Err(Error::unsupported(problem).at(dir.join(name)));
         }
     };
     keys.set_u32("pooling_type", Some(kind));

@@ -63,10 +63,9 @@ fn unknown(input: &Input, method: &str) -> Error {
         "the weights are quantized by {}, and only {all} can be read (the nearest is {near})",
         quoted(method)
     );
-    let error = unsupported(input, &problem);
-    Error::Unsupported(format!(
-        "{error}. If llama.cpp's convert_hf_to_gguf.py reads it, please report the method and the model's name to ggraft"
-    ))
+    unsupported(input, &problem).hint(
+        "if llama.cpp's convert_hf_to_gguf.py reads it, please report the method and the model's name to ggraft",
+    )
 }
 
 /// Whether the model's matrices are MXFP4 and stay it.
@@ -177,5 +176,5 @@ fn multiply(
 
 fn unsupported(input: &Input, problem: &str) -> Error {
     let path = input.checkpoint.dir.join("config.json");
-    Error::Unsupported(format!("{}: {problem}; convert the original checkpoint instead", path.display()))
+    Error::unsupported(problem).at(path).hint("convert the original checkpoint instead")
 }

@@ -141,12 +141,13 @@ pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Re
     if let Some(source) = source(checkpoint, expr)
         && (!source.dtype.is_readable() || matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64))
     {
-        return Err(Error::Unsupported(format!(
-            "{}: tensor {} is stored as {}, which cannot be converted; expected floating-point weights",
-            checkpoint.files.get(source.file).map_or(checkpoint.dir.path(), |file| &file.path).display(),
+        let problem = format!(
+            "tensor {} is stored as {}, which cannot be converted; expected floating-point weights",
             quoted(&source.name),
             source.dtype.name()
-        )));
+        );
+        let path = checkpoint.files.get(source.file).map_or(checkpoint.dir.path(), |file| &file.path);
+        return Err(Error::unsupported(problem).at(path).tensor(&source.name));
     }
     if BUFFERS.iter().any(|suffix| name.ends_with(suffix)) {
         return Ok(None);
@@ -186,7 +187,7 @@ pub(super) fn file_type(
 }
 
 /// The element type of output tensor `name` of layer `layer`; `forced` is what the family wants for it.
-/// Rows that are no whole number of layers become F16.
+/// Rows that are not a whole number of blocks become F16.
 pub(super) fn ggml_type(
     name: &str,
     layer: Option<u64>,

@@ -116,7 +116,7 @@ struct List<'a> {
 
 impl List<'_> {
     fn wrong(&self, place: &str, problem: impl std::fmt::Display) -> Error {
-        Error::Usage(format!("{}: {place}: {problem}", self.path.display()))
+        Error::usage(format!("{}: {place}: {problem}", self.path.display()))
     }
 
     /// A table `[defaults]`, and a table `[[job]]` for each entry.
@@ -295,7 +295,7 @@ pub fn scan(root: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job
     enter(root, DEPTH, &mut found)?;
     if found.is_empty() {
         let root = root.display();
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "--scan {root}: no checkpoint there (config.json with *.safetensors or *.bin)"
         )));
     }

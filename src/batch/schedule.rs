@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use ggraft_platform::interrupt;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Job;
 use super::child::{Conversion, End, Heard, Told};
@@ -184,19 +184,14 @@ impl Batch<'_> {
                 Some(Waiting { not_before: Instant::now() + ELSEWHERE, elsewhere: true, ..waiting })
             }
             Ok(Outcome::Failed(exit_code, error)) => self.failed(waiting, exit_code, error),
-            Err(error) => {
-                self.failed(waiting, Some(error.exit_code().into()), json!({"message": error.to_string()}))
-            }
+            Err(error) => self.failed(waiting, Some(error.exit_code().into()), error.to_json()),
         }
     }
 
     fn try_once(&self, waiting: &Waiting) -> Result<Outcome> {
         let job = &waiting.job;
         if !job.model.is_dir() {
-            return Err(Error::Usage(format!(
-                "{} is not a directory; name one that holds a model",
-                job.model.display()
-            )));
+            return Err(crate::source::not_a_model(&job.model));
         }
         let place = Place::of(job);
         let Ok(_lock) = place.lock()? else { return Ok(Outcome::Busy) };
@@ -286,10 +281,9 @@ impl Batch<'_> {
             .map(|(path, _)| path)
             .find(|path| claimed.get(*path).is_some_and(|other| *other != id))
         {
-            let path = path.display();
-            return Err(Error::Usage(format!(
-                "{path}: another job of this list writes it; give each an outfile of its own"
-            )));
+            return Err(Error::usage("another job of this list writes it")
+                .at(path)
+                .hint("give each an outfile of its own"));
         }
         claimed.extend(outputs.iter().map(|(path, _)| (path.clone(), id)));
         Ok(())

@@ -52,10 +52,9 @@ pub fn parts(dir: &ModelDir) -> Result<Parts> {
             );
             Ok(parts)
         }
-        (None, true) => Err(Error::Unsupported(format!(
-            "{}: holds consolidated*.safetensors, Mistral's own format; ggraft convert reads it with --mistral-format",
-            dir.path().display()
-        ))),
+        (None, true) => Err(Error::unsupported("holds consolidated*.safetensors, Mistral's own format")
+            .at(dir.path())
+            .hint("ggraft convert reads it with --mistral-format")),
         (None, false) => Err(Error::NoWeights { dir: dir.path().to_owned() }),
     }
 }

@@ -190,14 +190,10 @@ impl Checkpoint {
                 Entry::Vacant(place) => drop(place.insert(t.file)),
                 Entry::Occupied(place) => {
                     let [first, second] = [*place.get(), t.file].map(|file| self.files[file].path.display());
-                    return Err(Error::invalid(
-                        &self.dir,
-                        format!(
-                            "tensor {} is in {first} and again in {second}; move the file that is not part of the model \
-                             out of the directory",
-                            quoted(&t.name)
-                        ),
-                    ));
+                    let problem = format!("tensor {} is in {first} and again in {second}", quoted(&t.name));
+                    return Err(Error::invalid(&self.dir, problem)
+                        .tensor(&t.name)
+                        .hint("move the file that is not part of the model out of the directory"));
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! without a gap. Only the header is looked at.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::byte_size;
 use super::header::{Entry, Header};
@@ -36,8 +37,8 @@ pub fn read(file: &File) -> Result<SafetensorsFile> {
     let mut start = [0; 8];
     file.read_exact_at(&mut start, 0)?;
     if start == *b"version " {
-        let problem = "this looks like a Git LFS pointer, not the file itself; run `git lfs pull`";
-        return Err(Error::invalid(path, problem));
+        let problem = "this looks like a Git LFS pointer, not the file itself";
+        return Err(Error::invalid(path, problem).hint("run `git lfs pull`"));
     }
     let header_len = u64::from_le_bytes(start);
     if header_len > HEADER_MAX {
@@ -68,24 +69,26 @@ pub fn read(file: &File) -> Result<SafetensorsFile> {
     drop(json);
     let mut tensors = header.tensors;
     // A name that is there twice is the reason for what else is wrong.
-    let ranges = check_ranges(&mut tensors, len - data_start);
-    check_names(&mut tensors).and(ranges).map_err(|problem| Error::invalid(path, problem))?;
+    let ranges = check_ranges(path, &mut tensors, len - data_start);
+    check_names(path, &mut tensors).and(ranges)?;
     Ok(SafetensorsFile { len, data_start, metadata: header.metadata, tensors })
 }
 
 /// Every range as long as its shape says, and all together exactly `data_len` bytes: no overlap,
 /// no hole, nothing behind the last. Sorts by range.
-fn check_ranges(tensors: &mut [Entry], data_len: u64) -> Result<(), String> {
+fn check_ranges(path: &Path, tensors: &mut [Entry], data_len: u64) -> Result<()> {
     tensors.sort_unstable_by_key(|t| (t.begin, t.end));
     let mut expected = 0;
     for t in tensors.iter() {
-        check_range(t, expected, data_len)
-            .map_err(|problem| format!("tensor {}: {problem}", quoted(&t.name)))?;
+        check_range(t, expected, data_len).map_err(|problem| {
+            Error::invalid(path, format!("tensor {}: {problem}", quoted(&t.name))).tensor(&t.name)
+        })?;
         expected = t.end;
     }
     if expected != data_len {
         let found = data_len - expected;
-        return Err(format!("{found} bytes follow the last tensor, expected the file to end there"));
+        let problem = format!("{found} bytes follow the last tensor, expected the file to end there");
+        return Err(Error::invalid(path, problem));
     }
     Ok(())
 }
@@ -119,10 +122,14 @@ fn check_range(t: &Entry, expected: u64, data_len: u64) -> Result<(), String> {
 }
 
 /// No name twice. Sorts by name, bytewise.
-fn check_names(tensors: &mut [Entry]) -> Result<(), String> {
+fn check_names(path: &Path, tensors: &mut [Entry]) -> Result<()> {
     tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     match tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
-        Some(pair) => Err(format!("tensor {} appears twice in the header", quoted(&pair[0].name))),
+        Some(pair) => {
+            let name = &pair[0].name;
+            let problem = format!("tensor {} appears twice in the header", quoted(name));
+            Err(Error::invalid(path, problem).tensor(name))
+        }
         None => Ok(()),
     }
 }

@@ -42,7 +42,7 @@ pub struct Args {
 
     /// Print a report for machines on standard output
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 
     /// Say what is being done
     #[arg(long, short)]

@@ -168,10 +168,10 @@ fn jobs(args: &Args) -> Result<Vec<Job>> {
     let jobs = match (&args.scan, &args.list) {
         (Some(root), _) => scan(root, &defaults, only)?,
         (None, Some(list)) => read(list, &defaults, only)?,
-        (None, None) => return Err(Error::Usage("name a list of jobs, or --scan a directory".into())),
+        (None, None) => return Err(Error::usage("name a list of jobs, or --scan a directory")),
     };
     if jobs.is_empty() {
-        return Err(Error::Usage("the list has no such entry".into()));
+        return Err(Error::usage("the list has no such entry"));
     }
     let command = convert::Args::augment_args(Command::new("convert"));
     for job in &jobs {
@@ -182,7 +182,7 @@ fn jobs(args: &Args) -> Result<Vec<Job>> {
         if let Err(e) = parsed {
             let problem = e.to_string();
             let problem = problem.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            return Err(Error::Usage(format!("{}: {problem}", job.name)));
+            return Err(Error::usage(format!("{}: {problem}", job.name)));
         }
     }
     Ok(jobs)
@@ -282,6 +282,8 @@ impl Listener {
                 let message = error["message"].as_str().unwrap_or("failed");
                 let again = if *retried { "; it will be tried again" } else { "" };
                 self.always(format_args!("{job}: failed: {message}{again}"));
+                let hints = error["hints"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
+                hints.for_each(|hint| self.always(format_args!("  hint: {hint}")));
             }
             What::Skipped { reason } => {
                 self.ended(job);

@@ -63,7 +63,7 @@ pub struct Args {
 
     /// Print a report for machines (JSON) on standard output
     #[arg(long, help_heading = REPORTS)]
-    json: bool,
+    pub(super) json: bool,
 
     /// Print nothing but errors
     #[arg(long, short, help_heading = REPORTS)]
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<()> {
         return stdout::text(|out| arch::supported().try_for_each(|(name, _)| writeln!(out, "{name}")));
     }
     interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
-    let model = args.model.as_deref().ok_or_else(|| Error::Usage("name a model directory".into()))?;
+    let model = args.model.as_deref().ok_or_else(|| Error::usage("name a model directory"))?;
     let options = Options {
         fsync: !args.no_fsync,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),

@@ -80,7 +80,7 @@ impl Events {
     /// Tells why it is not.
     pub fn failed(&mut self, error: &Error) {
         self.warnings();
-        self.tell(&json!({"event": "failed", "error": {"message": error.to_string()}}));
+        self.tell(&json!({"event": "failed", "error": error.to_json()}));
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Args {
 
     /// Print JSON, with arrays in full
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Runs `ggraft inspect`.

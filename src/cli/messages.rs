@@ -5,16 +5,44 @@ use std::fmt;
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use crate::error::Error;
 use crate::input::one_line;
+use serde_json::json;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, fmt};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::stdout::{self, STANDARD_OUTPUT};
+
 /// Prints a line.
 pub fn say(line: impl fmt::Display) {
     // `eprintln!` would panic if standard error is a closed pipe.
     _ = writeln!(std::io::stderr(), "{}", one_line(&line.to_string()));
+}
+
+/// Says what went wrong and what to do about it, to programs that want `json` as well.
+pub fn explain(error: &Error, json: bool) {
+    say(format_args!("ggraft: {error}"));
+    error.hints().iter().for_each(|hint| say(format_args!("  hint: {hint}")));
+    // A report of differences is the one document already.
+    if json && !matches!(error, Error::Differs { .. }) {
+        as_json(error);
+    }
+}
+
+/// Prints the error for programs, unless it is about printing.
+pub fn as_json(error: &Error) {
+    if error.file() != Some(STANDARD_OUTPUT.as_ref()) {
+        // Standard error has it already, and there is nobody else to tell.
+        _ = stdout::json(|out| writeln!(out, "{:#}", json!({"error": error.to_json()})));
+    }
+}
+
+/// What clap says of arguments, in one line: behind it come its suggestions.
+pub fn first_line(said: &str) -> String {
+    let line = said.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 /// Shows warnings, or everything with `verbose`, or only errors with `quiet`.

@@ -74,28 +74,35 @@ pub fn main() -> ExitCode {
             let e = Cli::try_parse_from(escaped).err().unwrap_or(e);
             // Help and version are not errors to clap either; printing to a closed pipe is fine.
             _ = e.print();
-            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+            if !e.use_stderr() {
+                return ExitCode::SUCCESS;
+            }
+            let error = Error::usage(messages::first_line(&e.to_string()));
+            if std::env::args_os().any(|argument| argument == "--json") {
+                messages::as_json(&error);
+            }
+            return ExitCode::from(error.exit_code());
         }
     };
     // If it fails, a file that is too large ends the process without a word, as it ends any other.
     _ = report_file_size_limit();
     let mut code = ExitCode::SUCCESS;
-    let result = match cli.command {
-        Command::Convert(args) => convert::run(&args),
-        Command::Align(args) => align::run(&args),
-        Command::Plan(args) => plan::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Verify(args) => verify::run(&args),
-        Command::Batch(args) => batch::run(&args),
-        Command::Schema => batch::schema(),
-        Command::Mount(args) => mount::mount(&args),
-        Command::With(args) => mount::with(&args).map(|ended| code = ended),
+    let (json, result) = match cli.command {
+        Command::Convert(args) => (args.json, convert::run(&args)),
+        Command::Align(args) => (args.json, align::run(&args)),
+        Command::Plan(args) => (args.json, plan::run(&args)),
+        Command::Inspect(args) => (args.json, inspect::run(&args)),
+        Command::Verify(args) => (args.json, verify::run(&args)),
+        Command::Batch(args) => (false, batch::run(&args)),
+        Command::Schema => (false, batch::schema()),
+        Command::Mount(args) => (false, mount::mount(&args)),
+        Command::With(args) => (false, mount::with(&args).map(|ended| code = ended)),
     };
     let code = match result {
         Ok(()) => code,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            messages::say(format_args!("ggraft: {e}"));
+            messages::explain(&e, json);
             ExitCode::from(e.exit_code())
         }
     };
@@ -108,5 +115,5 @@ pub fn main() -> ExitCode {
 /// Whoever read our output has seen enough, as in `ggraft inspect model | head`.
 fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { path, source, .. }
-        if path.as_os_str() == "standard output" && source.kind() == std::io::ErrorKind::BrokenPipe)
+        if path.as_os_str() == stdout::STANDARD_OUTPUT && source.kind() == std::io::ErrorKind::BrokenPipe)
 }

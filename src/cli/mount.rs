@@ -71,7 +71,7 @@ pub fn mount(args: &MountArgs) -> Result<()> {
     start_logging(false, args.quiet);
     if !args.mountpoint.is_dir() {
         let missing = args.mountpoint.display();
-        return Err(Error::Usage(format!("{missing} is not a directory; name an empty one to mount at")));
+        return Err(Error::usage(format!("{missing} is not a directory; name an empty one to mount at")));
     }
     let mounted = Mounted::new(prepare(&args.model, &args.options)?, &args.mountpoint)?;
     if !args.quiet {
@@ -93,7 +93,7 @@ pub fn with(args: &WithArgs) -> Result<ExitCode> {
     let file = mounted.files().first().ok_or_else(|| Error::Internal("nothing is mounted".into()))?;
     let path = file.as_os_str();
     let mut words = args.command.iter().map(|word| filled(word, path));
-    let program = words.next().ok_or_else(|| Error::Usage("name a command to run".into()))?;
+    let program = words.next().ok_or_else(|| Error::usage("name a command to run"))?;
     let mut command = Command::new(&program);
     command.args(words);
     die_with_parent(&mut command);

@@ -195,8 +195,8 @@ struct SharingArgs {
 impl SharingArgs {
     fn layout(&self) -> Result<Layout> {
         match (self.layout, self.alignment) {
-            (LayoutArg::Single, AlignmentArg::Relaxed) => Err(Error::Usage(
-                "--alignment relaxed needs --layout split: a single file keeps the 32-byte grid".into(),
+            (LayoutArg::Single, AlignmentArg::Relaxed) => Err(Error::usage(
+                "--alignment relaxed needs --layout split: a single file keeps the 32-byte grid",
             )),
             (LayoutArg::Single, _) => Ok(Layout::Single),
             (LayoutArg::Split, _) => Ok(Layout::Split),

@@ -31,7 +31,7 @@ pub struct Args {
 
     /// Print the whole plan as JSON
     #[arg(long, conflicts_with = "html")]
-    json: bool,
+    pub(super) json: bool,
 
     /// Write a page that shows the plan to FILE; it needs nothing else to be looked at
     #[arg(long, value_name = "FILE")]

@@ -38,7 +38,7 @@ impl ReferenceOnly {
             ("--target-model-dir", self.target_model_dir.is_some()),
         ];
         if let Some((flag, _)) = missing.iter().find(|(_, given)| *given) {
-            return Err(Error::Unsupported(format!(
+            return Err(Error::unsupported(format!(
                 "{flag} is a flag of convert_hf_to_gguf.py that ggraft does not have yet"
             )));
         }

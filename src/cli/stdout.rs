@@ -6,6 +6,9 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use crate::error::{Error, Result};
 use crate::input::steers_a_terminal;
 
+/// What errors call it.
+pub const STANDARD_OUTPUT: &str = "standard output";
+
 /// Prints what `write` writes, as text. Line feeds stay: names on lines of their own need
 /// [`one_line`](crate::input::one_line).
 ///
@@ -28,7 +31,7 @@ fn print(escape: fn(char) -> String, write: impl FnOnce(&mut Stdout) -> io::Resu
     let mut out = Stdout { out: BufWriter::new(io::stdout().lock()), escape };
     write(&mut out)
         .and_then(|()| out.flush())
-        .map_err(|source| Error::io("cannot write to", "standard output", source))
+        .map_err(|source| Error::io("cannot write to", STANDARD_OUTPUT, source))
 }
 
 /// Takes text in whole characters, as formatting and JSON serializers give it.

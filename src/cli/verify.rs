@@ -52,7 +52,7 @@ pub struct Args {
 
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Runs `ggraft verify`.

@@ -173,8 +173,8 @@ impl Config {
     }
 
     /// An error about something in this file that cannot be converted.
-    pub fn unsupported(&self, problem: impl std::fmt::Display) -> Error {
-        Error::Unsupported(format!("{}: {problem}", self.path.display()))
+    pub fn unsupported(&self, problem: impl Into<String>) -> Error {
+        Error::unsupported(problem).at(&self.path)
     }
 
     /// The first of `keys` that is there, unless its value is null. A null hides later keys.

@@ -95,11 +95,13 @@ impl Config {
                 self.map.insert("quantization_config".into(), json!({"quant_method": "fp8"}));
                 Ok(())
             }
-            other => Err(self.unsupported(format!(
-                "quantization.qformat_weight: the weights are quantized as {}, and only \"fp8_e4m3\" can be read; \
-                 convert the original checkpoint instead",
-                other.map_or_else(|| "nothing".to_owned(), quoted)
-            ))),
+            other => {
+                let problem = format!(
+                    "quantization.qformat_weight: the weights are quantized as {}, and only \"fp8_e4m3\" can be read",
+                    other.map_or_else(|| "nothing".to_owned(), quoted)
+                );
+                Err(self.unsupported(problem).hint("convert the original checkpoint instead"))
+            }
         }
     }
 }

@@ -58,11 +58,11 @@ const MOST_KINDS: usize = 16;
 pub fn report(dir: &Path, problems: &[String], strict: bool) -> Result<()> {
     if strict && !problems.is_empty() {
         let problems = problems.join("; ");
-        let way_out = "get all of the model's files, or convert what there is with --allow-incomplete";
-        return Err(Error::invalid(
-            dir,
-            format!("the model is incomplete, or contradicts itself: {problems}; {way_out}"),
-        ));
+        let problem = format!("the model is incomplete, or contradicts itself: {problems}");
+        let error = Error::invalid(dir, problem);
+        return Err(error
+            .hint("get all of the model's files")
+            .hint("convert what there is with --allow-incomplete"));
     }
     problems.iter().for_each(|problem| tracing::warn!("{}: {problem}", dir.display()));
     Ok(())

@@ -104,7 +104,9 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
     }
     let tokenizer = TokenizerFile::new(dir);
     let arch_options = arch::Options { vocab_only: target == Target::Vocabulary, ..options.arch };
-    let model = family.build(&checkpoint, &config, &tokenizer, &arch_options)?;
+    let model = family
+        .build(&checkpoint, &config, &tokenizer, &arch_options)
+        .map_err(|error| error.of_model(dir.path()))?;
     let tensors = model.tensors;
     let general = Metadata::load(&metadata::Inputs {
         dir,
@@ -147,7 +149,8 @@ fn open(dir: &ModelDir, target: Target, options: &Options) -> Result<(Config, &'
         (config, family, Checkpoint::open_consolidated(dir))
     } else {
         let config = Config::load(dir)?;
-        let family = arch::lookup(config.architecture()?)?;
+        let family =
+            arch::lookup(config.architecture()?).map_err(|error| error.about(dir.join("config.json")))?;
         (config, family, Checkpoint::open(dir))
     };
     let checkpoint = match checkpoint {

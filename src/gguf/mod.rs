@@ -5,13 +5,12 @@
 mod header;
 mod read;
 mod strings;
-mod types;
 mod value;
 
+pub use crate::ggml_types::TypeInfo;
 pub use header::{TensorInfo, encode};
 pub use read::{Gguf, StoredTensor, read};
 pub use strings::Strings;
-pub use types::TypeInfo;
 pub use value::{KeyValues, Value};
 
 /// Key that tells the files of one split set from those of another with the same names. It is ours: readers ignore it.

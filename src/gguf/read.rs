@@ -6,9 +6,9 @@
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::types::TypeInfo;
 use super::{DEFAULT_ALIGNMENT, KeyValues, Strings, Value};
 use crate::error::{Error, Result};
+use crate::ggml_types::TypeInfo;
 use crate::input::quoted;
 use crate::source;
 
@@ -90,14 +90,13 @@ impl Reader<'_> {
         }
         let version = self.u32("version")?;
         if !(2..=3).contains(&version) {
-            let hint = if (1..=3).contains(&version.swap_bytes()) {
-                "; it seems to be a big-endian file"
-            } else {
-                ""
-            };
-            return Err(self.invalid(format!(
-                "GGUF version {version}, llama.cpp loads versions 2 and 3 in little-endian order{hint}"
-            )));
+            let problem =
+                format!("GGUF version {version}, llama.cpp loads versions 2 and 3 in little-endian order");
+            let error = self.invalid(problem);
+            return Err(match (1..=3).contains(&version.swap_bytes()) {
+                true => error.hint("it seems to be a big-endian file"),
+                false => error,
+            });
         }
         // The least a tensor info takes: name length, number of dimensions, type, offset.
         let tensors = self.count("tensors", 8 + 4 + 4 + 8)?;
@@ -204,30 +203,34 @@ impl Reader<'_> {
         let rank = self.u32(&name)?;
         if rank > RANK_MAX {
             let problem = format!("tensor {q} has {rank} dimensions, expected at most {RANK_MAX}");
-            return Err(self.invalid(problem));
+            return Err(self.invalid(problem).tensor(name));
         }
         let mut shape = (0..rank).map(|_| self.u64(&name)).collect::<Result<Vec<_>>>()?;
         let row = shape.first().copied().unwrap_or(1);
+        let path = self.path;
+        let overflow = |shape: &[u64]| {
+            Error::invalid(path, format!("tensor {q}: shape {shape:?} overflows")).tensor(&name)
+        };
         let elements = shape.iter().try_fold(1u64, |n, dim| n.checked_mul(*dim));
         let elements = elements.filter(|n| i64::try_from(*n).is_ok());
-        let elements =
-            elements.ok_or_else(|| self.invalid(format!("tensor {q}: shape {shape:?} overflows")))?;
+        let elements = elements.ok_or_else(|| overflow(&shape))?;
         shape.reverse();
         let type_id = self.u32(&name)?;
         let offset = self.u64(&name)?;
-        let len = match TypeInfo::of(type_id) {
-            None => None,
-            Some(t) if row % t.block != 0 => {
-                let (kind, block) = (t.name, t.block);
-                return Err(self.invalid(format!(
+        let len =
+            match TypeInfo::of(type_id) {
+                None => None,
+                Some(t) if row % t.block != 0 => {
+                    let (kind, block) = (t.name, t.block);
+                    return Err(self.invalid(format!(
                     "tensor {q}: rows of {row} elements are not whole blocks of {block}, as {kind} needs"
-                )));
-            }
-            Some(t) => {
-                let len = (elements / t.block).checked_mul(t.bytes);
-                Some(len.ok_or_else(|| self.invalid(format!("tensor {q}: shape {shape:?} overflows")))?)
-            }
-        };
+                )).tensor(name));
+                }
+                Some(t) => {
+                    let len = (elements / t.block).checked_mul(t.bytes);
+                    Some(len.ok_or_else(|| overflow(&shape))?)
+                }
+            };
         Ok(StoredTensor { name, shape, type_id, offset, len })
     }
 
@@ -241,16 +244,15 @@ impl Reader<'_> {
                 let found = t.offset;
                 let expected =
                     expected.map_or_else(|| format!("a multiple of {alignment}"), |n| n.to_string());
-                return Err(self.invalid(format!("tensor {name} has offset {found}, expected {expected}")));
+                let problem = format!("tensor {name} has offset {found}, expected {expected}");
+                return Err(self.invalid(problem).tensor(&t.name));
             }
             let end = t.offset.checked_add(t.len.unwrap_or(0));
             let end_in_file = end.and_then(|end| end.checked_add(start)).filter(|end| *end <= self.len);
             if end_in_file.is_none() {
-                return Err(self.invalid(format!(
-                    "tensor {name} ends behind the end of the file, which has {} bytes; \
-                     the file may be incomplete",
-                    self.len
-                )));
+                let len = self.len;
+                let problem = format!("tensor {name} ends behind the end of the file, which has {len} bytes");
+                return Err(self.invalid(problem).tensor(&t.name).hint("the file may be incomplete"));
             }
             expected = t.len.and_then(|_| end?.checked_next_multiple_of(alignment));
             t.offset += start;
@@ -258,7 +260,9 @@ impl Reader<'_> {
         let mut names: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(self.invalid(format!("tensor {} appears twice", quoted(pair[0])))),
+            Some(pair) => {
+                Err(self.invalid(format!("tensor {} appears twice", quoted(pair[0]))).tensor(pair[0]))
+            }
             None => Ok(tensors),
         }
     }

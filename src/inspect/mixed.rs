@@ -36,7 +36,8 @@ pub fn check(files: &[(PathBuf, Gguf)]) -> Result<()> {
     for (path, file) in files {
         if let Some(twice) = file.tensors.iter().find(|tensor| !seen.insert(tensor.name.as_str())) {
             let name = quoted(&twice.name);
-            return Err(other_set(path, format!("tensor {name} is in a file before it, too")));
+            let problem = format!("tensor {name} is in a file before it, too");
+            return Err(other_set(path, problem).tensor(&twice.name));
         }
     }
     for pair in files.windows(2) {
@@ -92,5 +93,6 @@ fn types(file: &Gguf) -> HashMap<String, Option<u32>> {
 }
 
 fn other_set(path: &Path, problem: String) -> Error {
-    Error::invalid(path, format!("belongs to another set than the files beside it: {problem}; convert again"))
+    Error::invalid(path, format!("belongs to another set than the files beside it: {problem}"))
+        .hint("convert the model again")
 }

@@ -94,7 +94,7 @@ fn tame(name: &str) -> String {
 /// [`Error::Usage`] for any other use of braces.
 pub fn fill_file_name_template(template: &str, output_type: &str) -> Result<String> {
     let wrong = |problem: &str| {
-        Error::Usage(format!(
+        Error::usage(format!(
             "output file name {template:?}: {problem}; fields are {{ftype}}, {{outtype}}, {{FTYPE}}, \
              {{OUTTYPE}} and {{}}, and a brace is written twice"
         ))

@@ -109,9 +109,9 @@ impl Metadata {
         if let Some(config) = metadata.read_map(Source::Config)? {
             metadata.apply_config(&config, total_params)?;
         }
-        let dir_name = dir_name(inputs.dir.path())
-            .to_str()
-            .ok_or_else(|| Error::invalid(inputs.dir, "the directory's name is not UTF-8; rename it"))?;
+        let dir_name = dir_name(inputs.dir.path()).to_str().ok_or_else(|| {
+            Error::invalid(inputs.dir, "the directory's name is not UTF-8").hint("rename it")
+        })?;
         metadata.apply_id(dir_name, total_params, Source::Directory);
         if let Some(generation) = metadata.read_map(Source::GenerationConfig)? {
             for (key, names) in SAMPLING {

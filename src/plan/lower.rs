@@ -50,7 +50,7 @@ pub enum Origin {
 /// # Errors
 /// If a source has a type that cannot be converted, or sizes are absurd.
 pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> {
-    let too_large = || Error::invalid(&checkpoint.dir, format!("tensor {:?} is too large", tensor.name));
+    let too_large = || Error::shape("too large").of_source(checkpoint.dir.path(), &tensor.name);
     let info = TensorInfo {
         name: tensor.name.clone(),
         shape: tensor.expr.shape().to_vec(),
@@ -70,9 +70,11 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
             // Ternary types have no block of zero bytes that means zeros.
             Leaf::Zeros if matches!(tensor.ggml_type, GgmlType::TQ1_0 | GgmlType::TQ2_0) => {
                 let (name, ggml_type) = (&tensor.name, tensor.ggml_type.name());
-                return Err(Error::Unsupported(format!(
-                    "{name} is padded with zeros, which {ggml_type} is not done for"
-                )));
+                let problem = format!(
+                    "tensor {} is padded with zeros, which cannot be stored as {ggml_type}",
+                    quoted(name)
+                );
+                return Err(Error::unsupported(problem).at(checkpoint.dir.path()).tensor(name));
             }
             Leaf::Zeros => Origin::Zeros,
         };
@@ -105,7 +107,8 @@ fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpo
     for step in &piece.arithmetic {
         let step = step.place(|index| place(*index, checkpoint))?;
         check(&step, source).map_err(|problem| {
-            Error::invalid(&checkpoint.dir, format!("tensor {}: {problem}", quoted(&tensor.name)))
+            let problem = format!("tensor {}: {problem}", quoted(&tensor.name));
+            Error::invalid(&checkpoint.dir, problem).tensor(&tensor.name)
         })?;
         arithmetic.push(step);
     }
@@ -124,13 +127,14 @@ fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpo
         Ok(Origin::Encode(walk))
     } else {
         let source = &checkpoint.tensors[index];
-        Err(Error::Unsupported(format!(
-            "{}: tensor {} is stored as {}, which ggraft cannot convert to {} yet; it reads F32, F16 and BF16",
-            checkpoint.files.get(source.file).map_or(checkpoint.dir.path(), |file| &file.path).display(),
+        let problem = format!(
+            "tensor {} is stored as {}, which ggraft cannot convert to {} yet; it reads F32, F16 and BF16",
             quoted(&source.name),
             source.dtype.name(),
             tensor.ggml_type.name()
-        )))
+        );
+        let path = checkpoint.files.get(source.file).map_or(checkpoint.dir.path(), |file| &file.path);
+        Err(Error::unsupported(problem).at(path).tensor(&source.name))
     }
 }
 

@@ -155,7 +155,7 @@ impl File {
     /// in memory; [`Error::Io`].
     pub fn handle(&self) -> Result<Arc<fs::File>> {
         let Content::Local(handle) = &self.0.content else {
-            return Err(Error::Unsupported(format!("{}: is not a file", self.path().display())));
+            return Err(Error::unsupported("is not a file").at(self.path()));
         };
         if let Some(file) = &handle.kept {
             return Ok(file.clone());
@@ -186,10 +186,10 @@ impl File {
     /// What to say about an error while reading.
     pub fn unreadable(&self, error: io::Error) -> Error {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Error::invalid(
-                self.path(),
-                "became shorter while it was being read; is it still downloading?",
-            ),
+            io::ErrorKind::UnexpectedEof => {
+                Error::invalid(self.path(), "became shorter while it was being read")
+                    .hint("wait until it is downloaded")
+            }
             _ => Error::io("cannot read", self.path(), error),
         }
     }
@@ -222,8 +222,6 @@ pub(super) fn check_unchanged(path: &Path, identity: &Identity) -> Result<()> {
 
 /// A file that is not what it was when it was opened.
 pub(super) fn changed(path: &Path) -> Error {
-    Error::invalid(
-        path,
-        "was changed, replaced or removed while it was being read; nothing was written, try again when nobody writes to it",
-    )
+    Error::invalid(path, "was changed, replaced or removed while it was being read; nothing was written")
+        .hint("try again when nobody writes to it")
 }

@@ -49,6 +49,13 @@ enum Kind {
 /// What a model directory holds that is read, or may be: no output replaces such a file by accident.
 const SOURCE_EXTENSIONS: [&str; 6] = ["json", "jinja", "md", "model", "safetensors", "txt"];
 
+/// What to say where a model was expected at `path`, and there is no directory.
+pub(crate) fn not_a_model(path: &Path) -> Error {
+    Error::usage(format!("{} is not a directory", path.display()))
+        .about(path)
+        .hint("name one that holds a model")
+}
+
 impl ModelDir {
     /// The model in the directory `root`.
     ///
@@ -56,8 +63,7 @@ impl ModelDir {
     /// [`Error::Usage`] if that is no directory, [`Error::Io`].
     pub fn open(root: &Path) -> Result<Self> {
         if !root.is_dir() {
-            let problem = "is not a directory; name one that holds a model";
-            return Err(Error::Usage(format!("{} {problem}", root.display())));
+            return Err(not_a_model(root));
         }
         let homes = local::homes(root).map_err(|e| Error::io("cannot resolve", root, e))?;
         Ok(Self::new(root.to_owned(), Kind::Local(homes)))
@@ -177,9 +183,7 @@ impl ModelDir {
     pub fn below(&self) -> Result<Below> {
         match &self.0.kind {
             Kind::Local(homes) => walk::below(&self.0.root, homes),
-            Kind::Memory(_) => {
-                Err(Error::Unsupported(format!("{}: is not a directory", self.path().display())))
-            }
+            Kind::Memory(_) => Err(Error::unsupported("is not a directory").at(self.path())),
         }
     }
 

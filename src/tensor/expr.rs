@@ -399,7 +399,7 @@ impl TensorExpr {
 const MOST_JOINED: u64 = 1 << 16;
 
 fn shape_error(problem: String) -> Error {
-    Error::Shape(problem)
+    Error::shape(problem)
 }
 
 /// Drops loops of one step and joins loops that continue each other.

@@ -85,12 +85,12 @@ pub fn add(
 pub fn unknown(path: &Path, hash: &str, near: Option<&str>) -> Error {
     let near =
         near.map_or_else(String::new, |name| format!(" (of those it knows, {name} has the nearest pattern)"));
-    Error::Unsupported(format!(
-        "{}: the pre-tokenizer is not one that llama.cpp knows: its hash is {hash}{near}. If llama.cpp's \
-         convert_hf_to_gguf.py converts this model, please report the hash and the model's name to ggraft; if it \
-         does not, llama.cpp has to learn it first",
-        path.display()
-    ))
+    Error::unsupported(format!("the pre-tokenizer is not one that llama.cpp knows: its hash is {hash}{near}"))
+        .at(path)
+        .hint(
+            "if llama.cpp's convert_hf_to_gguf.py converts this model, please report the hash and the model's name to \
+             ggraft; if it does not, llama.cpp has to learn it first",
+        )
 }
 
 /// Texts and types of tokens 0 to `vocab_size`.

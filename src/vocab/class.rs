@@ -66,11 +66,11 @@ impl Class {
         };
         let base = declared.strip_suffix("Fast").unwrap_or(declared);
         if dynamic && !Self::is_known(base) && registered.is_none() {
-            return Err(Error::Unsupported(format!(
-                "{}: tokenizer class {} is Python code that comes with the model; ggraft runs no such code",
-                files.dir.path().display(),
+            let problem = format!(
+                "tokenizer class {} is Python code that comes with the model; ggraft runs no such code",
                 quoted(declared)
-            )));
+            );
+            return Err(Error::unsupported(problem).at(files.dir.path()));
         }
         let wrong = auto_classes::is_wrong_on_the_hub(model_type);
         if !dynamic {
@@ -117,9 +117,8 @@ impl Class {
     /// The class called `name` (without "Fast"); names that transformers does not know fall back to the backend.
     fn named(name: &str, files: &TokenizerFiles) -> Result<Self> {
         if auto_classes::is_not_reproduced(name) {
-            let problem =
-                format!("{}: tokenizer class {name} is not supported yet", files.dir.path().display());
-            return Err(Error::Unsupported(problem));
+            let problem = format!("tokenizer class {name} is not supported yet");
+            return Err(Error::unsupported(problem).at(files.dir.path()));
         }
         Ok(Self::reproduced(name).unwrap_or(Self::Backend))
     }

@@ -89,10 +89,10 @@ impl<'a> HfTokenizer<'a> {
         let path = files.dir.join("tokenizer.json");
         let class = Class::of(files, model_config)?;
         let Some((tree, lists)) = files.serialized(class)? else {
-            return Err(Error::Unsupported(format!(
-                "{}: no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
-                files.dir.path().display()
-            )));
+            return Err(Error::unsupported(
+                "no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
+            )
+            .at(files.dir.path()));
         };
         check_ids(files)?;
         check_sizes(files)?;
@@ -312,10 +312,9 @@ impl<'a> HfTokenizer<'a> {
             Base::Lists(lists, settings) => (lists, settings),
             Base::Unigram(unigram, settings) => {
                 let Some(model) = excerpt::small_unigram(settings, unigram) else {
-                    let path = self.path.display();
                     let problem =
                         "a Unigram model, where this architecture's tokenizers have BPE or WordPiece";
-                    return Err(Error::Unsupported(format!("{path}: {problem}")));
+                    return Err(Error::unsupported(problem).at(&self.path));
                 };
                 let model = guarded(&self.path, || ModelWrapper::deserialize(&model))?;
                 let model = model.map_err(|e| not_a_tokenizer(&self.path, &e))?;
@@ -370,9 +369,7 @@ fn check_model(
     };
     match fits {
         true => Ok(()),
-        false => {
-            Err(Error::Unsupported(format!("{}: tokenizer class {class:?} needs {needed}", path.display())))
-        }
+        false => Err(Error::unsupported(format!("tokenizer class {class:?} needs {needed}")).at(path)),
     }
 }
 
@@ -464,12 +461,11 @@ fn take_unigram(
 fn check_sizes(files: &TokenizerFiles) -> Result<()> {
     let path = files.dir.join("config.json");
     match files.model_config.as_ref().and_then(|config| lost_size(&path, config)) {
-        Some((key, reason)) => Err(Error::invalid(
-            path,
-            format!(
-                "{reason}; correct that, or add {key}, which is missing without the defaults of the class"
-            ),
-        )),
+        Some((key, reason)) => {
+            let hint =
+                format!("correct that, or add {key}, which is missing without the defaults of the class");
+            Err(Error::invalid(path, reason).hint(hint))
+        }
         None => Ok(()),
     }
 }

@@ -28,10 +28,7 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Valu
             kv.set_bool("tokenizer.ggml.add_space_prefix", value);
         }
         if class.is_some_and(|class| class == "HybridDNATokenizer") {
-            return Err(Error::Unsupported(format!(
-                "{}: HybridDNATokenizer is not supported",
-                dir.path().display()
-            )));
+            return Err(Error::unsupported("HybridDNATokenizer is not supported").at(dir.path()));
         }
     }
     if !sentencepiece::add(kv, files, config)? {

@@ -80,10 +80,10 @@ fn community(version: u32, is_tekken: bool, path: &Path) -> Result<&'static str>
         (7, true) => Ok("mistral-v7-tekken"),
         (11, _) => Ok(V11),
         (13, _) => Ok(V13),
-        _ => Err(Error::Unsupported(format!(
-            "{}: llama.cpp has no chat template for tokenizers of version {version}",
-            path.display()
-        ))),
+        _ => Err(Error::unsupported(format!(
+            "llama.cpp has no chat template for tokenizers of version {version}"
+        ))
+        .at(path)),
     }
 }
 

@@ -71,7 +71,7 @@ enum TokenType {
 
 /// A file that the route needs is not there.
 fn missing(dir: &ModelDir, name: &str) -> Error {
-    Error::invalid(dir, format!("there is no {name}; download it along with the model's other files"))
+    Error::invalid(dir, format!("there is no {name}")).hint("download it along with the model's other files")
 }
 
 /// How many kinds of segments a text may have; llama.cpp checks the embedding of token types by it.

@@ -35,11 +35,11 @@ pub fn qwen2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Res
 
 /// Why a tokenizer in the form of `file` is not read.
 pub fn tiktoken(files: &TokenizerFiles, file: &str) -> Error {
-    Error::Unsupported(format!(
-        "{}: expected tokenizer.json; {file} is read by Python code that comes with the model, and ggraft runs \
-         no such code",
-        files.dir.path().display()
+    Error::unsupported(format!(
+        "expected tokenizer.json; {file} is read by Python code that comes with the model, and ggraft runs \
+         no such code"
     ))
+    .at(files.dir.path())
 }
 
 /// `part.key` of `tokenizer.json`, a text.

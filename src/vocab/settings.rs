@@ -172,10 +172,10 @@ fn check(config: &Map<String, Value>, path: &Path) -> Result<()> {
         files.as_array().is_some_and(|files| files.iter().all(|file| file == "tokenizer.json"))
     };
     if files.is_some_and(|files| !only_usual(files)) {
-        return Err(Error::Unsupported(format!(
-            "{}: fast_tokenizer_files names other files than tokenizer.json, which is not supported",
-            path.display()
-        )));
+        return Err(Error::unsupported(
+            "fast_tokenizer_files names other files than tokenizer.json, which is not supported",
+        )
+        .at(path));
     }
     Ok(())
 }
@@ -212,8 +212,7 @@ fn legacy(
     let path = dir.join("special_tokens_map.json");
     for (key, mut value) in files::object(dir, "special_tokens_map.json")?.unwrap_or_default() {
         if key == "add_bos_token" || key == "add_eos_token" {
-            let path = path.display();
-            return Err(Error::Unsupported(format!("{path}: {key} is not supported here")));
+            return Err(Error::unsupported(format!("{key} is not supported here")).at(path));
         }
         if key == EXTRA {
             if let Value::Array(list) = value {

@@ -148,7 +148,7 @@ fn clone_all(
                 Ok(()) => progress(step.len),
                 Err(CloneError::CopyInstead(reason)) if must_share => {
                     let path = path.display();
-                    return Err(Error::CannotShare(format!("--reflink always: {path}: {reason}")));
+                    return Err(Error::cannot_share(format!("--reflink always: {path}: {reason}")));
                 }
                 Err(CloneError::CopyInstead(reason)) => {
                     tracing::debug!("cannot share {} bytes of {}: {reason}", step.len, path.display());

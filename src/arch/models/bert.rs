@@ -172,8 +172,8 @@ fn cut_positions(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Re
 
 fn refuse_lora(input: &Input) -> Result<Option<&'static Family>> {
     match input.config.map().get("lora_adaptations").is_some_and(truthy) {
-        true => Err(Error::Unsupported(
-            "lora_adaptations: models with adapters (Jina embeddings 3) are not supported yet".into(),
+        true => Err(Error::unsupported(
+            "lora_adaptations: models with adapters (Jina embeddings 3) are not supported yet",
         )),
         false => Ok(None),
     }

@@ -52,10 +52,10 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
 fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
     let name = config.get("_name_or_path").and_then(Value::as_str);
     if name.is_some_and(|name| name.contains("THUDM/chatglm3-6b")) {
-        return Err(Error::Unsupported(format!(
-            "{}: the tokenizer of ChatGLM 3 is Python code that comes with the model; ggraft runs no such code",
-            files.dir.path().display()
-        )));
+        return Err(Error::unsupported(
+            "the tokenizer of ChatGLM 3 is Python code that comes with the model; ggraft runs no such code",
+        )
+        .at(files.dir.path()));
     }
     bpe::add(kv, files, config, &[("eos", END), ("eot", USER), ("unk", END)])
 }

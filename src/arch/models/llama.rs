@@ -63,10 +63,10 @@ pub(super) fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> 
     let has = |key: &str| config.map().contains_key(key);
     let draft = has("draft_vocab_size") && config.u32(&["num_hidden_layers"])? == Some(1);
     if draft || has("transformer_layer_config") {
-        return Err(Error::Unsupported("EAGLE-3 draft models are not supported yet".into()));
+        return Err(Error::unsupported("EAGLE-3 draft models are not supported yet"));
     }
     if config.origin_architecture() == Some("GlmasrModel") {
-        return Err(Error::Unsupported("architecture GlmasrModel is not supported yet".into()));
+        return Err(Error::unsupported("architecture GlmasrModel is not supported yet"));
     }
     if !KV_HEADS.iter().any(|key| has(key)) {
         return Err(config.invalid("num_key_value_heads is missing"));

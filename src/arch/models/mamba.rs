@@ -219,9 +219,8 @@ pub(super) fn vocab2(
 fn sentencepiece_or_gpt_neox(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
     match sentencepiece::add(kv, files, config)? {
         true => Ok(()),
-        false => Err(Error::Unsupported(format!(
-            "{}: there is no tokenizer; put the tokenizer.json of GPT-NeoX there, which Mamba models use",
-            files.dir.path().display()
-        ))),
+        false => Err(Error::unsupported("there is no tokenizer")
+            .at(files.dir.path())
+            .hint("put the tokenizer.json of GPT-NeoX there, which Mamba models use")),
     }
 }

@@ -24,9 +24,7 @@ pub(super) const QWEN3_MOE: Family = Family {
 
 fn refuse_intern(input: &Input) -> Result<Option<&'static Family>> {
     if input.config.origin_architecture() == Some("InternS1ForConditionalGeneration") {
-        return Err(Error::Unsupported(
-            "architecture InternS1ForConditionalGeneration is not supported yet".into(),
-        ));
+        return Err(Error::unsupported("architecture InternS1ForConditionalGeneration is not supported yet"));
     }
     Ok(None)
 }

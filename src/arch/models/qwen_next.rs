@@ -57,10 +57,9 @@ fn layers(config: &Config, options: &Options, checkpoint: &Checkpoint) -> Result
         let layer = |name: &str| Some(mtp_layer(&general_name(name))?.0.saturating_add(1));
         let found = checkpoint.tensors.iter().filter_map(|tensor| layer(&tensor.name)).max();
         let Some(found) = found else {
-            return Err(config.invalid(
-                "the model has no layers for multi-token prediction (tensors mtp.layers.…), which the \
-                 reference wants; use --no-nextn",
-            ));
+            let problem = "the model has no layers for multi-token prediction (tensors mtp.layers.…), which the \
+                           reference wants";
+            return Err(config.invalid(problem).hint("use --no-nextn"));
         };
         more = u32::try_from(found).unwrap_or(u32::MAX);
     }
@@ -226,7 +225,7 @@ impl Heads {
         let shape = expr.shape().to_vec();
         let mut split = shape.clone();
         if axis >= split.len() {
-            return Err(Error::Unsupported(format!("unexpected tensor shape: {shape:?}")));
+            return Err(Error::shape(format_args!("{shape:?}")));
         }
         split.splice(axis..=axis, [self.keys, self.ratio(), size]);
         expr.reshape(&split)?.swap_axes(axis, axis + 1)?.reshape(&shape)

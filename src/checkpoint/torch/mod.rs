@@ -53,11 +53,9 @@ pub fn read(file: &File) -> Result<TorchFile> {
         )
     };
     if !starts_like_zip(file)? {
-        return Err(Error::Unsupported(format!(
-            "{}: no zip file, which torch.save has written since version 1.6; load it and save it again, \
-             best as safetensors",
-            path.display()
-        )));
+        return Err(Error::unsupported("not a zip file, which torch.save has written since version 1.6")
+            .at(path)
+            .hint("load it with torch and save it again, best as safetensors"));
     }
     let mut archive = ZipArchive::new(BufReader::with_capacity(1 << 12, Reader::new(file.clone())))
         .map_err(|e| damaged("not a complete zip file", &e))?;
@@ -76,7 +74,7 @@ pub fn read(file: &File) -> Result<TorchFile> {
         let (Some(start), true, true) = (entry.data_start(), stored, entry.compressed_size() == entry.size())
         else {
             let problem = format!("entry {} is compressed, which torch.save does not do", quoted(&name));
-            return Err(Error::Unsupported(format!("{}: {problem}", path.display())));
+            return Err(Error::unsupported(problem).at(path));
         };
         let place = Place { start, len: entry.size() };
         if start.checked_add(place.len).is_none_or(|end| end > len) {
@@ -87,23 +85,22 @@ pub fn read(file: &File) -> Result<TorchFile> {
         }
         places.insert(name, place);
     }
-    let (root, index) = root.ok_or_else(|| {
-        Error::Unsupported(format!("{}: no data.pkl in it, so torch.save has not written it", path.display()))
-    })?;
+    let (root, index) = root
+        .ok_or_else(|| Error::unsupported("no data.pkl in it, so torch.save has not written it").at(path))?;
     let pickle = contents(&mut archive, index, path, PICKLE_MAX)?;
     if let Some(index) = archive.index_for_name(&format!("{root}byteorder"))
         && contents(&mut archive, index, path, 16)? != b"little"
     {
-        return Err(Error::Unsupported(format!("{}: its byte order is not little-endian", path.display())));
+        return Err(Error::unsupported("its byte order is not little-endian").at(path));
     }
     let tensors = pickle::state_dict(&pickle).map_err(|error| match error {
         PickleError::Invalid(problem) => Error::invalid(path, format!("data.pkl is damaged: {problem}")),
         PickleError::Unsupported(problem) => {
-            Error::Unsupported(format!("{}: data.pkl is not read: {problem}", path.display()))
+            Error::unsupported(format!("data.pkl is not read: {problem}")).at(path)
         }
     })?;
-    let tensors = tensors.into_iter().map(|tensor| place(tensor, &root, &places));
-    let tensors = tensors.collect::<Result<Vec<_>, _>>().map_err(|problem| Error::invalid(path, problem))?;
+    let tensors = tensors.into_iter().map(|tensor| place(path, tensor, &root, &places));
+    let tensors = tensors.collect::<Result<Vec<_>>>()?;
     Ok(TorchFile { len, tensors })
 }
 
@@ -129,18 +126,18 @@ fn contents(
         Some(_) => Error::io("cannot read", path, error),
         // What is in the file is at fault, not the disk.
         None => {
-            let problem =
-                format!("an entry about the tensors is damaged: {error}; is the download complete?");
-            Error::invalid(path, problem)
+            let problem = format!("an entry about the tensors is damaged: {error}");
+            Error::invalid(path, problem).hint("make sure that the download is complete")
         }
     })?;
     Ok(bytes)
 }
 
 /// Finds a tensor's bytes among the entries below `root`.
-fn place(tensor: PickledTensor, root: &str, places: &HashMap<String, Place>) -> Result<Entry, String> {
+fn place(path: &Path, tensor: PickledTensor, root: &str, places: &HashMap<String, Place>) -> Result<Entry> {
     let PickledTensor { name, storage, dtype, offset, shape } = tensor;
-    let problem = |problem: String| format!("tensor {}: {problem}", quoted(&name));
+    let problem =
+        |problem: String| Error::invalid(path, format!("tensor {}: {problem}", quoted(&name))).tensor(&name);
     let place = places
         .get(&format!("{root}data/{storage}"))
         .ok_or_else(|| problem(format!("its storage {} is missing", quoted(&storage))))?;

@@ -1,4 +1,5 @@
-//! The tensor types a GGUF file can name, among them those this program never writes.
+//! The tensor types a GGUF file can name, among them those this program never writes. All that is known of a type is
+//! here.
 
 /// What ggml knows of one tensor type (`enum ggml_type` and `type_traits` in ggml): elements come
 /// in blocks of `block` that take `bytes` bytes.
@@ -58,8 +59,17 @@ const TYPES: [TypeInfo; 35] = [
 ];
 
 impl TypeInfo {
-    /// The type with this number, if ggml has it now.
+    /// The type with this number, if ggml has it.
     pub fn of(id: u32) -> Option<&'static Self> {
         TYPES.iter().find(|t| t.id == id)
+    }
+
+    /// [`TypeInfo::of`] for what is compiled in: a number that is not in the table does not compile.
+    pub(crate) const fn known(id: u32) -> &'static Self {
+        let mut at = 0;
+        while TYPES[at].id != id {
+            at += 1;
+        }
+        &TYPES[at]
     }
 }
