@@ -369,6 +369,10 @@ fn configurations_and_cards() {
     assert_eq!(code, 0, "{message}");
     let bomb = (1..12).map(|i| format!("\na{i}: &a{i} [{}]", format!("*a{},", i - 1).repeat(9)));
     card(" []\na0: &a0 [x]", 1, &bomb.collect::<String>()).refused("aliases", &[Vocab], "aliases copy");
+    for long in [format!("a: &a {}", "x".repeat(100_000)), format!("a: &a {{{}: 1}}", "k".repeat(1_000))] {
+        let bomb = format!(" []\n{long}\nb: [{}]", "*a,".repeat(100_000));
+        card(&bomb, 1, "").refused("aliases of something long", &[Vocab], "aliases copy");
+    }
 }
 
 /// What Mixtral's checkpoints are like, with as many tensors as the largest published ones.

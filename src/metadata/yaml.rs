@@ -22,6 +22,8 @@ use crate::input::quoted;
 const MAX_DEPTH: usize = 128;
 /// Values that anchors may keep and aliases repeat in all, so that a few lines cannot grow to gigabytes.
 const MAX_COPIED: usize = 200_000;
+/// Bytes of text in them.
+const MAX_COPIED_TEXT: usize = 8 << 20;
 /// Longest document, in bytes. Evaluation results make some front matters a few hundred kilobytes long.
 const MAX_LEN: usize = 4 << 20;
 
@@ -111,7 +113,7 @@ fn parse_printable(text: &str) -> Result<Object, String> {
     let mut input = text.as_bytes();
     let mut parser = Parser::new();
     parser.set_input_string(&mut input);
-    let mut composer = Composer { parser, anchors: HashMap::new(), copied: 0 };
+    let mut composer = Composer { parser, anchors: HashMap::new(), copied: Size::default() };
     let mut document = None;
     loop {
         match composer.next()?.data {
@@ -133,8 +135,8 @@ struct Composer<'a> {
     parser: Parser<&'a mut &'a [u8]>,
     /// `None` while the anchored value is still being read.
     anchors: HashMap<String, Option<Scalar>>,
-    /// Values copied for anchors and aliases so far.
-    copied: usize,
+    /// What was copied for anchors and aliases so far.
+    copied: Size,
 }
 
 impl Composer<'_> {
@@ -250,21 +252,40 @@ impl Composer<'_> {
 
     fn copy(&mut self, value: &Scalar) -> Result<Scalar, String> {
         if let Scalar::Value(value) = value {
-            self.copied = self.copied.saturating_add(size(value));
+            self.copied.add(value);
         }
-        if self.copied > MAX_COPIED {
-            return Err(format!("anchors and aliases copy more than {MAX_COPIED} values"));
+        if self.copied.values > MAX_COPIED || self.copied.text > MAX_COPIED_TEXT {
+            return Err(format!(
+                "anchors and aliases copy more than {MAX_COPIED} values or {MAX_COPIED_TEXT} bytes of text"
+            ));
         }
         Ok(value.clone())
     }
 }
 
-/// Number of values in `value`, with itself.
-fn size(value: &Object) -> usize {
-    match value {
-        Object::List(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Object::Map(map) => 1 + map.entries.values().map(size).sum::<usize>(),
-        _ => 1,
+/// How much there is of values: a few of them may be long.
+#[derive(Default)]
+struct Size {
+    values: usize,
+    /// Bytes of text, keys included.
+    text: usize,
+}
+
+impl Size {
+    /// Adds `value` and all that is in it.
+    fn add(&mut self, value: &Object) {
+        self.values = self.values.saturating_add(1);
+        match value {
+            Object::List(items) => items.iter().for_each(|item| self.add(item)),
+            Object::Map(map) => {
+                for (key, value) in &map.entries {
+                    self.text = self.text.saturating_add(key.len());
+                    self.add(value);
+                }
+            }
+            Object::Text(text) => self.text = self.text.saturating_add(text.len()),
+            _ => {}
+        }
     }
 }
 
