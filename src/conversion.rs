@@ -10,6 +10,7 @@ use crate::advice::{Advice, Alternative};
 use crate::checkpoint::Checkpoint;
 use crate::describe::{self, Description, NameParts, Note, Target, describe};
 use crate::error::{Error, Result};
+use crate::evaluate::Evaluator;
 use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata;
@@ -224,6 +225,11 @@ impl Conversion {
         write::check_space([&self.plan], self.settings.links)?;
         let Checkpoint { dir, sources, .. } = &self.inputs.checkpoint;
         write::write(&self.plan, dir, sources, self.settings, progress).map(|finished| finished.report)
+    }
+
+    /// Reads the outputs as if they had been written.
+    pub fn evaluator(&self) -> Evaluator<'_> {
+        Evaluator::new(&self.plan, &self.inputs.checkpoint.sources)
     }
 
     fn nothing_shared(&self) -> String {

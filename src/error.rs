@@ -52,6 +52,14 @@ pub enum Error {
     /// `--reflink always` was asked for where blocks cannot be shared.
     #[error("{0}")]
     CannotShare(String),
+    /// A file is not what becomes of the model it should be made of.
+    #[error("{}: differs from the model in {count} place(s)", path.display())]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// How many tensors, keys and stretches of padding differ.
+        count: usize,
+    },
     /// Another process is at work where only one may be.
     #[error("{}: {holder} is aligning this model in place; wait until it is done", path.display())]
     Locked {
@@ -113,6 +121,7 @@ impl Error {
             Self::Unsupported(_) => 3,
             Self::Invalid { .. } | Self::Shape(_) | Self::NoWeights { .. } => 4,
             Self::CannotShare(_) => 5,
+            Self::Differs { .. } => 6,
             Self::Jobs { .. } => 7,
             // What shells make of a SIGINT. The command itself dies of the signal, so that they see one.
             Self::Interrupted => 130,

@@ -1,8 +1,8 @@
 //! Converts Hugging Face checkpoints to GGUF without copying the bytes that do not change.
 //!
 //! Stages, each one plain data type away from the next: [`checkpoint`] (what is where), [`arch`]
-//! (what the GGUF must contain), `plan` (which byte of which file goes where), `write` (clone,
-//! copy, convert). `docs/architecture.md` draws the picture.
+//! (what the GGUF must contain), `plan` (which byte of which file goes where), `evaluate` (what the
+//! bytes are), `write` (into files, cloned where possible). `docs/architecture.md` draws the picture.
 
 #![deny(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub mod conversion;
 pub mod describe;
 pub mod dtype;
 pub mod error;
+pub mod evaluate;
 pub mod explain;
 pub mod gguf;
 mod input;
@@ -28,6 +29,7 @@ pub mod plan;
 pub mod source;
 mod table;
 pub mod tensor;
+pub mod verify;
 pub mod vocab;
 pub mod write;
 

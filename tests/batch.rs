@@ -356,3 +356,19 @@ fn a_limit_to_writing_is_kept() {
     let elapsed = start.elapsed();
     assert!(elapsed > Duration::from_millis(900), "{elapsed:?}");
 }
+
+/// `docs/fleet/slurm.sh` as Slurm would run it.
+#[test]
+fn a_task_of_an_array_job_runs_its_entry() {
+    let site = Site::new();
+    site.list(3, &[]);
+    fs::rename(site.path("list.jsonl"), site.path("jobs.jsonl")).unwrap();
+    let bin = Path::new(env!("CARGO_BIN_EXE_ggraft")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut script = Command::new("sh");
+    script.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/fleet/slurm.sh")).current_dir(site.dir.path());
+    let output = script.env("PATH", path).env("SLURM_ARRAY_TASK_ID", "1").output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(site.outputs(), BTreeSet::from(["m001.gguf".to_owned()]));
+    assert_eq!(count(&events(&site.path("events-1.jsonl")), "finished").len(), 1);
+}

@@ -133,8 +133,14 @@ fn hostile_files_are_refused() {
         ("empty", Bytes::default(), 4, "expected a GGUF file"),
         ("other content", Bytes(vec![0; 64]), 4, "expected a GGUF file"),
         ("only the magic", Bytes(b"GGUF".to_vec()), 4, "may be incomplete"),
-        ("version 1", Bytes::start(1, 0, 0), 3, "GGUF version 1"),
-        ("big-endian", Bytes::start(3u32.swap_bytes(), 0, 0), 3, "big-endian"),
+        ("version 1", Bytes::start(1, 0, 0), 4, "GGUF version 1"),
+        ("big-endian", Bytes::start(3u32.swap_bytes(), 0, 0), 4, "big-endian"),
+        (
+            "tensor name of 64 bytes",
+            Bytes::start(3, 1, 0).tensor(&"t".repeat(64), &[1], 0, 0).data(32, 32),
+            4,
+            "64 bytes, expected 1 to 63",
+        ),
         ("2^60 tensors", Bytes::start(3, 1 << 60, 0), 4, "cannot fit"),
         (
             "more tensors than bytes",

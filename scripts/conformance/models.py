@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = """# Models
 
-Every Hugging Face architecture that llama.cpp's `convert_hf_to_gguf.py` (llama-cpp-python 0.3.36) has a text model for,
+Every Hugging Face architecture that llama.cpp's `convert_hf_to_gguf.py` (scripts/reference/versions.txt) has a text model for,
 with the file of its `conversion/` it is in. *Goldens* are configurations of it whose whole files are compared with the
 reference's, byte for byte, each at several output types and cut into one file and two (`tests/conformance`); other tests
 compare more. Written by `scripts/conformance/models.py`.

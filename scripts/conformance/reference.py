@@ -1,6 +1,5 @@
 """Runs the reference on model directories, each in a process of its own that is forked from one with torch loaded."""
 
-import importlib.metadata
 import json
 import logging
 import os
@@ -10,11 +9,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "goldens"))
 from convert import ARRAY, Manifest, digest, run_here  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "reference"))
+from versions import recorded_with  # noqa: E402
 
 
 def versions() -> dict:
     packages = ["numpy", "torch", "transformers", "tokenizers", "sentencepiece"]
-    return {"llama-cpp-python": "0.3.36", **{p: importlib.metadata.version(p) for p in packages}}
+    return recorded_with(*packages)
 
 
 def manifest(path: Path, where: str, full: bool) -> dict:

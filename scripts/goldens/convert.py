@@ -12,7 +12,6 @@ All conversions share one Python process, since importing the reference takes te
 import argparse
 import contextlib
 import hashlib
-import importlib.metadata
 import io
 import json
 import logging
@@ -24,6 +23,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "reference"))
+from versions import recorded_with  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT / "tests/golden/cases.json"
@@ -183,7 +185,7 @@ def main() -> None:
         shutil.rmtree(work)
 
     packages = ["numpy", "torch", "transformers", "tokenizers", "sentencepiece"]
-    reference = {"llama-cpp-python": "0.3.36", **{p: importlib.metadata.version(p) for p in packages}}
+    reference = recorded_with(*packages)
     EXPECTED.write_text(json.dumps({"reference": reference, "cases": results}, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -13,7 +13,6 @@ where it lies (vector loop or tail), there would be no one right answer, and thi
 """
 
 import hashlib
-import importlib.metadata
 import json
 import math
 import sys
@@ -21,6 +20,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "reference"))
+from versions import recorded_with  # noqa: E402
 
 OUT = Path(__file__).resolve().parents[2] / "tests/golden/kernels.json"
 
@@ -161,7 +163,7 @@ def main() -> None:
                         result = convert(input, source, target, gguf)
                         check_rows(input, result, source, target, gguf)
                         add(source, target, order, len(input), result, {})
-    reference = {"llama-cpp-python": "0.3.36", **{p: importlib.metadata.version(p) for p in ("numpy", "torch")}}
+    reference = recorded_with("numpy", "torch")
     content = {"reference": reference, "low_32": [hexadecimal(v, 2) for v in LOW_32],
                "low_64": [hexadecimal(v, 6) for v in LOW_64], "kernels": kernels}
     OUT.write_text(json.dumps(content, indent=1) + "\n")

@@ -4,7 +4,8 @@
 usage: metadata.py LLAMA_CPP_DIR [OUTPUT]
 
 Runs gguf.Metadata and gguf.naming_convention of LLAMA_CPP_DIR/gguf-py on the cases below, with the steps that
-ModelBase.prepare_metadata adds. Needs numpy and PyYAML (goldens: llama-cpp-python 0.3.36, PyYAML 6.0.3).
+ModelBase.prepare_metadata adds. Needs numpy and PyYAML of scripts/reference/versions.txt:
+PyYAML 6.0.4 merges lists of mappings in another order.
 """
 
 import json
@@ -16,6 +17,10 @@ from pathlib import Path
 
 llama_cpp = Path(sys.argv[1])
 output = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parents[2] / "tests/golden/metadata.json"
+sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+from versions import recorded_with  # noqa: E402
+
+recorded_with("PyYAML")
 sys.path.insert(0, str(llama_cpp / "gguf-py"))
 import gguf  # noqa: E402
 

@@ -12,7 +12,6 @@ again. `--keep DIR` leaves model directories and GGUF files there.
 
 import argparse
 import contextlib
-import importlib.metadata
 import io
 import json
 import logging
@@ -26,6 +25,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 import vocab_routes  # noqa: E402
 from convert import ROOT, Manifest  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "reference"))
+from versions import recorded_with  # noqa: E402
 
 OUTPUT = ROOT / "tests/golden/vocab.json"
 CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 96,
@@ -586,7 +588,7 @@ def main() -> None:
     print({outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))})
 
     packages = ["transformers", "tokenizers", "sentencepiece"]
-    reference = {"llama-cpp-python": "0.3.36", **{p: importlib.metadata.version(p) for p in packages}}
+    reference = recorded_with(*packages)
     head = json.dumps({"reference": reference, "bases": BASES}, ensure_ascii=False, indent=1)
     lines = ",\n".join("  " + json.dumps(c, ensure_ascii=False) for c in results)
     OUTPUT.write_text(f"{head[:-2]},\n \"cases\": [\n{lines}\n ]\n}}\n")

@@ -1,7 +1,7 @@
 //! Many conversions, unattended: a list of jobs, each run as a process of its own, at most once, until all are done.
 //!
 //! [`jobs`] reads lists, [`state`] knows what is done, [`child`] runs one conversion, [`schedule`] decides who is next,
-//! and [`run`](schedule::run) puts them together. What happens is told as [`Event`]s, whoever listens.
+//! and [`run`] puts them together. What happens is told as [`Event`]s, whoever listens.
 //! Knows nothing of how a conversion works: to this module it is `ggraft convert` and what that prints.
 
 pub mod child;

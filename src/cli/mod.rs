@@ -13,6 +13,7 @@ mod progress;
 mod reference;
 mod report;
 mod stdout;
+mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -31,7 +32,8 @@ use crate::input::one_line;
     args_override_self = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
-                  5 sharing demanded (--reflink always) but impossible; 7 some jobs of a batch failed.\n\
+                  5 sharing demanded (--reflink always) but impossible; 6 `verify` found differences;\n\
+                  7 some jobs of a batch failed.\n\
                   SIGINT, SIGTERM and SIGHUP end ggraft as they end any program, once it has cleaned up."
 )]
 struct Cli {
@@ -53,6 +55,8 @@ enum Command {
     Schema,
     /// Show what a GGUF file or a checkpoint holds: key-values, tensors, offsets, phases.
     Inspect(inspect::Args),
+    /// Prove that a GGUF file is what becomes of a model, byte for byte.
+    Verify(Box<verify::Args>),
 }
 
 /// Runs the command line of this process.
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Align(args) => align::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Batch(args) => batch::run(&args),
         Command::Schema => batch::schema(),
     };

@@ -24,6 +24,9 @@ const TENSORS_MAX: u64 = 1 << 19;
 /// Longest key, in bytes, by the format's description.
 const KEY_MAX: u64 = (1 << 16) - 1;
 
+/// Longest name of a tensor, in bytes: `GGML_MAX_NAME` counts a terminating zero.
+const NAME_MAX: u64 = 63;
+
 /// Most dimensions of a tensor (`GGML_MAX_DIMS`).
 const RANK_MAX: u32 = 4;
 
@@ -63,8 +66,7 @@ pub struct StoredTensor {
 /// Reads the header of the GGUF file at `path`.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what llama.cpp would refuse to load (sizes, gaps, duplicates),
-/// [`Error::Unsupported`] for big-endian files and other versions, [`Error::Io`].
+/// [`Error::Invalid`] for what llama.cpp would refuse to load (versions, sizes, gaps, duplicates), [`Error::Io`].
 pub fn read(path: &Path) -> Result<Gguf> {
     let file = source::File::open(path)?;
     let len = file.len();
@@ -93,9 +95,8 @@ impl Reader<'_> {
             } else {
                 ""
             };
-            let path = self.path.display();
-            return Err(Error::Unsupported(format!(
-                "{path}: GGUF version {version}, only little-endian versions 2 and 3 are supported{hint}"
+            return Err(self.invalid(format!(
+                "GGUF version {version}, llama.cpp loads versions 2 and 3 in little-endian order{hint}"
             )));
         }
         // The least a tensor info takes: name length, number of dimensions, type, offset.
@@ -198,7 +199,7 @@ impl Reader<'_> {
 
     /// A tensor as its info has it: the offset still counts from the start of the data.
     fn tensor(&mut self) -> Result<StoredTensor> {
-        let name = self.name("tensor name", KEY_MAX)?;
+        let name = self.name("tensor name", NAME_MAX)?;
         let q = quoted(&name);
         let rank = self.u32(&name)?;
         if rank > RANK_MAX {

@@ -16,6 +16,8 @@ use crate::error::Result;
 use crate::gguf::{KeyValues, TypeInfo, Value};
 use crate::source::{File, ModelDir};
 
+pub(crate) use set::read as read_set;
+
 /// The block size that phases count in when nobody says otherwise: that of most file systems.
 const USUAL_BLOCK: NonZeroU64 = NonZeroU64::new(4096).unwrap();
 

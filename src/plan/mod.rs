@@ -27,6 +27,8 @@ pub use rewrite::{Range, Rewrite};
 pub use split::SplitRules;
 pub use walk::{Place, Run, Walk};
 
+pub(crate) use steps::of_tensor as steps_of;
+
 use crate::checkpoint::Checkpoint;
 use crate::dtype::GgmlType;
 use crate::error::Result;

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::files::Draft;
-use super::lower::{Lowered, Origin, Part};
+use super::lower::{Lowered, Origin, Part, lower};
 use super::share::{Extent, extents};
 use super::{Action, Output, Placed, Reason, Sharing, Step, Walk};
+use crate::checkpoint::Checkpoint;
 use crate::dtype::GgmlType;
+use crate::error::Result;
 use crate::gguf::{self, KeyValues, TensorInfo, Value};
+use crate::tensor::OutputTensor;
 
 /// Key whose only purpose is its length: it moves the data section to the wanted phase.
 const PADDING_KEY: &str = "ggraft.padding";
@@ -58,6 +61,22 @@ pub fn output(
     }
     steps.sort_by_key(|s| s.start);
     Output { path, len: at, data_start, alignment, tensors: placed, steps, like: None }
+}
+
+/// The steps that make `tensor` from byte `start` of an output on, with nothing shared and every byte kept that may be.
+///
+/// # Errors
+/// If the tensor cannot be lowered.
+pub fn of_tensor(tensor: &OutputTensor, checkpoint: &Checkpoint, start: u64) -> Result<Vec<Step>> {
+    let lowered = lower(tensor, checkpoint)?;
+    let sharing = Sharing::none(checkpoint, "");
+    let filler = Filler { clones: &[], sharing: &sharing, alignment: 1, exact: false };
+    let (mut steps, mut at) = (Vec::with_capacity(lowered.parts.len()), start);
+    for part in &lowered.parts {
+        filler.fill(&mut steps, part, at, lowered.info.ggml_type);
+        at += part.bytes;
+    }
+    Ok(steps)
 }
 
 /// The encoded header, with a padding key if that is what it takes to end at the wanted phase.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ggraft_platform::{drop_cache, start_writeback};
 
-use super::queue::{Job, Task};
+use crate::evaluate::{Job, Task};
 
 /// Output is looked after in windows of this many bytes.
 const WINDOW: u64 = 16 << 20;
@@ -41,14 +41,17 @@ impl Behind {
 
     /// What is due now that `job` begins.
     pub fn pass(&mut self, job: &Job) -> Option<Due> {
-        if job.output != self.output {
+        if job.output > self.output {
             (self.output, self.window) = (job.output, 0);
+        }
+        if job.output < self.output {
+            return None;
         }
         let start = match &job.task {
             Task::Fill(parts) => parts.first()?.start,
             Task::Copy { start, .. } => *start,
             // Boxes are written to all over their tensor, holes not at all.
-            Task::Tile { .. } | Task::Skip { .. } => return None,
+            Task::Tile { .. } | Task::Zeros { .. } => return None,
         };
         let window = start / WINDOW;
         if !self.writeback || window <= self.window {

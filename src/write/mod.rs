@@ -1,24 +1,19 @@
-//! Carries out a plan: clones, copies, converts, publishes.
+//! Puts a plan's outputs into files: clones, has `evaluate` compute the rest, publishes.
 //!
 //! Knows nothing of architectures, or of why the plan is what it is. Clones come first, since they take no
 //! time and decide what is left to do; then workers fill the rest, chunk by chunk, at whatever offset.
 
-mod arithmetic;
 mod behind;
+mod files;
 mod overflow;
 mod pace;
-mod queue;
 mod report;
-mod sources;
-mod tile;
-mod worker;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use ggraft_platform::{
     AtomicFile, CloneError, FileSystem, Links, Patience, PublishError, Published, available_memory,
@@ -28,19 +23,12 @@ use ggraft_platform::{
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
 
 use crate::error::{Error, Result};
+use crate::evaluate::{self, Sources};
 use crate::plan::{Action, Output, Plan, Step};
 use crate::source::{File, ModelDir};
 use behind::Behind;
+use files::Files;
 use pace::Pace;
-use queue::Queue;
-use sources::Sources;
-use worker::Work;
-
-/// More threads than this do not help: memory is not that fast.
-const USEFUL_THREADS: usize = 16;
-
-/// Bytes that a thread's buffers may take.
-const THREAD_MEMORY: u64 = 32 << 20;
 
 /// Files that are open besides those of the plan: standard streams, the directory, and what libraries hold.
 const OTHER_FILES: usize = 16;
@@ -93,17 +81,9 @@ pub fn write(
     let refused = clone_all(plan, &sources, &files, settings.must_share, &mut report, progress)?;
 
     let open: Vec<&fs::File> = files.iter().map(AtomicFile::file).collect();
-    let queue = Queue::new(&plan.outputs, &refused);
-    let work = Work::new(
-        &sources,
-        &plan.outputs,
-        &open,
-        queue,
-        Behind::new(settings.sync, forget),
-        Pace::new(settings.rate),
-    );
-    work.run(settings.threads.map_or_else(default_threads, NonZeroUsize::get), progress)?;
-    report.overflows = work.overflows.by_tensor(&plan.outputs);
+    let sink = Files::new(&plan.outputs, &open, Behind::new(settings.sync, forget), Pace::new(settings.rate));
+    evaluate::run(&plan.outputs, &sources, &refused, &sink, settings.threads, progress)?;
+    report.overflows = sink.overflows.by_tensor(&plan.outputs);
 
     for (file, output) in open.iter().zip(&plan.outputs) {
         // Nothing shared is overwritten, so what is still to be written back does not matter.
@@ -120,14 +100,6 @@ pub fn write(
     model.check_unchanged()?;
     let published = flushed.publish().map_err(failed)?;
     Ok(Finished { report, published })
-}
-
-/// As many threads as there are processors to run on, and memory for their buffers.
-fn default_threads() -> usize {
-    // Limits of processor time, such as a container's, are counted in.
-    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let fitting = available_memory().map_or(u64::MAX, |available| available / THREAD_MEMORY);
-    processors.min(USEFUL_THREADS).min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1)
 }
 
 /// Makes sure that all outputs can be open together, until they are published together. Sources take turns.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::content::{Content, unit};
 use super::tile::{Tile, Tiling};
 use crate::dtype::GgmlType;
 use crate::plan::{Action, Output, Step, Walk};
@@ -41,8 +42,8 @@ pub enum Task<'a> {
     Copy { start: u64, len: u64, file: usize, offset: u64 },
     /// Fill the part of a range that is in a box.
     Tile { start: u64, walk: &'a Walk, to: Option<GgmlType>, tile: Tile },
-    /// Leave a range alone: new files are zeros.
-    Skip { len: u64 },
+    /// A long range of zeros.
+    Zeros { start: u64, len: u64 },
 }
 
 /// A range of an output and what it holds.
@@ -56,46 +57,14 @@ pub struct Part<'a> {
     pub content: Content<'a>,
 }
 
-/// Where the bytes of a range come from.
-#[derive(Clone, Copy, Debug)]
-pub enum Content<'a> {
-    /// A range of source `file`, as it is.
-    Raw { file: usize, offset: u64 },
-    /// Elements of a walk from `first` on, converted to `to`, if it is given.
-    Walk { walk: &'a Walk, first: u64, to: Option<GgmlType> },
-    /// These.
-    Bytes(&'a [u8]),
-    /// Zeros.
-    Zeros,
-}
-
-/// How many elements of a walk give how many bytes of output, at least.
-pub fn unit(walk: &Walk, to: Option<GgmlType>) -> (u64, u64) {
-    match to {
-        None => (1, walk.dtype.size()),
-        Some(to) if walk.is_packed() => (to.block_size() / 2, to.type_size()),
-        Some(to) => (to.block_size(), to.type_size()),
-    }
-}
-
 impl<'a> Part<'a> {
     /// All of `step`; none if it is a clone that was accepted.
     fn of(step: &'a Step, refused: bool) -> Option<Self> {
-        let walk = |walk: &'a Walk, first: u64, to: Option<GgmlType>| {
-            let same = to.is_none_or(|to| to != GgmlType::BF16 && to.same_bits() == Some(walk.dtype));
-            match walk.arithmetic.is_empty() && same {
-                true if walk.is_contiguous() => {
-                    Content::Raw { file: walk.file, offset: walk.offset + first * walk.dtype.size() }
-                }
-                true => Content::Walk { walk, first, to: None },
-                false => Content::Walk { walk, first, to },
-            }
-        };
         let content = match &step.action {
             Action::Clone { file, offset } if refused => Content::Raw { file: *file, offset: *offset },
             Action::Clone { .. } => return None,
-            Action::Copy { walk: w, first } => walk(w, *first, None),
-            Action::Encode { walk: w, first, to } => walk(w, *first, Some(*to)),
+            Action::Copy { walk: w, first } => Content::of(w, *first, None),
+            Action::Encode { walk: w, first, to } => Content::of(w, *first, Some(*to)),
             Action::Bytes(bytes) => Content::Bytes(bytes),
             Action::Zero => Content::Zeros,
         };
@@ -136,7 +105,7 @@ impl<'a> Part<'a> {
     /// What is better not filled and written chunk by chunk.
     fn special(&self) -> Option<Special<'a>> {
         match self.content {
-            Content::Zeros if self.len >= CHUNK => Some(Special::Skip),
+            Content::Zeros if self.len >= CHUNK => Some(Special::Zeros),
             // Congruent offsets would make the kernel share blocks, which is not what was planned.
             Content::Raw { offset, .. }
                 if self.len >= CHUNK && self.start % SMALLEST_BLOCK != offset % SMALLEST_BLOCK =>
@@ -161,7 +130,7 @@ impl<'a> Part<'a> {
 }
 
 enum Special<'a> {
-    Skip,
+    Zeros,
     Copy,
     Tiles { walk: &'a Walk, to: Option<GgmlType>, tiling: Tiling },
 }
@@ -246,7 +215,7 @@ impl<'a> Queue<'a> {
                 self.rest = rest;
                 Task::Copy { start: part.start, len: part.len, file, offset }
             }
-            _ => Task::Skip { len: part.len },
+            _ => Task::Zeros { start: part.start, len: part.len },
         }
     }
 

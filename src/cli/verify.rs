@@ -1,0 +1,84 @@
+//! `ggraft verify`: proves that a GGUF file is what becomes of a model.
+
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use ggraft_platform::interrupt;
+
+use super::messages::start_logging;
+use super::stdout;
+use crate::describe;
+use crate::error::{Error, Result};
+use crate::verify::{self, Options};
+
+/// Arguments of `ggraft verify`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Whatever made the file, ggraft or convert_hf_to_gguf.py: types, order, padding, splits and joined\n\
+matrices are taken from it. Padding between tensors must be zeros; the header's own padding is not looked at.\n\
+Exits with 6 if the file differs from the model."
+)]
+pub struct Args {
+    /// The GGUF file, any one of a split set
+    gguf: PathBuf,
+
+    /// Directory of the model it should be made of [default: only the file's structure is looked at]
+    model: Option<PathBuf>,
+
+    /// Read everything, even what the file system says to be the same blocks
+    #[arg(long)]
+    read_all: bool,
+
+    /// The --model-name it was converted with
+    #[arg(long, value_name = "NAME")]
+    model_name: Option<String>,
+
+    /// The --metadata it was converted with
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
+
+    /// It was converted with --mistral-format
+    #[arg(long)]
+    mistral_format: bool,
+
+    /// It was converted with --disable-mistral-community-chat-template
+    #[arg(long)]
+    disable_mistral_community_chat_template: bool,
+
+    /// Threads that read and compute [default: as many as there are processors, at most 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `ggraft verify`.
+pub fn run(args: &Args) -> Result<()> {
+    start_logging(false, true);
+    interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
+    let options = Options {
+        gguf: args.gguf.clone(),
+        model: args.model.clone(),
+        describe: describe::Options {
+            model_name: args.model_name.clone(),
+            metadata: args.metadata.clone(),
+            mistral_format: args.mistral_format,
+            own_template_only: args.disable_mistral_community_chat_template,
+            ..describe::Options::default()
+        },
+        read_all: args.read_all,
+        threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
+    };
+    let report = verify::verify(&options, &mut |_| {})?;
+    match args.json {
+        true => stdout::json(|out| writeln!(out, "{:#}", report.to_json()))?,
+        false => stdout::text(|out| report.write_text(out))?,
+    }
+    match report.differences.len() {
+        0 => Ok(()),
+        n => Err(Error::Differs { path: args.gguf.clone(), count: n }),
+    }
+}

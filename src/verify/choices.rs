@@ -1,0 +1,96 @@
+//! What a conversion may choose, read off the file that came of it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use crate::arch::{Mtp, OutType};
+use crate::describe::{self, Description, Target};
+use crate::error::Result;
+use crate::gguf::{Gguf, StoredTensor, Value};
+use crate::source::ModelDir;
+
+/// Describes what should be in `files`, with the choices that explain most of what is. `given` has the others.
+///
+/// # Errors
+/// As [`describe::describe`], if no choice can be described.
+pub fn describe(
+    model: &ModelDir,
+    files: &[(PathBuf, Gguf)],
+    given: &describe::Options,
+) -> Result<Description> {
+    let stored: HashMap<&str, &StoredTensor> = files
+        .iter()
+        .flat_map(|(_, gguf)| &gguf.tensors)
+        .map(|tensor| (tensor.name.as_str(), tensor))
+        .collect();
+    let target = if stored.is_empty() { Target::Vocabulary } else { Target::Text };
+    let (mut best, mut failure) = (None::<(usize, Description)>, None);
+    for options in candidates(files, &stored, given) {
+        match describe::describe(model, target, &options) {
+            Ok(description) => {
+                let unexplained = unexplained(&description, &stored);
+                if best.as_ref().is_none_or(|(least, _)| unexplained < *least) {
+                    best = Some((unexplained, description));
+                }
+                if unexplained == 0 {
+                    break;
+                }
+            }
+            Err(error) => _ = failure.get_or_insert(error),
+        }
+    }
+    match (best, failure) {
+        (Some((_, description)), _) => Ok(description),
+        (None, Some(error)) => Err(error),
+        (None, None) => describe::describe(model, target, given),
+    }
+}
+
+/// How many tensors are not as described.
+fn unexplained(description: &Description, stored: &HashMap<&str, &StoredTensor>) -> usize {
+    let fits = description.tensors.iter().filter(|tensor| {
+        stored.get(tensor.name.as_str()).is_some_and(|found| {
+            found.type_id == tensor.ggml_type as u32 && found.shape == tensor.expr.shape()
+        })
+    });
+    let fits = fits.count();
+    (description.tensors.len() - fits) + (stored.len().saturating_sub(fits))
+}
+
+/// Choices to try, the likeliest first.
+fn candidates(
+    files: &[(PathBuf, Gguf)],
+    stored: &HashMap<&str, &StoredTensor>,
+    given: &describe::Options,
+) -> Vec<describe::Options> {
+    let has = |part: &str| stored.keys().any(|name| name.contains(part));
+    let file_type = files.first().and_then(|(_, gguf)| gguf.metadata.get("general.file_type"));
+    let first = match file_type {
+        Some(Value::U32(0)) => OutType::F32,
+        Some(Value::U32(1)) => OutType::F16,
+        Some(Value::U32(7)) => OutType::Q8_0,
+        Some(Value::U32(32)) => OutType::Bf16,
+        Some(Value::U32(36)) => OutType::Tq1_0,
+        Some(Value::U32(37)) => OutType::Tq2_0,
+        _ => OutType::Auto,
+    };
+    let types = [first, OutType::Auto, OutType::Bf16, OutType::F16, OutType::F32];
+    let types = types.iter().enumerate().filter(|(i, out)| !types[..*i].contains(out)).map(|(_, out)| *out);
+    let mut all = Vec::new();
+    for out in types {
+        for mtp in [Mtp::Keep, Mtp::Drop, Mtp::Only] {
+            for fp8_as_q8 in [false, true] {
+                let mut options = given.clone();
+                options.allow_incomplete = true;
+                options.arch.out = out;
+                options.arch.mtp = mtp;
+                options.arch.fp8_as_q8 = fp8_as_q8;
+                options.arch.fuse_qkv = has("attn_qkv");
+                options.arch.fuse_gate_up_exps = has("ffn_gate_up_exps");
+                options.arch.dense_modules = has("dense_2.") || has("dense_3.");
+                all.push(options);
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,63 @@
+//! Key-values of a file, held against those that its model gives.
+
+use std::path::PathBuf;
+
+use super::Difference;
+use crate::gguf::{Gguf, KeyValues, SPLIT_SET_KEY, Value};
+
+/// Keys that tell how a file is laid out, not what is in it.
+const LAYOUT: [&str; 6] =
+    ["general.alignment", "ggraft.padding", "split.no", "split.count", "split.tensors.count", SPLIT_SET_KEY];
+
+/// Most characters of a value that are shown.
+const SHOWN: usize = 80;
+
+/// What differs, key by key. The order of keys means nothing.
+pub fn differences(expected: &KeyValues, files: &[(PathBuf, Gguf)]) -> Vec<Difference> {
+    // Readers take metadata from the first file of a set.
+    let Some((_, first)) = files.first() else { return Vec::new() };
+    let found = &first.metadata;
+    let mut differences = Vec::new();
+    let mut add = |key: &str, expected, found| {
+        differences.push(Difference::Key {
+            key: key.to_owned(),
+            expected: show(expected),
+            found: show(found),
+        });
+    };
+    for (key, value) in expected.iter().filter(|(key, _)| !LAYOUT.contains(key)) {
+        match found.get(key) {
+            Some(other) if same(value, other) => {}
+            other => add(key, Some(value), other),
+        }
+    }
+    for (key, value) in found.iter().filter(|(key, _)| !LAYOUT.contains(key)) {
+        if expected.get(key).is_none() {
+            add(key, None, Some(value));
+        }
+    }
+    differences
+}
+
+/// Equality of bits: NaNs, too.
+fn same(a: &Value, b: &Value) -> bool {
+    let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    match (a, b) {
+        (Value::F32(a), Value::F32(b)) => a.to_bits() == b.to_bits(),
+        (Value::F32s(a), Value::F32s(b)) => bits(a) == bits(b),
+        _ => a == b,
+    }
+}
+
+fn show(value: Option<&Value>) -> String {
+    let text = match value {
+        None => return "nothing".to_owned(),
+        Some(Value::String(bytes)) => format!("{:?}", String::from_utf8_lossy(bytes)),
+        Some(Value::Strings(strings)) => format!("{} strings", strings.iter().count()),
+        Some(value) => format!("{value:?}"),
+    };
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

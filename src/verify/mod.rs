@@ -1,0 +1,113 @@
+//! Proves that a GGUF file is what becomes of a model: every tensor is computed again and compared, every key-value, too.
+//!
+//! What a conversion may choose is read off the file: types, order, padding, splits, joined matrices (`choices`).
+//! Whatever it is made by, only the bytes count.
+
+mod choices;
+mod compare;
+mod metadata;
+mod places;
+mod report;
+mod sharing;
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+pub use report::{Difference, Report};
+
+use crate::describe::{self, Description};
+use crate::error::{Error, Result};
+use crate::evaluate::{self, Sources};
+use crate::gguf::{Gguf, TypeInfo};
+use crate::input::quoted;
+use crate::inspect;
+use crate::plan::{Action, Output};
+use crate::source::{File, ModelDir};
+use compare::Comparison;
+
+/// What to verify, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The file, any of its set.
+    pub gguf: PathBuf,
+    /// The model that it should be made of; without, only the structure is looked at.
+    pub model: Option<PathBuf>,
+    /// What a file does not tell of how it was made.
+    pub describe: describe::Options,
+    /// Reads what the extent map shows to be the same blocks, too.
+    pub read_all: bool,
+    /// How many threads read and compute; as many as there are processors by default.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Verifies what `options` say, and tells `progress` of bytes as they are compared.
+///
+/// # Errors
+/// [`Error::Invalid`] for a file that llama.cpp would refuse or a model that cannot be read, [`Error::Io`]. That the file
+/// differs is none: the [`Report`] says so.
+pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report> {
+    let files = inspect::read_set(&options.gguf)?;
+    check_structure(&files)?;
+    let mut report = Report::new(&files);
+    let Some(model) = &options.model else { return Ok(report) };
+    let model = ModelDir::open(model)?;
+    let Description { checkpoint, metadata, tensors, .. } =
+        choices::describe(&model, &files, &options.describe)?;
+    report.has_model = true;
+    report.differences.extend(metadata::differences(&metadata, &files));
+    let mut outputs = places::outputs(&files, &checkpoint, tensors, &mut report.differences)?;
+
+    let opened = files.iter().map(|(path, _)| File::open(path)).collect::<Result<Vec<_>>>()?;
+    if !options.read_all {
+        report.shared = sharing::prove(&mut outputs, &opened, &checkpoint.sources)?;
+    }
+    report.count(&outputs);
+    let proven = sharing::proven(&outputs);
+    // Everything else that is marked as a range of a source has to be read.
+    let all = outputs.iter().enumerate().flat_map(|(o, output)| (0..output.steps.len()).map(move |s| (o, s)));
+    let refused: HashSet<_> =
+        all.filter(|step| !proven.contains(step) && is_clone(&outputs, *step)).collect();
+    let sources = Sources::new(&checkpoint.sources, false);
+    let comparison = Comparison::new(&outputs, &opened);
+    evaluate::run(&outputs, &sources, &refused, &comparison, options.threads, progress)?;
+    report.differences.extend(comparison.differences());
+    model.check_unchanged()?;
+    opened.iter().try_for_each(File::check_unchanged)?;
+    Ok(report)
+}
+
+fn is_clone(outputs: &[Output], (output, step): (usize, usize)) -> bool {
+    matches!(outputs[output].steps[step].action, Action::Clone { .. })
+}
+
+/// What llama.cpp's loader demands beyond what the reader of files does.
+fn check_structure(files: &[(PathBuf, Gguf)]) -> Result<()> {
+    let mut names = HashSet::new();
+    for (path, gguf) in files {
+        for tensor in &gguf.tensors {
+            let (name, id) = (quoted(&tensor.name), tensor.type_id);
+            if TypeInfo::of(id).is_none() {
+                return Err(Error::invalid(path, format!("tensor {name} is of unknown type {id}")));
+            }
+            if !names.insert(tensor.name.as_str()) {
+                return Err(Error::invalid(
+                    path,
+                    format!("tensor {name} is in another file of the set, too"),
+                ));
+            }
+        }
+    }
+    let Some((path, first)) = files.first() else { return Ok(()) };
+    check_architecture(path, first)
+}
+
+fn check_architecture(path: &Path, first: &Gguf) -> Result<()> {
+    match first.metadata.get("general.architecture") {
+        Some(crate::gguf::Value::String(_)) => Ok(()),
+        Some(_) => {
+            Err(Error::invalid(path, "general.architecture is no string, so llama.cpp does not load it"))
+        }
+        None => Err(Error::invalid(path, "general.architecture is missing, so llama.cpp does not load it")),
+    }
+}

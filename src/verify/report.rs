@@ -1,0 +1,148 @@
+//! What was verified, for people and for machines.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::gguf::Gguf;
+use crate::input::quoted;
+use crate::plan::{Action, Output};
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Difference {
+    /// A key-value.
+    Key { key: String, expected: String, found: String },
+    /// A tensor that cannot be compared.
+    Tensor { name: String, problem: String },
+    /// The first bytes that differ in a tensor, or in the padding behind one; `offset` counts from the start of the file,
+    /// `within` from the start of the tensor or the padding.
+    Bytes {
+        file: PathBuf,
+        tensor: Option<String>,
+        offset: u64,
+        within: u64,
+        expected: Vec<u8>,
+        found: Vec<u8>,
+    },
+}
+
+/// What was verified.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Files of the set.
+    pub files: usize,
+    /// Tensors in all of them.
+    pub tensors: usize,
+    /// Whether there was a model to compare with.
+    pub has_model: bool,
+    /// Bytes that are the same blocks as the model's, or holes in both.
+    pub shared: u64,
+    /// Bytes that were read in both and compared.
+    pub compared: u64,
+    /// Bytes that were computed again and compared.
+    pub recomputed: u64,
+    /// What differs.
+    pub differences: Vec<Difference>,
+}
+
+impl Report {
+    /// Of files that nothing is known of but their headers.
+    pub(super) fn new(files: &[(PathBuf, Gguf)]) -> Self {
+        let tensors = files.iter().map(|(_, gguf)| gguf.tensors.len()).sum();
+        Self { files: files.len(), tensors, ..Self::default() }
+    }
+
+    /// Counts what is going to be read of `outputs`.
+    pub(super) fn count(&mut self, outputs: &[Output]) {
+        for step in outputs.iter().flat_map(|output| &output.steps) {
+            match step.action {
+                Action::Clone { file: usize::MAX, .. } | Action::Zero => {}
+                Action::Clone { .. } | Action::Copy { .. } => self.compared += step.len,
+                Action::Encode { .. } | Action::Bytes(_) => self.recomputed += step.len,
+            }
+        }
+    }
+
+    /// Whether the files are what they should be.
+    pub fn is_equal(&self) -> bool {
+        self.differences.is_empty()
+    }
+
+    /// For people.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for difference in &self.differences {
+            writeln!(out, "{difference}")?;
+        }
+        let (files, tensors) = (self.files, self.tensors);
+        if !self.has_model {
+            return writeln!(out, "{tensors} tensors in {files} file(s): the structure is sound");
+        }
+        let Self { shared, compared, recomputed, .. } = self;
+        writeln!(
+            out,
+            "{tensors} tensors in {files} file(s): {shared} bytes proven by sharing, {compared} compared, \
+             {recomputed} recomputed"
+        )?;
+        match self.differences.len() {
+            0 => writeln!(out, "equal: this is what becomes of the model"),
+            1 => writeln!(out, "1 difference"),
+            n => writeln!(out, "{n} differences"),
+        }
+    }
+
+    /// For machines.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "equal": self.is_equal(), "files": self.files, "tensors": self.tensors,
+            "compared_with_model": self.has_model,
+            "bytes": { "shared": self.shared, "compared": self.compared, "recomputed": self.recomputed },
+            "differences": self.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Difference {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Key { key, expected, found } => {
+                json!({ "kind": "key", "key": key, "expected": expected, "found": found })
+            }
+            Self::Tensor { name, problem } => json!({ "kind": "tensor", "tensor": name, "problem": problem }),
+            Self::Bytes { file, tensor, offset, within, expected, found } => json!({
+                "kind": if tensor.is_some() { "bytes" } else { "padding" },
+                "file": file.to_string_lossy(), "tensor": tensor, "offset": offset, "offset_in_tensor": within,
+                "expected": hex(expected), "found": hex(found),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key { key, expected, found } => {
+                write!(f, "key {}: expected {expected}, found {found}", quoted(key))
+            }
+            Self::Tensor { name, problem } => write!(f, "tensor {}: {problem}", quoted(name)),
+            Self::Bytes { file, tensor, offset, within, expected, found } => {
+                let place = match tensor {
+                    Some(name) => format!("tensor {}, byte {within}", quoted(name)),
+                    None => format!("padding, byte {within}"),
+                };
+                let (expected, found) = (hex(expected), hex(found));
+                write!(f, "{place} (byte {offset} of {}): expected {expected}, found {found}", file.display())
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

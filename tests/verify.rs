@@ -1,0 +1,221 @@
+//! `ggraft verify` accepts what the reference makes, and rejects everything else.
+//!
+//! The files of the golden cases are the reference's, byte for byte (`golden.rs` proves it by their SHA-256), so what
+//! is accepted here is accepted whoever made it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ggraft::gguf;
+use serde::Deserialize;
+
+#[path = "golden/case.rs"]
+mod case;
+mod common;
+#[path = "common/filesystems.rs"]
+mod filesystems;
+
+#[derive(Deserialize)]
+struct Expected {
+    cases: BTreeMap<String, Vec<Run>>,
+}
+
+#[derive(Deserialize)]
+struct Run {
+    convert: String,
+    raises: Option<String>,
+    #[serde(default)]
+    files: Vec<File>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    path: String,
+}
+
+/// Flags that a file does not tell of, and whether they take a value.
+const TOLD: [(&str, bool); 4] = [
+    ("--model-name", true),
+    ("--metadata", true),
+    ("--mistral-format", false),
+    ("--disable-mistral-community-chat-template", false),
+];
+
+fn ggraft(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ggraft")).args(arguments).output().expect("ggraft runs")
+}
+
+fn verify(file: &Path, model: &Path, told: &[String]) -> Output {
+    let mut arguments = vec!["verify", file.to_str().unwrap(), model.to_str().unwrap()];
+    arguments.extend(told.iter().map(String::as_str));
+    ggraft(&arguments)
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}: {}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn golden_files_are_accepted() {
+    let text_of = fs::read(case::tests_dir().join("golden/expected.json")).unwrap();
+    let expected: Expected = serde_json::from_slice(&text_of).unwrap();
+    let (mut failures, mut count) = (Vec::new(), 0);
+    for case in case::load() {
+        let work = tempfile::tempdir().unwrap();
+        case.model.write(work.path(), &case::tests_dir().join("tokenizers")).unwrap();
+        let model = work.path().join(&case.model.dir);
+        for run in expected.cases[&case.id].iter().filter(|run| run.raises.is_none() && !run.files.is_empty())
+        {
+            let out = tempfile::tempdir().unwrap();
+            let place = |text: &str| {
+                let roots = [("@out", out.path()), ("@dir", model.as_path())];
+                roots.iter().fold(text.to_owned(), |text, (mark, root)| {
+                    text.replace(mark, &root.display().to_string())
+                })
+            };
+            let flags: Vec<String> = run.convert.split_whitespace().map(place).collect();
+            let mut arguments =
+                vec!["convert", model.to_str().unwrap(), "--no-reflink", "--no-fsync", "--quiet"];
+            arguments.extend(flags.iter().map(String::as_str));
+            assert!(ggraft(&arguments).status.success(), "{} {}", case.id, run.convert);
+            let mut told = Vec::new();
+            for (i, flag) in flags.iter().enumerate() {
+                if let Some((_, value)) = TOLD.iter().find(|(name, _)| name == flag) {
+                    told.extend(flags[i..=i + usize::from(*value)].iter().cloned());
+                }
+            }
+            let file = PathBuf::from(place(&run.files[0].path));
+            let verified = verify(&file, &model, &told);
+            count += 1;
+            if verified.status.code() != Some(0) {
+                failures.push(format!("{} {}\n    {}", case.id, run.convert, text(&verified)));
+            }
+            for file in &run.files {
+                _ = fs::remove_file(place(&file.path));
+            }
+        }
+    }
+    assert!(count > 100, "{count} files");
+    assert!(failures.is_empty(), "{} of {count} are refused:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Flips a bit in every tensor's first and last byte, in between and in the padding; cuts the file short everywhere.
+#[test]
+fn a_flipped_byte_and_a_missing_end_are_found() {
+    for outtype in ["bf16", "q8_0", "f32"] {
+        let case = case::load().into_iter().find(|case| case.group == "llama").unwrap();
+        let work = tempfile::tempdir().unwrap();
+        case.model.write(work.path(), &case::tests_dir().join("tokenizers")).unwrap();
+        let model = work.path().join(&case.model.dir);
+        let file = work.path().join("m.gguf");
+        let paths = [model.to_str().unwrap(), file.to_str().unwrap()];
+        let run = ggraft(&["convert", paths[0], "--outfile", paths[1], "--outtype", outtype, "--no-fsync"]);
+        assert!(run.status.success(), "{}", text(&run));
+        let equal = verify(&file, &model, &[]);
+        assert_eq!(equal.status.code(), Some(0), "{}", text(&equal));
+        let whole = fs::read(&file).unwrap();
+        let header = gguf::read(&file).unwrap();
+        let options = ggraft::verify::Options {
+            gguf: file.clone(),
+            model: Some(model.clone()),
+            ..ggraft::verify::Options::default()
+        };
+        let handle = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        for (n, tensor) in header.tensors.iter().enumerate() {
+            let len = tensor.len.unwrap();
+            // A NaN that was made quiet is the reference's doing, and accepted; these elements are finite.
+            for within in [0, len - 1, (n as u64 * 7919) % len] {
+                let at = tensor.offset + within;
+                handle.write_all_at(&[whole[at as usize] ^ 1], at).unwrap();
+                let report = ggraft::verify::verify(&options, &mut |_| {}).unwrap();
+                handle.write_all_at(&[whole[at as usize]], at).unwrap();
+                let found = format!("{:?}", report.differences);
+                assert_eq!(report.differences.len(), 1, "{outtype} {} byte {within}: {found}", tensor.name);
+                assert!(found.contains(&format!("{:?}", tensor.name)), "{found}");
+                assert!(found.contains(&format!("offset: {at},")), "{found}");
+            }
+        }
+        for missing in [33, 1000, whole.len() as u64 - header.data_start, whole.len() as u64 - 20] {
+            handle.set_len(whole.len() as u64 - missing).unwrap();
+            let found = verify(&file, &model, &[]);
+            assert_eq!(found.status.code(), Some(4), "{missing} bytes less: {}", text(&found));
+            handle.set_len(whole.len() as u64).unwrap();
+            handle.write_all_at(&whole, 0).unwrap();
+        }
+    }
+}
+
+#[test]
+fn another_model_and_another_name_are_found() {
+    let case = case::load().into_iter().find(|case| case.group == "llama").unwrap();
+    let work = tempfile::tempdir().unwrap();
+    case.model.write(work.path(), &case::tests_dir().join("tokenizers")).unwrap();
+    let model = work.path().join(&case.model.dir);
+    let file = work.path().join("m.gguf");
+    let paths = [model.to_str().unwrap(), file.to_str().unwrap()];
+    ggraft(&["convert", paths[0], "--outfile", paths[1], "--no-fsync", "--model-name", "Another"]);
+    let found = verify(&file, &model, &[]);
+    assert_eq!(found.status.code(), Some(6), "{}", text(&found));
+    assert!(text(&found).contains("general.name"), "{}", text(&found));
+    let told = verify(&file, &model, &["--model-name".into(), "Another".into()]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told));
+    let alone = ggraft(&["verify", paths[1]]);
+    assert_eq!(alone.status.code(), Some(0), "{}", text(&alone));
+}
+
+/// Where blocks are shared, most of a file is proven without reading; what was written since is not.
+#[test]
+fn shared_blocks_are_proven_unread() {
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS"] {
+        let Some(work) = filesystems::directory(variable) else { continue };
+        let Some(smollm2) = std::env::var_os("GGRAFT_TEST_SMOLLM2") else {
+            filesystems::skip("GGRAFT_TEST_SMOLLM2 is not set");
+            return;
+        };
+        let model = work.path().join("SmolLM2-135M-Instruct");
+        let copied = Command::new("cp").arg("-rL").args([Path::new(&smollm2), &model]).status().unwrap();
+        assert!(copied.success());
+        // As it is published, its data lie off the grid of GGUF tensors.
+        let aligned = ggraft(&["align", model.to_str().unwrap(), "--in-place"]);
+        assert!(aligned.status.success(), "{}", text(&aligned));
+        let file = work.path().join("m.gguf");
+        let paths = [model.to_str().unwrap(), file.to_str().unwrap()];
+        let run = ggraft(&["convert", paths[0], "--outfile", paths[1], "--min-extent", "4K", "--json"]);
+        assert!(run.status.success(), "{}", text(&run));
+        let written: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+        let mut options = ggraft::verify::Options {
+            gguf: file.clone(),
+            model: Some(model),
+            ..ggraft::verify::Options::default()
+        };
+        let verify =
+            |options: &ggraft::verify::Options| ggraft::verify::verify(options, &mut |_| {}).unwrap();
+        let report = verify(&options);
+        assert!(report.is_equal(), "{:?}", report.differences);
+        assert!(report.shared > 0, "{variable}: {written:#}");
+        options.read_all = true;
+        let all = verify(&options);
+        assert!(all.is_equal() && all.shared == 0, "{all:?}");
+        assert_eq!(all.compared + all.recomputed, report.shared + report.compared + report.recomputed);
+
+        options.read_all = false;
+        let header = gguf::read(&file).unwrap();
+        let whole = fs::read(&file).unwrap();
+        let handle = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        for tensor in header.tensors.iter().step_by(97) {
+            let at = tensor.offset + tensor.len.unwrap() / 2;
+            handle.write_all_at(&[whole[at as usize] ^ 0x10], at).unwrap();
+            let report = verify(&options);
+            assert_eq!(report.differences.len(), 1, "{variable} {}: {:?}", tensor.name, report.differences);
+            handle.write_all_at(&[whole[at as usize]], at).unwrap();
+        }
+    }
+}
