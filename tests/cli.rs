@@ -321,7 +321,11 @@ fn the_model_is_never_written_over() {
     symlink(&source, &soft).unwrap();
     let config = model.join("config.json");
     let roundabout = dir.path().join("tiny-llama/../tiny-llama/model.safetensors");
-    for out in [&source, &hard, &soft, &roundabout, &config, &model.join("tokenizer.json")] {
+    // What is not read may be the only copy of the weights.
+    let unread = ["pytorch_model.bin", "consolidated.00.pth", "model.pt"].map(|name| model.join(name));
+    unread.iter().for_each(|path| fs::write(path, "weights").unwrap());
+    let files = [&source, &hard, &soft, &roundabout, &config, &model.join("tokenizer.json")];
+    for out in files.into_iter().chain(&unread) {
         refused(
             [OsStr::new("convert"), model.as_ref(), "--outfile".as_ref(), out.as_ref()],
             2,
@@ -329,6 +333,7 @@ fn the_model_is_never_written_over() {
         );
     }
     assert!(fs::read(&source).unwrap() == before);
+    assert!(unread.iter().all(|path| fs::read(path).unwrap() == b"weights"));
     assert!(fs::read(config).unwrap() == fs::read(format!("{TINY}/config.json")).unwrap());
 }
 

@@ -164,9 +164,12 @@ pub fn fingerprint(job: &Job) -> Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
-fn stamp(metadata: &Metadata) -> [u8; 24] {
-    let numbers = [metadata.len(), metadata.mtime().cast_unsigned(), metadata.mtime_nsec().cast_unsigned()];
-    let mut bytes = [0; 24];
+/// The length of a file and its times. A program can set back the time of the last modification, but not of the last change.
+fn stamp(metadata: &Metadata) -> [u8; 40] {
+    let times = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+    let [mtime, mtime_nsec, ctime, ctime_nsec] = times.map(i64::cast_unsigned);
+    let numbers = [metadata.len(), mtime, mtime_nsec, ctime, ctime_nsec];
+    let mut bytes = [0; 40];
     bytes
         .as_chunks_mut()
         .0
@@ -177,7 +180,7 @@ fn stamp(metadata: &Metadata) -> [u8; 24] {
 }
 
 /// Adds all files of `root` in `below` that may be inputs: neither hidden ones nor outputs.
-fn list(root: &Path, below: &Path, depth: usize, files: &mut Vec<(PathBuf, [u8; 24])>) -> Result<()> {
+fn list(root: &Path, below: &Path, depth: usize, files: &mut Vec<(PathBuf, [u8; 40])>) -> Result<()> {
     let dir = root.join(below);
     let cannot = |e| Error::io("cannot list", &dir, e);
     for entry in fs::read_dir(&dir).map_err(cannot)? {
@@ -237,6 +240,14 @@ mod tests {
         fs::write(model.path().join("config.json"), "{} ").unwrap();
         let changed = fingerprint(&job).unwrap();
         assert!(!place.is_complete(&changed), "an input has another length");
+        let config = fs::File::options().write(true).open(model.path().join("config.json")).unwrap();
+        let modified = config.metadata().unwrap().modified().unwrap();
+        // Some file systems' clocks tick that slowly.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        (&config).write_all(b"[]").unwrap();
+        config.set_modified(modified).unwrap();
+        assert_ne!(fingerprint(&job).unwrap(), changed, "other bytes, under the old time");
+        let changed = fingerprint(&job).unwrap();
         let more = Job { args: vec!["--outtype=f32".into()], ..job.clone() };
         assert_ne!(fingerprint(&more).unwrap(), changed);
     }

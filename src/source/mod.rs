@@ -46,8 +46,24 @@ enum Kind {
     Memory(BTreeMap<PathBuf, Arc<[u8]>>),
 }
 
-/// What a model directory holds that is read, or may be: no output replaces such a file by accident.
-const SOURCE_EXTENSIONS: [&str; 6] = ["json", "jinja", "md", "model", "safetensors", "txt"];
+/// What a model directory holds, whether it is read or not: no output replaces such a file by accident. Weights in other
+/// formats may be the only copy there is.
+const SOURCE_EXTENSIONS: [&str; 14] = [
+    "bin",
+    "ckpt",
+    "h5",
+    "json",
+    "jinja",
+    "md",
+    "model",
+    "msgpack",
+    "onnx",
+    "pt",
+    "pth",
+    "py",
+    "safetensors",
+    "txt",
+];
 
 /// What to say where a model was expected at `path`, and there is no directory.
 pub(crate) fn not_a_model(path: &Path) -> Error {
