@@ -282,7 +282,7 @@ fn place_prediction(mut tensor: Tensor, layer: u32) -> Tensor {
         _ => None,
     };
     tensor.name = match special {
-        Some(layer) => format!("model.layers.{layer}.{layer}.weight"),
+        Some(part) => format!("model.layers.{layer}.{part}.weight"),
         None => format!("backbone.layers.{layer}.{rest}"),
     };
     tensor.layer = Some(layer.into());
