@@ -154,9 +154,15 @@ fn a_source_that_changes_makes_reads_fail() {
     assert_eq!(said.matches("model.safetensors").count(), 1, "{said}");
 }
 
+/// `ggraft with`, for which SIGINT is not ignored even where whoever runs the tests ignores it.
 fn with(flags: &[&str], command: &[&str], temp: &Path) -> Command {
-    let mut it = ggraft();
-    it.arg("with").arg(tiny()).args(flags).arg("--").args(command).env("TMPDIR", temp);
+    let mut it = Command::new("env");
+    it.args(["--default-signal=INT", env!("CARGO_BIN_EXE_ggraft"), "with"])
+        .arg(tiny())
+        .args(flags)
+        .arg("--")
+        .args(command)
+        .env("TMPDIR", temp);
     it
 }
 
