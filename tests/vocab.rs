@@ -139,7 +139,11 @@ fn compare(case: &Case, model: &Path) -> Result<(), String> {
     let (code, message, made) = match &case.route {
         Some(route) => match routes::convert(route, model) {
             Ok(made) => (0, String::new(), Some(made)),
-            Err(error) => (i32::from(error.exit_code()), error.to_string(), None),
+            Err(error) => {
+                let lines = std::iter::once(error.to_string());
+                let lines = lines.chain(error.hints().iter().map(|hint| format!("  hint: {hint}")));
+                (i32::from(error.exit_code()), lines.collect::<Vec<_>>().join("\n"), None)
+            }
         },
         None => convert(model),
     };
