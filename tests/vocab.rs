@@ -141,7 +141,7 @@ fn compare(case: &Case, model: &Path) -> Result<(), String> {
             Ok(made) => (0, String::new(), Some(made)),
             Err(error) => {
                 let lines = std::iter::once(error.to_string());
-                let lines = lines.chain(error.hints().iter().map(|hint| format!("  hint: {hint}")));
+                let lines = lines.chain(error.hints().into_iter().map(|hint| format!("  hint: {hint}")));
                 (i32::from(error.exit_code()), lines.collect::<Vec<_>>().join("\n"), None)
             }
         },
