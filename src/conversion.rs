@@ -4,7 +4,7 @@ use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{self as platform, Links};
+use ggraft_platform::{self as platform, Links, parent};
 
 use crate::advice::{Advice, Alternative};
 use crate::checkpoint::Checkpoint;
@@ -245,11 +245,6 @@ impl Conversion {
         let why = report.reasons.first().map_or("there is nothing to share", |s| s.explanation.as_str());
         format!("--reflink always: no block of the weights can be shared: {why}")
     }
-}
-
-/// The directory a file goes to.
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Where to write: a directory gets the default name, anything else is a template.

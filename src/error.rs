@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ggraft_platform::PublishError;
+
 use crate::input::quoted;
 
 /// Shorthand for results of this crate.
@@ -75,6 +77,12 @@ pub enum Error {
     /// A promise this program makes to itself was broken.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+impl From<PublishError> for Error {
+    fn from(error: PublishError) -> Self {
+        Self::io(error.action, error.path, error.source)
+    }
 }
 
 /// What an [`Error`] says, and where what it says holds.

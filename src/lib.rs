@@ -21,6 +21,7 @@ pub mod evaluate;
 pub mod explain;
 mod ggml_types;
 pub mod gguf;
+mod hex;
 mod input;
 pub mod inspect;
 pub mod json;

@@ -24,7 +24,7 @@ mod sys;
 pub mod interrupt;
 
 pub use atomic::{
-    AtomicFile, Flushed, Links, PublishError, Published, output_target, remove_leftovers, resemble,
+    AtomicFile, Flushed, Links, PublishError, Published, output_target, parent, remove_leftovers, resemble,
     sync_directory,
 };
 pub use child::{Usage, die_with_parent, forward, wait_with_usage};

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{Published, sync_directory};
+use ggraft_platform::{Published, parent, sync_directory};
 
-use super::parent;
 use crate::error::{Error, Result};
 
 /// What a new directory consists of so far.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{self as platform, FileSystem, Links, Lock, LockError, interrupt};
+use ggraft_platform::{self as platform, FileSystem, Links, Lock, LockError, interrupt, parent};
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Format};
@@ -397,9 +397,4 @@ fn lock(dir: &Path) -> Result<Lock> {
         LockError::Held(holder) => Error::Locked { path: dir.to_owned(), holder },
         LockError::Io(error) => Error::io("cannot lock", path, error),
     })
-}
-
-/// The directory that `path` is in.
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
+use ggraft_platform::parent;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -260,9 +261,7 @@ impl List<'_> {
         }
         let outdir = match &outfile {
             Some(path) if path.is_dir() => path.clone(),
-            Some(path) => {
-                path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
-            }
+            Some(path) => parent(path).to_owned(),
             None => model.to_owned(),
         };
         if let Some(outfile) = outfile {

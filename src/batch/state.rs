@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::Job;
 use crate::error::{Error, Result};
+use crate::hex::hex;
 
 /// The directory of these files, in the directory of the outputs.
 const DIR: &str = ".ggraft-batch";
@@ -125,8 +126,7 @@ impl Place {
         let text = serde_json::to_vec_pretty(&record).map_err(|e| cannot(e.into()))?;
         let file = AtomicFile::create(&path, Links::Replace).map_err(cannot)?;
         file.file().write_all(&text).map_err(cannot)?;
-        let failed = |e: ggraft_platform::PublishError| Error::io(e.action, e.path, e.source);
-        AtomicFile::flush_all(vec![file], true).map_err(failed)?.publish().map_err(failed)?;
+        AtomicFile::flush_all(vec![file], true)?.publish()?;
         Ok(())
     }
 }
@@ -198,10 +198,6 @@ fn list(root: &Path, below: &Path, depth: usize, files: &mut Vec<(PathBuf, [u8; 
         }
     }
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

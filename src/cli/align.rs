@@ -3,14 +3,13 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use ggraft_platform::interrupt;
 use indicatif::DecimalBytes;
 
 use super::messages::{say, start_logging};
 use super::progress::Progress;
-use super::stdout;
+use super::{catch_signals, stdout};
 use crate::align::{self, Check, Job, Outcome, Target, percent};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::input::one_line;
 
 /// Arguments of `ggraft align`.
@@ -56,7 +55,7 @@ pub struct Args {
 /// Runs `ggraft align`.
 pub fn run(args: &Args) -> Result<()> {
     start_logging(args.verbose, args.quiet);
-    interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
+    catch_signals()?;
     let target = match (&args.output, args.check) {
         (Some(to), _) => Target::Directory(to.clone()),
         (None, true) => Target::Nowhere,

@@ -13,9 +13,9 @@ use clap::{Args as _, Command, FromArgMatches as _};
 use ggraft_platform::{IoPriority, available_memory, interrupt, set_io_priority, set_nice};
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
 
-use super::messages::{say, start_logging};
+use super::messages::{first_line, say, start_logging};
 use super::options::{REPORTS, parse_size};
-use super::{convert, stdout};
+use super::{catch_signals, convert, stdout};
 use crate::batch::events::SCHEMA;
 use crate::batch::jobs::{Defaults, Selection, read, scan};
 use crate::batch::state::{Place, fingerprint};
@@ -140,7 +140,7 @@ pub fn schema() -> Result<()> {
 /// Runs `ggraft batch`.
 pub fn run(args: &Args) -> Result<()> {
     start_logging(args.verbose, args.quiet);
-    interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
+    catch_signals()?;
     let jobs = jobs(args)?;
     if args.dry_run {
         return dry_run(&jobs);
@@ -180,9 +180,7 @@ fn jobs(args: &Args) -> Result<Vec<Job>> {
         let parsed =
             command.clone().try_get_matches_from(line).and_then(|m| convert::Args::from_arg_matches(&m));
         if let Err(e) = parsed {
-            let problem = e.to_string();
-            let problem = problem.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            return Err(Error::usage(format!("{}: {problem}", job.name)));
+            return Err(Error::usage(format!("{}: {}", job.name, first_line(&e.to_string()))));
         }
     }
     Ok(jobs)

@@ -4,13 +4,11 @@ use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use ggraft_platform::interrupt;
-
 use super::events::{self, Events};
 use super::messages::{start_logging, warnings};
 use super::options::{OptionArgs, REPORTS, parse_size};
 use super::progress::Progress;
-use super::{report, stdout};
+use super::{catch_signals, report, stdout};
 use crate::arch;
 use crate::conversion::{Conversion, Options};
 use crate::describe::Note;
@@ -84,7 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.print_supported_models {
         return stdout::text(|out| arch::supported().try_for_each(|(name, _)| writeln!(out, "{name}")));
     }
-    interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
+    catch_signals()?;
     let model = args.model.as_deref().ok_or_else(|| Error::usage("name a model directory"))?;
     let options = Options {
         fsync: !args.no_fsync,

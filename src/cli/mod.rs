@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use ggraft_platform::{interrupt, report_file_size_limit};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::input::one_line;
 
 /// Convert Hugging Face checkpoints to GGUF, sharing blocks instead of copying them.
@@ -110,6 +110,11 @@ pub fn main() -> ExitCode {
     _ = std::io::stdout().flush();
     interrupt::die_if_interrupted();
     code
+}
+
+/// From now on signals end the process only when it has cleaned up.
+fn catch_signals() -> Result<()> {
+    interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))
 }
 
 /// Whoever read our output has seen enough, as in `ggraft inspect model | head`.

@@ -11,7 +11,7 @@ use ggraft_platform::{die_with_parent, forward, interrupt};
 
 use super::messages::{say, start_logging};
 use super::options::{OptionArgs, REPORTS};
-use super::stdout;
+use super::{catch_signals, stdout};
 use crate::conversion::{Conversion, Options, Reflink};
 use crate::error::{Error, Result};
 use crate::input::one_line;
@@ -62,7 +62,7 @@ pub struct WithArgs {
 
 /// The conversion that is shown: the reference's files, without a place to write them to.
 fn prepare(model: &Path, options: &OptionArgs) -> Result<Conversion> {
-    interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
+    catch_signals()?;
     Conversion::prepare(&Options { reflink: Reflink::Never, ..options.options(model)? })
 }
 

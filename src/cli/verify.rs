@@ -4,10 +4,8 @@ use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use ggraft_platform::interrupt;
-
 use super::messages::start_logging;
-use super::stdout;
+use super::{catch_signals, stdout};
 use crate::describe;
 use crate::error::{Error, Result};
 use crate::verify::{self, Options};
@@ -58,7 +56,7 @@ pub struct Args {
 /// Runs `ggraft verify`.
 pub fn run(args: &Args) -> Result<()> {
     start_logging(false, true);
-    interrupt::install().map_err(|e| Error::io("cannot install", "signal handlers", e))?;
+    catch_signals()?;
     let options = Options {
         gguf: args.gguf.clone(),
         model: args.model.clone(),

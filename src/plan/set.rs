@@ -6,6 +6,7 @@ use super::Request;
 use super::files::Draft;
 use super::lower::Lowered;
 use crate::gguf::{self, TensorInfo};
+use crate::hex::hex;
 
 /// Bytes of the hash that are kept: enough that two sets never agree by chance.
 const KEPT: usize = 16;
@@ -22,5 +23,5 @@ pub fn identifier(request: &Request, tensors: &[Lowered], drafts: &[Draft]) -> S
         places.for_each(|number| hash.update(number.to_le_bytes()));
     }
     hash.update(request.stamp);
-    hash.finalize().iter().take(KEPT).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..KEPT])
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::gguf::Gguf;
+use crate::hex::hex;
 use crate::input::quoted;
 use crate::plan::{Action, Output};
 
@@ -141,8 +142,4 @@ impl fmt::Display for Difference {
             }
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,9 +3,9 @@
 //! llama.cpp implements each by hand, so the reference recognises them by what they do to one fixed
 //! text: the SHA-256 of its token ids, written as Python prints a list.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
 
 /// The text that is tokenized (`get_vocab_base_pre` of the reference): spaces, emoji, digits,
 /// contractions, several scripts.
@@ -19,11 +19,7 @@ pub const CHECK_TEXT: &str = concat!(
 /// The name for a tokenizer that turns [`CHECK_TEXT`] into `ids`, or else the hash to report.
 pub fn recognize(ids: &[u32]) -> Result<&'static str, String> {
     let list: Vec<String> = ids.iter().map(u32::to_string).collect();
-    let digest = Sha256::digest(format!("[{}]", list.join(", ")));
-    let hash = digest.iter().fold(String::new(), |mut hash, byte| {
-        _ = write!(hash, "{byte:02x}");
-        hash
-    });
+    let hash = hex(&Sha256::digest(format!("[{}]", list.join(", "))));
     match KNOWN.binary_search_by_key(&hash.as_str(), |(_, known)| known) {
         Ok(i) => Ok(KNOWN[i].0),
         Err(_) => Err(hash),

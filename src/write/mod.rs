@@ -16,8 +16,8 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, Links, Patience, PublishError, Published, available_memory,
-    clone_range, interrupt, open_file_limit, output_target, remove_leftovers, resemble, shared_bytes,
+    AtomicFile, CloneError, FileSystem, Links, Patience, Published, available_memory, clone_range, interrupt,
+    open_file_limit, output_target, parent, remove_leftovers, resemble, shared_bytes,
 };
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
@@ -94,11 +94,10 @@ pub fn write(
     if interrupt::interrupted() {
         return Err(Error::Interrupted);
     }
-    let failed = |e: PublishError| Error::io(e.action, e.path, e.source);
-    let flushed = AtomicFile::flush_all(files, settings.sync).map_err(failed)?;
+    let flushed = AtomicFile::flush_all(files, settings.sync)?;
     // Bytes of two states of a model would be a model that never was.
     model.check_unchanged()?;
-    let published = flushed.publish().map_err(failed)?;
+    let published = flushed.publish()?;
     Ok(Finished { report, published })
 }
 
@@ -190,9 +189,4 @@ pub fn check_space<'p>(plans: impl IntoIterator<Item = &'p Plan>, links: Links) 
         return Err(Error::io("too little space in", dir, full));
     }
     Ok(())
-}
-
-/// The directory a file goes to.
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -117,7 +117,8 @@ pub fn resemble(file: &File, like: &fs::Metadata) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(like.mode() & 0o777))
 }
 
-fn parent(path: &Path) -> &Path {
+/// The directory that the file at `path` is in; the present one for a bare name.
+pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
