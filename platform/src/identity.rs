@@ -43,7 +43,8 @@ impl Identity {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    fn from_metadata(metadata: &Metadata) -> Self {
+    /// Of what `metadata` was taken of.
+    pub fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),

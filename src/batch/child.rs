@@ -53,21 +53,19 @@ pub enum Told {
     },
 }
 
-/// How a conversion ended.
+/// Why a conversion made nothing.
 #[derive(Clone, Debug)]
-pub enum End {
-    /// Its outputs are in place.
-    Finished {
-        /// As `--json` has it.
-        report: Value,
-    },
-    /// There are none.
-    Failed {
-        /// Its exit code; none if a signal ended it.
-        exit_code: Option<i32>,
-        /// As `--json` has it.
-        error: Value,
-    },
+pub struct Failure {
+    /// Its exit code; none if a signal ended it.
+    pub exit_code: Option<i32>,
+    /// As `--json` has it.
+    pub error: Value,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { exit_code: Some(error.exit_code().into()), error: error.to_json() }
+    }
 }
 
 /// A running conversion.
@@ -131,26 +129,26 @@ impl Conversion {
         }
     }
 
-    /// Waits for its end, which `last`, the last thing it told, explains.
+    /// Waits for its end, which `last`, the last thing it told, explains; its report, as `--json` has it.
     ///
     /// # Errors
-    /// [`Error::Io`].
-    pub fn end(mut self, last: Option<Told>) -> Result<End> {
+    /// What went wrong in it, or with it.
+    pub fn end(mut self, last: Option<Told>) -> Result<Value, Failure> {
         let mut said = Vec::new();
         if let Some(stderr) = self.child.stderr.take() {
             _ = stderr.take(LINE_MAX).read_to_end(&mut said);
         }
         let status = self.child.wait().map_err(|e| Error::io("cannot wait for", "a conversion", e))?;
-        Ok(match last {
-            Some(Told::Finished { report }) if status.success() => End::Finished { report },
-            Some(Told::Failed { error }) => End::Failed { exit_code: status.code(), error },
+        let error = match last {
+            Some(Told::Finished { report }) if status.success() => return Ok(report),
+            Some(Told::Failed { error }) => error,
             _ => {
                 let said = String::from_utf8_lossy(&said);
                 let said = said.lines().last().unwrap_or("it ended without a word");
-                let error = json!({"kind": "process", "message": format!("{status}: {said}")});
-                End::Failed { exit_code: status.code(), error }
+                json!({"kind": "process", "message": format!("{status}: {said}")})
             }
-        })
+        };
+        Err(Failure { exit_code: status.code(), error })
     }
 
     /// Ends it: asks first, and kills what does not listen.

@@ -246,18 +246,7 @@ impl List<'_> {
             None => self.defaults.outdir.clone(),
         };
         for (key, value) in flags {
-            let flag = key.replace('_', "-");
-            if RESERVED.contains(&flag.as_str()) {
-                let problem = format_args!("{} is for the whole list, not for one job of it", quoted(&key));
-                return Err(self.wrong(place, problem));
-            }
-            match value {
-                Value::Bool(true) => args.push(format!("--{flag}").into()),
-                Value::Bool(false) => {}
-                Value::String(text) => args.push(format!("--{flag}={text}").into()),
-                Value::Number(number) => args.push(format!("--{flag}={number}").into()),
-                _ => return Err(self.wrong(place, format_args!("{}: expected one value", quoted(&key)))),
-            }
+            args.extend(self.flag(place, &key, &value)?);
         }
         let outdir = match &outfile {
             Some(path) if path.is_dir() => path.clone(),
@@ -278,6 +267,22 @@ impl List<'_> {
             true => vec![with(None)],
             false => outtypes.into_iter().map(|outtype| with(Some(outtype))).collect(),
         })
+    }
+
+    /// The argument that `key` and its value stand for; none for a flag that is off.
+    fn flag(&self, place: &str, key: &str, value: &Value) -> Result<Option<OsString>> {
+        let flag = key.replace('_', "-");
+        if RESERVED.contains(&flag.as_str()) {
+            let problem = format_args!("{} is for the whole list, not for one job of it", quoted(key));
+            return Err(self.wrong(place, problem));
+        }
+        match value {
+            Value::Bool(true) => Ok(Some(format!("--{flag}").into())),
+            Value::Bool(false) => Ok(None),
+            Value::String(text) => Ok(Some(format!("--{flag}={text}").into())),
+            Value::Number(number) => Ok(Some(format!("--{flag}={number}").into())),
+            _ => Err(self.wrong(place, format_args!("{}: expected one value", quoted(key)))),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use ggraft_platform::interrupt;
 use serde_json::Value;
 
 use super::Job;
-use super::child::{Conversion, End, Heard, Told};
+use super::child::{Conversion, Failure, Heard, Told};
 use super::events::{Event, VERSION, What};
 use super::space::Space;
 use super::state::{self, Place};
@@ -105,21 +105,16 @@ struct Queue {
     running: usize,
 }
 
-/// What came of one attempt.
+/// What came of one attempt that did not fail.
 enum Outcome {
     /// There is nothing left to do.
     Done,
     /// Another batch is at it.
     Busy,
-    /// The conversion failed: with which exit code, and why.
-    Failed(Option<i32>, Value),
 }
 
 /// An output and its length in bytes.
 type Planned = (PathBuf, u64);
-
-/// How a conversion ended, and what it wrote.
-type Ended = (End, Vec<Planned>);
 
 struct Batch<'a> {
     settings: &'a Settings,
@@ -178,20 +173,21 @@ impl Batch<'_> {
 
     /// Runs a job, unless it is done or somebody else is at it; what is to be tried later is answered.
     fn attempt(&self, waiting: Waiting) -> Option<Waiting> {
-        match self.try_once(&waiting) {
+        let outcome = self.try_once(&waiting);
+        self.space.release(waiting.id);
+        match outcome {
             Ok(Outcome::Done) => None,
             Ok(Outcome::Busy) => {
                 Some(Waiting { not_before: Instant::now() + ELSEWHERE, elsewhere: true, ..waiting })
             }
-            Ok(Outcome::Failed(exit_code, error)) => self.failed(waiting, exit_code, error),
-            Err(error) => self.failed(waiting, Some(error.exit_code().into()), error.to_json()),
+            Err(failure) => self.failed(waiting, failure),
         }
     }
 
-    fn try_once(&self, waiting: &Waiting) -> Result<Outcome> {
+    fn try_once(&self, waiting: &Waiting) -> Result<Outcome, Failure> {
         let job = &waiting.job;
         if !job.model.is_dir() {
-            return Err(crate::source::not_a_model(&job.model));
+            return Err(crate::source::not_a_model(&job.model).into());
         }
         let place = Place::of(job);
         let Ok(_lock) = place.lock()? else { return Ok(Outcome::Busy) };
@@ -201,29 +197,28 @@ impl Batch<'_> {
             return Ok(Outcome::Done);
         }
         let start = Instant::now();
-        let Some((end, outputs)) = self.convert(waiting, &place, &fingerprint)? else {
+        let Some((report, outputs)) = self.convert(waiting, &place, &fingerprint)? else {
             self.skip(job, "stopped");
             return Ok(Outcome::Done);
         };
-        self.space.release(waiting.id);
-        match end {
-            End::Failed { exit_code, error } => Ok(Outcome::Failed(exit_code, error)),
-            End::Finished { report } => {
-                place.finish(job, &fingerprint, &outputs)?;
-                let number = |key: &str| report["bytes"][key].as_u64().unwrap_or(0);
-                self.count(|summary| {
-                    summary.finished += 1;
-                    summary.shared += number("cloned");
-                    summary.bytes += number("total");
-                });
-                self.say(Some(job), What::Finished { seconds: start.elapsed().as_secs_f64(), report });
-                Ok(Outcome::Done)
-            }
-        }
+        place.finish(job, &fingerprint, &outputs)?;
+        let number = |key: &str| report["bytes"][key].as_u64().unwrap_or(0);
+        self.count(|summary| {
+            summary.finished += 1;
+            summary.shared += number("cloned");
+            summary.bytes += number("total");
+        });
+        self.say(Some(job), What::Finished { seconds: start.elapsed().as_secs_f64(), report });
+        Ok(Outcome::Done)
     }
 
-    /// One conversion, and what it wrote; none if it was stopped.
-    fn convert(&self, waiting: &Waiting, place: &Place, fingerprint: &str) -> Result<Option<Ended>> {
+    /// One conversion: its report, and what it wrote; none if it was stopped.
+    fn convert(
+        &self,
+        waiting: &Waiting,
+        place: &Place,
+        fingerprint: &str,
+    ) -> Result<Option<(Value, Vec<Planned>)>, Failure> {
         let job = &waiting.job;
         let mut conversion = Conversion::start(job, &self.settings.args)?;
         let (mut last, mut outputs, mut planned, mut held) = (None, Vec::new(), 0, None);
@@ -239,7 +234,7 @@ impl Batch<'_> {
                 held = None;
                 if let Err(error) = place.begin(job, fingerprint, &outputs) {
                     conversion.stop();
-                    return Err(error);
+                    return Err(error.into());
                 }
                 conversion.go();
             }
@@ -250,7 +245,7 @@ impl Batch<'_> {
                     outputs = planned_outputs.into_iter().map(|(path, bytes)| (path.into(), bytes)).collect();
                     if let Err(error) = self.claim(waiting.id, &outputs) {
                         conversion.stop();
-                        return Err(error);
+                        return Err(error.into());
                     }
                     (planned, held) = (new_bytes, Some(new_bytes));
                     let attempt = waiting.attempt;
@@ -270,7 +265,7 @@ impl Batch<'_> {
                 Heard::Told(told) => last = Some(told),
             }
         }
-        conversion.end(last).map(|end| Some((end, outputs)))
+        conversion.end(last).map(|report| Some((report, outputs)))
     }
 
     /// Makes sure that no two jobs write one file.
@@ -289,8 +284,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn failed(&self, waiting: Waiting, exit_code: Option<i32>, error: Value) -> Option<Waiting> {
-        self.space.release(waiting.id);
+    fn failed(&self, waiting: Waiting, Failure { exit_code, error }: Failure) -> Option<Waiting> {
         // I/O errors may pass, and so may what killed a process; what is wrong with a model stays wrong.
         let passes = matches!(exit_code, Some(1) | None);
         let retried = passes && waiting.attempt <= self.settings.retry && !interrupt::interrupted();

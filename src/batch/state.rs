@@ -7,10 +7,9 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{AtomicFile, Links, Lock, LockError};
+use ggraft_platform::{AtomicFile, Identity, Links, Lock, LockError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -89,9 +88,8 @@ impl Place {
         let record = fs::read(self.file()).ok().and_then(|text| serde_json::from_slice::<Record>(&text).ok());
         let Some(record) = record.filter(|record| record.fingerprint == fingerprint) else { return false };
         let is_whole = |output: &Output| {
-            let now = fs::metadata(&output.path);
-            now.is_ok_and(|now| {
-                now.len() == output.bytes && (Some(modified(&now)) == output.modified) == record.finished
+            Identity::at(&output.path).is_ok_and(|now| {
+                now.len == output.bytes && (Some(now.modified) == output.modified) == record.finished
             })
         };
         !record.outputs.is_empty() && record.outputs.iter().all(is_whole)
@@ -118,7 +116,7 @@ impl Place {
         let cannot = |e: io::Error| Error::io("cannot write", &path, e);
         let output = |(path, bytes): &(PathBuf, u64)| {
             let path = std::path::absolute(path)?;
-            let modified = fs::metadata(&path).ok().map(|metadata| modified(&metadata));
+            let modified = Identity::at(&path).ok().map(|now| now.modified);
             Ok(Output { path, bytes: *bytes, modified })
         };
         let outputs = outputs.iter().map(output).collect::<io::Result<_>>().map_err(cannot)?;
@@ -129,10 +127,6 @@ impl Place {
         AtomicFile::flush_all(vec![file], true)?.publish()?;
         Ok(())
     }
-}
-
-fn modified(metadata: &Metadata) -> (i64, i64) {
-    (metadata.mtime(), metadata.mtime_nsec())
 }
 
 /// What the outputs of `job` depend on, in one number: this program's outputs, the arguments, and names, sizes and times
@@ -150,37 +144,32 @@ pub fn fingerprint(job: &Job) -> Result<String> {
         // What a flag names is an input, but for the output.
         let value = value.filter(|_| flag != Some("--outfile")).map(Path::new);
         if let Some(metadata) = value.and_then(|path| fs::metadata(path).ok()).filter(Metadata::is_file) {
-            hash.update(stamp(&metadata));
+            update(&mut hash, &Identity::from_metadata(&metadata));
         }
     }
     let mut files = Vec::new();
     list(&job.model, Path::new(""), DEPTH, &mut files)?;
     files.sort();
-    for (name, stamp) in files {
+    for (name, identity) in files {
         hash.update([0]);
         hash.update(name.as_os_str().as_encoded_bytes());
-        hash.update(stamp);
+        update(&mut hash, &identity);
     }
     Ok(hex(&hash.finalize()))
 }
 
-/// The length of a file and its times. A program can set back the time of the last modification, but not of the last change.
-fn stamp(metadata: &Metadata) -> [u8; 40] {
-    let times = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
-    let [mtime, mtime_nsec, ctime, ctime_nsec] = times.map(i64::cast_unsigned);
-    let numbers = [metadata.len(), mtime, mtime_nsec, ctime, ctime_nsec];
-    let mut bytes = [0; 40];
-    bytes
-        .as_chunks_mut()
-        .0
-        .iter_mut()
-        .zip(numbers)
-        .for_each(|(bytes, number)| *bytes = u64::to_le_bytes(number));
-    bytes
+/// Adds the length of a file and its times: a program can set back the time of the last modification, but not of the last
+/// change.
+fn update(hash: &mut Sha256, identity: &Identity) {
+    let Identity { len, modified, changed, .. } = identity;
+    hash.update(len.to_le_bytes());
+    [modified.0, modified.1, changed.0, changed.1]
+        .iter()
+        .for_each(|number| hash.update(number.to_le_bytes()));
 }
 
 /// Adds all files of `root` in `below` that may be inputs: neither hidden ones nor outputs.
-fn list(root: &Path, below: &Path, depth: usize, files: &mut Vec<(PathBuf, [u8; 40])>) -> Result<()> {
+fn list(root: &Path, below: &Path, depth: usize, files: &mut Vec<(PathBuf, Identity)>) -> Result<()> {
     let dir = root.join(below);
     let cannot = |e| Error::io("cannot list", &dir, e);
     for entry in fs::read_dir(&dir).map_err(cannot)? {
@@ -192,7 +181,7 @@ fn list(root: &Path, below: &Path, depth: usize, files: &mut Vec<(PathBuf, [u8; 
         // What a link leads to counts; one that leads nowhere is no input.
         let Ok(metadata) = fs::metadata(root.join(&path)) else { continue };
         if metadata.is_file() {
-            files.push((path, stamp(&metadata)));
+            files.push((path, Identity::from_metadata(&metadata)));
         } else if metadata.is_dir() && depth > 0 {
             list(root, &path, depth - 1, files)?;
         }

@@ -116,12 +116,14 @@ fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
     progress.finish();
     let outcome = result?;
     report::warn(&outcome);
-    let mut json = outcome.to_json();
-    json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
-    json["warnings"] = warnings().into();
-    events.finished(&json);
-    if args.json {
-        stdout::json(|out| writeln!(out, "{json:#}"))?;
+    if args.json || args.events.is_some() {
+        let mut json = outcome.to_json();
+        json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
+        json["warnings"] = warnings().into();
+        events.finished(&json);
+        if args.json {
+            stdout::json(|out| writeln!(out, "{json:#}"))?;
+        }
     }
     if !args.quiet {
         report::print(&outcome);

@@ -39,6 +39,9 @@ impl Events {
 
     /// Tells what will be written.
     pub fn planned(&mut self, conversion: &Conversion) {
+        if !self.on {
+            return;
+        }
         let report = conversion.expected();
         self.total = report.bytes.total;
         self.warnings();
@@ -56,14 +59,17 @@ impl Events {
     /// Tells that `bytes` more are done.
     pub fn advance(&mut self, bytes: u64) {
         self.done += bytes;
-        if self.told_at.elapsed() >= TELLING {
+        if self.on && self.told_at.elapsed() >= TELLING {
             self.told_at = Instant::now();
             self.tell(&json!({"event": "progress", "done": self.done, "total": self.total}));
         }
     }
 
     /// Tells of warnings since the last time.
-    pub fn warnings(&mut self) {
+    fn warnings(&mut self) {
+        if !self.on {
+            return;
+        }
         let all = warnings();
         all.iter()
             .skip(self.warned)
