@@ -108,6 +108,10 @@ pub enum GgmlType {
 }
 
 impl GgmlType {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::F32, Self::F16, Self::Q8_0, Self::BF16, Self::TQ1_0, Self::TQ2_0, Self::MXFP4];
+
     /// What is known of the type.
     pub fn info(self) -> &'static TypeInfo {
         match self {

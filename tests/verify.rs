@@ -54,6 +54,26 @@ fn verify(file: &Path, model: &Path, told: &[String]) -> Output {
     ggraft(&arguments)
 }
 
+/// A small Llama and the file that became of it.
+struct Converted {
+    model: PathBuf,
+    file: PathBuf,
+    _work: tempfile::TempDir,
+}
+
+impl Converted {
+    fn with(flags: &[&str]) -> Self {
+        let case = case::load().into_iter().find(|case| case.group == "llama").unwrap();
+        let work = tempfile::tempdir().unwrap();
+        case.model.write(work.path(), &case::tests_dir().join("tokenizers")).unwrap();
+        let (model, file) = (work.path().join(&case.model.dir), work.path().join("m.gguf"));
+        let paths = [model.to_str().unwrap(), file.to_str().unwrap()];
+        let run = ggraft(&[&["convert", paths[0], "--outfile", paths[1], "--no-fsync"], flags].concat());
+        assert!(run.status.success(), "{}", text(&run));
+        Self { model, file, _work: work }
+    }
+}
+
 fn text(output: &Output) -> String {
     format!(
         "{}: {}{}",
@@ -111,14 +131,7 @@ fn golden_files_are_accepted() {
 #[test]
 fn a_flipped_byte_and_a_missing_end_are_found() {
     for outtype in ["bf16", "q8_0", "f32"] {
-        let case = case::load().into_iter().find(|case| case.group == "llama").unwrap();
-        let work = tempfile::tempdir().unwrap();
-        case.model.write(work.path(), &case::tests_dir().join("tokenizers")).unwrap();
-        let model = work.path().join(&case.model.dir);
-        let file = work.path().join("m.gguf");
-        let paths = [model.to_str().unwrap(), file.to_str().unwrap()];
-        let run = ggraft(&["convert", paths[0], "--outfile", paths[1], "--outtype", outtype, "--no-fsync"]);
-        assert!(run.status.success(), "{}", text(&run));
+        let Converted { model, file, _work } = Converted::with(&["--outtype", outtype]);
         let equal = verify(&file, &model, &[]);
         assert_eq!(equal.status.code(), Some(0), "{}", text(&equal));
         let whole = fs::read(&file).unwrap();
@@ -155,19 +168,13 @@ fn a_flipped_byte_and_a_missing_end_are_found() {
 
 #[test]
 fn another_model_and_another_name_are_found() {
-    let case = case::load().into_iter().find(|case| case.group == "llama").unwrap();
-    let work = tempfile::tempdir().unwrap();
-    case.model.write(work.path(), &case::tests_dir().join("tokenizers")).unwrap();
-    let model = work.path().join(&case.model.dir);
-    let file = work.path().join("m.gguf");
-    let paths = [model.to_str().unwrap(), file.to_str().unwrap()];
-    ggraft(&["convert", paths[0], "--outfile", paths[1], "--no-fsync", "--model-name", "Another"]);
+    let Converted { model, file, _work } = Converted::with(&["--model-name", "Another"]);
     let found = verify(&file, &model, &[]);
     assert_eq!(found.status.code(), Some(6), "{}", text(&found));
     assert!(text(&found).contains("general.name"), "{}", text(&found));
     let told = verify(&file, &model, &["--model-name".into(), "Another".into()]);
     assert_eq!(told.status.code(), Some(0), "{}", text(&told));
-    let alone = ggraft(&["verify", paths[1]]);
+    let alone = ggraft(&["verify", file.to_str().unwrap()]);
     assert_eq!(alone.status.code(), Some(0), "{}", text(&alone));
 }
 

@@ -36,6 +36,25 @@ pub enum OutType {
     Auto,
 }
 
+impl OutType {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::F32, Self::F16, Self::Bf16, Self::Q8_0, Self::Tq1_0, Self::Tq2_0, Self::Auto];
+
+    /// The type of the file; none where the checkpoint decides.
+    pub fn file_type(self) -> Option<FileType> {
+        match self {
+            Self::F32 => Some(FileType::F32),
+            Self::F16 => Some(FileType::F16),
+            Self::Bf16 => Some(FileType::Bf16),
+            Self::Q8_0 => Some(FileType::Q8_0),
+            Self::Tq1_0 => Some(FileType::Tq1_0),
+            Self::Tq2_0 => Some(FileType::Tq2_0),
+            Self::Auto => None,
+        }
+    }
+}
+
 /// What becomes of layers for multi-token prediction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mtp {

@@ -167,23 +167,15 @@ pub(super) fn file_type(
     checkpoint: &Checkpoint,
     tensors: &IndexMap<String, TensorExpr>,
 ) -> FileType {
-    let sources = || tensors.values().filter_map(|expr| source(checkpoint, expr));
-    match out {
-        OutType::F32 => FileType::F32,
-        OutType::F16 => FileType::F16,
-        OutType::Bf16 => FileType::Bf16,
-        OutType::Q8_0 => FileType::Q8_0,
-        OutType::Tq1_0 => FileType::Tq1_0,
-        OutType::Tq2_0 => FileType::Tq2_0,
-        OutType::Auto => sources()
-            .filter(|tensor| tensor.shape.len() >= 2)
-            .find_map(|tensor| match tensor.dtype {
-                Dtype::BF16 => Some(FileType::Bf16),
-                Dtype::F16 => Some(FileType::F16),
-                _ => None,
-            })
-            .unwrap_or(FileType::F16),
-    }
+    let kept = || {
+        let sources = tensors.values().filter_map(|expr| source(checkpoint, expr));
+        sources.filter(|tensor| tensor.shape.len() >= 2).find_map(|tensor| match tensor.dtype {
+            Dtype::BF16 => Some(FileType::Bf16),
+            Dtype::F16 => Some(FileType::F16),
+            _ => None,
+        })
+    };
+    out.file_type().or_else(kept).unwrap_or(FileType::F16)
 }
 
 /// The element type of output tensor `name` of layer `layer`; `forced` is what the family wants for it.

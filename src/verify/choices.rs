@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::arch::{Mtp, OutType};
+use crate::arch::{FileType, Mtp, OutType};
 use crate::describe::{self, Description, Target};
 use crate::error::Result;
 use crate::gguf::{Gguf, StoredTensor, Value};
@@ -65,15 +65,9 @@ fn candidates(
 ) -> Vec<describe::Options> {
     let has = |part: &str| stored.keys().any(|name| name.contains(part));
     let file_type = files.first().and_then(|(_, gguf)| gguf.metadata.get("general.file_type"));
-    let first = match file_type {
-        Some(Value::U32(0)) => OutType::F32,
-        Some(Value::U32(1)) => OutType::F16,
-        Some(Value::U32(7)) => OutType::Q8_0,
-        Some(Value::U32(32)) => OutType::Bf16,
-        Some(Value::U32(36)) => OutType::Tq1_0,
-        Some(Value::U32(37)) => OutType::Tq2_0,
-        _ => OutType::Auto,
-    };
+    let is_stated = |t: FileType| file_type == Some(&Value::U32(t as u32));
+    let stated = OutType::ALL.into_iter().find(|out| out.file_type().is_some_and(is_stated));
+    let first = stated.unwrap_or(OutType::Auto);
     let types = [first, OutType::Auto, OutType::Bf16, OutType::F16, OutType::F32];
     let types = types.iter().enumerate().filter(|(i, out)| !types[..*i].contains(out)).map(|(_, out)| *out);
     let mut all = Vec::new();

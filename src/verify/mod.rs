@@ -63,22 +63,26 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report
         report.shared = sharing::prove(&mut outputs, &opened, &checkpoint.sources)?;
     }
     report.count(&outputs);
-    let proven = sharing::proven(&outputs);
-    // Everything else that is marked as a range of a source has to be read.
-    let all = outputs.iter().enumerate().flat_map(|(o, output)| (0..output.steps.len()).map(move |s| (o, s)));
-    let refused: HashSet<_> =
-        all.filter(|step| !proven.contains(step) && is_clone(&outputs, *step)).collect();
     let sources = Sources::new(&checkpoint.sources, false);
     let comparison = Comparison::new(&outputs, &opened);
-    evaluate::run(&outputs, &sources, &refused, &comparison, options.threads, progress)?;
+    evaluate::run(&outputs, &sources, &ranges(&outputs), &comparison, options.threads, progress)?;
     report.differences.extend(comparison.differences());
     model.check_unchanged()?;
     opened.iter().try_for_each(File::check_unchanged)?;
     Ok(report)
 }
 
-fn is_clone(outputs: &[Output], (output, step): (usize, usize)) -> bool {
-    matches!(outputs[output].steps[step].action, Action::Clone { .. })
+/// The source of a clone that is not read: it is proven, or cannot be compared.
+const NO_SOURCE: usize = usize::MAX;
+
+/// Clones of a source, by output and step: ranges that have to be read.
+fn ranges(outputs: &[Output]) -> HashSet<(usize, usize)> {
+    let steps = (0..)
+        .zip(outputs)
+        .flat_map(|(o, output)| (0..).zip(&output.steps).map(move |(s, step)| ((o, s), step)));
+    let read =
+        steps.filter(|(_, step)| matches!(step.action, Action::Clone { file, .. } if file != NO_SOURCE));
+    read.map(|(place, _)| place).collect()
 }
 
 /// What llama.cpp's loader demands beyond what the reader of files does.
@@ -106,7 +110,7 @@ fn check_architecture(path: &Path, first: &Gguf) -> Result<()> {
     match first.metadata.get("general.architecture") {
         Some(crate::gguf::Value::String(_)) => Ok(()),
         Some(_) => {
-            Err(Error::invalid(path, "general.architecture is no string, so llama.cpp does not load it"))
+            Err(Error::invalid(path, "general.architecture is not a string, so llama.cpp does not load it"))
         }
         None => Err(Error::invalid(path, "general.architecture is missing, so llama.cpp does not load it")),
     }

@@ -3,24 +3,13 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::Difference;
+use super::{Difference, NO_SOURCE};
 use crate::checkpoint::Checkpoint;
 use crate::dtype::GgmlType;
 use crate::error::Result;
 use crate::gguf::{Gguf, StoredTensor};
 use crate::plan::{Action, Output, Placed, Step, steps_of};
 use crate::tensor::OutputTensor;
-
-/// Types that something can be computed as.
-const TYPES: [GgmlType; 7] = [
-    GgmlType::F32,
-    GgmlType::F16,
-    GgmlType::BF16,
-    GgmlType::Q8_0,
-    GgmlType::TQ1_0,
-    GgmlType::TQ2_0,
-    GgmlType::MXFP4,
-];
 
 /// An output for each of `files`, whose steps cover its tensors and what is between and behind them: zeros. Tensors that
 /// cannot be compared are added to `differences`.
@@ -71,8 +60,7 @@ fn add(
 ) -> Result<()> {
     let len = stored.len.unwrap_or(0);
     let skip = |output: &mut Output| {
-        // As if it were shared: not looked at.
-        let action = Action::Clone { file: usize::MAX, offset: 0 };
+        let action = Action::Clone { file: NO_SOURCE, offset: 0 };
         if len > 0 {
             output.steps.push(Step { start: stored.offset, len, action, reason: None });
         }
@@ -82,12 +70,12 @@ fn add(
         skip(output);
         Ok(())
     };
-    let Some(mut tensor) = expected else { return differs(output, "is not made of the model".into()) };
+    let Some(mut tensor) = expected else { return differs(output, "the model makes no such tensor".into()) };
     if tensor.expr.shape() != stored.shape {
         let problem = format!("expected shape {:?}, found {:?}", tensor.expr.shape(), stored.shape);
         return differs(output, problem);
     }
-    let Some(found) = TYPES.into_iter().find(|t| *t as u32 == stored.type_id) else {
+    let Some(found) = GgmlType::ALL.into_iter().find(|t| *t as u32 == stored.type_id) else {
         let problem = format!("is of type {}, which cannot be computed from the model", stored.type_id);
         return differs(output, problem);
     };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::NO_SOURCE;
 use crate::gguf::Gguf;
 use crate::hex::hex;
 use crate::input::quoted;
@@ -61,7 +62,7 @@ impl Report {
     pub(super) fn count(&mut self, outputs: &[Output]) {
         for step in outputs.iter().flat_map(|output| &output.steps) {
             match step.action {
-                Action::Clone { file: usize::MAX, .. } | Action::Zero => {}
+                Action::Clone { file: NO_SOURCE, .. } | Action::Zero => {}
                 Action::Clone { .. } | Action::Copy { .. } => self.compared += step.len,
                 Action::Encode { .. } | Action::Bytes(_) => self.recomputed += step.len,
             }

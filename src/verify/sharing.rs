@@ -1,9 +1,8 @@
 //! Ranges that need not be read: extent maps show them to be the same blocks on the disk in both files, or holes in both.
 
-use std::collections::HashSet;
-
 use ggraft_platform::{Extent, for_each_extent};
 
+use super::NO_SOURCE;
 use crate::error::{Error, Result};
 use crate::plan::{Action, Output, Step};
 use crate::source::File;
@@ -13,7 +12,7 @@ use crate::source::File;
 const UNTRUSTED: u32 = 0x2 | 0x4 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800;
 
 /// Cuts what is proven out of the steps of `outputs`, whose files are `files`; answers how many bytes that is. Steps that
-/// copy a range of a source become clones: of [no source](proven) what is proven, of their source what is not.
+/// copy a range of a source become clones: of [no source](NO_SOURCE) what is proven, of their source what is not.
 ///
 /// # Errors
 /// If an extent map cannot be read.
@@ -44,19 +43,6 @@ pub fn prove(outputs: &mut [Output], files: &[File], sources: &[File]) -> Result
     Ok(sum)
 }
 
-/// The steps, by output and index, that [`prove`] made of what is proven, or that cannot be compared.
-pub fn proven(outputs: &[Output]) -> HashSet<(usize, usize)> {
-    let mut proven = HashSet::new();
-    for (o, output) in outputs.iter().enumerate() {
-        for (s, step) in output.steps.iter().enumerate() {
-            if matches!(step.action, Action::Clone { file: usize::MAX, .. }) {
-                proven.insert((o, s));
-            }
-        }
-    }
-    proven
-}
-
 /// The source and the offset of what a step copies as one range.
 fn range(step: &Step) -> Option<(usize, u64)> {
     match &step.action {
@@ -76,7 +62,7 @@ fn cut(step: &Step, file: usize, offset: u64, own: &Map, source: &Map, steps: &m
         let len = len.min(source_len).min(step.len - done);
         let same = here == there && here != Place::Untrusted;
         let action = match same {
-            true => Action::Clone { file: usize::MAX, offset: 0 },
+            true => Action::Clone { file: NO_SOURCE, offset: 0 },
             false => Action::Clone { file, offset: offset + done },
         };
         sum += if same { len } else { 0 };
@@ -164,7 +150,7 @@ mod tests {
                 _ => unreachable!(),
             })
             .collect();
-        let proven = usize::MAX;
+        let proven = NO_SOURCE;
         assert_eq!(
             found,
             [(0, 8192, proven, 0), (8192, 4096, 0, 12288), (12288, 4096, proven, 0), (16384, 4096, 0, 20480)]
