@@ -8,7 +8,6 @@ mod private;
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,7 +16,7 @@ use fuser::{
     INodeNo, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory,
     ReplyEntry, ReplyOpen, Request, SessionACL,
 };
-use ggraft_platform::unmount;
+use ggraft_platform::{is_root, owner, unmount};
 
 pub use private::PrivateDir;
 
@@ -54,7 +53,7 @@ impl Mounted {
         config.mount_options =
             vec![MountOption::RO, MountOption::FSName("ggraft".into()), MountOption::DefaultPermissions];
         // Root mounts for everybody; others may only if the machine's administrator lets them.
-        config.acl = if nix_is_root() { SessionACL::All } else { SessionACL::Owner };
+        config.acl = if is_root() { SessionACL::All } else { SessionACL::Owner };
         config.n_threads =
             Some(std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS));
         let session = fuser::spawn_mount(outputs, mountpoint, &config);
@@ -84,15 +83,11 @@ impl Drop for Mounted {
     }
 }
 
-fn nix_is_root() -> bool {
-    ggraft_platform::is_root()
-}
-
 /// What is missing, if `error` comes of that.
 fn explained(error: std::io::Error) -> std::io::Error {
     let hint = if !Path::new("/dev/fuse").exists() {
         "there is no /dev/fuse: load the kernel's module fuse or, in a container, pass --device /dev/fuse"
-    } else if !ggraft_platform::is_root() {
+    } else if !is_root() {
         "without root this takes fusermount3 (package fuse3)"
     } else {
         return error;
@@ -110,7 +105,7 @@ struct Shown {
 /// The file system: one directory with the outputs of a plan.
 #[derive(Debug)]
 struct Outputs {
-    conversion: Arc<Conversion>,
+    conversion: Conversion,
     files: Vec<Shown>,
     /// Set once a change of a source was told of.
     told: AtomicBool,
@@ -129,12 +124,7 @@ impl Outputs {
             len: output.len,
         });
         let files = files.collect();
-        Self {
-            conversion: Arc::new(conversion),
-            files,
-            told: AtomicBool::new(false),
-            owner: ggraft_platform::owner(),
-        }
+        Self { conversion, files, told: AtomicBool::new(false), owner: owner() }
     }
 
     /// The output that `inode` stands for.

@@ -2,7 +2,7 @@
 //! that belongs to its version.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::TokenizerFiles;
 use super::sentencepiece::{Model, kind};
@@ -33,14 +33,14 @@ struct Ids {
 /// If there is none, it is invalid, or its version has no template.
 pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, _: &Map<String, Value>) -> Result<()> {
     let (dir, own) = (&files.dir, "chat_template.jinja");
-    let community = add_tokens(kv, dir)?;
+    let tokens = add_tokens(kv, dir)?;
     if dir.exists(own)? {
         let bytes = dir.read(own, LARGEST_TEMPLATE)?;
         let text = String::from_utf8(bytes).map_err(|_| Error::invalid(dir.join(own), "expected UTF-8"))?;
         // As Python reads text files.
         kv.set_string("tokenizer.chat_template", text.replace("\r\n", "\n").replace('\r', "\n"));
     } else if !files.own_template_only {
-        kv.set_string("tokenizer.chat_template", community?);
+        kv.set_string("tokenizer.chat_template", tokens.template()?);
     }
     Ok(())
 }
@@ -50,13 +50,21 @@ pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, _: &Map<String, Value>) -
 /// # Errors
 /// As [`add`].
 pub fn add_community(kv: &mut KeyValues, dir: &ModelDir) -> Result<()> {
-    let community = add_tokens(kv, dir)?;
-    kv.set_string("tokenizer.chat_template", community?);
+    let tokens = add_tokens(kv, dir)?;
+    kv.set_string("tokenizer.chat_template", tokens.template()?);
     Ok(())
 }
 
-/// Writes all but the chat template; llama.cpp's for the version, if there is one.
-fn add_tokens(kv: &mut KeyValues, dir: &ModelDir) -> Result<Result<&'static str>> {
+/// Where the tokens are.
+struct Source {
+    path: PathBuf,
+    is_tekken: bool,
+    /// Of mistral-common's tokenizers.
+    version: u32,
+}
+
+/// Writes all but the chat template.
+fn add_tokens(kv: &mut KeyValues, dir: &ModelDir) -> Result<Source> {
     let name = find(dir)?;
     let path = dir.join(&name);
     let is_tekken = path.ends_with("tekken.json");
@@ -67,23 +75,25 @@ fn add_tokens(kv: &mut KeyValues, dir: &ModelDir) -> Result<Result<&'static str>
     }
     kv.set_bool("tokenizer.ggml.add_bos_token", true);
     kv.set_bool("tokenizer.ggml.add_eos_token", false);
-    Ok(community(version, is_tekken, &path))
+    Ok(Source { path, is_tekken, version })
 }
 
-/// llama.cpp's template for a version.
-fn community(version: u32, is_tekken: bool, path: &Path) -> Result<&'static str> {
-    match (version, is_tekken) {
-        (1, _) => Ok("mistral-v1"),
-        (3, false) => Ok("mistral-v3"),
-        (3, true) => Ok("mistral-v3-tekken"),
-        (7, false) => Ok("mistral-v7"),
-        (7, true) => Ok("mistral-v7-tekken"),
-        (11, _) => Ok(V11),
-        (13, _) => Ok(V13),
-        _ => Err(Error::unsupported(format!(
-            "llama.cpp has no chat template for tokenizers of version {version}"
-        ))
-        .at(path)),
+impl Source {
+    /// llama.cpp's template for the version.
+    fn template(&self) -> Result<&'static str> {
+        match (self.version, self.is_tekken) {
+            (1, _) => Ok("mistral-v1"),
+            (3, false) => Ok("mistral-v3"),
+            (3, true) => Ok("mistral-v3-tekken"),
+            (7, false) => Ok("mistral-v7"),
+            (7, true) => Ok("mistral-v7-tekken"),
+            (11, _) => Ok(V11),
+            (13, _) => Ok(V13),
+            (version, _) => {
+                let problem = format!("llama.cpp has no chat template for tokenizers of version {version}");
+                Err(Error::unsupported(problem).at(&self.path))
+            }
+        }
     }
 }
 

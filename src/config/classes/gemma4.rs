@@ -4,8 +4,7 @@ use super::gemma::even_window;
 use super::hooks::{Hooks, PLAIN};
 use crate::config::class::Class;
 use crate::config::derive;
-use crate::config::layers;
-use crate::config::layers::{FULL, SLIDING};
+use crate::config::layers::{self, FULL, SLIDING};
 use crate::config::values::{Object, Refusal, truthy};
 use crate::json::{Value, json};
 

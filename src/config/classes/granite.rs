@@ -3,8 +3,7 @@
 use super::hooks::{Hooks, PLAIN};
 use crate::config::class::Class;
 use crate::config::derive::floor_div;
-use crate::config::layers;
-use crate::config::layers::{LINEAR, SLIDING};
+use crate::config::layers::{self, LINEAR, SLIDING};
 use crate::config::values::{Object, Refusal, int, null};
 
 pub(super) const GRANITE_SWA: Hooks = Hooks {

@@ -2,8 +2,7 @@
 
 use super::hooks::{Hooks, PLAIN};
 use crate::config::class::Class;
-use crate::config::layers;
-use crate::config::layers::{FULL, LINEAR, SLIDING};
+use crate::config::layers::{self, FULL, LINEAR, SLIDING};
 use crate::config::values::{Object, Refusal, int, truthy};
 use crate::json::Value;
 

@@ -2,8 +2,7 @@
 
 use super::hooks::{Hooks, PLAIN};
 use crate::config::class::Class;
-use crate::config::layers;
-use crate::config::layers::{FULL, SLIDING};
+use crate::config::layers::{self, FULL, SLIDING};
 use crate::config::values::{Object, Refusal, int, truthy};
 use crate::json::Value;
 
