@@ -13,4 +13,4 @@ pub mod state;
 
 pub use events::{Event, What};
 pub use jobs::Job;
-pub use schedule::{Settings, Summary, run};
+pub use schedule::{Settings, run};
