@@ -52,7 +52,7 @@ fn tiny(parent: &Path) -> std::path::PathBuf {
 fn usage_is_told_with_its_place() {
     let found = error(&["convert", "/nonexistent/model", "--json"]);
     is(&found, "usage", 2, Some(Path::new("/nonexistent/model")));
-    assert_eq!(found["hints"], serde_json::json!(["name one that holds a model"]));
+    assert_eq!(found["hints"], serde_json::json!(["name the directory that holds a model"]));
     is(&error(&["plan", "--json", "--no-such-flag"]), "usage", 2, None);
     is(
         &error(&["align", "/nonexistent/model", "--check", "--json"]),
@@ -81,7 +81,7 @@ fn models_are_refused_with_their_place() {
     fs::write(&weights, "version https://git-lfs.github.com/spec/v1").unwrap();
     let found = error(&["convert", path, "--json"]);
     is(&found, "invalid", 4, Some(&weights));
-    assert_eq!(found["hints"][0], "run `git lfs pull`");
+    assert_eq!(found["hints"][0], "run `git lfs pull` in the repository it is from");
     is(&error(&["inspect", path, "--json"]), "invalid", 4, Some(&weights));
 
     let header = r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#;

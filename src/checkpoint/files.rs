@@ -11,7 +11,7 @@ use super::Format;
 use super::index::{self, Index};
 use super::numbering;
 use crate::error::{Error, Result};
-use crate::input::listed;
+use crate::input::{listed, quoted};
 use crate::source::ModelDir;
 
 const INDEX: &str = "model.safetensors.index.json";
@@ -55,7 +55,7 @@ pub fn parts(dir: &ModelDir) -> Result<Parts> {
         (None, true) => Err(Error::unsupported("holds consolidated*.safetensors, Mistral's own format")
             .at(dir.path())
             .hint("ggraft convert reads it with --mistral-format")),
-        (None, false) => Err(Error::NoWeights { dir: dir.path().to_owned() }),
+        (None, false) => Err(no_weights(dir, &names)),
     }
 }
 
@@ -64,7 +64,23 @@ pub fn consolidated(dir: &ModelDir) -> Result<Parts> {
     let names = dir.list("")?;
     listed_parts(&names, CONSOLIDATED, Format::Safetensors)
         .or_else(|| listed_parts(&names, TORCH, Format::Torch))
-        .ok_or_else(|| Error::NoWeights { dir: dir.path().to_owned() })
+        .ok_or_else(|| no_weights(dir, &names))
+}
+
+/// What to say of a directory without weights: perhaps they are still on their way. `hf download` keeps unfinished files
+/// beside the others, or below `.cache`.
+fn no_weights(dir: &ModelDir, names: &[OsString]) -> Error {
+    const UNFINISHED: &str = ".incomplete";
+    let below = dir.list(".cache/huggingface/download").unwrap_or_default();
+    match names.iter().chain(&below).find(|name| matches(name, ("", UNFINISHED))) {
+        Some(name) => {
+            let problem =
+                format!("no weights here but an unfinished download, {}", quoted(&name.to_string_lossy()));
+            Error::invalid(dir.path(), problem)
+                .hint("finish it: the same `hf download` goes on where it stopped")
+        }
+        None => Error::NoWeights { dir: dir.path().to_owned() },
+    }
 }
 
 fn matches(name: &OsStr, (prefix, suffix): (&str, &str)) -> bool {

@@ -10,7 +10,7 @@ use super::byte_size;
 use super::header::{Entry, Header};
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
-use crate::source::File;
+use crate::source::{File, lfs_pointer};
 
 /// Longest header, in bytes; the `safetensors` library has the same limit.
 pub const HEADER_MAX: u64 = 100_000_000;
@@ -36,9 +36,10 @@ pub fn read(file: &File) -> Result<SafetensorsFile> {
     }
     let mut start = [0; 8];
     file.read_exact_at(&mut start, 0)?;
-    if start == *b"version " {
-        let problem = "this looks like a Git LFS pointer, not the file itself";
-        return Err(Error::invalid(path, problem).hint("run `git lfs pull`"));
+    if let Some(pointer) = (start == *b"version ").then(|| file.read_range(0, len.min(64))).transpose()? {
+        return Err(
+            lfs_pointer(path, &pointer).unwrap_or_else(|| Error::invalid(path, "is not a safetensors file"))
+        );
     }
     let header_len = u64::from_le_bytes(start);
     if header_len > HEADER_MAX {

@@ -9,7 +9,7 @@ use super::messages::{say, start_logging};
 use super::progress::Progress;
 use super::{catch_signals, report, stdout};
 use crate::align::{self, Check, Job, Outcome, Target, percent};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::input::one_line;
 
 /// Arguments of `ggraft align`.
@@ -26,8 +26,7 @@ pub struct Args {
     model: PathBuf,
 
     /// New (or empty) directory to write the aligned model to
-    #[arg(long, short, value_name = "DIR", conflicts_with = "in_place",
-          required_unless_present_any = ["in_place", "check"])]
+    #[arg(long, short, value_name = "DIR", conflicts_with = "in_place")]
     output: Option<PathBuf>,
 
     /// Replace the model's files by aligned ones. Needs space for one file at a time; a symlink into a cache is
@@ -63,7 +62,13 @@ pub fn run(args: &Args) -> Result<()> {
     let target = match (&args.output, args.check) {
         (Some(to), _) => Target::Directory(to.clone()),
         (None, true) => Target::Nowhere,
-        (None, false) => Target::InPlace,
+        (None, false) if args.in_place => Target::InPlace,
+        (None, false) => {
+            return Err(Error::usage("say what to do with the model: --check, --output or --in-place")
+                .hint("--check writes nothing, and tells what conversions share today and would share after aligning")
+                .hint("--output DIR writes an aligned copy of the model to a new directory")
+                .hint("--in-place replaces the model's files by aligned ones"));
+        }
     };
     let mut job = Job::prepare(&args.model, target)?;
     job.verify = !args.no_verify;

@@ -8,12 +8,13 @@ use super::events::{self, Events};
 use super::messages::{start_logging, warnings};
 use super::options::{OptionArgs, REPORTS, parse_size};
 use super::progress::Progress;
-use super::{catch_signals, report, stdout};
+use super::{catch_signals, report, stdout, stream};
 use crate::arch;
-use crate::conversion::{Conversion, Options};
+use crate::conversion::{Conversion, Options, Reflink};
 use crate::describe::Note;
 use crate::error::{Error, Result};
 use crate::input::one_line;
+use crate::plan::{Alignment, Layout};
 
 /// Arguments of `ggraft convert`.
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,8 @@ use crate::input::one_line;
   ggraft convert Llama-3.2-1B                       default name, in the model's directory
   ggraft convert Llama-3.2-1B --outfile out/        default name, elsewhere
   ggraft convert Llama-3.2-1B --outfile 'm-{ftype}.gguf' --outtype f16
-  ggraft convert Llama-3.2-1B --no-reflink          byte for byte what convert_hf_to_gguf.py writes")]
+  ggraft convert Llama-3.2-1B --no-reflink          byte for byte what convert_hf_to_gguf.py writes
+  ggraft convert Llama-3.2-1B --outfile - | ssh …   no file here, the same bytes elsewhere")]
 pub struct Args {
     /// Directory that holds the model: config.json, *.safetensors, tokenizer files
     #[arg(required_unless_present = "print_supported_models")]
@@ -89,17 +91,49 @@ pub fn run(args: &Args) -> Result<()> {
     }
     catch_signals()?;
     let model = args.model.as_deref().ok_or_else(|| Error::usage("name a model directory"))?;
-    let options = Options {
+    let mut options = Options {
         fsync: !args.no_fsync,
         verify: args.verify,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
         rate: args.io_limit.and_then(NonZeroU64::new),
         ..args.options.options(model)?
     };
+    if options.outfile.as_deref() == Some(stream::NAME.as_ref()) {
+        return streamed(args, &mut options);
+    }
+    if matches!((options.layout, options.alignment), (Layout::Split, Alignment::Relaxed)) {
+        tracing::warn!(
+            "--alignment relaxed: these files are for llama-quantize and llama-gguf-split --merge; llama.cpp itself loads \
+             them with --load-mode none or dio only"
+        );
+    }
     let mut events = Events::new(args.events.is_some());
     let result = convert(args, &options, &mut events);
     if let Err(error) = &result {
         events.failed(error);
+    }
+    result
+}
+
+/// `--outfile -`.
+fn streamed(args: &Args, options: &mut Options) -> Result<()> {
+    if args.json || args.verify || args.dry_run {
+        let problem = "--outfile -: not with --json, --verify or --dry-run, for there is no file";
+        return Err(Error::usage(problem));
+    }
+    // Blocks of a pipe cannot be shared, so the bytes may as well be the reference's.
+    options.reflink = match options.reflink {
+        Reflink::Always => {
+            return Err(Error::cannot_share("--reflink always: standard output cannot share blocks"));
+        }
+        Reflink::Auto | Reflink::Never => Reflink::Never,
+    };
+    let conversion = Conversion::prepare(options)?;
+    let progress = Progress::start(conversion.work(), args.quiet);
+    let result = stream::run(&conversion, &mut |bytes| progress.advance(bytes));
+    progress.finish();
+    if !args.quiet {
+        report::print_notes(&conversion.notes);
     }
     result
 }

@@ -14,6 +14,7 @@ mod progress;
 mod reference;
 mod report;
 mod stdout;
+mod stream;
 mod verify;
 
 use std::io::Write as _;
@@ -74,6 +75,9 @@ pub fn main() -> ExitCode {
             let e = Cli::try_parse_from(escaped).err().unwrap_or(e);
             // Help and version are not errors to clap either; printing to a closed pipe is fine.
             _ = e.print();
+            if let Some(hint) = options::quantization_hint(&e) {
+                messages::say(format_args!("  hint: {hint}"));
+            }
             if !e.use_stderr() {
                 return ExitCode::SUCCESS;
             }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use clap::error::{ContextKind, ContextValue};
 
 use super::reference::ReferenceOnly;
 use crate::arch::{self, Mtp, OutType};
@@ -20,13 +21,13 @@ pub const REPORTS: &str = "Reports";
 /// What to write, and where.
 #[derive(Debug, clap::Args)]
 pub struct OptionArgs {
-    /// File or directory to write to; {ftype} in a file name becomes the output type [default: a name made from the
+    /// File or directory to write to, or - for standard output; {ftype} in a file name becomes the output type [default: a name made from the
     /// model's name, size and type, in the model's directory]
     #[arg(long, short, alias = "output", value_name = "PATH")]
     outfile: Option<PathBuf>,
 
     /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t = OutTypeArg::Auto)]
+    #[arg(long, value_name = "TYPE", value_enum, ignore_case = true, default_value_t = OutTypeArg::Auto)]
     outtype: OutTypeArg,
 
     /// Write only the tokenizer and the metadata, no tensors
@@ -257,9 +258,25 @@ enum ReflinkArg {
     Never,
 }
 
-/// A size as the reference reads it: a number, optionally followed by K, M or G (powers of 1000).
+/// What to do about an `--outtype` that llama.cpp's own tool makes.
+pub fn quantization_hint(error: &clap::Error) -> Option<String> {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let kind = context(ContextKind::InvalidValue)?.to_uppercase();
+    let quantized = ["Q", "IQ", "MXFP", "NVFP"].iter().any(|start| {
+        kind.strip_prefix(start).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    let plain = kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (context(ContextKind::InvalidArg)?.starts_with("--outtype") && quantized && plain).then(|| {
+        format!("llama.cpp quantizes to it: `ggraft with MODEL -- llama-quantize {{}} OUT.gguf {kind}`")
+    })
+}
+
+/// A size as the reference reads it: a number, optionally followed by K, M or G (powers of 1000), or the same small.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.as_bytes().last() {
+    let (digits, unit) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
         Some(b'K') => (&text[..text.len() - 1], 1000),
         Some(b'M') => (&text[..text.len() - 1], 1_000_000),
         Some(b'G') => (&text[..text.len() - 1], 1_000_000_000),

@@ -13,6 +13,7 @@ mod layers;
 mod params;
 mod per_layer;
 mod rope;
+mod stranger;
 mod validate;
 mod values;
 
@@ -361,8 +362,11 @@ pub(crate) fn read_json(dir: &ModelDir, name: impl AsRef<Path>) -> Result<Value>
     const LARGEST: u64 = 4 << 20;
     const LARGEST_TREE: usize = 16 << 20;
     let path = &dir.join(&name);
-    let Some(text) = dir.read_if_there(name, LARGEST)? else {
-        return Err(Error::invalid(path, "no such file; is this the directory of a Hugging Face model?"));
+    let Some(text) = dir.read_if_there(&name, LARGEST)? else {
+        return match name.as_ref() == Path::new("config.json") {
+            true => stranger::explain(dir),
+            false => Err(Error::invalid(path, "no such file")),
+        };
     };
     json::parse_within(&text, Memory::new(LARGEST_TREE)).map_err(|e| Error::invalid(path, e.to_string()))
 }

@@ -230,10 +230,12 @@ impl Metadata {
         }
         let path = self.path(source);
         let Some(text) = self.read_text(source, MAX_JSON)? else {
-            if source == Source::Override {
-                tracing::warn!("{}: no such file: no metadata is overridden", path.display());
-            }
-            return Ok(None);
+            return match source {
+                Source::Override => {
+                    Err(Error::usage(format!("--metadata: there is no file {}", path.display())).about(path))
+                }
+                _ => Ok(None),
+            };
         };
         match json::parse(text.as_bytes()).map(Object::from) {
             Ok(Object::Map(map)) => Ok(Some(map)),

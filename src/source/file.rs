@@ -14,6 +14,7 @@ use ggraft_platform::{
 };
 
 use super::local;
+use super::mistaken::lfs_pointer;
 use crate::error::{Error, Result};
 
 /// An open file. Clones share the handle.
@@ -135,13 +136,14 @@ impl File {
     /// All of it, which must be at most `limit` bytes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it is longer; as [`File::read_exact_at`].
+    /// [`Error::Invalid`] if it is longer, or only Git LFS's pointer to the file; as [`File::read_exact_at`].
     pub fn read_all(&self, limit: u64) -> Result<Vec<u8>> {
         if self.len() > limit {
             let problem = format!("expected at most {limit} bytes, found {}", self.len());
             return Err(Error::invalid(self.path(), problem));
         }
-        self.read_range(0, self.len())
+        let bytes = self.read_range(0, self.len())?;
+        lfs_pointer(self.path(), &bytes).map_or(Ok(bytes), Err)
     }
 
     /// `len` bytes from `offset` on. Bound `len` before: it is allocated.

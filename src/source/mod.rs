@@ -9,6 +9,7 @@
 
 mod file;
 mod local;
+mod mistaken;
 mod reader;
 mod walk;
 
@@ -23,6 +24,7 @@ use ggraft_platform::Identity;
 use crate::error::{Error, Result};
 
 pub use file::File;
+pub(crate) use mistaken::{lfs_pointer, not_a_model};
 pub use reader::Reader;
 pub use walk::{Below, LeftOut};
 
@@ -64,13 +66,6 @@ const SOURCE_EXTENSIONS: [&str; 14] = [
     "safetensors",
     "txt",
 ];
-
-/// What to say where a model was expected at `path`, and there is no directory.
-pub(crate) fn not_a_model(path: &Path) -> Error {
-    Error::usage(format!("{} is not a directory", path.display()))
-        .about(path)
-        .hint("name one that holds a model")
-}
 
 impl ModelDir {
     /// The model in the directory `root`.

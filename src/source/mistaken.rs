@@ -1,0 +1,70 @@
+//! What to say of a path that is named as a model and is none, and of a file that only stands for another.
+
+use std::path::Path;
+
+use crate::error::Error;
+
+/// Extensions of files that hold weights of a model.
+const WEIGHTS: [&str; 4] = ["safetensors", "bin", "pt", "pth"];
+
+/// How a pointer begins that Git LFS leaves in place of a large file (its specification, version 1).
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+
+/// What to say where a model was expected at `path`, and there is no directory.
+pub(crate) fn not_a_model(path: &Path) -> Error {
+    let shown = path.display();
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let error = |problem: &str| Error::usage(format!("{shown} {problem}")).about(path);
+    if !path.exists() {
+        let error = error("is not a directory: there is nothing of that name");
+        return match is_repository(path) {
+            true => error.hint(format!(
+                "a repository on the Hugging Face hub has to be downloaded first: `hf download {shown} --local-dir DIR`"
+            )),
+            false => error.hint("name the directory that holds a model"),
+        };
+    }
+    if extension == "gguf" {
+        return error("is not a directory but a GGUF file, which is what ggraft makes")
+            .hint(format!("`ggraft inspect {shown}` shows what it holds"));
+    }
+    if WEIGHTS.contains(&extension) || path.to_string_lossy().ends_with(".safetensors.index.json") {
+        let parent = ggraft_platform::parent(path);
+        return error("is not a directory but one of a model's files")
+            .hint(format!("name the directory it is in: {}", parent.display()));
+    }
+    error("is not a directory").hint("name one that holds a model")
+}
+
+/// Whether it looks like `organization/name`.
+fn is_repository(path: &Path) -> bool {
+    let part = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with(['.', '-'])
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    path.to_str().and_then(|text| text.split_once('/')).is_some_and(|(owner, name)| part(owner) && part(name))
+}
+
+/// What to say of a file that begins with `bytes`, if it is only a pointer to the real one.
+pub(crate) fn lfs_pointer(path: &Path, bytes: &[u8]) -> Option<Error> {
+    let problem = "this is a Git LFS pointer, not the file itself";
+    bytes
+        .starts_with(LFS_POINTER)
+        .then(|| Error::invalid(path, problem).hint("run `git lfs pull` in the repository it is from"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_told_from_paths() {
+        for name in ["meta-llama/Llama-3.2-1B", "a/b", "org/name_2.5"] {
+            assert!(is_repository(Path::new(name)), "{name}");
+        }
+        for name in ["name", "/a/b", "a/b/c", "./model", "../model", "a/", "-a/b", "models/.hidden"] {
+            assert!(!is_repository(Path::new(name)), "{name}");
+        }
+    }
+}
