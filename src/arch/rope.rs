@@ -17,12 +17,26 @@ pub(super) const LARGEST_HEAD: u32 = 1 << 16;
 /// # Errors
 /// If settings are missing that have no default, or have the wrong type.
 pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()> {
+    llama3_factors_or(input, builder, 8.0)
+}
+
+/// [`llama3_factors`] with another `factor` where there is none.
+///
+/// # Errors
+/// As [`llama3_factors`].
+pub(super) fn llama3_factors_or(input: &Input, builder: &mut Builder, factor: f64) -> Result<()> {
     let rope = keys::full_attention(&input.rope)?;
     if rope.map().get("rope_type").is_some_and(crate::json::Value::is_null) {
         return Err(input.config.invalid("rope_parameters.rope_type: expected a string, found null"));
     }
     if !rope.str(&["rope_type"])?.is_some_and(|kind| kind.eq_ignore_ascii_case("llama3")) {
         return Ok(());
+    }
+    if !input.family.tensors.contains(&"rope_freqs") {
+        let arch = input.family.arch;
+        return Err(input
+            .config
+            .unsupported(format!("rope_type \"llama3\", which llama.cpp's {arch} has not")));
     }
     if input.architecture == "LlamaModel" {
         // The reference puts LlamaModel's prefix before the factors' name, too, and then knows no such tensor.
@@ -44,7 +58,7 @@ pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()>
     }
     let scaling = Llama3 {
         base: get("rope_theta", 10_000.0)?,
-        factor: get("factor", 8.0)?,
+        factor: get("factor", factor)?,
         low: get("low_freq_factor", 1.0)?,
         high: get("high_freq_factor", 4.0)?,
         context: get("original_max_position_embeddings", 8192.0)?,

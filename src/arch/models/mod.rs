@@ -1,11 +1,15 @@
 //! The families of models, each in a file of its own.
 
+mod afmoe;
 mod apertus;
 mod bert;
 mod bloom;
 mod chatglm;
 mod command_r;
 mod deepseek;
+mod dots1;
+mod ernie;
+mod exaone;
 mod falcon;
 mod gemma;
 mod gemma3n;
@@ -16,12 +20,17 @@ mod gpt_oss;
 mod gptneox;
 mod granite;
 mod granite_hybrid;
+mod hunyuan;
+mod hy_v3;
 mod internlm;
 mod jamba;
+mod lfm2;
 mod llama;
 mod llama4;
 mod maincoder;
 mod mamba;
+mod mellum;
+mod minimax;
 mod mistral;
 mod mistral3;
 mod modern_bert;
@@ -44,6 +53,7 @@ use crate::config::Config;
 
 /// Every family. Order matters to nobody.
 pub(super) static FAMILIES: &[Family] = &[
+    afmoe::AFMOE,
     apertus::APERTUS,
     bert::BERT,
     bert::DISTILBERT,
@@ -58,6 +68,14 @@ pub(super) static FAMILIES: &[Family] = &[
     deepseek::DEEPSEEK,
     deepseek::DEEPSEEK2,
     deepseek::DEEPSEEK32,
+    dots1::DOTS1,
+    ernie::ERNIE,
+    ernie::ERNIE_MOE,
+    ernie::PADDLEOCR,
+    exaone::EXAONE,
+    exaone::EXAONE4,
+    exaone::EXAONE4_5,
+    exaone::EXAONE_MOE,
     falcon::FALCON,
     gemma3n::GEMMA3N,
     gemma4::GEMMA4,
@@ -81,9 +99,14 @@ pub(super) static FAMILIES: &[Family] = &[
     granite::GRANITE_MOE_SWA,
     granite::GRANITE_SWA,
     granite_hybrid::GRANITE_HYBRID,
+    hunyuan::HUNYUAN,
+    hunyuan::HUNYUAN_VL,
+    hy_v3::HY_V3,
     internlm::INTERNLM2,
     internlm::INTERNLM3,
     jamba::JAMBA,
+    lfm2::LFM2,
+    lfm2::LFM2_MOE,
     llama4::LLAMA4,
     llama::ARCEE,
     llama::LLAMA,
@@ -92,6 +115,8 @@ pub(super) static FAMILIES: &[Family] = &[
     maincoder::MAINCODER,
     mamba::MAMBA,
     mamba::MAMBA2,
+    mellum::MELLUM,
+    minimax::MINIMAX_M2,
     mistral3::MISTRAL3,
     modern_bert::EURO_BERT,
     modern_bert::MODERN_BERT,
@@ -107,11 +132,11 @@ pub(super) static FAMILIES: &[Family] = &[
     phi::PHI2,
     phi::PHI3,
     phi::PHI_MOE,
+    qwen3::QWEN3,
+    qwen3::QWEN3_MOE,
     qwen::QWEN,
     qwen::QWEN2,
     qwen::QWEN2_MOE,
-    qwen3::QWEN3,
-    qwen3::QWEN3_MOE,
     qwen::RND1,
     qwen_next::QWEN35,
     qwen_next::QWEN35_MOE,

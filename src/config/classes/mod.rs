@@ -7,6 +7,8 @@ mod apertus;
 mod bert;
 mod cohere;
 mod deepseek;
+mod ernie;
+mod exaone;
 mod falcon;
 mod gemma;
 mod gemma4;
@@ -14,11 +16,15 @@ mod glm;
 mod gpt;
 mod granite;
 mod hooks;
+mod hunyuan;
 mod internlm;
+mod lfm2;
 mod llama;
 mod llama4;
 mod mamba;
+mod minimax;
 mod mistral;
+mod moe;
 mod nemotron;
 mod nemotron_h;
 mod olmo;
@@ -36,6 +42,7 @@ use hooks::PLAIN;
 
 /// Classes by `model_type`.
 const TABLE: &[(&str, &Hooks)] = &[
+    ("afmoe", &moe::AFMOE),
     ("apertus", &apertus::APERTUS),
     ("arcee", &llama::ARCEE),
     ("bamba", &granite::BAMBA),
@@ -45,7 +52,13 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("deepseek_v2", &deepseek::V2),
     ("deepseek_v3", &deepseek::V3),
     ("deepseek_v32", &deepseek::V32),
+    ("dots1", &qwen::DOTS1),
+    ("ernie4_5", &ernie::ERNIE4_5),
+    ("ernie4_5_moe", &ernie::ERNIE4_5_MOE),
     ("eurobert", &bert::EUROBERT),
+    ("exaone4", &exaone::EXAONE4),
+    ("exaone4_5", &exaone::EXAONE4_5),
+    ("exaone_moe", &exaone::EXAONE_MOE),
     ("falcon", &falcon::FALCON),
     ("falcon_mamba", &mamba::FALCON_MAMBA),
     ("gemma", &gemma::GEMMA),
@@ -69,15 +82,24 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("granite_swa", &granite::GRANITE_SWA),
     ("granitemoe_swa", &granite::GRANITE_SWA),
     ("granitemoehybrid", &granite::HYBRID),
+    ("hunyuan_vl", &hunyuan::HUNYUAN_VL),
+    ("hunyuan_vl_text", &hunyuan::HUNYUAN_VL_TEXT),
+    ("hy_v3", &hunyuan::HY_V3),
     ("internlm3", &internlm::INTERNLM3),
     ("iquestcoder", &llama::IQUESTCODER),
     ("jamba", &mamba::JAMBA),
     ("kimi_k25", &deepseek::KIMI_K25),
+    ("lfm2", &lfm2::LFM2),
+    ("lfm2_moe", &lfm2::LFM2_MOE),
+    ("lfm2_vl", &lfm2::LFM2_MOE),
     ("llama", &llama::LLAMA),
     ("llama4_text", &llama4::LLAMA4),
     ("llava", &llama::LLAVA),
     ("mamba", &mamba::MAMBA),
     ("mamba2", &mamba::MAMBA2),
+    ("mellum", &moe::MELLUM),
+    ("minimax", &minimax::MINIMAX),
+    ("minimax_m2", &minimax::MINIMAX_M2),
     ("ministral", &mistral::MINISTRAL),
     ("ministral3", &mistral::MINISTRAL3),
     ("mistral", &mistral::MISTRAL),
@@ -87,6 +109,8 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("nemotron_h", &nemotron_h::NEMOTRON_H),
     ("nomic_bert", &bert::NOMIC_BERT),
     ("olmo3", &olmo::OLMO3),
+    ("paddleocr_vl", &ernie::PADDLEOCR_VL),
+    ("paddleocr_vl_text", &ernie::ERNIE4_5),
     ("phi", &phi::PHI),
     ("phi3", &phi::PHI3),
     ("phimoe", &phi::PHIMOE),
