@@ -91,6 +91,13 @@ pub(super) fn width_per_head(input: &Input) -> Result<u32> {
         .ok_or_else(|| config.invalid("num_attention_heads: expected at least 1, found 0"))
 }
 
+/// How far neighbouring positions are turned, for each pair of `dim` rotated dimensions.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+pub(super) fn frequencies(base: f64, dim: u32) -> Vec<f32> {
+    let exponents: Vec<f32> = (0..dim).step_by(2).map(|i| i as f32 / dim as f32).collect();
+    powf(base as f32, &exponents).into_iter().map(f32::recip).collect()
+}
+
 struct Llama3 {
     base: f64,
     factor: f64,
@@ -104,13 +111,10 @@ impl Llama3 {
     ///
     /// The reference mixes torch tensors, whose every step rounds to 32 bits, and Python floats, which do
     /// not round until they meet a tensor. `x / tensor` is the tensor's rounded reciprocal times `x`.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    #[allow(clippy::cast_possible_truncation)]
     fn factors(&self, dim: u32) -> Vec<f32> {
-        let exponents: Vec<f32> = (0..dim).step_by(2).map(|i| i as f32 / dim as f32).collect();
-        let wavelengths = powf(self.base as f32, &exponents).into_iter().map(|power| {
-            let frequency = power.recip();
-            frequency.recip() * TAU as f32
-        });
+        let wavelengths =
+            frequencies(self.base, dim).into_iter().map(|frequency| frequency.recip() * TAU as f32);
         wavelengths.map(|wavelength| self.factor(wavelength)).collect()
     }
 

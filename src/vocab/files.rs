@@ -12,7 +12,7 @@ use super::settings::DECODER;
 use super::tokenizer_file::TokenizerFile;
 use super::tokenizer_json::{LARGEST_ADDED, TokenizerJson};
 use crate::error::{Error, Result};
-use crate::gguf::Strings;
+use crate::gguf::{KeyValues, Strings};
 use crate::source::ModelDir;
 
 /// Largest of these files, in bytes. Real ones have up to 13 MB, nearly all of it added tokens.
@@ -136,6 +136,26 @@ pub fn chat_template(dir: &ModelDir, config: &Map<String, Value>) -> Result<Opti
             false
         }
     }))
+}
+
+/// Has `chat_template.jinja`, where it is there, take the place of every other template.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn own_template(kv: &mut KeyValues, files: &TokenizerFiles) -> Result<()> {
+    if let Some(template) = text_if_there(&files.dir, "chat_template.jinja", LARGEST_TEMPLATE)? {
+        kv.set_string("tokenizer.chat_template", template);
+    }
+    Ok(())
+}
+
+/// As [`own_template`], or `bundled` if there is no such file.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn template_or(kv: &mut KeyValues, files: &TokenizerFiles, bundled: &str) -> Result<()> {
+    kv.set_string("tokenizer.chat_template", bundled);
+    own_template(kv, files)
 }
 
 fn template_files(dir: &ModelDir) -> Result<Option<Value>> {

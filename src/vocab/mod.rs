@@ -42,6 +42,7 @@ pub use route::Route;
 pub use tokenizer_file::TokenizerFile;
 
 pub(crate) use bpe::Base;
+pub(crate) use files::{own_template, template_or};
 pub(crate) use gemma::{add_1 as gemma, add_2 as gemma2, add_3 as gemma3, add_4 as gemma4};
 pub(crate) use internlm::{add_2 as internlm2, add_3 as internlm3};
 pub(crate) use llama::add as llama;
