@@ -2,6 +2,7 @@
 
 mod afmoe;
 mod apertus;
+mod bailing;
 mod bert;
 mod bloom;
 mod chatglm;
@@ -20,10 +21,12 @@ mod gpt_oss;
 mod gptneox;
 mod granite;
 mod granite_hybrid;
+mod grovemoe;
 mod hunyuan;
 mod hy_v3;
 mod internlm;
 mod jamba;
+mod laguna;
 mod lfm2;
 mod llama;
 mod llama4;
@@ -34,6 +37,7 @@ mod minimax;
 mod mistral;
 mod mistral3;
 mod modern_bert;
+mod muse_glimmer;
 mod nemotron;
 mod nemotron_h;
 mod nomic_bert;
@@ -44,8 +48,10 @@ mod qwen3;
 mod qwen_next;
 mod qwen_vl;
 mod rerank;
+mod smallthinker;
 mod stablelm;
 mod starcoder;
+mod step3;
 mod t5;
 
 use super::Family;
@@ -55,6 +61,8 @@ use crate::config::Config;
 pub(super) static FAMILIES: &[Family] = &[
     afmoe::AFMOE,
     apertus::APERTUS,
+    bailing::BAILING_MOE,
+    bailing::BAILING_MOE2,
     bert::BERT,
     bert::DISTILBERT,
     bert::JINA_BERT_V2,
@@ -99,12 +107,14 @@ pub(super) static FAMILIES: &[Family] = &[
     granite::GRANITE_MOE_SWA,
     granite::GRANITE_SWA,
     granite_hybrid::GRANITE_HYBRID,
+    grovemoe::GROVEMOE,
     hunyuan::HUNYUAN,
     hunyuan::HUNYUAN_VL,
     hy_v3::HY_V3,
     internlm::INTERNLM2,
     internlm::INTERNLM3,
     jamba::JAMBA,
+    laguna::LAGUNA,
     lfm2::LFM2,
     lfm2::LFM2_MOE,
     llama4::LLAMA4,
@@ -116,11 +126,14 @@ pub(super) static FAMILIES: &[Family] = &[
     mamba::MAMBA,
     mamba::MAMBA2,
     mellum::MELLUM,
+    minimax::MINIMAX_01,
     minimax::MINIMAX_M2,
+    minimax::MINIMAX_M3,
     mistral3::MISTRAL3,
     modern_bert::EURO_BERT,
     modern_bert::MODERN_BERT,
     modern_bert::NEO_BERT,
+    muse_glimmer::MUSE_GLIMMER,
     nemotron::NEMOTRON,
     nemotron_h::NEMOTRON_H,
     nemotron_h::NEMOTRON_H_PUZZLE,
@@ -144,9 +157,11 @@ pub(super) static FAMILIES: &[Family] = &[
     qwen_vl::QWEN2_VL,
     qwen_vl::QWEN3_VL,
     qwen_vl::QWEN3_VL_MOE,
+    smallthinker::SMALLTHINKER,
     stablelm::STABLELM,
     starcoder::STARCODER,
     starcoder::STARCODER2,
+    step3::STEP35,
     t5::T5,
     t5::T5_ENCODER,
 ];

@@ -25,6 +25,7 @@ mod mamba;
 mod minimax;
 mod mistral;
 mod moe;
+mod muse_glimmer;
 mod nemotron;
 mod nemotron_h;
 mod olmo;
@@ -87,8 +88,10 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("hy_v3", &hunyuan::HY_V3),
     ("internlm3", &internlm::INTERNLM3),
     ("iquestcoder", &llama::IQUESTCODER),
+    ("jais2", &llama::LLAMA),
     ("jamba", &mamba::JAMBA),
     ("kimi_k25", &deepseek::KIMI_K25),
+    ("laguna", &moe::LAGUNA),
     ("lfm2", &lfm2::LFM2),
     ("lfm2_moe", &lfm2::LFM2_MOE),
     ("lfm2_vl", &lfm2::LFM2_MOE),
@@ -105,6 +108,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("mistral", &mistral::MISTRAL),
     ("modernbert", &bert::MODERNBERT),
     ("mt5", &t5::MT5),
+    ("muse_glimmer_text", &muse_glimmer::MUSE_GLIMMER),
     ("nemotron", &nemotron::NEMOTRON),
     ("nemotron_h", &nemotron_h::NEMOTRON_H),
     ("nomic_bert", &bert::NOMIC_BERT),
