@@ -54,10 +54,8 @@ def cases():
     yield exaone("exaone4-f16", *four, {"sliding_window": None, "sliding_window_pattern": None, "layer_types": ["full_attention"] * 4,
                                         "tie_word_embeddings": True, "num_key_value_heads": 4, "rope_scaling": LLAMA3}, dtype="f16")
     yield exaone("exaone4-f32", *four, {"sliding_window": 64, "sliding_window_pattern": 2, "rope_theta": 1e6}, dtype="f32", saved=True)
-    # The class counts with numbers only.
+    # The class counts with numbers only, unless it is told the layers.
     letters = {"sliding_window": 64, "sliding_window_pattern": "LLLG", "rope_theta": 1e6}
-    built = ("Exaone4ForCausalLM", {"model_type": "exaone4", **SMALL, "sliding_window": 64})
-    yield exaone("exaone4-letters", *four, letters, build=built, refused=True)
     yield exaone("exaone4-layers-and-letters", *four, {**letters, "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
                                                         "rope_scaling": LLAMA3})
 
