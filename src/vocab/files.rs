@@ -9,13 +9,13 @@ use super::lists::{BpeLists, UnigramLists};
 use super::tokenizer_file::TokenizerFile;
 use super::tokenizer_json::{LARGEST_ADDED, TokenizerJson};
 use crate::error::{Error, Result};
-use crate::gguf::{KeyValues, Strings};
+use crate::gguf::Strings;
 use crate::source::ModelDir;
 
 /// Largest of these files, in bytes. Real ones have up to 13 MB, nearly all of it added tokens.
 pub const LARGEST: u64 = 24 << 20;
 /// Largest chat template, in bytes. Real ones have up to 30,000.
-const LARGEST_TEMPLATE: u64 = 1 << 20;
+pub const LARGEST_TEMPLATE: u64 = 1 << 20;
 /// The key of added tokens by id, thousands of them in some models.
 pub const DECODER: &str = "added_tokens_decoder";
 /// Most chat templates of a model, which has up to a handful.
@@ -113,26 +113,6 @@ pub fn chat_template(dir: &ModelDir, config: &Map<String, Value>) -> Result<Opti
             false
         }
     }))
-}
-
-/// Has `chat_template.jinja`, where it is there, take the place of every other template.
-///
-/// # Errors
-/// If it cannot be read.
-pub(crate) fn own_template(kv: &mut KeyValues, files: &TokenizerFiles) -> Result<()> {
-    if let Some(template) = text_if_there(&files.dir, "chat_template.jinja", LARGEST_TEMPLATE)? {
-        kv.set_string("tokenizer.chat_template", template);
-    }
-    Ok(())
-}
-
-/// As [`own_template`], or `bundled` if there is no such file.
-///
-/// # Errors
-/// If it cannot be read.
-pub(crate) fn template_or(kv: &mut KeyValues, files: &TokenizerFiles, bundled: &str) -> Result<()> {
-    kv.set_string("tokenizer.chat_template", bundled);
-    own_template(kv, files)
 }
 
 fn template_files(dir: &ModelDir) -> Result<Option<Value>> {

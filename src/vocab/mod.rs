@@ -42,15 +42,17 @@ pub use route::Route;
 pub use tokenizer_file::TokenizerFile;
 
 pub(crate) use bpe::Base;
-pub(crate) use files::{own_template, template_or};
 pub(crate) use gemma::{add_1 as gemma, add_2 as gemma2, add_3 as gemma3, add_4 as gemma4};
 pub(crate) use internlm::{add_2 as internlm2, add_3 as internlm3};
 pub(crate) use llama::add as llama;
 pub(crate) use mistral_common::add as mistral;
 pub(crate) use phi3::add as phi3;
 pub(crate) use qwen::add as qwen;
-pub(crate) use route::{Padding, gpt2, kind_of, padded, qwen2, tiktoken};
+pub(crate) use route::{
+    Padding, gpt2, kind_of, padded, qwen2, sentencepiece as sentencepiece_only, tiktoken,
+};
 pub(crate) use special::{KINDS, SpecialVocab};
+pub(crate) use template::{own_template, template_or};
 
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;

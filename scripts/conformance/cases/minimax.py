@@ -1,5 +1,8 @@
 """MiniMax."""
 
+import re
+from itertools import product
+
 from checkpoint import ROWS, case
 
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -12,7 +15,15 @@ FIRST = {"hidden_size": 64, "intermediate_size": 32, "num_hidden_layers": 3, "nu
          "num_local_experts": 4, "num_experts_per_tok": 2, "attn_type_list": [0, 0, 1],
          **{f"layernorm_{part}_{scale}": value for part in ("full_attention", "linear_attention", "mlp")
             for scale, value in (("alpha", 3.5565588200778455), ("beta", 1.0))}}
-INDEX = {"model.safetensors.index.json": {"weight_map": {"model.embed_tokens.weight": "model.safetensors"}}}
+
+
+def index(tensors: list) -> dict:
+    """The list of tensors that there is with several files, without which the reference does not look at embeddings."""
+    spans = [re.split(r"\{(\d+)-(\d+)\}", name) for name, _ in tensors]
+    choices = [[range(int(a), int(b) + 1) for a, b in zip(parts[1::3], parts[2::3])] for parts in spans]
+    names = ["".join(str(p) for pair in zip(parts[::3], [*numbers, ""]) for p in pair)
+             for parts, ranges in zip(spans, choices) for numbers in product(*ranges)]
+    return {"model.safetensors.index.json": {"weight_map": {name: "model.safetensors" for name in names}}}
 
 
 def first(config: dict) -> list:
@@ -75,11 +86,11 @@ def cases():
              build=("MiniMaxM2ForCausalLM", {"model_type": "minimax_m2", **SMALL, "rotary_dim": 8}),
              dtypes=[(".experts.", "f8_e4m3")], extra=scales, also=["--outtype bf16 --fp8-as-q8"])
 
-    def m01(id, arch="MiniMaxText01ForCausalLM", config=None, files=INDEX, **more):
+    def m01(id, arch="MiniMaxText01ForCausalLM", config=None, files=None, **more):
         config = {"architectures": [arch], "model_type": "minimax_text_01", **FIRST, **(config or {})}
-        return case(id, config, **{"tensors": first(config), "files": files, **more})
+        return case(id, config, **{"tensors": first(config), "files": {**index(first(config)), **(files or {})}, **more})
 
-    yield m01("minimax-01", files={**INDEX, "chat_template.jinja": "a\r\n{{ b }}"})
+    yield m01("minimax-01", files={"chat_template.jinja": "a\r\n{{ b }}"})
     yield m01("minimax-01-f16", config={"num_local_experts": 2, "num_key_value_heads": 4}, dtype="f16")
     yield m01("minimax-01-f32", config={"rotary_dim": 16}, dtype="f32")
     for suffix, dtype, config in (("", "bf16", {}), ("-f16", "f16", {"num_local_experts": 2}), ("-f32", "f32", {"num_key_value_heads": 1})):

@@ -50,8 +50,7 @@ def cases():
 
     limits = {"swiglu_limits": [None, 7.0, 7.0, None], "swiglu_limits_shared": [0.0, 16.0, 16.0, 1.5]}
     yield step("step3.5", limits)
-    yield step("step3.5-predict", {"num_nextn_predict_layers": 1, "layer_types": SMALL["layer_types"] + ["sliding_attention"],
-                                   "partial_rotary_factors": SMALL["partial_rotary_factors"] + [1.0], **limits}, predict=True,
+    yield step("step3.5-predict", {"num_nextn_predict_layers": 1, **limits}, predict=True,
                also=["--outtype auto --mtp", "--outtype auto --no-nextn"])
     yield step("step3.5-f16", {"rope_theta": 1e6, "moe_layers_enum": "", "moe_every_n_layer": 2, "norm_expert_weight": None}, dtype="f16")
     yield step("step3.5-f32", {"attention_other_setting": None, "moe_router_scaling_factor": None}, dtype="f32")

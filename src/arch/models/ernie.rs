@@ -5,10 +5,10 @@ use crate::arch::experts::{ExpertNames, NAMES};
 use crate::arch::tensors::Tensor;
 use crate::arch::{Family, Input, Keys, TEXT, keys, names, rope};
 use crate::config::truthy;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gguf::KeyValues;
 use crate::json::Object;
-use crate::vocab::{TokenizerFiles, sentencepiece};
+use crate::vocab::{TokenizerFiles, sentencepiece_only};
 
 pub(super) const ERNIE: Family = Family {
     names: &["Ernie4_5ForCausalLM", "Ernie4_5_ForCausalLM"],
@@ -109,10 +109,8 @@ fn split(builder: &mut Builder, tensor: &Tensor, joined: &str, parts: &[(&str, u
 }
 
 /// SentencePiece.
-fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
-    if !sentencepiece::add(kv, files, config)? {
-        return Err(Error::invalid(&files.dir, "there is no tokenizer.model"));
-    }
+pub(super) fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    sentencepiece_only(kv, files, config)?;
     if let Some(prefix) = files.config.as_ref().and_then(|config| config.get("add_prefix_space")) {
         kv.set_bool("tokenizer.ggml.add_space_prefix", truthy(prefix));
     }

@@ -6,7 +6,9 @@ mod bailing;
 mod bert;
 mod bloom;
 mod chatglm;
+mod codeshell;
 mod command_r;
+mod deci;
 mod deepseek;
 mod dots1;
 mod ernie;
@@ -25,14 +27,17 @@ mod grovemoe;
 mod hunyuan;
 mod hy_v3;
 mod internlm;
+mod jais2;
 mod jamba;
 mod laguna;
 mod lfm2;
 mod llama;
 mod llama4;
+mod llama_likes;
 mod maincoder;
 mod mamba;
 mod mellum;
+mod minicpm;
 mod minimax;
 mod mistral;
 mod mistral3;
@@ -42,11 +47,16 @@ mod nemotron;
 mod nemotron_h;
 mod nomic_bert;
 mod olmo;
+mod openelm;
+mod orion;
+mod pangu;
 mod phi;
+mod plm;
 mod qwen;
 mod qwen3;
 mod qwen_next;
 mod qwen_vl;
+mod refact;
 mod rerank;
 mod smallthinker;
 mod stablelm;
@@ -70,9 +80,11 @@ pub(super) static FAMILIES: &[Family] = &[
     bert::XLM_ROBERTA,
     bloom::BLOOM,
     chatglm::CHATGLM,
+    codeshell::CODESHELL,
     command_r::COHERE2,
     command_r::COHERE2_MOE,
     command_r::COMMAND_R,
+    deci::DECI,
     deepseek::DEEPSEEK,
     deepseek::DEEPSEEK2,
     deepseek::DEEPSEEK32,
@@ -113,6 +125,7 @@ pub(super) static FAMILIES: &[Family] = &[
     hy_v3::HY_V3,
     internlm::INTERNLM2,
     internlm::INTERNLM3,
+    jais2::JAIS2,
     jamba::JAMBA,
     laguna::LAGUNA,
     lfm2::LFM2,
@@ -122,10 +135,16 @@ pub(super) static FAMILIES: &[Family] = &[
     llama::LLAMA,
     llama::LLAMA_EMBED,
     llama::SMOLLM3,
+    llama_likes::COGVLM,
+    llama_likes::JANUS,
+    llama_likes::NANBEIGE,
+    llama_likes::SARASHINA2_VISION,
     maincoder::MAINCODER,
     mamba::MAMBA,
     mamba::MAMBA2,
     mellum::MELLUM,
+    minicpm::MINICPM,
+    minicpm::MINICPM3,
     minimax::MINIMAX_01,
     minimax::MINIMAX_M2,
     minimax::MINIMAX_M3,
@@ -142,9 +161,13 @@ pub(super) static FAMILIES: &[Family] = &[
     olmo::OLMO2,
     olmo::OLMOE,
     olmo::SEED_OSS,
+    openelm::OPENELM,
+    orion::ORION,
+    pangu::PANGU,
     phi::PHI2,
     phi::PHI3,
     phi::PHI_MOE,
+    plm::PLM,
     qwen3::QWEN3,
     qwen3::QWEN3_MOE,
     qwen::QWEN,
@@ -155,8 +178,11 @@ pub(super) static FAMILIES: &[Family] = &[
     qwen_next::QWEN35_MOE,
     qwen_next::QWEN3_NEXT,
     qwen_vl::QWEN2_VL,
+    qwen_vl::QWEN3_ASR,
+    qwen_vl::QWEN3_OMNI,
     qwen_vl::QWEN3_VL,
     qwen_vl::QWEN3_VL_MOE,
+    refact::REFACT,
     smallthinker::SMALLTHINKER,
     stablelm::STABLELM,
     starcoder::STARCODER,

@@ -12,7 +12,14 @@ use crate::tensor::TensorExpr;
 use crate::vocab;
 
 pub(super) const QWEN2: Family = Family {
-    names: &["KORMoForCausalLM", "Qwen2ForCausalLM", "Qwen2Model"],
+    names: &[
+        "AudioFlamingo3ForConditionalGeneration",
+        "DotsOCRForCausalLM",
+        "KORMoForCausalLM",
+        "Qwen2AudioForConditionalGeneration",
+        "Qwen2ForCausalLM",
+        "Qwen2Model",
+    ],
     arch: "qwen2",
     vocab: vocab::qwen2,
     tensors: names::QWEN2,

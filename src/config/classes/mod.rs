@@ -22,6 +22,7 @@ mod lfm2;
 mod llama;
 mod llama4;
 mod mamba;
+mod minicpm;
 mod minimax;
 mod mistral;
 mod moe;
@@ -101,6 +102,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("mamba", &mamba::MAMBA),
     ("mamba2", &mamba::MAMBA2),
     ("mellum", &moe::MELLUM),
+    ("minicpm3", &minicpm::MINICPM3),
     ("minimax", &minimax::MINIMAX),
     ("minimax_m2", &minimax::MINIMAX_M2),
     ("ministral", &mistral::MINISTRAL),
@@ -119,6 +121,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("phi3", &phi::PHI3),
     ("phimoe", &phi::PHIMOE),
     ("qwen2", &qwen::QWEN2),
+    ("qwen2_5_omni_text", &qwen::QWEN2),
     ("qwen2_5_vl", &qwen_vl::QWEN2_VL),
     ("qwen2_5_vl_text", &qwen_vl::QWEN2_VL_TEXT),
     ("qwen2_moe", &qwen_moe::QWEN2_MOE),
@@ -129,6 +132,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("qwen3_5_text", &qwen::QWEN3_5),
     ("qwen3_moe", &qwen_moe::QWEN3_MOE),
     ("qwen3_next", &qwen_moe::QWEN3_NEXT),
+    ("qwen3_omni_moe_text", &qwen_moe::QWEN3_OMNI_MOE_TEXT),
     ("qwen3_vl_moe_text", &qwen_moe::QWEN3_VL_MOE_TEXT),
     ("seed_oss", &llama::SEED_OSS),
     ("smollm3", &smollm::SMOLLM3),
