@@ -70,6 +70,34 @@ pub(super) fn floats(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> 
     Ok(reader.values.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
+/// Which rows of a matrix, from row `first` on, are zero.
+///
+/// # Errors
+/// If it is not in the checkpoint as it is, or cannot be read.
+pub(super) fn zero_rows(checkpoint: &Checkpoint, expr: &TensorExpr, first: u64) -> Result<Vec<u64>> {
+    let &[rows, columns] = expr.shape() else {
+        return Err(Error::invalid(
+            &checkpoint.dir,
+            format!("expected a matrix, found shape {:?}", expr.shape()),
+        ));
+    };
+    let mut reader = Reader::new(checkpoint, whole(checkpoint, expr)?)?;
+    let mut found = Vec::new();
+    for row in first..rows {
+        let (mut at, end, mut zero) = (row * columns, (row + 1) * columns, true);
+        while zero && at < end {
+            let count = CHUNK.min(end - at);
+            reader.read(at, count)?;
+            zero = reader.values.as_chunks().0.iter().all(|bytes| f32::from_le_bytes(*bytes) == 0.0);
+            at += count;
+        }
+        if zero {
+            found.push(row);
+        }
+    }
+    Ok(found)
+}
+
 struct Reader<'c> {
     file: &'c source::File,
     tensor: &'c SourceTensor,

@@ -25,16 +25,16 @@ pub(super) const NAMES: ExpertNames = ExpertNames {
     matrices: &["down_proj", "gate_proj", "up_proj"],
 };
 
-/// Experts' matrices seen so far, by layer, until a layer has all of them.
+/// Experts' matrices seen so far, by layer and kind of expert, until a layer has all of a kind.
 #[derive(Default)]
 pub(super) struct Experts {
-    waiting: BTreeMap<u64, IndexMap<String, TensorExpr>>,
+    waiting: BTreeMap<(u64, &'static str), IndexMap<String, TensorExpr>>,
 }
 
 impl Experts {
     /// What is missing, if a layer is still waiting.
     pub(super) fn leftover(&self) -> Option<String> {
-        let (layer, waiting) = self.waiting.iter().find(|(_, waiting)| !waiting.is_empty())?;
+        let ((layer, _), waiting) = self.waiting.iter().find(|(_, waiting)| !waiting.is_empty())?;
         let (name, _) = waiting.first()?;
         let count = waiting.len();
         Some(format!(
@@ -59,7 +59,7 @@ impl Experts {
         if count == 0 {
             return Err(format!("{}: an expert in a model of 0 experts", tensor.name));
         }
-        let waiting = self.waiting.entry(layer).or_default();
+        let waiting = self.waiting.entry((layer, names.stack)).or_default();
         waiting.insert(tensor.name, tensor.expr);
         if (waiting.len() as u64) < u64::from(count) * names.matrices.len() as u64 {
             return Ok(Vec::new());
@@ -85,7 +85,7 @@ impl Experts {
         let stacks = names.matrices.iter().map(stack).collect();
         if waiting.is_empty() {
             // An empty map keeps its memory, and there is one for each layer.
-            self.waiting.remove(&layer);
+            self.waiting.remove(&(layer, names.stack));
         }
         stacks
     }

@@ -11,7 +11,7 @@ use super::{Input, Keys};
 pub(super) const MOST_LAYERS: u32 = 512;
 
 /// How experts are weighed, `expert_gating_func` (`ExpertGatingFuncType` of gguf-py).
-const SOFTMAX: u32 = 1;
+pub(super) const SOFTMAX: u32 = 1;
 pub(super) const SIGMOID: u32 = 2;
 const SQRT_SOFTPLUS: u32 = 4;
 
@@ -56,6 +56,14 @@ pub(super) fn common(input: &Input, keys: &mut Keys) -> Result<()> {
 /// # Errors
 /// As [`common`].
 pub(super) fn common_of(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
+    common_with(input, config, &input.rope, keys)
+}
+
+/// [`common`] for a family that corrects the model's settings, and those of rope, first.
+///
+/// # Errors
+/// As [`common`].
+pub(super) fn common_with(input: &Input, config: &Config, rope: &Config, keys: &mut Keys) -> Result<()> {
     keys.set("block_count", Value::U32(input.layers));
     let context = [
         "max_position_embeddings",
@@ -84,7 +92,7 @@ pub(super) fn common_of(input: &Input, config: &Config, keys: &mut Keys) -> Resu
     if config.map().get("is_causal") == Some(&crate::json::Value::Bool(false)) {
         keys.set("attention.causal", Value::Bool(false));
     }
-    rope(input, keys)?;
+    rotation(rope, keys)?;
     keys.set_f32("attention.layer_norm_rms_epsilon", config.f32(&["rms_norm_eps", "norm_eps"])?);
     let epsilon = config.f32(&["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"])?;
     keys.set_f32("attention.layer_norm_epsilon", epsilon);
@@ -164,8 +172,7 @@ pub(super) fn fraction(input: &Input, dimensions: u32, factor: f64) -> Result<u3
     Ok((f64::from(dimensions) * factor) as u32)
 }
 
-fn rope(input: &Input, keys: &mut Keys) -> Result<()> {
-    let rope = &input.rope;
+fn rotation(rope: &Config, keys: &mut Keys) -> Result<()> {
     let full = full_attention(rope)?;
     let kind = full.str(&["rope_type"])?;
     let scaled = matches!(kind, Some("linear" | "yarn")) && full.get(&["factor"]).is_some();

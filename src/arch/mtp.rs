@@ -26,14 +26,17 @@ pub(super) fn layers(config: &Config, options: &Options, _: &Checkpoint) -> Resu
 
 /// Leaves out the tensors that are not asked for.
 pub(super) fn rename(input: &Input, name: &str) -> Option<String> {
-    let plain = general_name(name);
-    let predicts = layer(&plain).is_some_and(|layer| layer >= main_layers(input));
     let kept = match input.options.mtp {
         Mtp::Keep => true,
-        Mtp::Drop => !predicts,
-        Mtp::Only => predicts || SHARED.contains(&plain.as_str()),
+        Mtp::Drop => !predicts(input, name),
+        Mtp::Only => predicts(input, name) || SHARED.contains(&general_name(name).as_str()),
     };
     kept.then(|| name.to_owned())
+}
+
+/// Whether a tensor belongs to a layer for prediction.
+pub(super) fn predicts(input: &Input, name: &str) -> bool {
+    layer(&general_name(name)).is_some_and(|layer| layer >= main_layers(input))
 }
 
 /// Adds `nextn_predict_layers`, if the model says how many it has and they are not left out.

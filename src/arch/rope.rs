@@ -17,12 +17,26 @@ pub(super) const LARGEST_HEAD: u32 = 1 << 16;
 /// # Errors
 /// If settings are missing that have no default, or have the wrong type.
 pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()> {
+    llama3_factors_or(input, builder, 8.0)
+}
+
+/// [`llama3_factors`] with another `factor` where there is none.
+///
+/// # Errors
+/// As [`llama3_factors`].
+pub(super) fn llama3_factors_or(input: &Input, builder: &mut Builder, factor: f64) -> Result<()> {
     let rope = keys::full_attention(&input.rope)?;
     if rope.map().get("rope_type").is_some_and(crate::json::Value::is_null) {
         return Err(input.config.invalid("rope_parameters.rope_type: expected a string, found null"));
     }
     if !rope.str(&["rope_type"])?.is_some_and(|kind| kind.eq_ignore_ascii_case("llama3")) {
         return Ok(());
+    }
+    if !input.family.tensors.contains(&"rope_freqs") {
+        let arch = input.family.arch;
+        return Err(input
+            .config
+            .unsupported(format!("rope_type \"llama3\", which llama.cpp's {arch} has not")));
     }
     if input.architecture == "LlamaModel" {
         // The reference puts LlamaModel's prefix before the factors' name, too, and then knows no such tensor.
@@ -44,7 +58,7 @@ pub(super) fn llama3_factors(input: &Input, builder: &mut Builder) -> Result<()>
     }
     let scaling = Llama3 {
         base: get("rope_theta", 10_000.0)?,
-        factor: get("factor", 8.0)?,
+        factor: get("factor", factor)?,
         low: get("low_freq_factor", 1.0)?,
         high: get("high_freq_factor", 4.0)?,
         context: get("original_max_position_embeddings", 8192.0)?,
@@ -77,6 +91,13 @@ pub(super) fn width_per_head(input: &Input) -> Result<u32> {
         .ok_or_else(|| config.invalid("num_attention_heads: expected at least 1, found 0"))
 }
 
+/// How far neighbouring positions are turned, for each pair of `dim` rotated dimensions.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+pub(super) fn frequencies(base: f64, dim: u32) -> Vec<f32> {
+    let exponents: Vec<f32> = (0..dim).step_by(2).map(|i| i as f32 / dim as f32).collect();
+    powf(base as f32, &exponents).into_iter().map(f32::recip).collect()
+}
+
 struct Llama3 {
     base: f64,
     factor: f64,
@@ -90,13 +111,10 @@ impl Llama3 {
     ///
     /// The reference mixes torch tensors, whose every step rounds to 32 bits, and Python floats, which do
     /// not round until they meet a tensor. `x / tensor` is the tensor's rounded reciprocal times `x`.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    #[allow(clippy::cast_possible_truncation)]
     fn factors(&self, dim: u32) -> Vec<f32> {
-        let exponents: Vec<f32> = (0..dim).step_by(2).map(|i| i as f32 / dim as f32).collect();
-        let wavelengths = powf(self.base as f32, &exponents).into_iter().map(|power| {
-            let frequency = power.recip();
-            frequency.recip() * TAU as f32
-        });
+        let wavelengths =
+            frequencies(self.base, dim).into_iter().map(|frequency| frequency.recip() * TAU as f32);
         wavelengths.map(|wavelength| self.factor(wavelength)).collect()
     }
 

@@ -6,6 +6,7 @@
 use crate::json::Value;
 
 use super::class::Class;
+use super::generated::classes::CLASSES;
 use super::values::{Object, Refusal, int, null, truthy};
 
 /// Python's `//`.
@@ -34,6 +35,21 @@ pub(super) fn default_rope(config: &mut Object, rope: Value) {
     if null(config, "rope_parameters") {
         config.insert("rope_parameters".into(), rope);
     }
+}
+
+/// `text_config` from a file that has no such section but its settings beside the others.
+pub(super) fn flat_text(class: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
+    if null(config, "text_config") {
+        let kind = class.text().map(|text| text.model_type);
+        let text = CLASSES.iter().find(|class| Some(class.model_type) == kind);
+        let fields = text.into_iter().flat_map(|class| class.fields).map(|(name, ..)| *name);
+        let aliases = text.into_iter().flat_map(|class| class.aliases).map(|(alias, _)| *alias);
+        let names = fields.chain(aliases).chain(["rope_scaling", "rope_theta"]);
+        let given = names.filter_map(|name| Some((name.to_owned(), extra.shift_remove(name)?)));
+        let text: Object = given.collect();
+        config.insert("text_config".into(), text.into());
+    }
+    Ok(())
 }
 
 /// `tie_word_embeddings` of the text model is that of the whole one.

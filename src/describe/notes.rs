@@ -141,7 +141,11 @@ fn sources(piece: &Piece) -> impl Iterator<Item = usize> {
     let scale = |step: &Arithmetic<usize>| match step {
         Arithmetic::Scale(scale) => Some(scale.source),
         Arithmetic::Mxfp4 { scales } => Some(*scales),
-        Arithmetic::Widen | Arithmetic::Add(_) | Arithmetic::NegExp => None,
+        Arithmetic::Widen
+        | Arithmetic::Add(_)
+        | Arithmetic::Multiply(_)
+        | Arithmetic::Exp
+        | Arithmetic::NegExp => None,
     };
     leaf.into_iter().chain(piece.arithmetic.iter().filter_map(scale))
 }

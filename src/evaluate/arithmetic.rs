@@ -30,7 +30,11 @@ impl<'a> Evaluation<'a> {
         let scales = walk.arithmetic.iter().map(|step| match step {
             Arithmetic::Scale(scale) => Some(Scales::new(sources, scale.source)),
             Arithmetic::Mxfp4 { scales } => Some(Scales::new(sources, *scales)),
-            Arithmetic::Widen | Arithmetic::Add(_) | Arithmetic::NegExp => None,
+            Arithmetic::Widen
+            | Arithmetic::Add(_)
+            | Arithmetic::Multiply(_)
+            | Arithmetic::Exp
+            | Arithmetic::NegExp => None,
         });
         Self { walk, scales: scales.collect() }
     }
@@ -52,6 +56,9 @@ impl<'a> Evaluation<'a> {
             match step {
                 Arithmetic::Widen => half = false,
                 Arithmetic::Add(constant) => each(out, half, |x| x + constant),
+                Arithmetic::Multiply(constant) => each(out, half, |x| x * constant),
+                Arithmetic::Exp if half => each(out, half, exp_rounded),
+                Arithmetic::Exp => each(out, half, exp),
                 Arithmetic::NegExp if half => each(out, half, |x| -exp_rounded(x)),
                 Arithmetic::NegExp => each(out, half, |x| -exp(x)),
                 Arithmetic::Scale(scale) => {
@@ -240,6 +247,37 @@ mod tests {
         let run = |steps| run(&x.to_le_bytes(), Dtype::F16, steps, &[]);
         assert_eq!(run(vec![Arithmetic::Add(1.0)]), [2048.0]);
         assert_eq!(run(vec![Arithmetic::Widen, Arithmetic::Add(1.0)]), [2049.0]);
+    }
+
+    #[test]
+    fn products_round_after_each_step() {
+        let steps = || vec![Arithmetic::Multiply(0.1), Arithmetic::Multiply(0.1)];
+        let exact = 3.0f32 * 0.1 * 0.1;
+        assert_eq!(run(&3f32.to_le_bytes(), Dtype::F32, steps(), &[]), [exact]);
+        let half = |x: f32| f16::from_f32(x).to_f32();
+        let rounded = half(half(3.0 * 0.1) * 0.1);
+        assert_ne!(rounded, half(exact));
+        assert_eq!(run(&f16::from_f32(3.0).to_le_bytes(), Dtype::F16, steps(), &[]), [rounded]);
+    }
+
+    #[test]
+    fn exponentials_are_the_negated_ones_negated() {
+        for dtype in [Dtype::F32, Dtype::F16] {
+            let bytes: Vec<u8> = [-3.5f32, -0.25, 0.0, 0.75, 2.5]
+                .iter()
+                .flat_map(|x| {
+                    if dtype == Dtype::F16 {
+                        f16::from_f32(*x).to_le_bytes().to_vec()
+                    } else {
+                        x.to_le_bytes().to_vec()
+                    }
+                })
+                .collect();
+            let negated = run(&bytes, dtype, vec![Arithmetic::NegExp], &[(5, 1)]);
+            let plain = run(&bytes, dtype, vec![Arithmetic::Exp], &[(5, 1)]);
+            assert_eq!(plain[2], 1.0);
+            assert_eq!(plain, negated.iter().map(|x| -x).collect::<Vec<_>>());
+        }
     }
 
     /// Values 0 to 31 of two blocks: what `gguf-py` makes of them, by its `repack_mxfp4_blocks`.

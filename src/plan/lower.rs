@@ -153,7 +153,11 @@ fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
             (needed, scale.source, kernels::supports(scale.source.dtype))
         }
         Arithmetic::Mxfp4 { scales } => (source.elements / 16, *scales, scales.dtype.size() == 1),
-        Arithmetic::Widen | Arithmetic::Add(_) | Arithmetic::NegExp => return Ok(()),
+        Arithmetic::Widen
+        | Arithmetic::Add(_)
+        | Arithmetic::Multiply(_)
+        | Arithmetic::Exp
+        | Arithmetic::NegExp => return Ok(()),
     };
     match (needed <= scales.elements, readable) {
         (true, true) => Ok(()),

@@ -14,6 +14,10 @@ pub enum Arithmetic<S> {
     Widen,
     /// `x + constant`.
     Add(f32),
+    /// `x * constant`.
+    Multiply(f32),
+    /// `exp(x)`.
+    Exp,
     /// `-exp(x)`.
     NegExp,
     /// `x * scale of its block`, without rounding to F16.
@@ -56,6 +60,8 @@ impl<S> Arithmetic<S> {
         Ok(match self {
             Self::Widen => Arithmetic::Widen,
             Self::Add(constant) => Arithmetic::Add(*constant),
+            Self::Multiply(constant) => Arithmetic::Multiply(*constant),
+            Self::Exp => Arithmetic::Exp,
             Self::NegExp => Arithmetic::NegExp,
             Self::Scale(scale) => {
                 Arithmetic::Scale(Arc::new(Scale { source: place(&scale.source)?, grid: scale.grid.clone() }))

@@ -102,6 +102,16 @@ impl TensorExpr {
         self.compute(&Arithmetic::Add(constant))
     }
 
+    /// Multiplies every element by `constant`.
+    pub fn times(self, constant: f32) -> Self {
+        self.compute(&Arithmetic::Multiply(constant))
+    }
+
+    /// e to the power of every element.
+    pub fn exp(self) -> Self {
+        self.compute(&Arithmetic::Exp)
+    }
+
     /// Minus e to the power of every element.
     pub fn neg_exp(self) -> Self {
         self.compute(&Arithmetic::NegExp)

@@ -46,6 +46,13 @@ impl Base {
         Ok(Self { tokens, types, pre, added })
     }
 
+    /// Says that token `id` is no text, but controls the model.
+    pub fn make_control(&mut self, id: u32) {
+        if let Some(kind) = self.types.get_mut(id as usize) {
+            *kind = TokenType::Control as i32;
+        }
+    }
+
     /// Writes them, for llama.cpp's tokenizer `model`.
     pub fn write(self, kv: &mut KeyValues, model: &str, pre: &str) {
         kv.set_string("tokenizer.ggml.model", model);

@@ -15,7 +15,7 @@ use crate::source::ModelDir;
 /// Largest of these files, in bytes. Real ones have up to 13 MB, nearly all of it added tokens.
 pub const LARGEST: u64 = 24 << 20;
 /// Largest chat template, in bytes. Real ones have up to 30,000.
-const LARGEST_TEMPLATE: u64 = 1 << 20;
+pub const LARGEST_TEMPLATE: u64 = 1 << 20;
 /// The key of added tokens by id, thousands of them in some models.
 pub const DECODER: &str = "added_tokens_decoder";
 /// Most chat templates of a model, which has up to a handful.

@@ -48,8 +48,11 @@ pub(crate) use llama::add as llama;
 pub(crate) use mistral_common::add as mistral;
 pub(crate) use phi3::add as phi3;
 pub(crate) use qwen::add as qwen;
-pub(crate) use route::{Padding, gpt2, kind_of, padded, qwen2, tiktoken};
+pub(crate) use route::{
+    Padding, gpt2, kind_of, padded, qwen2, sentencepiece as sentencepiece_only, tiktoken,
+};
 pub(crate) use special::{KINDS, SpecialVocab};
+pub(crate) use template::{own_template, template_or};
 
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;

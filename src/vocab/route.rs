@@ -33,6 +33,17 @@ pub fn qwen2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Res
     }
 }
 
+/// SentencePiece.
+///
+/// # Errors
+/// If there is none, or it cannot be written.
+pub fn sentencepiece(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+    match sentencepiece::add(kv, files, config)? {
+        true => Ok(()),
+        false => Err(super::missing(&files.dir, "tokenizer.model")),
+    }
+}
+
 /// Why a tokenizer in the form of `file` is not read.
 pub fn tiktoken(files: &TokenizerFiles, file: &str) -> Error {
     Error::unsupported(format!(

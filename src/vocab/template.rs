@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::json::{Map, Value};
 use indexmap::IndexMap;
 
-use super::files::MOST_TEMPLATES;
+use super::files::{LARGEST_TEMPLATE, MOST_TEMPLATES, TokenizerFiles, text_if_there};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::source::ModelDir;
@@ -155,6 +155,26 @@ fn read_template(processor: &Value, names: &mut Names, add: &mut IndexMap<&'stat
         names.set("sep", eos);
         names.sep = sep;
     }
+}
+
+/// Has `chat_template.jinja`, where it is there, take the place of every other template.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn own_template(kv: &mut KeyValues, files: &TokenizerFiles) -> Result<()> {
+    if let Some(template) = text_if_there(&files.dir, "chat_template.jinja", LARGEST_TEMPLATE)? {
+        kv.set_string("tokenizer.chat_template", template);
+    }
+    Ok(())
+}
+
+/// As [`own_template`], or `bundled` if there is no such file.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn template_or(kv: &mut KeyValues, files: &TokenizerFiles, bundled: &str) -> Result<()> {
+    kv.set_string("tokenizer.chat_template", bundled);
+    own_template(kv, files)
 }
 
 /// What Python takes for true.

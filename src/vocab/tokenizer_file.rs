@@ -60,6 +60,19 @@ impl TokenizerFile {
     /// # Errors
     /// If there is no file, it is no JSON object, or lacks lists of them.
     pub fn count(&self) -> Result<u64> {
+        let (own, added) = self.counts()?;
+        Ok(own + added)
+    }
+
+    /// Number of the model's own tokens.
+    ///
+    /// # Errors
+    /// As [`TokenizerFile::count`].
+    pub fn own_count(&self) -> Result<u64> {
+        Ok(self.counts()?.0)
+    }
+
+    fn counts(&self) -> Result<(u64, u64)> {
         let TokenizerJson { tree, lists, unigram } = self.require()?;
         let len = |value: &Value| match value {
             Value::Object(entries) => Some(entries.len()),
@@ -71,7 +84,7 @@ impl TokenizerFile {
         let own = listed.map(Vocabulary::len).or_else(|| len(vocabulary(tree)?));
         let added = tree.get("added_tokens").and_then(len);
         own.zip(added)
-            .map(|(own, added)| (own + added) as u64)
+            .map(|(own, added)| (own as u64, added as u64))
             .ok_or_else(|| Error::invalid(self.dir.join(NAME), "expected model.vocab and added_tokens"))
     }
 

@@ -1,11 +1,18 @@
 //! The families of models, each in a file of its own.
 
+mod afmoe;
 mod apertus;
+mod bailing;
 mod bert;
 mod bloom;
 mod chatglm;
+mod codeshell;
 mod command_r;
+mod deci;
 mod deepseek;
+mod dots1;
+mod ernie;
+mod exaone;
 mod falcon;
 mod gemma;
 mod gemma3n;
@@ -16,27 +23,45 @@ mod gpt_oss;
 mod gptneox;
 mod granite;
 mod granite_hybrid;
+mod grovemoe;
+mod hunyuan;
+mod hy_v3;
 mod internlm;
+mod jais2;
 mod jamba;
+mod laguna;
+mod lfm2;
 mod llama;
 mod llama4;
+mod llama_likes;
 mod maincoder;
 mod mamba;
+mod mellum;
+mod minicpm;
+mod minimax;
 mod mistral;
 mod mistral3;
 mod modern_bert;
+mod muse_glimmer;
 mod nemotron;
 mod nemotron_h;
 mod nomic_bert;
 mod olmo;
+mod openelm;
+mod orion;
+mod pangu;
 mod phi;
+mod plm;
 mod qwen;
 mod qwen3;
 mod qwen_next;
 mod qwen_vl;
+mod refact;
 mod rerank;
+mod smallthinker;
 mod stablelm;
 mod starcoder;
+mod step3;
 mod t5;
 
 use super::Family;
@@ -44,7 +69,10 @@ use crate::config::Config;
 
 /// Every family. Order matters to nobody.
 pub(super) static FAMILIES: &[Family] = &[
+    afmoe::AFMOE,
     apertus::APERTUS,
+    bailing::BAILING_MOE,
+    bailing::BAILING_MOE2,
     bert::BERT,
     bert::DISTILBERT,
     bert::JINA_BERT_V2,
@@ -52,12 +80,22 @@ pub(super) static FAMILIES: &[Family] = &[
     bert::XLM_ROBERTA,
     bloom::BLOOM,
     chatglm::CHATGLM,
+    codeshell::CODESHELL,
     command_r::COHERE2,
     command_r::COHERE2_MOE,
     command_r::COMMAND_R,
+    deci::DECI,
     deepseek::DEEPSEEK,
     deepseek::DEEPSEEK2,
     deepseek::DEEPSEEK32,
+    dots1::DOTS1,
+    ernie::ERNIE,
+    ernie::ERNIE_MOE,
+    ernie::PADDLEOCR,
+    exaone::EXAONE,
+    exaone::EXAONE4,
+    exaone::EXAONE4_5,
+    exaone::EXAONE_MOE,
     falcon::FALCON,
     gemma3n::GEMMA3N,
     gemma4::GEMMA4,
@@ -81,21 +119,40 @@ pub(super) static FAMILIES: &[Family] = &[
     granite::GRANITE_MOE_SWA,
     granite::GRANITE_SWA,
     granite_hybrid::GRANITE_HYBRID,
+    grovemoe::GROVEMOE,
+    hunyuan::HUNYUAN,
+    hunyuan::HUNYUAN_VL,
+    hy_v3::HY_V3,
     internlm::INTERNLM2,
     internlm::INTERNLM3,
+    jais2::JAIS2,
     jamba::JAMBA,
+    laguna::LAGUNA,
+    lfm2::LFM2,
+    lfm2::LFM2_MOE,
     llama4::LLAMA4,
     llama::ARCEE,
     llama::LLAMA,
     llama::LLAMA_EMBED,
     llama::SMOLLM3,
+    llama_likes::COGVLM,
+    llama_likes::JANUS,
+    llama_likes::NANBEIGE,
+    llama_likes::SARASHINA2_VISION,
     maincoder::MAINCODER,
     mamba::MAMBA,
     mamba::MAMBA2,
+    mellum::MELLUM,
+    minicpm::MINICPM,
+    minicpm::MINICPM3,
+    minimax::MINIMAX_01,
+    minimax::MINIMAX_M2,
+    minimax::MINIMAX_M3,
     mistral3::MISTRAL3,
     modern_bert::EURO_BERT,
     modern_bert::MODERN_BERT,
     modern_bert::NEO_BERT,
+    muse_glimmer::MUSE_GLIMMER,
     nemotron::NEMOTRON,
     nemotron_h::NEMOTRON_H,
     nemotron_h::NEMOTRON_H_PUZZLE,
@@ -104,24 +161,33 @@ pub(super) static FAMILIES: &[Family] = &[
     olmo::OLMO2,
     olmo::OLMOE,
     olmo::SEED_OSS,
+    openelm::OPENELM,
+    orion::ORION,
+    pangu::PANGU,
     phi::PHI2,
     phi::PHI3,
     phi::PHI_MOE,
+    plm::PLM,
+    qwen3::QWEN3,
+    qwen3::QWEN3_MOE,
     qwen::QWEN,
     qwen::QWEN2,
     qwen::QWEN2_MOE,
-    qwen3::QWEN3,
-    qwen3::QWEN3_MOE,
     qwen::RND1,
     qwen_next::QWEN35,
     qwen_next::QWEN35_MOE,
     qwen_next::QWEN3_NEXT,
     qwen_vl::QWEN2_VL,
+    qwen_vl::QWEN3_ASR,
+    qwen_vl::QWEN3_OMNI,
     qwen_vl::QWEN3_VL,
     qwen_vl::QWEN3_VL_MOE,
+    refact::REFACT,
+    smallthinker::SMALLTHINKER,
     stablelm::STABLELM,
     starcoder::STARCODER,
     starcoder::STARCODER2,
+    step3::STEP35,
     t5::T5,
     t5::T5_ENCODER,
 ];

@@ -5,13 +5,21 @@ use crate::arch::experts::NAMES;
 use crate::arch::pooling::pooling_type;
 use crate::arch::tensors::Tensor;
 use crate::arch::{Family, Input, Keys, TEXT, keys, names};
+use crate::config::Config;
 use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 use crate::vocab;
 
 pub(super) const QWEN2: Family = Family {
-    names: &["KORMoForCausalLM", "Qwen2ForCausalLM", "Qwen2Model"],
+    names: &[
+        "AudioFlamingo3ForConditionalGeneration",
+        "DotsOCRForCausalLM",
+        "KORMoForCausalLM",
+        "Qwen2AudioForConditionalGeneration",
+        "Qwen2ForCausalLM",
+        "Qwen2Model",
+    ],
     arch: "qwen2",
     vocab: vocab::qwen2,
     tensors: names::QWEN2,
@@ -54,10 +62,15 @@ pub(super) fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {
 }
 
 pub(super) fn expert_keys(input: &Input, keys: &mut Keys) -> Result<()> {
-    keys::common(input, keys)?;
-    let length = input.config.u32_or_list(&["moe_intermediate_size"])?;
+    expert_keys_of(input, input.config, keys)
+}
+
+/// [`expert_keys`] for a family that corrects the model's settings first.
+pub(super) fn expert_keys_of(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
+    keys::common_of(input, config, keys)?;
+    let length = config.u32_or_list(&["moe_intermediate_size"])?;
     keys::counts(keys, "expert_feed_forward_length", length);
-    let shared = input.config.u32(&["shared_expert_intermediate_size"])?;
+    let shared = config.u32(&["shared_expert_intermediate_size"])?;
     keys.set_u32("expert_shared_feed_forward_length", shared);
     Ok(())
 }
@@ -69,7 +82,17 @@ pub(super) fn dense(input: &Input, builder: &mut Builder, mut tensor: Tensor) ->
     builder.add(tensor)
 }
 
-pub(super) fn experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
+pub(super) fn experts(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+    experts_of(input, builder, tensor, &["num_local_experts", "num_experts"])
+}
+
+/// [`experts`], their number under other keys.
+pub(super) fn experts_of(
+    input: &Input,
+    builder: &mut Builder,
+    mut tensor: Tensor,
+    count: &[&str],
+) -> Result<()> {
     let base = tensor.name.strip_suffix(".weight").unwrap_or(&tensor.name);
     if base.ends_with("mlp.experts.down_proj") {
         tensor.name = format!("{base}.weight");
@@ -86,8 +109,7 @@ pub(super) fn experts(input: &Input, builder: &mut Builder, mut tensor: Tensor) 
         return builder.add(Tensor { name: format!("{experts}.up_proj.weight"), layer, expr: up });
     }
     if tensor.name.contains("experts") {
-        let count = input.config.require_u32(&["num_local_experts", "num_experts"])?;
-        return builder.add_expert(tensor, count, &NAMES);
+        return builder.add_expert(tensor, input.config.require_u32(count)?, &NAMES);
     }
     builder.add(tensor)
 }

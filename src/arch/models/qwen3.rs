@@ -7,7 +7,7 @@ use super::qwen::{QWEN2, QWEN2_MOE};
 use super::rerank::{QWEN3_RERANKER, is_reranker};
 
 pub(super) const QWEN3: Family = Family {
-    names: &["Qwen3ForCausalLM", "Qwen3Model"],
+    names: &["Qwen3ForCausalLM", "Qwen3Model", "StepVLForConditionalGeneration"],
     arch: "qwen3",
     tensors: names::QWEN3,
     variant: qwen3_variant,

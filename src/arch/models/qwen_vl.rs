@@ -4,17 +4,29 @@
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
 use crate::arch::{Family, Input, Keys, keys, names};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::gguf::KeyValues;
+use crate::json::Value;
+use crate::vocab::TokenizerFiles;
 
 use super::qwen::{QWEN2, dense_keys, expert_keys, experts};
 use super::qwen3::QWEN3_MOE;
 use super::rerank::is_reranker;
 
 pub(super) const QWEN2_VL: Family = Family {
-    names: &["Qwen2VLForConditionalGeneration", "Qwen2VLModel", "Qwen2_5_VLForConditionalGeneration"],
+    names: &[
+        "Qwen2VLForConditionalGeneration",
+        "Qwen2VLModel",
+        "Qwen2_5OmniModel",
+        "Qwen2_5_VLForConditionalGeneration",
+    ],
     arch: "qwen2vl",
     tensors: names::QWEN2VL,
     keys: keys::common,
+    rename: |_, name| {
+        let thinks = name.starts_with("thinker.");
+        Some(if thinks { name.replace("thinker.", "") } else { name.to_owned() })
+    },
     emit: |_, builder, tensor| builder.add(tensor),
     ..QWEN2
 };
@@ -46,6 +58,54 @@ pub(super) const QWEN3_VL_MOE: Family = Family {
     emit: transposed_experts,
     ..QWEN3_MOE
 };
+
+pub(super) const QWEN3_ASR: Family = Family {
+    names: &["Qwen3ASRForConditionalGeneration"],
+    vocab: |kv, files, config| {
+        (QWEN3_VL.vocab)(kv, files, config)?;
+        kv.set_string("tokenizer.chat_template", CHATML);
+        turns(kv, files)
+    },
+    keys: |input, keys| {
+        dense_keys(input, keys)?;
+        keys.set_u32("n_deepstack_layers", Some(0));
+        Ok(())
+    },
+    rename: |_, name| Some(name.replace("thinker.", "")),
+    ..QWEN3_VL
+};
+
+pub(super) const QWEN3_OMNI: Family = Family {
+    names: &["Qwen3OmniMoeForConditionalGeneration"],
+    vocab: |kv, files, config| {
+        (QWEN3_VL_MOE.vocab)(kv, files, config)?;
+        turns(kv, files)
+    },
+    keys: |input, keys| {
+        expert_keys(input, keys)?;
+        keys.set_u32("n_deepstack_layers", Some(0));
+        Ok(())
+    },
+    rename: |_, name| Some(name.replace("thinker.", "")),
+    ..QWEN3_VL_MOE
+};
+
+/// The template of models that hear; their own is for what prepares sound.
+const CHATML: &str = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + \
+    '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+/// Texts begin and end with the token that ends a turn.
+fn turns(kv: &mut KeyValues, files: &TokenizerFiles) -> Result<()> {
+    let tokens = files.config.as_ref().and_then(|config| config.get("added_tokens_decoder")?.as_object());
+    let end = |token: &Value| token.get("content").is_some_and(|content| *content == "<|im_end|>");
+    let Some((id, _)) = tokens.into_iter().flatten().find(|(_, token)| end(token)) else { return Ok(()) };
+    let invalid =
+        || Error::invalid(files.dir.join("tokenizer_config.json"), "added_tokens_decoder: expected numbers");
+    let id = id.trim().parse().map_err(|_| invalid())?;
+    kv.set_u32("tokenizer.ggml.bos_token_id", id);
+    kv.set_u32("tokenizer.ggml.eos_token_id", id);
+    Ok(())
+}
 
 /// `deepstack_visual_indexes` where the file has none, in the configuration classes for vision.
 const DEFAULT_DEEPSTACK_LAYERS: usize = 3;

@@ -7,6 +7,8 @@ mod apertus;
 mod bert;
 mod cohere;
 mod deepseek;
+mod ernie;
+mod exaone;
 mod falcon;
 mod gemma;
 mod gemma4;
@@ -14,11 +16,17 @@ mod glm;
 mod gpt;
 mod granite;
 mod hooks;
+mod hunyuan;
 mod internlm;
+mod lfm2;
 mod llama;
 mod llama4;
 mod mamba;
+mod minicpm;
+mod minimax;
 mod mistral;
+mod moe;
+mod muse_glimmer;
 mod nemotron;
 mod nemotron_h;
 mod olmo;
@@ -36,6 +44,7 @@ use hooks::PLAIN;
 
 /// Classes by `model_type`.
 const TABLE: &[(&str, &Hooks)] = &[
+    ("afmoe", &moe::AFMOE),
     ("apertus", &apertus::APERTUS),
     ("arcee", &llama::ARCEE),
     ("bamba", &granite::BAMBA),
@@ -45,7 +54,13 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("deepseek_v2", &deepseek::V2),
     ("deepseek_v3", &deepseek::V3),
     ("deepseek_v32", &deepseek::V32),
+    ("dots1", &qwen::DOTS1),
+    ("ernie4_5", &ernie::ERNIE4_5),
+    ("ernie4_5_moe", &ernie::ERNIE4_5_MOE),
     ("eurobert", &bert::EUROBERT),
+    ("exaone4", &exaone::EXAONE4),
+    ("exaone4_5", &exaone::EXAONE4_5),
+    ("exaone_moe", &exaone::EXAONE_MOE),
     ("falcon", &falcon::FALCON),
     ("falcon_mamba", &mamba::FALCON_MAMBA),
     ("gemma", &gemma::GEMMA),
@@ -69,28 +84,44 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("granite_swa", &granite::GRANITE_SWA),
     ("granitemoe_swa", &granite::GRANITE_SWA),
     ("granitemoehybrid", &granite::HYBRID),
+    ("hunyuan_vl", &hunyuan::HUNYUAN_VL),
+    ("hunyuan_vl_text", &hunyuan::HUNYUAN_VL_TEXT),
+    ("hy_v3", &hunyuan::HY_V3),
     ("internlm3", &internlm::INTERNLM3),
     ("iquestcoder", &llama::IQUESTCODER),
+    ("jais2", &llama::LLAMA),
     ("jamba", &mamba::JAMBA),
     ("kimi_k25", &deepseek::KIMI_K25),
+    ("laguna", &moe::LAGUNA),
+    ("lfm2", &lfm2::LFM2),
+    ("lfm2_moe", &lfm2::LFM2_MOE),
+    ("lfm2_vl", &lfm2::LFM2_MOE),
     ("llama", &llama::LLAMA),
     ("llama4_text", &llama4::LLAMA4),
     ("llava", &llama::LLAVA),
     ("mamba", &mamba::MAMBA),
     ("mamba2", &mamba::MAMBA2),
+    ("mellum", &moe::MELLUM),
+    ("minicpm3", &minicpm::MINICPM3),
+    ("minimax", &minimax::MINIMAX),
+    ("minimax_m2", &minimax::MINIMAX_M2),
     ("ministral", &mistral::MINISTRAL),
     ("ministral3", &mistral::MINISTRAL3),
     ("mistral", &mistral::MISTRAL),
     ("modernbert", &bert::MODERNBERT),
     ("mt5", &t5::MT5),
+    ("muse_glimmer_text", &muse_glimmer::MUSE_GLIMMER),
     ("nemotron", &nemotron::NEMOTRON),
     ("nemotron_h", &nemotron_h::NEMOTRON_H),
     ("nomic_bert", &bert::NOMIC_BERT),
     ("olmo3", &olmo::OLMO3),
+    ("paddleocr_vl", &ernie::PADDLEOCR_VL),
+    ("paddleocr_vl_text", &ernie::ERNIE4_5),
     ("phi", &phi::PHI),
     ("phi3", &phi::PHI3),
     ("phimoe", &phi::PHIMOE),
     ("qwen2", &qwen::QWEN2),
+    ("qwen2_5_omni_text", &qwen::QWEN2),
     ("qwen2_5_vl", &qwen_vl::QWEN2_VL),
     ("qwen2_5_vl_text", &qwen_vl::QWEN2_VL_TEXT),
     ("qwen2_moe", &qwen_moe::QWEN2_MOE),
@@ -101,6 +132,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("qwen3_5_text", &qwen::QWEN3_5),
     ("qwen3_moe", &qwen_moe::QWEN3_MOE),
     ("qwen3_next", &qwen_moe::QWEN3_NEXT),
+    ("qwen3_omni_moe_text", &qwen_moe::QWEN3_OMNI_MOE_TEXT),
     ("qwen3_vl_moe_text", &qwen_moe::QWEN3_VL_MOE_TEXT),
     ("seed_oss", &llama::SEED_OSS),
     ("smollm3", &smollm::SMOLLM3),

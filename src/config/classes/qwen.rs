@@ -8,6 +8,8 @@ use crate::json::Value;
 
 pub(super) const QWEN2: Hooks = Hooks { before: &[window], layer_types: Some(layer_types), ..PLAIN };
 
+pub(super) const DOTS1: Hooks = Hooks { layer_types: Some(layer_types), ..PLAIN };
+
 pub(super) const QWEN3_5: Hooks = Hooks { rotated: Some(0.25), layer_types: Some(linear_layers), ..PLAIN };
 
 /// The window, unless it is switched off.

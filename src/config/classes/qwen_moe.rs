@@ -15,6 +15,9 @@ pub(super) const QWEN3_MOE: Hooks = Hooks { before: &[qwen::window, dense_layers
 
 pub(super) const QWEN3_NEXT: Hooks = Hooks { before: &[dense_layers], ..qwen::QWEN3_5 };
 
+pub(super) const QWEN3_OMNI_MOE_TEXT: Hooks =
+    Hooks { key_value_heads: None, before: &[dense_layers], ..PLAIN };
+
 pub(super) const QWEN3_VL_MOE_TEXT: Hooks =
     Hooks { before: &[derive::head_dim_of_heads, no_window, dense_layers], ..PLAIN };
 
