@@ -270,3 +270,25 @@ fn digests_are_those_of_the_data_without_padding() {
     assert_eq!(json_of(&set)["files"][1]["sha256"], sums(&[0; 32]));
     assert_eq!(json_of(&set)["sha256"], sums(&[0; 64]));
 }
+
+/// Every line that llama-gguf-hash prints of a file, tensor data being what `convert_hf_to_gguf.py` writes.
+#[test]
+fn digests_are_printed_as_llama_gguf_hash_prints_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let ggraft = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ggraft"));
+        let run = command.args(arguments).current_dir(dir.path()).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8(run.stdout).unwrap()
+    };
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
+    ggraft(&["convert", model, "--outfile", "tiny.gguf", "--outtype", "q8_0", "--no-reflink", "--no-fsync"]);
+    let said = ggraft(&["inspect", "--hash", "tiny.gguf"]);
+    let lines: Vec<&str> = said.lines().collect();
+    let expected = [
+        "sha256    a8f4b9c116e5c39575e232e8360a964b9199b930d7234169b3e75a3e308a6ae0  tiny.gguf:token_embd.weight",
+        "sha256    a71dcad2689e3c3e0e6f4698a26fcf1d873fa154c5a9dfcab1e4ad7e26f8cb4a  tiny.gguf:blk.0.attn_norm.weight",
+        "sha256    f1fa5a0b3e2aeda226ee21bd57acf23fcdd72ce3e57c6e408ba56a78d80c559b  tiny.gguf",
+    ];
+    assert_eq!([lines[0], lines[1], lines[lines.len() - 1]], expected);
+}
