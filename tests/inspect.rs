@@ -5,7 +5,7 @@ mod handmade;
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use ggraft::inspect::{Inspection, inspect};
+use ggraft::inspect::{Hashed, Inspection, inspect};
 use handmade::{Bytes, put, safetensors};
 use serde_json::{Value, json};
 
@@ -223,4 +223,72 @@ fn sets_put_together_from_two_are_refused() {
     // F16 beside Q8_0, and beside BF16, as after two conversions with other types.
     refused(layer(0, 1, 6, None), layer(1, 8, 6, None), "tensors like \"blk.N.attn_q.weight\" are Q8_0");
     refused(layer(0, 30, 6, None), layer(1, 1, 6, None), "are F16, in the file before BF16");
+}
+
+#[test]
+fn digests_are_those_of_the_data_without_padding() {
+    let dir = tempfile::tempdir().unwrap();
+    let sums = |bytes: &[u8]| {
+        use sha2::Digest as _;
+        sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let (first, second): (Vec<u8>, Vec<u8>) = ((0..20).collect(), (100..132).collect());
+    let data = [&first[..], &[0; 12], &second[..]].concat();
+    let whole = sums(&[&first[..], &second[..]].concat());
+    let mut file = Bytes::start(3, 2, 0).tensor("b", &[5], 0, 0).tensor("a", &[8], 0, 32).data(32, 0);
+    file.0.extend(&data);
+    put(dir.path(), "x.gguf", &file.0);
+    let mut inspection = inspect(&dir.path().join("x.gguf")).unwrap();
+    let mut told = Vec::new();
+    let mut note = |of: Hashed, digest: &str| {
+        told.push((format!("{of:?}"), digest.to_owned()));
+        Ok(())
+    };
+    inspection.hash(&mut note).unwrap();
+    let expected = [
+        (r#"Tensor(0, "b")"#, sums(&first)),
+        (r#"Tensor(0, "a")"#, sums(&second)),
+        ("File(0)", whole.clone()),
+    ];
+    assert_eq!(told, expected.map(|(of, digest)| (of.to_owned(), digest)));
+    let json = json_of(&inspection);
+    assert_eq!(json["sha256"], whole);
+    assert_eq!(json["files"][0]["sha256"], whole);
+    assert_eq!(json["tensors"][1]["sha256"], sums(&second));
+
+    for no in 0..2 {
+        put(dir.path(), &format!("s-{:05}-of-00002.gguf", no + 1), &split(no, 2).0);
+    }
+    let mut set = inspect(&dir.path().join("s-00002-of-00002.gguf")).unwrap();
+    let mut count = 0;
+    set.hash(&mut |_, _| {
+        count += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(count, 2 + 2 + 1);
+    assert_eq!(json_of(&set)["files"][1]["sha256"], sums(&[0; 32]));
+    assert_eq!(json_of(&set)["sha256"], sums(&[0; 64]));
+}
+
+/// Every line that llama-gguf-hash prints of a file, tensor data being what `convert_hf_to_gguf.py` writes.
+#[test]
+fn digests_are_printed_as_llama_gguf_hash_prints_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let ggraft = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ggraft"));
+        let run = command.args(arguments).current_dir(dir.path()).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8(run.stdout).unwrap()
+    };
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
+    ggraft(&["convert", model, "--outfile", "tiny.gguf", "--outtype", "q8_0", "--no-reflink", "--no-fsync"]);
+    let said = ggraft(&["inspect", "--hash", "tiny.gguf"]);
+    let lines: Vec<&str> = said.lines().collect();
+    let expected = [
+        "sha256    a8f4b9c116e5c39575e232e8360a964b9199b930d7234169b3e75a3e308a6ae0  tiny.gguf:token_embd.weight",
+        "sha256    a71dcad2689e3c3e0e6f4698a26fcf1d873fa154c5a9dfcab1e4ad7e26f8cb4a  tiny.gguf:blk.0.attn_norm.weight",
+        "sha256    f1fa5a0b3e2aeda226ee21bd57acf23fcdd72ce3e57c6e408ba56a78d80c559b  tiny.gguf",
+    ];
+    assert_eq!([lines[0], lines[1], lines[lines.len() - 1]], expected);
 }

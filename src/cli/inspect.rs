@@ -1,5 +1,6 @@
 //! `ggraft inspect`: shows a GGUF file with all its splits, or a checkpoint.
 
+use std::io::Write as _;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -8,13 +9,18 @@ use ggraft_platform::FileSystem;
 use super::messages::start_logging;
 use super::stdout;
 use crate::error::Result;
-use crate::inspect;
+use crate::input::one_line;
+use crate::inspect::{self, Hashed};
 
 /// Arguments of `ggraft inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A GGUF file (any one of a split set), a model directory or a .safetensors file
     path: PathBuf,
+
+    /// Print the SHA-256 of each tensor's data, of each file's tensors and of all, as llama-gguf-hash does
+    #[arg(long)]
+    hash: bool,
 
     /// Print JSON, with arrays in full
     #[arg(long)]
@@ -29,8 +35,29 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(block) = FileSystem::of(&args.path).ok().and_then(|fs| NonZeroU64::new(fs.block_size)) {
         inspection.block = block;
     }
+    if args.hash {
+        let paths: Vec<PathBuf> = inspection.files.iter().map(|file| file.path.clone()).collect();
+        let mut print = |of: Hashed, digest: &str| match args.json {
+            true => Ok(()),
+            false => stdout::text(|out| writeln!(out, "sha256    {digest}  {}", one_line(&name(of, &paths)))),
+        };
+        inspection.hash(&mut print)?;
+        if !args.json {
+            return Ok(());
+        }
+    }
     match args.json {
         true => stdout::json(|out| inspection.write_json(out)),
         false => stdout::text(|out| inspection.write_text(out)),
+    }
+}
+
+/// What llama-gguf-hash calls it; it knows no sets of files.
+fn name(of: Hashed, paths: &[PathBuf]) -> String {
+    let path = |file: usize| paths[file].to_string_lossy();
+    match of {
+        Hashed::Tensor(file, name) => format!("{}:{name}", path(file)),
+        Hashed::File(file) => path(file).into_owned(),
+        Hashed::All => format!("all {} files", paths.len()),
     }
 }

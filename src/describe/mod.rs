@@ -94,51 +94,90 @@ impl NameParts {
 /// # Errors
 /// See [`Error`]; most say what is wrong with the model.
 pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Description> {
-    let (config, family, mut checkpoint) = open(dir, target, options)?;
-    let strict = !options.allow_incomplete;
-    if target == Target::Text {
-        completeness::report(dir.path(), checkpoint.incomplete.as_slice(), strict)?;
-    }
-    if options.arch.dense_modules && family.dense_modules {
-        checkpoint.add_modules("Dense")?;
-    }
-    let tokenizer = TokenizerFile::new(dir);
-    let arch_options = arch::Options { vocab_only: target == Target::Vocabulary, ..options.arch };
-    let model = family
-        .build(&checkpoint, &config, &tokenizer, &arch_options)
-        .map_err(|error| error.of_model(dir.path()))?;
-    let tensors = model.tensors;
-    let general = Metadata::load(&metadata::Inputs {
-        dir,
-        metadata_override: options.metadata.as_deref(),
-        model_name: options.model_name.as_deref(),
-        params: parameters::count(&tensors),
-    })?;
+    Opened::new(dir, target, options)?.describe(options)
+}
 
-    let mut keys = KeyValues::new();
-    keys.set_string("general.architecture", model.arch);
-    keys.extend(model.early);
-    keys.set_string("general.type", "model");
-    general.write(&mut keys)?;
-    keys.extend(model.hparams);
-    keys.set_u32("general.quantization_version", 2);
-    let mut files = TokenizerFiles::read(dir, tokenizer)?;
-    files.own_template_only = options.own_template_only;
-    (model.vocab)(&mut keys, &files, config.map())?;
-    drop(files);
+/// A model whose configuration and checkpoint were read, to be described in one way or another.
+pub(crate) struct Opened<'a> {
+    dir: &'a ModelDir,
+    target: Target,
+    config: Config,
+    family: &'static Family,
+    checkpoint: Checkpoint,
+    tokenizer: TokenizerFile,
+}
 
-    if target == Target::Text {
-        let only_prediction = options.arch.mtp == arch::Mtp::Only;
-        let (tensors, key_values, config) = (&tensors, &keys, &config);
-        completeness::Model { tensors, key_values, config, only_prediction }.check(dir.path(), strict)?;
+impl<'a> Opened<'a> {
+    /// Opens it as `options` say.
+    ///
+    /// # Errors
+    /// As [`describe`].
+    pub fn new(dir: &'a ModelDir, target: Target, options: &Options) -> Result<Self> {
+        let (config, family, mut checkpoint) = open(dir, target, options)?;
+        if options.arch.dense_modules && family.dense_modules {
+            checkpoint.add_modules("Dense")?;
+        }
+        Ok(Self { dir, target, config, family, checkpoint, tokenizer: TokenizerFile::new(dir) })
     }
-    let notes = match target {
-        Target::Text => notes::left_out(&checkpoint, &tensors, &config),
-        Target::Vocabulary => Vec::new(),
-    };
-    let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
-    let name = NameParts { general, target, output_type, only_prediction };
-    Ok(Description { checkpoint, metadata: keys, tensors, name, notes })
+
+    /// What `options` make of its tensors.
+    ///
+    /// # Errors
+    /// As [`describe`].
+    pub fn tensors(&self, options: &arch::Options) -> Result<Vec<OutputTensor>> {
+        self.build(options).map(|model| model.tensors)
+    }
+
+    fn build(&self, options: &arch::Options) -> Result<arch::Model> {
+        let options = arch::Options { vocab_only: self.target == Target::Vocabulary, ..*options };
+        let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options);
+        model.map_err(|error| error.of_model(self.dir.path()))
+    }
+
+    /// Describes it. `options` may differ from those it was opened with in what they make of its tensors.
+    ///
+    /// # Errors
+    /// As [`describe`].
+    pub fn describe(self, options: &Options) -> Result<Description> {
+        let strict = !options.allow_incomplete;
+        if self.target == Target::Text {
+            completeness::report(self.dir.path(), self.checkpoint.incomplete.as_slice(), strict)?;
+        }
+        let model = self.build(&options.arch)?;
+        let Self { dir, target, config, checkpoint, tokenizer, .. } = self;
+        let tensors = model.tensors;
+        let general = Metadata::load(&metadata::Inputs {
+            dir,
+            metadata_override: options.metadata.as_deref(),
+            model_name: options.model_name.as_deref(),
+            params: parameters::count(&tensors),
+        })?;
+
+        let mut keys = KeyValues::new();
+        keys.set_string("general.architecture", model.arch);
+        keys.extend(model.early);
+        keys.set_string("general.type", "model");
+        general.write(&mut keys)?;
+        keys.extend(model.hparams);
+        keys.set_u32("general.quantization_version", 2);
+        let mut files = TokenizerFiles::read(dir, tokenizer)?;
+        files.own_template_only = options.own_template_only;
+        (model.vocab)(&mut keys, &files, config.map())?;
+        drop(files);
+
+        if target == Target::Text {
+            let only_prediction = options.arch.mtp == arch::Mtp::Only;
+            let (tensors, key_values, config) = (&tensors, &keys, &config);
+            completeness::Model { tensors, key_values, config, only_prediction }.check(dir.path(), strict)?;
+        }
+        let notes = match target {
+            Target::Text => notes::left_out(&checkpoint, &tensors, &config),
+            Target::Vocabulary => Vec::new(),
+        };
+        let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
+        let name = NameParts { general, target, output_type, only_prediction };
+        Ok(Description { checkpoint, metadata: keys, tensors, name, notes })
+    }
 }
 
 /// The model's configuration, its family, and its tensors.

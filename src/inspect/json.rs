@@ -15,7 +15,7 @@ impl Inspection {
     /// "tensors": [{"name", "type", "shape", "file", "offset", "bytes", "phase"}]}`.
     ///
     /// A tensor's `file` is the `path` of its file, `phase` is `offset` modulo `block`, `bytes` is null
-    /// where the type is not known. Bytes that are not UTF-8 come out as U+FFFD, numbers that JSON does
+    /// where the type is not known. With digests, the document, files and tensors have `sha256`. Bytes that are not UTF-8 come out as U+FFFD, numbers that JSON does
     /// not have as strings.
     pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
         let paths: Vec<_> = self.files.iter().map(|f| f.path.to_string_lossy()).collect();
@@ -23,6 +23,7 @@ impl Inspection {
             format: self.format.name(),
             block: self.block,
             files: Each(|| self.files.iter().zip(&paths).map(|(f, path)| File::new(f, path))),
+            sha256: self.sha256.as_deref(),
             metadata: Metadata(&self.metadata),
             tensors: Each(|| {
                 self.tensors.iter().map(|t| Tensor::new(t, paths.get(t.file).map(AsRef::as_ref), self.block))
@@ -38,6 +39,8 @@ struct Document<'a, F, T> {
     format: &'static str,
     block: NonZeroU64,
     files: F,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<&'a str>,
     metadata: Metadata<'a>,
     tensors: T,
 }
@@ -58,12 +61,14 @@ struct File<'a> {
     data_start: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     alignment: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<&'a str>,
 }
 
 impl<'a> File<'a> {
-    fn new(file: &InspectedFile, path: &'a str) -> Self {
+    fn new(file: &'a InspectedFile, path: &'a str) -> Self {
         let InspectedFile { bytes, data_start, alignment, .. } = *file;
-        Self { path, bytes, data_start, alignment }
+        Self { path, bytes, data_start, alignment, sha256: file.sha256.as_deref() }
     }
 }
 
@@ -77,12 +82,15 @@ struct Tensor<'a> {
     offset: u64,
     bytes: Option<u64>,
     phase: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<&'a str>,
 }
 
 impl<'a> Tensor<'a> {
     fn new(tensor: &'a InspectedTensor, file: Option<&'a str>, block: NonZeroU64) -> Self {
-        let InspectedTensor { name, kind, shape, offset, bytes, .. } = tensor;
-        Self { name, kind, shape, file, offset: *offset, bytes: *bytes, phase: *offset % block }
+        let InspectedTensor { name, kind, shape, offset, bytes, sha256, .. } = tensor;
+        let (phase, sha256) = (*offset % block, sha256.as_deref());
+        Self { name, kind, shape, file, offset: *offset, bytes: *bytes, phase, sha256 }
     }
 }
 

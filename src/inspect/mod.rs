@@ -1,7 +1,8 @@
 //! `ggraft inspect`: what a GGUF file or a checkpoint holds and where, as a table or as JSON.
 //!
-//! Only headers are read. Nothing here knows conversion.
+//! Only headers are read, unless digests are wanted. Nothing here knows conversion.
 
+mod hash;
 mod json;
 mod mixed;
 mod set;
@@ -16,6 +17,7 @@ use crate::error::Result;
 use crate::gguf::{KeyValues, TypeInfo, Value};
 use crate::source::{File, ModelDir};
 
+pub use hash::Hashed;
 pub(crate) use set::read as read_set;
 
 /// The block size that phases count in when nobody says otherwise: that of most file systems.
@@ -34,6 +36,8 @@ pub struct Inspection {
     pub metadata: KeyValues,
     /// Tensors by file; in a GGUF file in its order, in a safetensors file by name.
     pub tensors: Vec<InspectedTensor>,
+    /// SHA-256 of the data of all tensors, if it was [computed](Inspection::hash).
+    pub sha256: Option<String>,
 }
 
 /// Container formats.
@@ -67,6 +71,8 @@ pub struct InspectedFile {
     pub data_start: u64,
     /// Alignment of tensor data in bytes; `None` for safetensors, which has none.
     pub alignment: Option<u64>,
+    /// SHA-256 of the data of its tensors, if it was [computed](Inspection::hash).
+    pub sha256: Option<String>,
 }
 
 /// One tensor.
@@ -84,6 +90,8 @@ pub struct InspectedTensor {
     pub offset: u64,
     /// Length in bytes without padding; `None` for GGUF types that are not known.
     pub bytes: Option<u64>,
+    /// SHA-256 of its data, if it was [computed](Inspection::hash).
+    pub sha256: Option<String>,
 }
 
 /// Reads the headers of `path`: a model directory, a safetensors file, or a GGUF file. Any file of a
@@ -108,7 +116,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 
 fn empty(format: Format) -> Inspection {
     let (files, tensors) = (Vec::new(), Vec::new());
-    Inspection { format, block: USUAL_BLOCK, files, metadata: KeyValues::new(), tensors }
+    Inspection { format, block: USUAL_BLOCK, files, metadata: KeyValues::new(), tensors, sha256: None }
 }
 
 /// Adds what an earlier file has not said already.
@@ -129,7 +137,13 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
         found.format = Format::Torch;
     }
     found.files = (checkpoint.files.into_iter())
-        .map(|f| InspectedFile { path: f.path, bytes: f.len, data_start: f.data_start, alignment: None })
+        .map(|f| InspectedFile {
+            path: f.path,
+            bytes: f.len,
+            data_start: f.data_start,
+            alignment: None,
+            sha256: None,
+        })
         .collect();
     found.tensors = (checkpoint.tensors.into_iter())
         .map(|t| InspectedTensor {
@@ -139,6 +153,7 @@ fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
             file: t.file,
             offset: t.offset,
             bytes: Some(t.len),
+            sha256: None,
         })
         .collect();
     Ok(found)
@@ -151,7 +166,13 @@ fn safetensors_file(source: &File) -> Result<Inspection> {
         found.metadata.set(key, Value::String(value.into_bytes()));
     }
     let (bytes, data_start) = (file.len, file.data_start);
-    found.files.push(InspectedFile { path: source.path().to_owned(), bytes, data_start, alignment: None });
+    found.files.push(InspectedFile {
+        path: source.path().to_owned(),
+        bytes,
+        data_start,
+        alignment: None,
+        sha256: None,
+    });
     found.tensors = (file.tensors.into_iter())
         .map(|t| InspectedTensor {
             name: t.name,
@@ -160,6 +181,7 @@ fn safetensors_file(source: &File) -> Result<Inspection> {
             file: 0,
             offset: data_start + t.begin,
             bytes: Some(t.end - t.begin),
+            sha256: None,
         })
         .collect();
     Ok(found)
@@ -181,10 +203,17 @@ fn gguf_set(path: &Path) -> Result<Inspection> {
                 file,
                 offset: t.offset,
                 bytes: t.len,
+                sha256: None,
             }
         }));
         let alignment = Some(gguf.alignment);
-        found.files.push(InspectedFile { path, bytes: gguf.len, data_start: gguf.data_start, alignment });
+        found.files.push(InspectedFile {
+            path,
+            bytes: gguf.len,
+            data_start: gguf.data_start,
+            alignment,
+            sha256: None,
+        });
     }
     Ok(found)
 }

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::arch::{FileType, Mtp, OutType};
-use crate::describe::{self, Description, Target};
+use crate::describe::{self, Description, Opened, Target};
 use crate::error::Result;
 use crate::gguf::{Gguf, StoredTensor, Value};
 use crate::source::ModelDir;
+use crate::tensor::OutputTensor;
 
-/// Describes what should be in `files`, with the choices that explain most of what is. `given` has the others.
+/// Describes what should be in `files`, with the choices that explain most of what is. `given` has the others. Only the
+/// tensors are looked at to choose; what takes time, the vocabulary, is read once.
 ///
 /// # Errors
 /// As [`describe::describe`], if no choice can be described.
@@ -24,13 +26,15 @@ pub fn describe(
         .map(|tensor| (tensor.name.as_str(), tensor))
         .collect();
     let target = if stored.is_empty() { Target::Vocabulary } else { Target::Text };
-    let (mut best, mut failure) = (None::<(usize, Description)>, None);
-    for options in candidates(files, &stored, given) {
-        match describe::describe(model, target, &options) {
-            Ok(description) => {
-                let unexplained = unexplained(&description, &stored);
-                if best.as_ref().is_none_or(|(least, _)| unexplained < *least) {
-                    best = Some((unexplained, description));
+    let mut candidates = candidates(files, &stored, given);
+    let opened = Opened::new(model, target, candidates.first().unwrap_or(given))?;
+    let (mut best, mut failure) = (None::<(usize, usize)>, None);
+    for (number, options) in candidates.iter().enumerate() {
+        match opened.tensors(&options.arch) {
+            Ok(tensors) => {
+                let unexplained = unexplained(&tensors, &stored);
+                if best.is_none_or(|(least, _)| unexplained < least) {
+                    best = Some((unexplained, number));
                 }
                 if unexplained == 0 {
                     break;
@@ -40,21 +44,21 @@ pub fn describe(
         }
     }
     match (best, failure) {
-        (Some((_, description)), _) => Ok(description),
+        (Some((_, number)), _) => opened.describe(&candidates.swap_remove(number)),
         (None, Some(error)) => Err(error),
-        (None, None) => describe::describe(model, target, given),
+        (None, None) => opened.describe(given),
     }
 }
 
 /// How many tensors are not as described.
-fn unexplained(description: &Description, stored: &HashMap<&str, &StoredTensor>) -> usize {
-    let fits = description.tensors.iter().filter(|tensor| {
+fn unexplained(tensors: &[OutputTensor], stored: &HashMap<&str, &StoredTensor>) -> usize {
+    let fits = tensors.iter().filter(|tensor| {
         stored.get(tensor.name.as_str()).is_some_and(|found| {
             found.type_id == tensor.ggml_type as u32 && found.shape == tensor.expr.shape()
         })
     });
     let fits = fits.count();
-    (description.tensors.len() - fits) + (stored.len().saturating_sub(fits))
+    (tensors.len() - fits) + (stored.len().saturating_sub(fits))
 }
 
 /// Choices to try, the likeliest first.
