@@ -5,6 +5,7 @@
  * GGRAFT_FAULT_STEP    number of the call (from 1) to interfere with
  * GGRAFT_FAULT_ACTION  errno that it fails with; 0: the process is killed instead of making it;
  *                      -1: it reads or writes only half; -2: it reads or writes nothing, as at the end of a file
+ * GGRAFT_FAULT_FLIP    a bit of this byte of every file changes when it was synced
  * GGRAFT_FAULT_NAMED   if set, there are no unnamed files on this file system
  */
 #define _GNU_SOURCE
@@ -97,9 +98,18 @@ static mode_t mode_of(int fd) {
 }
 
 int fsync(int fd) {
-    char path[4096];
-    const char *call = S_ISDIR(mode_of(fd)) ? "fsync-directory" : "fsync";
-    return step(call, path_of(fd, path, sizeof path)) ? -1 : REAL(fsync)(fd);
+    char path[4096], byte;
+    int directory = S_ISDIR(mode_of(fd));
+    if (step(directory ? "fsync-directory" : "fsync", path_of(fd, path, sizeof path)))
+        return -1;
+    int result = REAL(fsync)(fd);
+    const char *flip = getenv("GGRAFT_FAULT_FLIP");
+    if (flip && !directory && kernel(SYS_pread64, fd, &byte, 1, atoll(flip)) == 1) {
+        byte ^= 1;
+        if (kernel(SYS_pwrite64, fd, &byte, 1, atoll(flip)) != 1)
+            abort();
+    }
+    return result;
 }
 
 /* Of what is written to. */

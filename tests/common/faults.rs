@@ -32,6 +32,8 @@ pub const ENOSPC: i32 = 28;
 pub struct Run {
     /// At which step what happens.
     pub fault: Option<(usize, Action)>,
+    /// Which byte of every output changes when it is complete.
+    pub flip: Option<u64>,
     /// Whether the file system has no unnamed files.
     pub named: bool,
     /// Whether all calls count, not only those that decide what a crash leaves behind.
@@ -60,6 +62,9 @@ impl Run {
                 Action::Nothing => -2,
             };
             command.env("GGRAFT_FAULT_STEP", step.to_string()).env("GGRAFT_FAULT_ACTION", number.to_string());
+        }
+        if let Some(byte) = self.flip {
+            command.env("GGRAFT_FAULT_FLIP", byte.to_string());
         }
         if self.named {
             command.env("GGRAFT_FAULT_NAMED", "1");
