@@ -1,6 +1,5 @@
 //! One conversion from start to finish: the stages in order, each handing plain data to the next.
 
-use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,7 @@ use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
-use crate::source::{File, ModelDir};
+use crate::source::{File, ModelDir, is_dir, look};
 use crate::tensor::OutputTensor;
 use crate::write::{self, Report, Settings};
 
@@ -137,7 +136,7 @@ impl Conversion {
         let description = describe(dir, options.target(), &options.describe)?;
         let Description { checkpoint, metadata, tensors, name, notes } = description;
         let path = output_path(options, &name)?;
-        if !parent(&path).is_dir() {
+        if !is_dir(parent(&path))? {
             let missing = parent(&path).display();
             return Err(Error::usage(format!("--outfile: there is no directory {missing}")));
         }
@@ -259,7 +258,7 @@ impl Conversion {
 /// Where to write: a directory gets the default name, anything else is a template.
 fn output_path(options: &Options, name: &NameParts) -> Result<PathBuf> {
     let target = options.outfile.as_deref().unwrap_or(&options.model);
-    if target.is_dir() {
+    if is_dir(target)? {
         return Ok(target.join(name.default_file_name()?));
     }
     if target.as_os_str().as_encoded_bytes().ends_with(b"/") {
@@ -286,14 +285,14 @@ fn stamp(checkpoint: &Checkpoint) -> Vec<u8> {
 
 /// Refuses to write to what `flag` names if that is one of the model's files, or no file.
 fn check_target(flag: &str, target: &Path, model: &ModelDir) -> Result<()> {
-    let problem = match fs::metadata(target) {
-        Err(_) => return Ok(()),
-        Ok(existing) if existing.is_dir() => "is a directory",
-        Ok(existing) if !existing.is_file() => "is not a regular file",
-        Ok(_) => match platform::Identity::at(target) {
-            Ok(existing) if model.owns(&existing)? => "is part of the model that is read",
-            _ => return Ok(()),
-        },
+    let problem = match look(target)? {
+        None => return Ok(()),
+        Some(existing) if existing.is_dir() => "is a directory",
+        Some(existing) if !existing.is_file() => "is not a regular file",
+        Some(existing) if model.owns(&platform::Identity::from_metadata(&existing))? => {
+            "is part of the model that is read"
+        }
+        Some(_) => return Ok(()),
     };
     Err(Error::usage(format!("{flag}: {} {problem}", target.display()))
         .about(target)

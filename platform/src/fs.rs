@@ -1,6 +1,6 @@
 //! Facts about a file system.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -29,6 +29,19 @@ pub struct FileSystem {
     pub block_size: u64,
     /// Bytes this user may still write.
     pub free_bytes: u64,
+}
+
+/// What is at `path`, symbolic links followed; none if there is nothing. What cannot be looked at is not taken for
+/// absent.
+///
+/// # Errors
+/// What the operating system says.
+pub fn look(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 impl FileSystem {

@@ -30,7 +30,7 @@ pub use atomic::{
 pub use child::{Usage, die_with_parent, forward, wait_with_usage};
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{Extent, ExtentUsage, extents_at, for_each_extent, shared_bytes};
-pub use fs::FileSystem;
+pub use fs::{FileSystem, look};
 pub use identity::Identity;
 pub use io::{
     advise_sequential, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at, start_writeback,

@@ -48,10 +48,12 @@ impl Lock {
             {
                 continue;
             }
-            file.set_len(0)?;
+            // From here on the file goes whatever fails.
+            let mut lock = Self { file, path: path.to_owned() };
+            lock.file.set_len(0)?;
             let host = nix::unistd::gethostname().unwrap_or_default();
-            write!(file, "process {} on {}", std::process::id(), host.display())?;
-            return Ok(Self { file, path: path.to_owned() });
+            write!(lock.file, "process {} on {}", std::process::id(), host.display())?;
+            return Ok(lock);
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::checkpoint::{Checkpoint, Format};
 use crate::compare::Comparison;
 use crate::error::{Error, Result};
 use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
-use crate::source::{Below, File, ModelDir};
+use crate::source::{Below, File, ModelDir, is_dir, look};
 use crate::write::{self, Bytes, Settings};
 use arrange::{Arrangement, arrange};
 use created::Created;
@@ -370,13 +370,14 @@ impl Outcome {
 fn check_target(dir: &Path, to: &Path) -> Result<PathBuf> {
     let refused = |problem: &str| Error::usage(format!("-o {}: {problem}", to.display())).about(to);
     let resolve = |path: &Path| path.canonicalize().map_err(|e| Error::io("cannot resolve", path, e));
-    let existing = match fs::symlink_metadata(to) {
-        Ok(_) if !to.is_dir() => return Err(refused("exists and is not a directory")),
-        Ok(_) => to,
-        Err(_) if !parent(to).is_dir() => {
+    let existing = match look(to)? {
+        Some(found) if found.is_dir() => to,
+        Some(_) => return Err(refused("exists and is not a directory")),
+        None if to.is_symlink() => return Err(refused("is a link that leads nowhere")),
+        None if !is_dir(parent(to))? => {
             return Err(refused(&format!("there is no directory {}", parent(to).display())));
         }
-        Err(_) => parent(to),
+        None => parent(to),
     };
     let (source, target) = (resolve(dir)?, resolve(existing)?);
     if existing == to && source == target {
@@ -388,7 +389,8 @@ fn check_target(dir: &Path, to: &Path) -> Result<PathBuf> {
     if existing == to {
         platform::remove_leftovers(to);
     }
-    if existing == to && fs::read_dir(to).map_err(|e| Error::io("cannot list", to, e))?.next().is_some() {
+    let cannot = |e| Error::io("cannot list", to, e);
+    if existing == to && fs::read_dir(to).map_err(cannot)?.next().transpose().map_err(cannot)?.is_some() {
         return Err(refused("exists and is not empty").hint("name a new directory"));
     }
     Ok(existing.to_owned())

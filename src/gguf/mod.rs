@@ -9,7 +9,7 @@ mod value;
 
 pub use crate::ggml_types::TypeInfo;
 pub use header::{TensorInfo, encode};
-pub use read::{Gguf, StoredTensor, read};
+pub use read::{Gguf, StoredTensor, read, read_file};
 pub use strings::Strings;
 pub use value::{KeyValues, Value};
 

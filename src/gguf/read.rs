@@ -68,10 +68,16 @@ pub struct StoredTensor {
 /// # Errors
 /// [`Error::Invalid`] for what llama.cpp would refuse to load (versions, sizes, gaps, duplicates), [`Error::Io`].
 pub fn read(path: &Path) -> Result<Gguf> {
-    let file = source::File::open(path)?;
-    let len = file.len();
-    let input = BufReader::with_capacity(1 << 16, source::Reader::new(file));
-    let mut reader = Reader { path, input, at: 0, len };
+    read_file(&source::File::open(path)?)
+}
+
+/// Reads the header of a GGUF file.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_file(file: &source::File) -> Result<Gguf> {
+    let input = BufReader::with_capacity(1 << 16, source::Reader::new(file.clone()));
+    let mut reader = Reader { path: file.path(), input, at: 0, len: file.len() };
     reader.file()
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::Result;
 use crate::gguf::{KeyValues, TypeInfo, Value};
-use crate::source::{File, ModelDir};
+use crate::source::{File, ModelDir, is_dir};
 
 pub use hash::Hashed;
 pub(crate) use set::read as read_set;
@@ -101,7 +101,7 @@ pub struct InspectedTensor {
 /// Those of [`Checkpoint::open`] and [`crate::gguf::read`]; [`Error::Invalid`](crate::Error::Invalid) for a set that is incomplete or put together from
 /// several.
 pub fn inspect(path: &Path) -> Result<Inspection> {
-    if path.is_dir() {
+    if is_dir(path)? {
         return checkpoint_dir(path);
     }
     let file = File::open(path)?;

@@ -6,6 +6,7 @@ use super::mixed;
 use crate::error::{Error, Result};
 use crate::gguf::{self, Gguf, Value};
 use crate::input::listed;
+use crate::source::look;
 
 /// Most tensors in all splits of a GGUF file: what one file may have.
 const MOST_TENSORS: usize = 1 << 19;
@@ -29,8 +30,12 @@ pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
     }
     let names: Vec<String> =
         (1..=count).map(|no| format!("{}-{no:05}-of-{count:05}.gguf", name.prefix)).collect();
-    let missing: Vec<&str> =
-        names.iter().map(String::as_str).filter(|name| !path.with_file_name(name).exists()).collect();
+    let mut missing = Vec::new();
+    for name in &names {
+        if look(&path.with_file_name(name))?.is_none() {
+            missing.push(name.as_str());
+        }
+    }
     if !missing.is_empty() {
         let problem = format!("{} of {count} splits are missing: {}", missing.len(), listed(missing));
         return Err(Error::invalid(path, problem));

@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::json::{self, JsonError};
-use crate::source::ModelDir;
+use crate::source::{ModelDir, look};
 
 mod card;
 mod filename;
@@ -212,7 +212,7 @@ impl Metadata {
     fn read_text(&self, source: Source, max_len: u64) -> Result<Option<String>> {
         let path = self.path(source);
         let bytes = match (source, path.strip_prefix(&self.dir)) {
-            (Source::Override, _) if !path.exists() => None,
+            (Source::Override, _) if look(&path)?.is_none() => None,
             (Source::Override, _) | (_, Err(_)) => Some(self.dir.file_elsewhere(&path)?.read_all(max_len)?),
             (_, Ok(name)) => self.dir.read_if_there(name, max_len)?,
         };

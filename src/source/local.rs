@@ -1,9 +1,11 @@
 //! What may be followed in a directory of this machine.
 
 use std::ffi::OsString;
-use std::fs::{self, FileType};
+use std::fs::{self, FileType, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+
+use ggraft_platform as platform;
 
 use crate::error::{Error, Result};
 
@@ -16,6 +18,22 @@ pub fn homes(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let blobs = snapshots.and_then(Path::parent).map(|cache| cache.join("blobs"));
     let blobs = blobs.and_then(|blobs| blobs.canonicalize().ok());
     Ok([Some(dir.clone()), blobs].into_iter().flatten().collect())
+}
+
+/// What is at `path`, symbolic links followed; none if there is nothing.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be looked at, which is not to be taken for absence.
+pub fn look(path: &Path) -> Result<Option<Metadata>> {
+    platform::look(path).map_err(|e| Error::io("cannot look at", path, e))
+}
+
+/// Whether there is a directory at `path`.
+///
+/// # Errors
+/// As [`look`].
+pub fn is_dir(path: &Path) -> Result<bool> {
+    Ok(look(path)?.is_some_and(|found| found.is_dir()))
 }
 
 /// Whether there is nothing at `path`, or can be nothing.
@@ -75,7 +93,7 @@ pub fn list(root: &Path, below: &str, homes: &[PathBuf]) -> Result<Vec<OsString>
                 "expected a directory of the model, found a link out of its directory",
             ));
         }
-        if !real.is_dir() {
+        if !is_dir(&real)? {
             return Ok(Vec::new());
         }
     }

@@ -15,7 +15,7 @@ pub(crate) fn not_a_model(path: &Path) -> Error {
     let shown = path.display();
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
     let error = |problem: &str| Error::usage(format!("{shown} {problem}")).about(path);
-    if !path.exists() {
+    if std::fs::symlink_metadata(path).is_err() {
         let error = error("is not a directory: there is nothing of that name");
         return match is_repository(path) {
             true => error.hint(format!(

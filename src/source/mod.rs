@@ -24,6 +24,7 @@ use ggraft_platform::Identity;
 use crate::error::{Error, Result};
 
 pub use file::File;
+pub(crate) use local::{is_dir, look};
 pub(crate) use mistaken::{lfs_pointer, not_a_model};
 pub use reader::Reader;
 pub use walk::{Below, LeftOut};
@@ -73,7 +74,7 @@ impl ModelDir {
     /// # Errors
     /// [`Error::Usage`] if that is no directory, [`Error::Io`].
     pub fn open(root: &Path) -> Result<Self> {
-        if !root.is_dir() {
+        if !is_dir(root)? {
             return Err(not_a_model(root));
         }
         let homes = local::homes(root).map_err(|e| Error::io("cannot resolve", root, e))?;
@@ -233,10 +234,14 @@ impl ModelDir {
             extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
                 || versioned.is_some_and(|stem| stem.ends_with(".model"))
         };
-        let names = self.list("")?;
-        let mut beside =
-            names.iter().filter(is_source).filter_map(|name| Identity::at(&self.join(name)).ok());
-        Ok(beside.any(|identity| identity.is_same_file(target)))
+        for name in self.list("")?.iter().filter(is_source) {
+            // Links may lead nowhere.
+            let found = look(&self.join(name))?;
+            if found.is_some_and(|found| Identity::from_metadata(&found).is_same_file(target)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether `dir` is this directory.

@@ -39,7 +39,7 @@ pub fn below(root: &Path, homes: &[PathBuf]) -> Result<Below> {
                 }
                 continue;
             }
-            match regular(&root.join(&path), kind, homes) {
+            match regular(&root.join(&path), kind, homes)? {
                 Ok(len) => below.files.push((path, len)),
                 Err(why) => below.left_out.push((path, why)),
             }
@@ -50,21 +50,21 @@ pub fn below(root: &Path, homes: &[PathBuf]) -> Result<Below> {
     Ok(below)
 }
 
-/// The length of the file that `path` is or leads to, if it may be followed.
-fn regular(path: &Path, kind: FileType, homes: &[PathBuf]) -> Result<u64, &'static str> {
-    const LOST: &str = "is a symlink that leads nowhere";
+/// The length of the file that `path` is or leads to, or why it must not be followed.
+fn regular(path: &Path, kind: FileType, homes: &[PathBuf]) -> Result<Result<u64, &'static str>> {
     if kind.is_symlink() {
-        let target = local::resolve(path).map_err(|_| LOST)?;
+        let Ok(target) = local::resolve(path) else { return Ok(Err("is a symlink that leads nowhere")) };
         if !homes.iter().any(|home| target.starts_with(home)) {
-            return Err("is a symlink that leads out of the model directory");
+            return Ok(Err("is a symlink that leads out of the model directory"));
         }
     }
-    let target = fs::metadata(path).map_err(|_| LOST)?;
-    if target.is_file() {
+    // What cannot be looked at is not left out without a word.
+    let target = fs::metadata(path).map_err(|e| Error::io("cannot look at", path, e))?;
+    Ok(if target.is_file() {
         Ok(target.len())
     } else if target.is_dir() {
         Err("is a symlink to a directory")
     } else {
         Err("is not a regular file")
-    }
+    })
 }

@@ -17,6 +17,10 @@ pub enum Action {
     Fail(i32),
     /// The process is killed instead of making the call.
     Kill,
+    /// The call reads or writes half of what it was asked for.
+    Half,
+    /// It reads or writes nothing, as at the end of a file.
+    Nothing,
 }
 
 pub const ENOENT: i32 = 2;
@@ -32,6 +36,8 @@ pub struct Run {
     pub flip: Option<u64>,
     /// Whether the file system has no unnamed files.
     pub named: bool,
+    /// Whether all calls count, not only those that decide what a crash leaves behind.
+    pub all: bool,
 }
 
 /// A call of the trace: its kind and the path it is about.
@@ -49,7 +55,12 @@ impl Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
         command.args(arguments).env("LD_PRELOAD", library()?).env("GGRAFT_FAULT_TRACE", &trace);
         if let Some((step, action)) = self.fault {
-            let number = if let Action::Fail(number) = action { number } else { 0 };
+            let number = match action {
+                Action::Fail(number) => number,
+                Action::Kill => 0,
+                Action::Half => -1,
+                Action::Nothing => -2,
+            };
             command.env("GGRAFT_FAULT_STEP", step.to_string()).env("GGRAFT_FAULT_ACTION", number.to_string());
         }
         if let Some(byte) = self.flip {
@@ -58,13 +69,20 @@ impl Run {
         if self.named {
             command.env("GGRAFT_FAULT_NAMED", "1");
         }
+        if self.all {
+            command.env("GGRAFT_FAULT_ALL", "1");
+        }
         let output = command.output().unwrap();
         let calls = fs::read_to_string(&trace).unwrap_or_default();
         let call = |line: &str| {
-            let (kind, path) = line.split_once(' ').unwrap();
-            Call { kind: kind.to_owned(), path: PathBuf::from(path) }
+            let mut words = line.splitn(3, ' ');
+            let (number, kind, path) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
+            Some((number, Call { kind: kind.to_owned(), path: PathBuf::from(path) }))
         };
-        Some((output, calls.lines().map(call).collect()))
+        let mut calls: Vec<(usize, Call)> = calls.lines().map(|line| call(line).expect(line)).collect();
+        // Threads may have written them down in another order.
+        calls.sort_by_key(|(number, _)| *number);
+        Some((output, calls.into_iter().map(|(_, call)| call).collect()))
     }
 }
 

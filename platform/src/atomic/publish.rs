@@ -122,7 +122,7 @@ impl AtomicFile {
                 name
             }
         };
-        let replaces = fs::symlink_metadata(&self.path).is_ok();
+        let replaces = is_taken(&self.path);
         fs::rename(&temporary, &self.path)?;
         self.temporary = None;
         Ok(Published { path: self.path.clone(), created: Some(created).filter(|_| !replaces) })
@@ -220,7 +220,7 @@ impl Set {
             }
             // Whatever somebody has put there meanwhile stays.
             let ours = || self.published.iter().any(|new| new.path == old.path && new.is_in_place());
-            let free = fs::symlink_metadata(&old.path).is_err() || ours();
+            let free = !is_taken(&old.path) || ours();
             if !free || fs::rename(&old.temporary, &old.path).is_err() {
                 // Without its first file the set is not loaded, mixed as it may be.
                 return;
@@ -228,6 +228,11 @@ impl Set {
         }
         _ = self.sync();
     }
+}
+
+/// Whether something has the name `path`, or may have.
+fn is_taken(path: &Path) -> bool {
+    !fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
 }
 
 /// Writes the names in `dir` to the disk, where the system lets us.
