@@ -10,6 +10,7 @@ use super::Base;
 use crate::error::{Error, Result};
 use crate::input::bounded;
 use crate::json::{Map, Mismatch, Value, json};
+use crate::vocab::apart;
 use crate::vocab::class::Class;
 use crate::vocab::excerpt;
 use crate::vocab::files::TokenizerFiles;
@@ -36,7 +37,7 @@ impl<'a> Source<'a> {
     /// # Errors
     /// [`Error::Unsupported`] if there are none.
     pub(super) fn of(files: &'a TokenizerFiles, class: Class) -> Result<Self> {
-        let Some((tree, lists)) = files.serialized(class)? else {
+        let Some((tree, lists)) = apart::serialized(files, class)? else {
             return Err(Error::unsupported(
                 "no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
             )
