@@ -152,6 +152,10 @@ impl<'a> Reader<'a> {
         mut item: impl FnMut(&mut Self) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
         if self.depth < MAX_DEPTH && self.step_over(&gaps.open) {
+            if self.peek() == Some(b']') {
+                self.at += 1;
+                return Ok(());
+            }
             self.depth += 1;
         } else {
             if self.peek() != Some(b'[') {

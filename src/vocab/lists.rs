@@ -144,6 +144,15 @@ pub struct BpeLists {
     pub vocabulary: Vocabulary,
     /// The most important first.
     pub merges: Vec<Merge>,
+    /// Room to put two texts together.
+    joined: String,
+}
+
+impl From<Vocabulary> for BpeLists {
+    /// Without merges.
+    fn from(vocabulary: Vocabulary) -> Self {
+        Self { vocabulary, ..Self::default() }
+    }
 }
 
 /// Two tokens that become one.
@@ -165,7 +174,11 @@ impl BpeLists {
             |place: &usize| self.vocabulary.get(*place).is_some_and(|(text, _)| is_joined(text, left, right));
         let place = match [last, last + 1].into_iter().find(is_it) {
             Some(place) => place,
-            None => self.vocabulary.place(&[left, right].concat())?,
+            None => {
+                self.joined.clear();
+                self.joined.extend([left, right]);
+                self.vocabulary.place(&self.joined)?
+            }
         };
         let split = u32::try_from(left.len()).ok()?;
         self.merges.push(Merge { joined: u32::try_from(place).ok()?, split });

@@ -68,8 +68,7 @@ fn usual(bytes: &[u8]) -> Result<TokenizerJson, JsonError> {
             reader.value()?
         } else if lists.is_none() && unigram.is_none() {
             // With its merges and all that stands between, a token takes that much of the text.
-            let vocabulary = Vocabulary::with_capacity(bytes.len() / 100);
-            let mut bpe = BpeLists { vocabulary, merges: Vec::new() };
+            let mut bpe = BpeLists::from(Vocabulary::with_capacity(bytes.len() / 100));
             let (settings, scores) = model(reader, &mut bpe)?;
             match scores {
                 None => lists = Some(bpe),
