@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 use crate::sys;
@@ -14,6 +15,35 @@ use crate::sys;
 /// `UnexpectedEof` if the file ends first.
 pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     file.read_exact_at(buffer, offset)
+}
+
+/// Appends `len` bytes from `offset` on to `bytes`, without writing zeros there before.
+///
+/// # Errors
+/// `UnexpectedEof` if the file ends first, or has no such offset. Then `bytes` is as it was.
+pub fn append_exact_at(file: &File, bytes: &mut Vec<u8>, offset: u64, len: usize) -> io::Result<()> {
+    let beyond = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    bytes.try_reserve_exact(len)?;
+    let room = bytes.spare_capacity_mut().get_mut(..len).ok_or_else(beyond)?;
+    let mut done = 0;
+    while done < len {
+        let at = offset.checked_add(done as u64).and_then(|at| libc::off_t::try_from(at).ok());
+        let (at, rest) = (at.ok_or_else(beyond)?, room.get_mut(done..).ok_or_else(beyond)?);
+        // SAFETY: the descriptor is an open file, and `rest` is memory of this length that nobody else uses.
+        let read = unsafe { libc::pread(file.as_raw_fd(), rest.as_mut_ptr().cast(), rest.len(), at) };
+        match usize::try_from(read) {
+            Ok(0) => return Err(beyond()),
+            Ok(read) => done += read,
+            Err(_) => match io::Error::last_os_error() {
+                e if e.kind() == io::ErrorKind::Interrupted => {}
+                e => return Err(e),
+            },
+        }
+    }
+    let filled = bytes.len() + len;
+    // SAFETY: there is room for them, and the kernel filled all of it.
+    unsafe { bytes.set_len(filled) };
+    Ok(())
 }
 
 /// Writes all of `bytes` at byte `offset` of `file`.
@@ -156,6 +186,18 @@ mod tests {
         let mut found = vec![0; 10_000];
         read_exact_at(&file, &mut found, 0).unwrap();
         assert_eq!(found, bytes);
+    }
+
+    #[test]
+    fn bytes_are_appended_or_nothing_is() {
+        let (file, bytes) = numbered(10_000);
+        let mut found = vec![7; 3];
+        append_exact_at(&file, &mut found, 9_000, 1_000).unwrap();
+        append_exact_at(&file, &mut found, 10_000, 0).unwrap();
+        for (offset, len) in [(9_001, 1_000), (10_000, 1), (u64::MAX, 1), (1 << 63, 1)] {
+            assert!(append_exact_at(&file, &mut found, offset, len).is_err());
+        }
+        assert_eq!((&found[..3], &found[3..]), (&[7; 3][..], &bytes[9_000..]));
     }
 
     #[test]

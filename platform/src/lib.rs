@@ -33,8 +33,8 @@ pub use extents::{Extent, ExtentUsage, extents_at, for_each_extent, shared_bytes
 pub use fs::{FileSystem, look};
 pub use identity::Identity;
 pub use io::{
-    advise_sequential, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at, start_writeback,
-    write_all_at,
+    advise_sequential, append_exact_at, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at,
+    start_writeback, write_all_at,
 };
 pub use limits::{open_file_limit, report_file_size_limit};
 pub use lock::{Lock, LockError};

@@ -31,6 +31,23 @@ impl Strings {
         self.len += 1;
     }
 
+    /// Appends many strings, each of which the parts of an item make together. `bytes` is how many they have, about.
+    pub fn extend_joined<P: AsRef<[u8]>, const N: usize>(
+        &mut self,
+        bytes: usize,
+        strings: impl IntoIterator<Item = [P; N]>,
+    ) {
+        let strings = strings.into_iter();
+        let encoded = Arc::make_mut(&mut self.encoded);
+        encoded.reserve(bytes + strings.size_hint().0 * size_of::<u64>());
+        for parts in strings {
+            let len: usize = parts.iter().map(|part| part.as_ref().len()).sum();
+            encoded.extend_from_slice(&(len as u64).to_le_bytes());
+            parts.iter().for_each(|part| encoded.extend_from_slice(part.as_ref()));
+            self.len += 1;
+        }
+    }
+
     /// Gives back the room for more strings.
     pub fn shrink(&mut self) {
         Arc::make_mut(&mut self.encoded).shrink_to_fit();
@@ -88,6 +105,10 @@ mod tests {
         list.push_joined(&[b"\xff", b"", b" b"]);
         assert_eq!(list.iter().collect::<Vec<_>>(), [&b""[..], b"a", b"\0\x01", b"\xff b"]);
         assert_eq!((list.len(), copy.len(), copy.iter().count()), (4, 3, 3));
+        let mut many = copy.clone();
+        many.extend_joined(0, [["\u{ff}", "", " b"], ["", "", ""]]);
+        assert_eq!(many.iter().skip(3).collect::<Vec<_>>(), ["\u{ff} b".as_bytes(), b""]);
+        assert_eq!((many.len(), copy.len()), (5, 3));
         assert!(!list.is_empty() && Strings::new().is_empty());
     }
 }

@@ -6,13 +6,14 @@
 
 mod deserialize;
 mod error;
+mod gap;
 mod reader;
 mod text;
 mod value;
 
 pub use deserialize::Mismatch;
 pub use error::JsonError;
-pub use reader::{Memory, Reader};
+pub use reader::{Gaps, Memory, Reader};
 pub use text::Text;
 pub(crate) use value::json;
 pub use value::{Map, Value};

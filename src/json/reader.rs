@@ -1,5 +1,6 @@
 //! Reads JSON from left to right, value by value, without a tree where none is wanted.
 
+use super::gap::Gap;
 use super::text::{self, Text};
 use super::value::{Map, Value};
 use super::{JsonError, MAX_INT_DIGITS};
@@ -53,6 +54,14 @@ impl Memory {
     }
 }
 
+/// What stands around the items of lists of the same form.
+#[derive(Debug, Default)]
+pub struct Gaps {
+    open: Gap,
+    comma: Gap,
+    close: Gap,
+}
+
 /// What is read of a list or an object, with the key of what comes next.
 enum Open {
     Array(Vec<Value>),
@@ -65,10 +74,12 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If it is not UTF-8, or starts with a byte order mark.
     pub fn new(bytes: &'a [u8]) -> Result<Self, JsonError> {
-        let text = std::str::from_utf8(bytes).map_err(|e| {
-            let at = e.valid_up_to();
-            JsonError::Limit(format!("expected UTF-8 text, found something else at byte {at}"))
-        })?;
+        // Of the two only the slower one tells where an error is.
+        let text =
+            simdutf8::basic::from_utf8(bytes).or_else(|_| std::str::from_utf8(bytes)).map_err(|e| {
+                let at = e.valid_up_to();
+                JsonError::Limit(format!("expected UTF-8 text, found something else at byte {at}"))
+            })?;
         if text.starts_with('\u{feff}') {
             let problem = "expected JSON, found a UTF-8 byte order mark before it; save the file without one";
             return Err(JsonError::Syntax(problem.into()));
@@ -107,11 +118,18 @@ impl<'a> Reader<'a> {
         if self.peek() != Some(b'{') {
             return Err(self.unexpected("an object"));
         }
+        let (mut to_value, mut to_key) = (Gap::default(), Gap::default());
         let mut goes_on = self.open(b'}')?;
         while goes_on {
-            let key = self.key()?;
+            let key = self.key_alone()?;
+            if !self.step_over(&to_value) {
+                let start = self.at;
+                self.colon()?;
+                self.skip_space();
+                to_value.learn(self.since(start));
+            }
             entry(self, key)?;
-            goes_on = self.goes_on(b'}')?;
+            goes_on = self.next_after(&mut to_key, b'}')?;
         }
         Ok(())
     }
@@ -120,19 +138,47 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If there is something else, and what `item` returns.
-    pub fn array(
+    pub fn array(&mut self, item: impl FnMut(&mut Self) -> Result<(), JsonError>) -> Result<(), JsonError> {
+        self.array_like(&mut Gaps::default(), item)
+    }
+
+    /// [`Reader::array`], one of many of the same form: `gaps` are those of the one before.
+    ///
+    /// # Errors
+    /// As [`Reader::array`].
+    pub fn array_like(
         &mut self,
+        gaps: &mut Gaps,
         mut item: impl FnMut(&mut Self) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
-        if self.peek() != Some(b'[') {
-            return Err(self.unexpected("a list"));
+        if self.depth < MAX_DEPTH && self.step_over(&gaps.open) {
+            if self.peek() == Some(b']') {
+                self.at += 1;
+                return Ok(());
+            }
+            self.depth += 1;
+        } else {
+            if self.peek() != Some(b'[') {
+                return Err(self.unexpected("a list"));
+            }
+            let start = self.at;
+            if !self.open(b']')? {
+                return Ok(());
+            }
+            gaps.open.learn(self.since(start));
         }
-        let mut goes_on = self.open(b']')?;
-        while goes_on {
+        loop {
             item(self)?;
-            goes_on = self.goes_on(b']')?;
+            if self.step_over(&gaps.close) {
+                self.depth -= 1;
+                return Ok(());
+            }
+            let start = self.at;
+            if !self.next_after(&mut gaps.comma, b']')? {
+                gaps.close.learn(self.since(start));
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Reads a string.
@@ -154,6 +200,23 @@ impl<'a> Reader<'a> {
                 Err(self.syntax(problem))
             }
         }
+    }
+
+    /// Reads a number from 0 to 999,999,999 without point and exponent. Where there is anything else, nothing is read.
+    pub fn small_number(&mut self) -> Option<u32> {
+        self.skip_space();
+        let next: &[u8; 10] = self.text.as_bytes().get(self.at..)?.first_chunk()?;
+        let (mut number, mut digits) = (0, 0);
+        while let Some(byte) = next.get(digits).filter(|byte| byte.is_ascii_digit()) {
+            number = number * 10 + u64::from(byte - b'0');
+            digits += 1;
+        }
+        let after = next.get(digits)?;
+        if digits == 0 || matches!(after, b'.' | b'e' | b'E') || (digits > 1 && next[0] == b'0') {
+            return None;
+        }
+        self.at += digits;
+        u32::try_from(number).ok()
     }
 
     /// Reads whatever comes, as a tree. Not recursive: strangers' nesting would take as much stack as they like.
@@ -370,17 +433,35 @@ impl<'a> Reader<'a> {
 
     /// Files are often indented, so that there is more space than anything else.
     fn skip_more_space(&mut self) {
-        const EIGHT: [u8; 8] = [b' '; 8];
-        let bytes = self.text.as_bytes();
-        loop {
-            if bytes.get(self.at..).and_then(<[u8]>::first_chunk) == Some(&EIGHT) {
-                self.at += 8;
-            } else if self.byte().is_some_and(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')) {
-                self.at += 1;
-            } else {
-                return;
+        const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
+        while self.byte().is_some_and(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+            while let Some(chunk) = self.rest().first_chunk() {
+                let others = u64::from_le_bytes(*chunk) ^ SPACES;
+                self.at += (others.trailing_zeros() / 8) as usize;
+                if others != 0 {
+                    break;
+                }
             }
         }
+    }
+
+    /// What is not read yet.
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// What was read from `start` on.
+    fn since(&self, start: usize) -> &'a [u8] {
+        self.text.as_bytes().get(start..self.at).unwrap_or_default()
+    }
+
+    /// Steps over `gap`, if that comes next.
+    #[inline]
+    fn step_over(&mut self, gap: &Gap) -> bool {
+        let len = gap.at_start_of(self.rest());
+        self.at += len.unwrap_or(0);
+        len.is_some()
     }
 
     /// Steps over an opening bracket, and, if it follows at once, the closing one. Says whether something is between.
@@ -413,17 +494,42 @@ impl<'a> Reader<'a> {
         Err(self.syntax(if closing == b']' { "expected ',' or ']'" } else { "expected ',' or '}'" }))
     }
 
+    /// [`Reader::goes_on`], and the space after a comma. `gap` is what that was the last time.
+    #[inline]
+    fn next_after(&mut self, gap: &mut Gap, closing: u8) -> Result<bool, JsonError> {
+        if self.step_over(gap) {
+            return Ok(true);
+        }
+        let start = self.at;
+        let goes_on = self.goes_on(closing)?;
+        if goes_on {
+            self.skip_space();
+            gap.learn(self.since(start));
+        }
+        Ok(goes_on)
+    }
+
     /// Reads a key and the colon after it.
     fn key(&mut self) -> Result<Text<'a>, JsonError> {
-        if self.peek() != Some(b'"') {
-            return Err(self.syntax("expected a key in double quotes"));
+        let key = self.key_alone()?;
+        self.colon()?;
+        Ok(key)
+    }
+
+    fn key_alone(&mut self) -> Result<Text<'a>, JsonError> {
+        if self.peek() == Some(b'"') {
+            self.text()
+        } else {
+            Err(self.syntax("expected a key in double quotes"))
         }
-        let key = self.text()?;
+    }
+
+    fn colon(&mut self) -> Result<(), JsonError> {
         if self.peek() != Some(b':') {
             return Err(self.syntax("expected ':'"));
         }
         self.at += 1;
-        Ok(key)
+        Ok(())
     }
 
     fn syntax(&self, expected: &str) -> JsonError {

@@ -185,3 +185,58 @@ fn trees_stay_within_their_memory() {
         assert_eq!(with(json).unwrap_err(), parse_object(json.as_bytes()).unwrap_err(), "{json}");
     }
 }
+
+#[test]
+fn lists_of_one_form_are_read_as_others_are() {
+    let texts = [
+        r#"[["a","b"],["c","d"],["e","f"],["g","h"]]                        "#,
+        "[\n [\n  \"a\",\n  2\n ],\n [\n  \"b\",\n  3\n ],\n [\n  ],\n [\n  \"c\"\n ],\n [],\n [\n  \"d\",\n  5\n ]\n]             ",
+        r#"[ [ "a" , "b" ] , [ ] , [  ] , [ "c" ,"d"] ,[ "e", "f" ] , [ "g" , [ "h" , "i" ] ] ]                 "#,
+        r#"[["a","b"],["c","d",]]                        "#,
+        r#"[["a","b"],["c","d"}]                        "#,
+        r#"[["a","b"],["c",,"d"]]                        "#,
+        r#"[["a","b"],]                        "#,
+        r#"[["a","b"],["c","d"]                        "#,
+    ];
+    for text in texts {
+        let mut reader = Reader::new(text.as_bytes()).unwrap();
+        let (mut gaps, mut lists) = (Gaps::default(), Vec::new());
+        let read = reader.array(|reader| {
+            let mut items = Vec::new();
+            reader.array_like(&mut gaps, |reader| reader.value().map(|item| items.push(item)))?;
+            lists.push(Value::Array(items));
+            Ok(())
+        });
+        let found = read.and_then(|()| reader.end()).map(|()| Value::Array(lists));
+        let message = |result: Result<Value, JsonError>| result.map_err(|error| error.to_string());
+        assert_eq!(message(found), message(parse(text.as_bytes())), "{text}");
+    }
+}
+
+#[test]
+fn small_numbers_are_read_where_others_are_left() {
+    for (text, expected) in
+        [("0,         ", Some(0)), (" 999999999,    ", Some(999_999_999)), ("10]           ", Some(10))]
+    {
+        let mut reader = Reader::new(text.as_bytes()).unwrap();
+        assert_eq!(
+            (reader.small_number(), reader.peek().is_some_and(|b| b != b' ')),
+            (expected, true),
+            "{text}"
+        );
+    }
+    for text in [
+        "1",
+        "1000000000     ",
+        "01        ",
+        "-1         ",
+        "1.0        ",
+        "1e2        ",
+        "\"1\"        ",
+        "x         ",
+    ] {
+        let mut reader = Reader::new(text.as_bytes()).unwrap();
+        let first = reader.peek();
+        assert_eq!((reader.small_number(), reader.peek()), (None, first), "{text}");
+    }
+}

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use ggraft_platform::{
-    Identity, advise_huge_pages, advise_sequential, drop_cache, open_file_limit, read_exact_at,
+    Identity, advise_huge_pages, advise_sequential, append_exact_at, drop_cache, open_file_limit,
+    read_exact_at,
 };
 
 use super::local;
@@ -155,8 +156,15 @@ impl File {
         let mut bytes = Vec::with_capacity(len);
         // A tokenizer has 17 to 33 MB, and a fault for every 4 KiB of it costs more than reading it.
         _ = advise_huge_pages(bytes.spare_capacity_mut());
-        bytes.resize(len, 0);
-        self.read_exact_at(&mut bytes, offset)?;
+        match &self.0.content {
+            Content::Local(_) => {
+                append_exact_at(&*self.handle()?, &mut bytes, offset, len).map_err(|e| self.unreadable(e))?
+            }
+            Content::Memory(_) => {
+                bytes.resize(len, 0);
+                self.read_exact_at(&mut bytes, offset)?;
+            }
+        }
         Ok(bytes)
     }
 

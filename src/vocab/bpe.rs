@@ -1,5 +1,6 @@
 //! The byte-level BPE route (llama.cpp's "gpt2" tokenizer model).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -128,30 +129,33 @@ fn tokens(
         }
     }
     let (mut tokens, mut types) = (Strings::new(), Vec::with_capacity(size));
+    let bytes = by_id.iter().flatten().map(|token| token.len()).sum();
     let mut added = added.iter().peekable();
-    for (id, token) in by_id.into_iter().enumerate() {
+    let texts = by_id.into_iter().enumerate().map(|(id, token)| {
         let flags = added.next_if(|(next, _)| **next as usize == id).map(|(_, flags)| flags);
-        let kind = match (token, flags) {
-            (None, _) => {
-                tokens.push(format!("[PAD{id}]").as_bytes());
-                TokenType::Unused
-            }
-            (Some(token), None) => {
-                tokens.push(token.as_bytes());
-                TokenType::Normal
-            }
+        let (text, kind) = match (token, flags) {
+            (None, _) => (Cow::Owned(format!("[PAD{id}]")), TokenType::Unused),
+            (Some(token), None) => (Cow::Borrowed(token), TokenType::Normal),
             (Some(token), Some(flags)) => {
                 let token = decoded.get(token).map_or(token, String::as_str);
-                if flags.special || looks_special(token) {
-                    tokens.push(token.as_bytes());
-                    TokenType::Control
-                } else {
-                    tokens.push(token.replace('\u{2581}', " ").as_bytes());
-                    TokenType::UserDefined
+                match flags.special || looks_special(token) {
+                    true => (Cow::Borrowed(token), TokenType::Control),
+                    false => (token.replace('\u{2581}', " ").into(), TokenType::UserDefined),
                 }
             }
         };
         types.push(kind as i32);
-    }
+        [Text(text)]
+    });
+    tokens.extend_joined(bytes, texts);
     Ok((tokens, types))
+}
+
+/// A text, as the bytes that a GGUF holds.
+struct Text<'a>(Cow<'a, str>);
+
+impl AsRef<[u8]> for Text<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }

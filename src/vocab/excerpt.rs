@@ -22,7 +22,7 @@ use crate::json::{Map, Value, json};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::{Model, Token};
 
-use super::lists::{BpeLists, UnigramLists, Vocabulary};
+use super::lists::{BpeLists, Merge, UnigramLists, Vocabulary};
 
 /// More text than this, in bytes, and the whole model is as good.
 const MOST_TEXT: usize = 1 << 14;
@@ -34,16 +34,36 @@ const MOST_BUILT: usize = 1 << 17;
 /// Whether excerpts do for the model with these settings and lists.
 pub fn will_do(settings: &Map<String, Value>, lists: &BpeLists) -> bool {
     let absent = |key: &str| settings.get(key).is_none_or(|value| value.is_null() || value == "");
-    let (unknown, bytes) = stand_ins(settings);
-    let stands_in = |text: &str| {
-        unknown == Some(text) || text.starts_with("<0x") && bytes.iter().any(|byte| byte == text)
-    };
     ["dropout", "continuing_subword_prefix", "end_of_word_suffix"].into_iter().all(absent)
-        && !lists.merges.iter().any(|merge| {
-            let (left, right) = lists.parts(*merge);
-            stands_in(left) || stands_in(right)
-        })
+        && !joins_stand_ins(settings, lists)
 }
+
+/// Whether a merge names a token for unknown characters or for a byte.
+fn joins_stand_ins(settings: &Map<String, Value>, lists: &BpeLists) -> bool {
+    let (unknown, bytes) = stand_ins(settings);
+    let is_one =
+        |text: &str| unknown == Some(text) || text.starts_with(BYTE) && bytes.iter().any(|byte| byte == text);
+    let names_one = |merge: &Merge| {
+        let (left, right) = lists.parts(*merge);
+        is_one(left) || is_one(right)
+    };
+    // What such a merge makes holds one, and few tokens do.
+    let signs = unknown.into_iter().chain((!bytes.is_empty()).then_some(BYTE));
+    let mut holding = vec![false; lists.vocabulary.len()];
+    for sign in signs {
+        if sign.is_empty() {
+            return lists.merges.iter().any(names_one);
+        }
+        for place in lists.vocabulary.holding(sign) {
+            holding[place] = true;
+        }
+    }
+    let mut merges = lists.merges.iter().filter(|merge| holding.get(merge.joined as usize) == Some(&true));
+    merges.any(names_one)
+}
+
+/// How the names of tokens for bytes begin.
+const BYTE: &str = "<0x";
 
 /// The model that encodes `words` as the one with these settings and all of `lists` does, as
 /// `tokenizer.json` describes models. Excerpts must do for it.
@@ -130,8 +150,9 @@ fn stand_ins(settings: &Map<String, Value>) -> (Option<&str>, Vec<String>) {
 struct Parts<'a> {
     /// The words from each byte on, sorted.
     ends: Vec<&'a [u8]>,
-    /// Which pairs of bytes occur: most texts are not contained for want of their first.
+    /// Which pairs of bytes occur, and what of four bytes: most texts are not contained for want of their first.
     pairs: Vec<bool>,
+    fours: Vec<bool>,
 }
 
 impl<'a> Parts<'a> {
@@ -139,13 +160,20 @@ impl<'a> Parts<'a> {
         let mut ends: Vec<&[u8]> =
             words.iter().flat_map(|word| (0..word.len()).map(|at| &word.as_bytes()[at..])).collect();
         ends.sort_unstable();
-        let mut pairs = vec![false; 1 << 16];
-        ends.iter().filter_map(|end| end.first_chunk()).for_each(|pair| pairs[index(*pair)] = true);
-        Self { ends, pairs }
+        let (mut pairs, mut fours) = (vec![false; 1 << 16], vec![false; 1 << 16]);
+        for end in &ends {
+            end.first_chunk().iter().for_each(|pair| pairs[index(**pair)] = true);
+            end.first_chunk().iter().for_each(|four| fours[mixed(**four)] = true);
+        }
+        Self { ends, pairs, fours }
     }
 
     fn contains(&self, part: &[u8]) -> bool {
-        if part.first_chunk().is_some_and(|pair| !self.pairs[index(*pair)]) {
+        let may_be = match part.first_chunk() {
+            Some(four) => self.fours[mixed(*four)],
+            None => part.first_chunk().is_none_or(|pair| self.pairs[index(*pair)]),
+        };
+        if !may_be {
             return false;
         }
         let first = self.ends.partition_point(|end| *end < part);
@@ -155,6 +183,11 @@ impl<'a> Parts<'a> {
 
 fn index(pair: [u8; 2]) -> usize {
     usize::from(u16::from_le_bytes(pair))
+}
+
+/// 16 bits that differ for most texts of four bytes: those of a product with 2^32 divided by the golden ratio.
+fn mixed(four: [u8; 4]) -> usize {
+    (u32::from_le_bytes(four).wrapping_mul(0x9e37_79b9) >> 16) as usize
 }
 
 /// A model of which only an excerpt is there for encoding, but all tokens are known.

@@ -128,12 +128,11 @@ fn parse(path: &Path, bytes: &[u8], size: usize) -> Result<BpeLists> {
     }
     for (token, rank) in tokens.iter().filter(|(token, _)| token.len() > 1) {
         let split = last_merge(token, *rank, &ranks).and_then(|split| token.split_at_checked(split));
-        let Some((left, _)) = split else {
+        let Some((left, right)) = split else {
             let problem = format!("tokens of smaller ranks do not make up token {rank} in two parts");
             return Err(Error::invalid(path, problem));
         };
-        let split = tekken::write(&letters, left).len();
-        lists.push_merge(&tekken::write(&letters, token), split);
+        lists.push_merge(&tekken::write(&letters, left), &tekken::write(&letters, right));
     }
     Ok(lists)
 }

@@ -72,26 +72,13 @@ impl Settings {
         // The post-processor of tokenizer.json decides.
         config.shift_remove("add_bos_token");
         config.shift_remove("add_eos_token");
-        if !is_truthy(config.get(EXTRA))
-            && let Some(additional) = config.shift_remove(ADDITIONAL)
-        {
-            config.insert(EXTRA.into(), additional);
+        if !is_truthy(config.get(EXTRA)) {
+            rename_additional(&mut config);
         }
         let mut specific = specific(&mut config, &path)?;
         let mut added = BTreeMap::new();
         match decoder {
-            Some(Value::Object(decoder)) => {
-                for (id, token) in decoder {
-                    let id = id.trim().parse().map_err(|_| {
-                        Error::invalid(
-                            &path,
-                            format!("added_tokens_decoder: {} is not a token id", quoted(id)),
-                        )
-                    })?;
-                    added.insert(id, added_token(token, &path)?);
-                }
-            }
-            Some(_) => return Err(Error::invalid(&path, "added_tokens_decoder: expected an object")),
+            Some(decoder) => added = by_id(decoder, &path)?,
             None => {
                 legacy(&files.dir, &mut config, json, &mut added)?;
                 if let Some(Value::Object(named)) = config.get(EXTRA) {
@@ -100,39 +87,15 @@ impl Settings {
                 }
             }
         }
-        if !config.contains_key(EXTRA)
-            && let Some(additional) = config.shift_remove(ADDITIONAL)
-        {
-            config.insert(EXTRA.into(), additional);
+        if !config.contains_key(EXTRA) {
+            rename_additional(&mut config);
         }
         if let Some(token) = json.get("padding").and_then(|p| p.get("pad_token"))
             && [Class::Backend, Class::Llama].contains(&class)
         {
             config.entry("pad_token".into()).or_insert_with(|| token.clone());
         }
-
-        let by_text: HashMap<&str, &AddedToken> = added.values().map(|t| (t.content.as_str(), t)).collect();
-        let mut named = IndexMap::new();
-        for key in NAMED {
-            let default = class.default_tokens().iter().find(|(k, _)| *k == key);
-            let token = match config.get(key) {
-                None => default.map(|(_, text)| Token::Text((*text).into())),
-                Some(Value::Null) => None,
-                Some(value) => {
-                    let token = token(value, &path, key)?;
-                    Some(by_text.get(token.text()).map_or(token, |added| Token::Added((*added).clone())))
-                }
-            };
-            if let Some(token) = token {
-                named.insert(key.to_owned(), token);
-            }
-        }
-        // Those left in the configuration come first: tokens with flags, or from special_tokens_map.json.
-        let is_token = |value: &Value| value.is_string() || is_added_token(value);
-        let others = config.iter().filter(|(k, v)| is_other_name(k) && is_token(v));
-        for (key, value) in others.chain(&specific) {
-            named.insert(key.clone(), token(value, &path, key)?);
-        }
+        let named = named(&config, &specific, &added, class, &path)?;
         let extra = match config.get(EXTRA) {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(list)) => {
@@ -149,6 +112,60 @@ impl Settings {
         let unique: indexmap::IndexSet<String> = all.collect();
         unique.into_iter().collect()
     }
+}
+
+/// Gives special tokens without a name, if they stand under their old key, the new one.
+fn rename_additional(config: &mut Map<String, Value>) {
+    if let Some(additional) = config.shift_remove(ADDITIONAL) {
+        config.insert(EXTRA.into(), additional);
+    }
+}
+
+/// The tokens of `added_tokens_decoder`.
+fn by_id(decoder: &Value, path: &Path) -> Result<BTreeMap<i64, AddedToken>> {
+    let decoder = decoder.as_object();
+    let decoder = decoder.ok_or_else(|| Error::invalid(path, "added_tokens_decoder: expected an object"))?;
+    let token = |(id, token): (&String, &Value)| {
+        let number = id.trim().parse().map_err(|_| {
+            Error::invalid(path, format!("added_tokens_decoder: {} is not a token id", quoted(id)))
+        })?;
+        Ok((number, added_token(token, path)?))
+    };
+    decoder.iter().map(token).collect()
+}
+
+/// Special tokens by attribute: those that every class knows, then those left in the configuration, then the model's
+/// own in `specific`.
+fn named(
+    config: &Map<String, Value>,
+    specific: &Map<String, Value>,
+    added: &BTreeMap<i64, AddedToken>,
+    class: Class,
+    path: &Path,
+) -> Result<IndexMap<String, Token>> {
+    let by_text: HashMap<&str, &AddedToken> = added.values().map(|t| (t.content.as_str(), t)).collect();
+    let mut named = IndexMap::new();
+    for key in NAMED {
+        let default = class.default_tokens().iter().find(|(k, _)| *k == key);
+        let token = match config.get(key) {
+            None => default.map(|(_, text)| Token::Text((*text).into())),
+            Some(Value::Null) => None,
+            Some(value) => {
+                let token = token(value, path, key)?;
+                Some(by_text.get(token.text()).map_or(token, |added| Token::Added((*added).clone())))
+            }
+        };
+        if let Some(token) = token {
+            named.insert(key.to_owned(), token);
+        }
+    }
+    // Those left in the configuration come first: tokens with flags, or from special_tokens_map.json.
+    let is_token = |value: &Value| value.is_string() || is_added_token(value);
+    let others = config.iter().filter(|(k, v)| is_other_name(k) && is_token(v));
+    for (key, value) in others.chain(specific) {
+        named.insert(key.clone(), token(value, path, key)?);
+    }
+    Ok(named)
 }
 
 /// Refuses settings that transformers refuses, and those that change more than is done here.

@@ -195,12 +195,15 @@ impl SpecialVocab {
 /// As [`merges`].
 fn usual_merges(lists: &BpeLists) -> Strings {
     let mut merges = Strings::new();
-    for merge in &lists.merges {
-        let (left, right) = lists.parts(*merge);
-        match left.contains(' ') || right.contains(' ') {
+    let parts = lists.merges.iter().map(|merge| lists.parts(*merge));
+    if lists.vocabulary.contains(" ") {
+        parts.for_each(|(left, right)| match left.contains(' ') || right.contains(' ') {
             true => merges.push(joined(left, right).as_bytes()),
             false => merges.push_joined(&[left.as_bytes(), b" ", right.as_bytes()]),
-        }
+        });
+    } else {
+        let bytes = lists.joined_bytes() + lists.merges.len();
+        merges.extend_joined(bytes, parts.map(|(left, right)| [left, " ", right]));
     }
     merges
 }

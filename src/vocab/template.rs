@@ -89,11 +89,8 @@ impl<'a> Names<'a> {
 }
 
 fn read_template(processor: &Value, names: &mut Names, add: &mut IndexMap<&'static str, bool>) {
-    let list = |key: &str| processor.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let special = |item: &Value| item.get("SpecialToken")?.get("id").filter(|id| truthy(Some(id))).cloned();
-    let sequence = |item: &Value| item.get("Sequence")?.get("id")?.as_str().map(str::to_owned);
     let (mut first, mut last) = (None, None);
-    if let [head, .., tail] = list("single") {
+    if let [head, .., tail] = list(processor, "single") {
         (first, last) = (special(head), special(tail));
     }
     if first.is_some() {
@@ -123,38 +120,54 @@ fn read_template(processor: &Value, names: &mut Names, add: &mut IndexMap<&'stat
         }
         add.insert("eos", last == names.eos);
     }
-    // A pair is [first] A [sep] [eos] B [last].
-    let mut pair = list("pair");
+    if let Some(add_sep) = separates(processor, &first, &last, names) {
+        add.insert("sep", add_sep);
+        if add_sep && !truthy(names.sep.as_ref()) && names.config.is_some() {
+            // The reference names it in the configuration only.
+            let (sep, eos) = (names.sep.clone(), names.eos.clone());
+            names.set("sep", eos);
+            names.sep = sep;
+        }
+    }
+}
+
+/// The items of a list in a processor.
+fn list<'a>(processor: &'a Value, key: &str) -> &'a [Value] {
+    processor.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The text of an item that is a special token.
+fn special(item: &Value) -> Option<Value> {
+    item.get("SpecialToken")?.get("id").filter(|id| truthy(Some(id))).cloned()
+}
+
+/// Whether SEP stands between the texts of a pair, which is [first] A [sep] [eos] B [last]. None if there is no such pair.
+fn separates(processor: &Value, first: &Option<Value>, last: &Option<Value>, names: &Names) -> Option<bool> {
+    let sequence = |item: &Value| item.get("Sequence")?.get("id")?.as_str().map(str::to_owned);
+    let mut pair = list(processor, "pair");
     if let [head, rest @ ..] = pair
         && first.is_some()
-        && special(head) == first
+        && special(head) == *first
     {
         pair = rest;
     }
     if let [rest @ .., tail] = pair
         && last.is_some()
-        && special(tail) == last
+        && special(tail) == *last
     {
         pair = rest;
     }
-    let [head, between @ .., tail] = pair else { return };
-    let (Some(next), true) =
-        (between.first(), sequence(head).as_deref() == Some("A") && sequence(tail).as_deref() == Some("B"))
-    else {
-        return;
-    };
+    let [head, between @ .., tail] = pair else { return None };
+    let next = between.first()?;
+    if sequence(head).as_deref() != Some("A") || sequence(tail).as_deref() != Some("B") {
+        return None;
+    }
     let separates = |entry: &Option<Value>| entry.is_some() && (*entry == names.sep || *entry == names.eos);
     let mut add_sep = last.is_none() && separates(&special(next));
     if let [_, second] = between {
         add_sep |= separates(&special(second));
     }
-    add.insert("sep", add_sep);
-    if add_sep && !truthy(names.sep.as_ref()) && names.config.is_some() {
-        // The reference names it in the configuration only.
-        let (sep, eos) = (names.sep.clone(), names.eos.clone());
-        names.set("sep", eos);
-        names.sep = sep;
-    }
+    Some(add_sep)
 }
 
 /// Has `chat_template.jinja`, where it is there, take the place of every other template.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::MOST_TOKENS;
 use super::lists::{BpeLists, UnigramLists, Vocabulary};
 use crate::error::{Error, Result};
-use crate::json::{JsonError, Map, Memory, Reader, Value};
+use crate::json::{Gaps, JsonError, Map, Memory, Reader, Text, Value};
 
 /// What added tokens may take in memory, in bytes: that of 65,000 is about what models that speak need.
 pub const LARGEST_ADDED: usize = 96 << 20;
@@ -68,8 +68,7 @@ fn usual(bytes: &[u8]) -> Result<TokenizerJson, JsonError> {
             reader.value()?
         } else if lists.is_none() && unigram.is_none() {
             // With its merges and all that stands between, a token takes that much of the text.
-            let vocabulary = Vocabulary::with_capacity(bytes.len() / 100);
-            let mut bpe = BpeLists { vocabulary, merges: Vec::new() };
+            let mut bpe = BpeLists::from(Vocabulary::with_capacity(bytes.len() / 100));
             let (settings, scores) = model(reader, &mut bpe)?;
             match scores {
                 None => lists = Some(bpe),
@@ -129,7 +128,10 @@ fn model(reader: &mut Reader, lists: &mut BpeLists) -> Result<Settings, JsonErro
 /// Reads `model.vocab`: an object of ids.
 fn vocab(reader: &mut Reader, vocabulary: &mut Vocabulary) -> Result<(), JsonError> {
     reader.object(|reader, key| {
-        let id = reader.value()?.as_u64().and_then(|id| u32::try_from(id).ok());
+        let id = match reader.small_number() {
+            Some(id) => Some(id),
+            None => reader.value()?.as_u64().and_then(|id| u32::try_from(id).ok()),
+        };
         let pushed = key.whole().zip(id).and_then(|(text, id)| vocabulary.push(text, id));
         pushed.filter(|()| vocabulary.len() as u64 <= MOST_TOKENS).ok_or_else(unusual)
     })
@@ -158,132 +160,41 @@ fn pieces(reader: &mut Reader, vocabulary: &mut Vocabulary) -> Result<Vec<f64>, 
 
 /// Reads `model.merges`: a list of strings, "left right", or one of pairs, ["left", "right"].
 fn merges(reader: &mut Reader, lists: &mut BpeLists) -> Result<(), JsonError> {
-    let (mut first, mut joined) = (None, String::new());
+    let (mut first, mut gaps) = (None, Gaps::default());
     reader.array(|reader| {
         let bracket = reader.peek();
         if *first.get_or_insert(bracket) != bracket || lists.merges.len() >= MOST_MERGES {
             return Err(unusual());
         }
-        joined.clear();
-        let split =
-            if bracket == Some(b'[') { pair(reader, &mut joined)? } else { line(reader, &mut joined)? };
-        lists.push_merge(&joined, split).ok_or_else(unusual)
+        if bracket == Some(b'[') { pair(reader, &mut gaps, lists) } else { line(reader, lists) }
     })
 }
 
-/// Reads a merge "left right" into `joined`, and says where that is split.
-fn line(reader: &mut Reader, joined: &mut String) -> Result<usize, JsonError> {
+/// Reads a merge "left right".
+fn line(reader: &mut Reader, lists: &mut BpeLists) -> Result<(), JsonError> {
     let text = reader.text()?;
     // The tokenizers crate takes such a line of a list for the heading of merges.txt.
     let text = text.whole().filter(|text| !text.starts_with("#version"));
     let parts = text.and_then(|text| text.split_once(' '));
     let (left, right) = parts.filter(|(_, right)| !right.contains(' ')).ok_or_else(unusual)?;
-    joined.push_str(left);
-    joined.push_str(right);
-    Ok(left.len())
+    lists.push_merge(left, right).ok_or_else(unusual)
 }
 
-/// The same of a merge ["left", "right"].
-fn pair(reader: &mut Reader, joined: &mut String) -> Result<usize, JsonError> {
-    let (mut parts, mut split) = (0, 0);
-    reader.array(|reader| {
-        split = if parts == 0 { 0 } else { joined.len() };
-        parts += 1;
+/// Reads a merge ["left", "right"].
+fn pair(reader: &mut Reader, gaps: &mut Gaps, lists: &mut BpeLists) -> Result<(), JsonError> {
+    let (mut left, mut right) = (None, None);
+    reader.array_like(gaps, |reader| {
         let text = reader.text()?;
-        joined.push_str(text.whole().ok_or_else(unusual)?);
+        match (&left, &right) {
+            (None, _) => left = Some(text),
+            (Some(_), None) => right = Some(text),
+            _ => return Err(unusual()),
+        }
         Ok(())
     })?;
-    if parts == 2 { Ok(split) } else { Err(unusual()) }
+    let parts = left.as_ref().and_then(Text::whole).zip(right.as_ref().and_then(Text::whole));
+    parts.and_then(|(left, right)| lists.push_merge(left, right)).ok_or_else(unusual)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::json;
-
-    fn lists(json: &str) -> Option<Vec<(String, String)>> {
-        let parsed = parse(Path::new("tokenizer.json"), json.as_bytes()).unwrap();
-        let whole: Map<String, Value> = json::parse_object(json.as_bytes()).unwrap();
-        let Some(lists) = parsed.lists else {
-            assert_eq!(parsed.tree, whole);
-            return None;
-        };
-        let vocab = lists.vocabulary.iter().map(|(text, id)| (text.to_owned(), id.into())).collect();
-        assert_eq!(Value::Object(vocab), *whole["model"].get("vocab").unwrap());
-        assert_eq!(parsed.tree.get("other"), whole.get("other"));
-        assert_eq!(parsed.tree["model"].get("vocab"), None);
-        let parts = lists.merges.iter().map(|merge| lists.parts(*merge));
-        Some(parts.map(|(left, right)| (left.to_owned(), right.to_owned())).collect())
-    }
-
-    fn bpe(vocab: &str, merges: &str) -> String {
-        format!(
-            r#"{{"other": [1], "model": {{"type": "BPE", "vocab": {vocab}, "merges": {merges}, "unk_token": null}}}}"#
-        )
-    }
-
-    #[test]
-    fn what_is_usual_becomes_lists() {
-        let vocab = r#"{"a": 0, "\"": 1, "a\"": 4, "\"\ud83d\ude00": 3, "😀": 2}"#;
-        let expected = Some(vec![("a".to_owned(), "\"".to_owned()), ("\"".into(), "😀".into())]);
-        assert_eq!(lists(&bpe(vocab, r#"["a \"", "\" 😀"]"#)), expected);
-        assert_eq!(lists(&bpe(vocab, r#"[["a", "\""], ["\"", "\ud83d\ude00"]]"#)), expected);
-        assert_eq!(lists(&bpe("{}", "[]")), Some(vec![]));
-    }
-
-    #[test]
-    fn what_is_unusual_stays_json() {
-        let vocab = r##"{"a": 0, "b": 1, "ab": 2, "#version": 3, "#versionab": 4, " ": 5, " a": 6}"##;
-        let merges = [
-            r#"["a b", ["a", "b"]]"#,
-            r#"[["a", "b", "ab"]]"#,
-            r#"[["a"]]"#,
-            r#"["ab"]"#,
-            r#"["b a"]"#,
-            r#"["a c"]"#,
-            r#"["a b "]"#,
-            r##"["#version ab"]"##,
-            r#"[null]"#,
-            "{}",
-        ];
-        merges.iter().for_each(|merges| assert_eq!(lists(&bpe(vocab, merges)), None, "{merges}"));
-        for vocab in [r#"{"a": 0, "b": 0}"#, r#"{"a": -1}"#, r#"{"a": 4294967296}"#, r#"{"a": 1.0}"#, "[]"] {
-            assert_eq!(lists(&bpe(vocab, "[]")), None, "{vocab}");
-        }
-        assert_eq!(lists(r#"{"model": {"type": "BPE", "vocab": {"a": 0, "a": 1}, "merges": []}}"#), None);
-        assert_eq!(lists(r#"{"model": {"type": "BPE", "merges": [], "vocab": {}}}"#), None);
-        assert_eq!(lists(r#"{"model": {"type": "BPE", "vocab": {}}}"#), None);
-        assert_eq!(lists(r#"{"model": {"type": "WordLevel", "vocab": {}, "merges": []}}"#), None);
-        assert_eq!(lists(r#"{"model": {"vocab": {}, "merges": []}}"#), None);
-        assert_eq!(lists(r#"{"model": 1, "model": {"type": "BPE", "vocab": {}, "merges": []}}"#), None);
-        assert_eq!(lists(r#"{"other": 1}"#), None);
-    }
-
-    #[test]
-    fn what_is_no_object_is_an_error() {
-        for text in ["", "[]", "{} 1", r#"{"model": {"vocab": {"a": 1"#, "{\"a\": \"\t\"}"] {
-            assert!(parse(Path::new("tokenizer.json"), text.as_bytes()).is_err(), "{text}");
-        }
-        assert!(parse(Path::new("tokenizer.json"), b"{\"a\": \"\xff\"}").is_err());
-    }
-
-    #[test]
-    fn unigram_vocabularies_become_lists() {
-        let parse = |kind: &str, vocab: &str| {
-            let json = format!(r#"{{"model": {{"vocab": {vocab}, "type": "{kind}", "unk_id": 0}}}}"#);
-            parse(Path::new("tokenizer.json"), json.as_bytes()).unwrap()
-        };
-        let parsed = parse("Unigram", r#"[["<unk>", 0], ["\u2581a", -1.5], ["b", -2e1]]"#);
-        let unigram = parsed.unigram.unwrap();
-        assert!(unigram.vocabulary.iter().eq([("<unk>", 0), ("\u{2581}a", 1), ("b", 2)]));
-        assert_eq!(unigram.scores, [0.0, -1.5, -20.0]);
-        assert_eq!(parsed.tree["model"].get("vocab"), None);
-        for vocab in
-            [r#"[["a", 0], ["a", 0]]"#, r#"[["a"]]"#, r#"[["a", 0, 0]]"#, r#"[["a", "b"]]"#, "[0]", "{}"]
-        {
-            let parsed = parse("Unigram", vocab);
-            assert!(parsed.unigram.is_none() && parsed.tree["model"].get("vocab").is_some(), "{vocab}");
-        }
-        assert!(parse("BPE", "[]").unigram.is_none());
-    }
-}
+mod tests;
