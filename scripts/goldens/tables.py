@@ -39,6 +39,12 @@ gpt_oss gpt2 gpt_bigcode gpt_neox bloom falcon starcoder2 stablelm
 jamba mamba mamba2 falcon_mamba
 bert camembert distilbert eurobert jina_embeddings_v3 modernbert nomic_bert roberta xlm-roberta
 t5 mt5 umt5
+clip_vision_model gemma3n_audio gemma3n_vision gemma4_audio gemma4_unified_audio gemma4_unified_vision gemma4_vision
+idefics3 idefics3_vision internvl internvl_vision lfm2_vl lighton_ocr llama4_vision_model pixtral siglip2_vision_model
+siglip_vision_model smolvlm smolvlm_vision
+audioflamingo3_encoder qwen2_audio_encoder voxtral_encoder
+exaone4_5_vision glm4v_moe_vision glm4v_vision glm_ocr_vision kimi_k25_vision qwen2_5_vl_vision qwen2_vl_vision
+qwen3_5_moe_vision qwen3_5_vision qwen3_vl_moe_vision qwen3_vl_vision
 """.split()
 ARCHS = """
 APERTUS ARCEE LLAMA LLAMA4 LLAMA_EMBED MISTRAL3 SMOLLM3
@@ -53,6 +59,7 @@ NEMOTRON NEMOTRON_H NEMOTRON_H_MOE
 COHERE2 COHERE2MOE COMMAND_R
 GPT_OSS GPT2 GPTNEOX BLOOM FALCON STARCODER STARCODER2 STABLELM INTERNLM2
 JAMBA MAMBA MAMBA2
+MMPROJ
 BERT EUROBERT JINA_BERT_V2 JINA_BERT_V3 MODERN_BERT NEO_BERT NOMIC_BERT NOMIC_BERT_MOE
 T5 T5ENCODER
 MAINCODER
@@ -65,6 +72,9 @@ from gguf.tensor_mapping import TensorNameMap  # noqa: E402
 from transformers import PreTrainedConfig, configuration_utils  # noqa: E402
 from transformers.generation.configuration_utils import GenerationConfig  # noqa: E402
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: E402
+
+# Configs within configs that projectors are made from; others stay as the file has them.
+PARTS = ("vision_config", "audio_config")
 
 KINDS = {int: "INT", float: "FLOAT", str: "STR", bool: "BOOL", dict: "DICT", type(None): "NULL",
          list: "LIST", list[int]: "INTS", list[float]: "FLOATS", list[str]: "STRS",
@@ -132,11 +142,10 @@ def is_computed(cls, name: str) -> bool:
 
 
 def part(spec) -> str:
-    """A config within a config. Only text models matter here; other parts stay as the file has them."""
+    """A config within a config."""
     fixed = issubclass(spec.config_class, PreTrainedConfig)
-    assert not spec.optional
     return f"Part {{ model_type: {s(spec.model_type)}, fixed: {str(fixed).lower()}, " \
-           f"given: {s(json.dumps(spec.init_kwargs))} }}"
+           f"optional: {str(spec.optional).lower()}, given: {s(json.dumps(spec.init_kwargs))} }}"
 
 
 def class_table() -> str:
@@ -161,9 +170,10 @@ use crate::config::class::{{
         local = f"Some({float(theta['local'])!r})" if "local" in theta else "None"
         computed = sorted(n for n in dir(cls) if is_computed(cls, n) and n not in readonly)
         text = cls.sub_configs_defaults.get("text_config")
+        others = ", ".join(f"({s(key)}, {part(spec)})" for key, spec in cls.sub_configs_defaults.items() if key in PARTS)
         out += f"    Class {{ model_type: {s(model_type)}, theta: {float(theta['global'])!r}, local_theta: {local}, "
         out += f"aliases: {pairs(cls.attribute_map.items())}, computed: &[{', '.join(map(s, computed))}], "
-        out += f"text: {f'Some({part(text)})' if text else 'None'}, fields: &[\n"
+        out += f"text: {f'Some({part(text)})' if text else 'None'}, others: &[{others}], fields: &[\n"
         for f in dataclasses.fields(cls):
             if f.name in common and f.default == common[f.name]:
                 continue
@@ -199,7 +209,7 @@ def name_table() -> str:
 
 #![allow(dead_code, reason = "covers architectures whose families are not written yet")]
 
-/// GGUF tensors (without `.weight`) and the names that mean them; `{{bid}}` is the layer.
+/// GGUF tensors (without `.weight`) and the names that mean them; `{{bid}}` is the layer, between dots or before one.
 /// Where two claim a name, the later one gets it. What follows a `#` tells tensors apart that GGUF calls the same.
 {VISIBLE} const SPELLINGS: &[(&str, &[&str])] = &[
 """
@@ -216,16 +226,18 @@ def name_table() -> str:
         for tensor, keys in cfg.items():
             if tensor in used:
                 for key in (TENSOR_NAMES[tensor], *keys):
-                    assert key.split(".").count("{bid}") == key.count("{") <= blocks, key
+                    assert sum(part.endswith("{bid}") for part in key.split(".")) == key.count("{") <= blocks, key
                 out += f"    ({s(known_as(tensor))}, &[{', '.join(map(s, dict.fromkeys(keys)))}]),\n"
     out += "];\n\n"
     for arch in ARCHS:
         model_arch = getattr(MODEL_ARCH, arch)
         assert model_arch not in TensorNameMap.arch_block_mappings_cfg, arch
         out += strings(f"Tensors of the GGUF architecture `{arch.lower()}`.", arch,
-                       [known_as(t) for t in MODEL_TENSORS[model_arch]])
+                       [known_as(t) for t in MODEL_TENSORS[model_arch] if t in TENSOR_NAMES])
     known = sorted(set(conversion.TEXT_MODEL_MAP) | set(conversion.MMPROJ_MODEL_MAP))
-    return out + strings("Architectures the reference has a converter for.", "REFERENCE_ARCHITECTURES", known)
+    out += strings("Architectures the reference has a converter for.", "REFERENCE_ARCHITECTURES", known)
+    return out + strings("Those of them that it converts the projector of.", "REFERENCE_PROJECTORS",
+                         sorted(conversion.MMPROJ_MODEL_MAP))
 
 
 for path, text in (("src/config/generated/classes.rs", class_table()), ("src/arch/generated/names.rs", name_table())):

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::json::{self, Value};
 
-use super::class::{BOOL, Class, DICT, FLOAT, FLOATS, INT, INTS, Kinds, LIST, NULL, NUMBERS, STR, STRS};
+use super::class::{BOOL, Class, DICT, FLOAT, FLOATS, INT, INTS, Kinds, LIST, NULL, NUMBERS, Part, STR, STRS};
 use super::generated::classes::{CHOICES, CLASSES, GENERATION, OTHER_MODEL_TYPES, READ_ONLY, TORCH_DTYPES};
 use super::values::{Object, number, stored_as, truthy};
 use super::{classes, layers, per_layer};
@@ -154,8 +154,15 @@ fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object,
         config.insert(stored_as(class, name).to_owned(), value);
     }
     hooks.before(class, &mut config, &mut extra)?;
-    if let Some(text) = construct_text(class, &config)? {
-        config.insert("text_config".into(), text.into());
+    if let Some(part) = &class.text {
+        construct_part(&mut config, "text_config", part)?;
+    }
+    for (key, part) in class.others {
+        match construct_part(&mut config, key, part) {
+            // Who needs it asks for it ([`unknown_part`]); others do without.
+            Err(Failure::Unknown(_)) => {}
+            other => other?,
+        }
     }
     check_common(&extra)?;
     hooks.convert_rope(class, &mut config, &mut extra)?;
@@ -199,24 +206,39 @@ const DROPPED: [&str; 8] = [
     "output_attentions",
 ];
 
-/// `text_config`, of the class the file names or of the one that belongs there.
-fn construct_text(class: &Class, config: &Object) -> Result<Option<Object>, Failure> {
-    let Some(part) = &class.text else {
-        return Ok(None);
+/// Makes of the section `key` of `config` what its class does: the one that the file names, or the one that belongs
+/// there.
+fn construct_part(config: &mut Object, key: &str, part: &Part) -> Result<(), Failure> {
+    let json: Object = match config.get(key) {
+        Some(Value::Object(section)) => section.clone(),
+        None | Some(Value::Null) if part.optional => return Ok(()),
+        _ => json::parse_object(part.given.as_bytes()).map_err(|e| e.to_string())?,
     };
-    let given = || json::parse_object(part.given.as_bytes()).map_err(|e| e.to_string());
-    let json: Object = match config.get("text_config") {
-        Some(Value::Object(text)) => text.clone(),
-        _ => given()?,
-    };
-    let text = match json.get("model_type") {
-        Some(named) if !part.fixed => match named.as_str() {
-            Some(name) => self::class(name)?,
-            None => return Err(Failure::Refused("text_config.model_type is not a string".into())),
-        },
-        _ => self::class(part.model_type)?,
-    };
-    construct(text, "", &json).map(Some)
+    let class = class(part_type(key, part, &json)?)?;
+    config.insert(key.into(), construct(class, "", &json)?.into());
+    Ok(())
+}
+
+/// The `model_type` of the section `key`.
+fn part_type<'a>(key: &str, part: &Part, json: &'a Object) -> Result<&'a str, Failure> {
+    match json.get("model_type") {
+        Some(named) if !part.fixed => {
+            named.as_str().ok_or_else(|| Failure::Refused(format!("{key}.model_type is not a string")))
+        }
+        _ => Ok(part.model_type),
+    }
+}
+
+/// The `model_type` of the first section of a configuration, for images or sound, whose class is not known here.
+pub(super) fn unknown_part(config: &Object) -> Option<&str> {
+    let model_type = config.get("model_type")?.as_str()?;
+    let class = CLASSES.iter().find(|class| class.model_type == model_type)?;
+    class.others.iter().find_map(|(key, part)| {
+        let json = config.get(*key)?.as_object()?;
+        let model_type = part_type(key, part, json).ok()?;
+        let known = CLASSES.iter().any(|class| class.model_type == model_type);
+        (!known).then_some(model_type)
+    })
 }
 
 /// Whether a value is one of the few that a field allows, if it has but a few.

@@ -30,16 +30,20 @@ pub(super) struct Class {
     pub computed: &'static [&'static str],
     /// `text_config`, in classes that have one.
     pub text: Option<Part>,
+    /// What it has of `vision_config` and `audio_config`.
+    pub others: &'static [(&'static str, Part)],
     /// Name, accepted types and default (as JSON) of the declared fields.
     pub fields: &'static [(&'static str, Kinds, &'static str)],
 }
 
-/// The configuration of a text model inside that of a larger one.
+/// A configuration inside a larger one: that of the text model, or of an encoder for images or sound.
 pub(super) struct Part {
     /// Its class, where the file names none.
     pub model_type: &'static str,
     /// Whether it is of this class whatever the file says.
     pub fixed: bool,
+    /// Whether it may be missing; otherwise it gets the class's defaults.
+    pub optional: bool,
     /// What it holds where the file has no such section (a JSON object).
     pub given: &'static str,
 }

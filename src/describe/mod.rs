@@ -7,6 +7,7 @@
 mod completeness;
 mod notes;
 mod parameters;
+mod projector;
 
 use std::path::PathBuf;
 
@@ -31,6 +32,8 @@ pub enum Target {
     Text,
     /// Its tokenizer and metadata alone.
     Vocabulary,
+    /// What turns images and sound into what the model reads.
+    Projector,
 }
 
 /// How to describe it.
@@ -82,9 +85,11 @@ impl NameParts {
     /// # Errors
     /// If the metadata it is made of are not of the expected type.
     pub fn default_file_name(&self) -> Result<String> {
-        match self.only_prediction {
-            true => self.general.prediction_file_name(self.output_type),
-            false => self.general.default_file_name(self.output_type, self.target == Target::Vocabulary),
+        match self.target {
+            Target::Projector => self.general.projector_file_name(self.output_type),
+            Target::Text if self.only_prediction => self.general.prediction_file_name(self.output_type),
+            Target::Text => self.general.default_file_name(self.output_type, false),
+            Target::Vocabulary => self.general.default_file_name(self.output_type, true),
         }
     }
 }
@@ -94,6 +99,9 @@ impl NameParts {
 /// # Errors
 /// See [`Error`]; most say what is wrong with the model.
 pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Description> {
+    if target == Target::Projector {
+        return projector::describe(dir, options);
+    }
     let (config, family, mut checkpoint) = open(dir, target, options)?;
     let strict = !options.allow_incomplete;
     if target == Target::Text {
@@ -134,7 +142,7 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
     }
     let notes = match target {
         Target::Text => notes::left_out(&checkpoint, &tensors, &config),
-        Target::Vocabulary => Vec::new(),
+        Target::Vocabulary | Target::Projector => Vec::new(),
     };
     let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
     let name = NameParts { general, target, output_type, only_prediction };

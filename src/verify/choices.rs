@@ -23,7 +23,12 @@ pub fn describe(
         .flat_map(|(_, gguf)| &gguf.tensors)
         .map(|tensor| (tensor.name.as_str(), tensor))
         .collect();
-    let target = if stored.is_empty() { Target::Vocabulary } else { Target::Text };
+    let architecture = files.first().and_then(|(_, gguf)| gguf.metadata.get("general.architecture"));
+    let target = match architecture {
+        Some(Value::String(name)) if name == b"clip" => Target::Projector,
+        _ if stored.is_empty() => Target::Vocabulary,
+        _ => Target::Text,
+    };
     let (mut best, mut failure) = (None::<(usize, Description)>, None);
     for options in candidates(files, &stored, given) {
         match describe::describe(model, target, &options) {

@@ -29,6 +29,7 @@ mod qwen_vl;
 mod smollm;
 mod stablelm;
 mod t5;
+mod vision;
 
 pub(super) use hooks::Hooks;
 
@@ -40,6 +41,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("arcee", &llama::ARCEE),
     ("bamba", &granite::BAMBA),
     ("bloom", &falcon::BLOOM),
+    ("clip_vision_model", &vision::CLIP),
     ("cohere2", &cohere::COHERE2),
     ("cohere2_moe", &cohere::COHERE2_MOE),
     ("deepseek_v2", &deepseek::V2),
@@ -70,6 +72,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("granitemoe_swa", &granite::GRANITE_SWA),
     ("granitemoehybrid", &granite::HYBRID),
     ("internlm3", &internlm::INTERNLM3),
+    ("internvl_vision", &vision::INTERNVL),
     ("iquestcoder", &llama::IQUESTCODER),
     ("jamba", &mamba::JAMBA),
     ("kimi_k25", &deepseek::KIMI_K25),
@@ -90,6 +93,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("phi", &phi::PHI),
     ("phi3", &phi::PHI3),
     ("phimoe", &phi::PHIMOE),
+    ("pixtral", &vision::PIXTRAL),
     ("qwen2", &qwen::QWEN2),
     ("qwen2_5_vl", &qwen_vl::QWEN2_VL),
     ("qwen2_5_vl_text", &qwen_vl::QWEN2_VL_TEXT),

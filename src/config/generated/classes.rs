@@ -8,7 +8,7 @@ use crate::config::class::{
 
 /// The classes known here.
 pub(in crate::config) const CLASSES: &[Class] = &[
-    Class { model_type: "apertus", theta: 12000000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "apertus", theta: 12000000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "131072"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "14336"),
@@ -28,7 +28,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_bias", BOOL, "false"),
         ("attention_dropout", FLOAT | INT, "0.0"),
     ] },
-    Class { model_type: "arcee", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "arcee", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "2560"),
         ("intermediate_size", INT, "18432"),
@@ -50,7 +50,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("mlp_bias", BOOL, "false"),
         ("head_dim", INT | NULL, "null"),
     ] },
-    Class { model_type: "internlm3", theta: 10000.0, local_theta: None, aliases: &[("qkv_bias", "attention_bias"), ("bias", "mlp_bias")], computed: &[], text: None, fields: &[
+    Class { model_type: "internlm3", theta: 10000.0, local_theta: None, aliases: &[("qkv_bias", "attention_bias"), ("bias", "mlp_bias")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "128512"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "10240"),
@@ -72,7 +72,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("mlp_bias", BOOL, "false"),
         ("head_dim", INT | NULL, "128"),
     ] },
-    Class { model_type: "iquestcoder", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "iquestcoder", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "76800"),
         ("hidden_size", INT, "5120"),
         ("intermediate_size", INT, "27648"),
@@ -94,7 +94,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("mlp_bias", BOOL, "false"),
         ("head_dim", INT | NULL, "128"),
     ] },
-    Class { model_type: "llama", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "llama", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -117,7 +117,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("mlp_bias", BOOL, "false"),
         ("head_dim", INT | NULL, "null"),
     ] },
-    Class { model_type: "llama4", theta: 10000.0, local_theta: None, aliases: &[("image_token_id", "image_token_index"), ("boi_token_id", "boi_token_index"), ("eoi_token_id", "eoi_token_index")], computed: &[], text: Some(Part { model_type: "llama4_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "llama4", theta: 10000.0, local_theta: None, aliases: &[("image_token_id", "image_token_index"), ("boi_token_id", "boi_token_index"), ("eoi_token_id", "eoi_token_index")], computed: &[], text: Some(Part { model_type: "llama4_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "llama4_vision_model", fixed: true, optional: false, given: "{}" })], fields: &[
         ("vision_config", DICT | NULL, "null"),
         ("text_config", DICT | NULL, "null"),
         ("boi_token_index", INT, "200080"),
@@ -125,7 +125,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("image_token_index", INT, "200092"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "llama4_text", theta: 500000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "llama4_text", theta: 500000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "202048"),
         ("hidden_size", INT, "5120"),
         ("intermediate_size", INT, "8192"),
@@ -162,7 +162,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attn_scale", FLOAT, "0.1"),
         ("attention_bias", BOOL, "false"),
     ] },
-    Class { model_type: "llava", theta: 10000.0, local_theta: None, aliases: &[("image_token_id", "image_token_index")], computed: &[], text: Some(Part { model_type: "llama", fixed: false, given: "{}" }), fields: &[
+    Class { model_type: "llava", theta: 10000.0, local_theta: None, aliases: &[("image_token_id", "image_token_index")], computed: &[], text: Some(Part { model_type: "llama", fixed: false, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "clip_vision_model", fixed: false, optional: false, given: "{\"intermediate_size\": 4096, \"hidden_size\": 1024, \"patch_size\": 14, \"image_size\": 336, \"num_hidden_layers\": 24, \"num_attention_heads\": 16, \"vocab_size\": 32000, \"projection_dim\": 768}" })], fields: &[
         ("vision_config", DICT | NULL, "null"),
         ("text_config", DICT | NULL, "null"),
         ("image_token_index", INT, "32000"),
@@ -173,7 +173,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("multimodal_projector_bias", BOOL, "true"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "ministral", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "ministral", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "14336"),
@@ -195,7 +195,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_dropout", FLOAT | INT, "0.0"),
         ("layer_types", STRS | NULL, "null"),
     ] },
-    Class { model_type: "ministral3", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "ministral3", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "131072"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "14336"),
@@ -216,7 +216,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("sliding_window", INT | NULL, "null"),
         ("attention_dropout", FLOAT | INT, "0.0"),
     ] },
-    Class { model_type: "mistral", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "mistral", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "14336"),
@@ -237,7 +237,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("sliding_window", INT | NULL, "4096"),
         ("attention_dropout", FLOAT | INT, "0.0"),
     ] },
-    Class { model_type: "mistral3", theta: 10000.0, local_theta: None, aliases: &[("image_token_id", "image_token_index")], computed: &[], text: Some(Part { model_type: "mistral", fixed: false, given: "{\"attention_dropout\": 0.0, \"head_dim\": 128, \"hidden_act\": \"silu\", \"hidden_size\": 5120, \"initializer_range\": 0.02, \"intermediate_size\": 32768, \"max_position_embeddings\": 131072, \"model_type\": \"mistral\", \"num_attention_heads\": 32, \"num_hidden_layers\": 40, \"num_key_value_heads\": 8, \"rms_norm_eps\": 1e-05, \"rope_theta\": 1000000000.0, \"sliding_window\": null, \"use_cache\": true, \"vocab_size\": 131072}" }), fields: &[
+    Class { model_type: "mistral3", theta: 10000.0, local_theta: None, aliases: &[("image_token_id", "image_token_index")], computed: &[], text: Some(Part { model_type: "mistral", fixed: false, optional: false, given: "{\"attention_dropout\": 0.0, \"head_dim\": 128, \"hidden_act\": \"silu\", \"hidden_size\": 5120, \"initializer_range\": 0.02, \"intermediate_size\": 32768, \"max_position_embeddings\": 131072, \"model_type\": \"mistral\", \"num_attention_heads\": 32, \"num_hidden_layers\": 40, \"num_key_value_heads\": 8, \"rms_norm_eps\": 1e-05, \"rope_theta\": 1000000000.0, \"sliding_window\": null, \"use_cache\": true, \"vocab_size\": 131072}" }), others: &[("vision_config", Part { model_type: "pixtral", fixed: false, optional: false, given: "{\"intermediate_size\": 4096, \"hidden_size\": 1024, \"patch_size\": 14, \"image_size\": 1540, \"num_hidden_layers\": 24, \"num_attention_heads\": 16, \"vocab_size\": 32000, \"head_dim\": 64, \"hidden_act\": \"gelu\"}" })], fields: &[
         ("vision_config", DICT | NULL, "null"),
         ("text_config", DICT | NULL, "null"),
         ("image_token_index", INT, "10"),
@@ -247,7 +247,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("spatial_merge_size", INT, "2"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "mixtral", theta: 1000000.0, local_theta: None, aliases: &[("num_experts", "num_local_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "mixtral", theta: 1000000.0, local_theta: None, aliases: &[("num_experts", "num_local_experts")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "14336"),
@@ -273,7 +273,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("router_jitter_noise", FLOAT, "0.0"),
         ("rope_parameters", DICT | NULL, "null"),
     ] },
-    Class { model_type: "smollm3", theta: 2000000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "smollm3", theta: 2000000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "128256"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT, "11008"),
@@ -299,20 +299,20 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("mlp_bias", BOOL, "false"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "voxtral", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "llama", fixed: false, given: "{\"vocab_size\": 131072, \"hidden_size\": 3072, \"intermediate_size\": 8192, \"num_hidden_layers\": 30, \"num_key_value_heads\": 8, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-05, \"use_cache\": true, \"rope_theta\": 100000000.0, \"head_dim\": 128}" }), fields: &[
+    Class { model_type: "voxtral", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "llama", fixed: false, optional: false, given: "{\"vocab_size\": 131072, \"hidden_size\": 3072, \"intermediate_size\": 8192, \"num_hidden_layers\": 30, \"num_key_value_heads\": 8, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-05, \"use_cache\": true, \"rope_theta\": 100000000.0, \"head_dim\": 128}" }), others: &[("audio_config", Part { model_type: "voxtral_encoder", fixed: false, optional: false, given: "{}" })], fields: &[
         ("audio_config", DICT | NULL, "null"),
         ("text_config", DICT | NULL, "null"),
         ("audio_token_id", INT | NULL, "null"),
         ("projector_hidden_act", STR, "\"gelu\""),
     ] },
-    Class { model_type: "audioflamingo3", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen2", fixed: false, given: "{}" }), fields: &[
+    Class { model_type: "audioflamingo3", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen2", fixed: false, optional: false, given: "{}" }), others: &[("audio_config", Part { model_type: "audioflamingo3_encoder", fixed: false, optional: false, given: "{}" })], fields: &[
         ("audio_config", DICT | NULL, "null"),
         ("text_config", DICT | NULL, "null"),
         ("audio_token_id", INT, "151669"),
         ("projector_hidden_act", STR, "\"gelu\""),
         ("projector_bias", BOOL, "true"),
     ] },
-    Class { model_type: "qwen2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151936"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "22016"),
@@ -335,12 +335,12 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("eos_token_id", INT | INTS | NULL, "null"),
     ] },
-    Class { model_type: "qwen2_audio", theta: 10000.0, local_theta: None, aliases: &[("audio_token_id", "audio_token_index")], computed: &[], text: Some(Part { model_type: "qwen2", fixed: false, given: "{}" }), fields: &[
+    Class { model_type: "qwen2_audio", theta: 10000.0, local_theta: None, aliases: &[("audio_token_id", "audio_token_index")], computed: &[], text: Some(Part { model_type: "qwen2", fixed: false, optional: false, given: "{}" }), others: &[("audio_config", Part { model_type: "qwen2_audio_encoder", fixed: false, optional: false, given: "{\"d_model\": 1280, \"encoder_attention_heads\": 20, \"encoder_ffn_dim\": 5120, \"encoder_layerdrop\": 0.0, \"encoder_layers\": 32, \"num_mel_bins\": 128, \"max_source_positions\": 1500, \"scale_embedding\": false, \"activation_function\": \"gelu\"}" })], fields: &[
         ("audio_config", DICT | NULL, "null"),
         ("text_config", DICT | NULL, "null"),
         ("audio_token_index", INT, "151646"),
     ] },
-    Class { model_type: "qwen2_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen2_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151936"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT, "5632"),
@@ -373,7 +373,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("eos_token_id", INT | INTS | NULL, "null"),
     ] },
-    Class { model_type: "qwen3", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen3", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151936"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "22016"),
@@ -398,7 +398,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("eos_token_id", INT | INTS | NULL, "null"),
     ] },
-    Class { model_type: "qwen3_5", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen3_5_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "qwen3_5", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen3_5_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "qwen3_5_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("image_token_id", INT, "248056"),
@@ -407,7 +407,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("vision_end_token_id", INT, "248054"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "qwen3_5_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen3_5_moe_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "qwen3_5_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen3_5_moe_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "qwen3_5_moe_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("image_token_id", INT, "248056"),
@@ -416,7 +416,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("vision_end_token_id", INT, "248054"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "qwen3_5_moe_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen3_5_moe_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "248320"),
         ("hidden_size", INT, "2048"),
         ("num_hidden_layers", INT, "40"),
@@ -448,7 +448,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("eos_token_id", INT | INTS | NULL, "null"),
     ] },
-    Class { model_type: "qwen3_5_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen3_5_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "248320"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "12288"),
@@ -475,7 +475,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("eos_token_id", INT | INTS | NULL, "null"),
     ] },
-    Class { model_type: "qwen3_moe", theta: 10000.0, local_theta: None, aliases: &[("num_experts", "num_local_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen3_moe", theta: 10000.0, local_theta: None, aliases: &[("num_experts", "num_local_experts")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151936"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT, "6144"),
@@ -505,7 +505,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("eos_token_id", INT | INTS | NULL, "null"),
     ] },
-    Class { model_type: "qwen3_next", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen3_next", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151936"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT, "5632"),
@@ -541,7 +541,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("eos_token_id", INT | INTS | NULL, "null"),
     ] },
-    Class { model_type: "qwen2_5_vl", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen2_5_vl_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "qwen2_5_vl", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen2_5_vl_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "qwen2_5_vl_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("image_token_id", INT, "151655"),
@@ -550,7 +550,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("vision_end_token_id", INT, "151653"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "qwen2_5_vl_text", theta: 1000000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen2_5_vl_text", theta: 1000000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "152064"),
         ("hidden_size", INT, "8192"),
         ("intermediate_size", INT, "29568"),
@@ -572,7 +572,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("eos_token_id", INT | INTS | NULL, "151645"),
         ("pad_token_id", INT | NULL, "null"),
     ] },
-    Class { model_type: "qwen2_vl", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen2_vl_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "qwen2_vl", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen2_vl_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "qwen2_vl_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("image_token_id", INT, "151655"),
@@ -581,7 +581,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("vision_end_token_id", INT, "151653"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "qwen2_vl_text", theta: 1000000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen2_vl_text", theta: 1000000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "152064"),
         ("hidden_size", INT, "8192"),
         ("intermediate_size", INT, "29568"),
@@ -603,7 +603,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("eos_token_id", INT | INTS | NULL, "151645"),
         ("pad_token_id", INT | NULL, "null"),
     ] },
-    Class { model_type: "qwen3_vl", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen3_vl_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "qwen3_vl", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen3_vl_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "qwen3_vl_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("image_token_id", INT, "151655"),
@@ -612,7 +612,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("vision_end_token_id", INT, "151653"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "qwen3_vl_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen3_vl_moe_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "qwen3_vl_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen3_vl_moe_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "qwen3_vl_moe_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("image_token_id", INT, "151655"),
@@ -621,7 +621,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("vision_end_token_id", INT, "151653"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "qwen3_vl_moe_text", theta: 500000.0, local_theta: None, aliases: &[("num_experts", "num_local_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen3_vl_moe_text", theta: 500000.0, local_theta: None, aliases: &[("num_experts", "num_local_experts")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151936"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT, "5632"),
@@ -649,7 +649,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("eos_token_id", INT | INTS | NULL, "null"),
         ("head_dim", INT | NULL, "null"),
     ] },
-    Class { model_type: "qwen3_vl_text", theta: 500000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "qwen3_vl_text", theta: 500000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151936"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "22016"),
@@ -667,7 +667,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_dropout", FLOAT | INT, "0.0"),
         ("pad_token_id", INT | NULL, "null"),
     ] },
-    Class { model_type: "gemma", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "gemma", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "256000"),
         ("hidden_size", INT, "3072"),
         ("intermediate_size", INT, "24576"),
@@ -689,7 +689,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_dropout", FLOAT | INT, "0.0"),
         ("use_bidirectional_attention", BOOL | NULL, "null"),
     ] },
-    Class { model_type: "gemma2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "gemma2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "256000"),
         ("hidden_size", INT, "2304"),
         ("intermediate_size", INT, "9216"),
@@ -716,7 +716,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attn_logit_softcapping", FLOAT | NULL, "50.0"),
         ("use_bidirectional_attention", BOOL | NULL, "null"),
     ] },
-    Class { model_type: "gemma3", theta: 10000.0, local_theta: None, aliases: &[("image_token_id", "image_token_index"), ("boi_token_id", "boi_token_index"), ("eoi_token_id", "eoi_token_index")], computed: &[], text: Some(Part { model_type: "gemma3_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "gemma3", theta: 10000.0, local_theta: None, aliases: &[("image_token_id", "image_token_index"), ("boi_token_id", "boi_token_index"), ("eoi_token_id", "eoi_token_index")], computed: &[], text: Some(Part { model_type: "gemma3_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "siglip_vision_model", fixed: false, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("mm_tokens_per_image", INT | NULL, "256"),
@@ -726,7 +726,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("initializer_range", FLOAT | NULL, "0.02"),
         ("tie_word_embeddings", BOOL | NULL, "true"),
     ] },
-    Class { model_type: "gemma3_text", theta: 1000000.0, local_theta: Some(10000.0), aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "gemma3_text", theta: 1000000.0, local_theta: Some(10000.0), aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "262208"),
         ("hidden_size", INT, "2304"),
         ("intermediate_size", INT, "9216"),
@@ -753,7 +753,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attn_logit_softcapping", FLOAT | NULL, "null"),
         ("use_bidirectional_attention", BOOL | NULL, "false"),
     ] },
-    Class { model_type: "gemma3n", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "gemma3n_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "gemma3n", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "gemma3n_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "gemma3n_vision", fixed: true, optional: false, given: "{}" }), ("audio_config", Part { model_type: "gemma3n_audio", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("audio_config", DICT | NULL, "null"),
@@ -769,7 +769,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("tie_word_embeddings", BOOL | NULL, "true"),
         ("use_cache", BOOL, "true"),
     ] },
-    Class { model_type: "gemma3n_text", theta: 1000000.0, local_theta: Some(10000.0), aliases: &[], computed: &["kv_sharing_modes"], text: None, fields: &[
+    Class { model_type: "gemma3n_text", theta: 1000000.0, local_theta: Some(10000.0), aliases: &[], computed: &["kv_sharing_modes"], text: None, others: &[], fields: &[
         ("vocab_size", INT, "262400"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT | INTS, "16384"),
@@ -802,7 +802,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("laurel_rank", INT, "64"),
         ("activation_sparsity_pattern", FLOAT | FLOATS | NULL, "null"),
     ] },
-    Class { model_type: "gemma4", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "gemma4_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "gemma4", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "gemma4_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "gemma4_vision", fixed: true, optional: true, given: "{}" }), ("audio_config", Part { model_type: "gemma4_audio", fixed: true, optional: true, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("audio_config", DICT | NULL, "null"),
@@ -816,7 +816,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("initializer_range", FLOAT | NULL, "0.02"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "gemma4_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &["kv_sharing_modes"], text: None, fields: &[
+    Class { model_type: "gemma4_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &["kv_sharing_modes"], text: None, others: &[], fields: &[
         ("vocab_size", INT, "262144"),
         ("hidden_size", INT, "2304"),
         ("intermediate_size", INT, "9216"),
@@ -850,7 +850,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("top_k_experts", INT | NULL, "null"),
         ("moe_intermediate_size", INT | NULL, "null"),
     ] },
-    Class { model_type: "gemma4_unified", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "gemma4_unified_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "gemma4_unified", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "gemma4_unified_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "gemma4_unified_vision", fixed: true, optional: true, given: "{}" }), ("audio_config", Part { model_type: "gemma4_unified_audio", fixed: true, optional: true, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("audio_config", DICT | NULL, "null"),
@@ -864,7 +864,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("initializer_range", FLOAT | NULL, "0.02"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "gemma4_unified_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &["kv_sharing_modes"], text: None, fields: &[
+    Class { model_type: "gemma4_unified_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &["kv_sharing_modes"], text: None, others: &[], fields: &[
         ("vocab_size", INT, "262144"),
         ("hidden_size", INT, "2304"),
         ("intermediate_size", INT, "9216"),
@@ -892,7 +892,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("num_kv_shared_layers", INT, "0"),
         ("use_double_wide_mlp", BOOL, "false"),
     ] },
-    Class { model_type: "phi", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "phi", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "51200"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT, "8192"),
@@ -914,7 +914,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("eos_token_id", INT | INTS | NULL, "2"),
         ("pad_token_id", INT | NULL, "null"),
     ] },
-    Class { model_type: "phi3", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "phi3", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32064"),
         ("hidden_size", INT, "3072"),
         ("intermediate_size", INT, "8192"),
@@ -937,7 +937,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("pad_token_id", INT | NULL, "32000"),
         ("sliding_window", INT | NULL, "null"),
     ] },
-    Class { model_type: "phimoe", theta: 1000000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "phimoe", theta: 1000000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32064"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "6400"),
@@ -965,7 +965,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_bias", BOOL, "false"),
         ("lm_head_bias", BOOL, "false"),
     ] },
-    Class { model_type: "olmo", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "olmo", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50304"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -985,7 +985,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_dropout", FLOAT | INT, "0.0"),
         ("clip_qkv", FLOAT | NULL, "null"),
     ] },
-    Class { model_type: "olmo2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "olmo2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50304"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -1005,7 +1005,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_dropout", FLOAT | INT, "0.0"),
         ("rms_norm_eps", FLOAT, "1e-05"),
     ] },
-    Class { model_type: "olmo3", theta: 500000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "olmo3", theta: 500000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50304"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -1027,7 +1027,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("sliding_window", INT | NULL, "4096"),
         ("layer_types", STRS | NULL, "null"),
     ] },
-    Class { model_type: "olmoe", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "num_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "olmoe", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "num_experts")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50304"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT, "2048"),
@@ -1053,7 +1053,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("router_aux_loss_coef", FLOAT, "0.01"),
         ("norm_topk_prob", BOOL, "false"),
     ] },
-    Class { model_type: "seed_oss", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "seed_oss", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "155136"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "27648"),
@@ -1078,7 +1078,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("mlp_bias", BOOL, "false"),
         ("head_dim", INT | NULL, "128"),
     ] },
-    Class { model_type: "deepseek_v2", theta: 10000.0, local_theta: None, aliases: &[("num_experts", "n_routed_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "deepseek_v2", theta: 10000.0, local_theta: None, aliases: &[("num_experts", "n_routed_experts")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "102400"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -1117,7 +1117,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("num_experts_per_tok", INT | NULL, "null"),
         ("moe_intermediate_size", INT, "1407"),
     ] },
-    Class { model_type: "deepseek_v3", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts"), ("num_mtp_layers", "num_nextn_predict_layers")], computed: &[], text: None, fields: &[
+    Class { model_type: "deepseek_v3", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts"), ("num_mtp_layers", "num_nextn_predict_layers")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "129280"),
         ("hidden_size", INT, "7168"),
         ("intermediate_size", INT, "18432"),
@@ -1155,7 +1155,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_dropout", FLOAT | INT | NULL, "0.0"),
         ("num_mtp_layers", INT, "1"),
     ] },
-    Class { model_type: "deepseek_v32", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "deepseek_v32", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "129280"),
         ("hidden_size", INT, "7168"),
         ("intermediate_size", INT, "18432"),
@@ -1197,7 +1197,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("first_k_dense_replace", INT, "3"),
         ("layer_types", STRS | NULL, "null"),
     ] },
-    Class { model_type: "kimi_k25", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "deepseek_v3", fixed: false, given: "{}" }), fields: &[
+    Class { model_type: "kimi_k25", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "deepseek_v3", fixed: false, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "kimi_k25_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("projection_hidden_size", INT | NULL, "1152"),
@@ -1208,7 +1208,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("vision_end_token_id", INT, "163604"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "youtu", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "youtu", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "128256"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT, "6144"),
@@ -1235,7 +1235,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_dropout", FLOAT | INT | NULL, "0.0"),
         ("embedding_initializer_range", FLOAT | NULL, "null"),
     ] },
-    Class { model_type: "glm", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "glm", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151552"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "13696"),
@@ -1256,7 +1256,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("attention_bias", BOOL, "true"),
     ] },
-    Class { model_type: "glm4", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "glm4", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151552"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "13696"),
@@ -1277,7 +1277,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("attention_bias", BOOL, "true"),
     ] },
-    Class { model_type: "glm4_moe", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts"), ("num_mtp_layers", "num_nextn_predict_layers")], computed: &[], text: None, fields: &[
+    Class { model_type: "glm4_moe", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts"), ("num_mtp_layers", "num_nextn_predict_layers")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151552"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "10944"),
@@ -1309,7 +1309,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("pad_token_id", INT | NULL, "null"),
         ("num_mtp_layers", INT, "1"),
     ] },
-    Class { model_type: "glm4_moe_lite", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts"), ("head_dim", "qk_rope_head_dim")], computed: &[], text: None, fields: &[
+    Class { model_type: "glm4_moe_lite", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts"), ("head_dim", "qk_rope_head_dim")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "154880"),
         ("hidden_size", INT, "2048"),
         ("intermediate_size", INT, "10240"),
@@ -1346,7 +1346,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_bias", BOOL, "false"),
         ("attention_dropout", FLOAT | INT, "0.0"),
     ] },
-    Class { model_type: "glm4v", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "glm4v_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "glm4v", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "glm4v_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "glm4v_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("image_token_id", INT, "151343"),
@@ -1357,7 +1357,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("video_end_token_id", INT, "151342"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "glm4v_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "glm4v_moe_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "glm4v_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "glm4v_moe_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "glm4v_moe_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("image_token_id", INT, "151363"),
@@ -1368,7 +1368,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("video_end_token_id", INT, "151342"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "glm4v_moe_text", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "glm4v_moe_text", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151424"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "10944"),
@@ -1399,7 +1399,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("pad_token_id", INT | NULL, "null"),
         ("router_aux_loss_coef", FLOAT, "0.0001"),
     ] },
-    Class { model_type: "glm4v_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "glm4v_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "151552"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "13696"),
@@ -1415,7 +1415,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("rope_parameters", DICT | NULL, "null"),
         ("pad_token_id", INT | NULL, "null"),
     ] },
-    Class { model_type: "glm_moe_dsa", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "glm_moe_dsa", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "154880"),
         ("hidden_size", INT, "6144"),
         ("intermediate_size", INT, "12288"),
@@ -1458,7 +1458,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("layer_types", STRS | NULL, "null"),
         ("indexer_types", STRS | NULL, "null"),
     ] },
-    Class { model_type: "glm_ocr", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "glm_ocr_text", fixed: true, given: "{}" }), fields: &[
+    Class { model_type: "glm_ocr", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "glm_ocr_text", fixed: true, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "glm_ocr_vision", fixed: true, optional: false, given: "{}" })], fields: &[
         ("text_config", DICT | NULL, "null"),
         ("vision_config", DICT | NULL, "null"),
         ("image_token_id", INT, "59280"),
@@ -1469,7 +1469,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("video_end_token_id", INT, "59259"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "glm_ocr_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "glm_ocr_text", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "59392"),
         ("hidden_size", INT, "1024"),
         ("intermediate_size", INT, "4096"),
@@ -1485,7 +1485,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("rope_parameters", DICT | NULL, "null"),
         ("pad_token_id", INT | NULL, "null"),
     ] },
-    Class { model_type: "solar_open", theta: 1000000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "solar_open", theta: 1000000.0, local_theta: None, aliases: &[("num_local_experts", "n_routed_experts")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "196608"),
         ("hidden_size", INT, "4096"),
         ("num_hidden_layers", INT, "48"),
@@ -1514,7 +1514,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("pad_token_id", INT | NULL, "null"),
         ("head_dim", INT, "128"),
     ] },
-    Class { model_type: "bamba", theta: 10000.0, local_theta: None, aliases: &[("layer_types", "layers_block_type")], computed: &["layers_block_type"], text: None, fields: &[
+    Class { model_type: "bamba", theta: 10000.0, local_theta: None, aliases: &[("layer_types", "layers_block_type")], computed: &["layers_block_type"], text: None, others: &[], fields: &[
         ("vocab_size", INT, "128000"),
         ("tie_word_embeddings", BOOL, "false"),
         ("hidden_size", INT, "4096"),
@@ -1548,7 +1548,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_bias", BOOL, "false"),
         ("mlp_bias", BOOL, "false"),
     ] },
-    Class { model_type: "granite", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "granite", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -1573,7 +1573,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("residual_multiplier", FLOAT | INT, "1.0"),
         ("attention_multiplier", FLOAT | INT, "1.0"),
     ] },
-    Class { model_type: "granite_swa", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "granite_swa", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "100352"),
         ("hidden_size", INT, "2560"),
         ("intermediate_size", INT, "8192"),
@@ -1601,7 +1601,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("layer_types", STRS | NULL, "null"),
         ("layer_rope_theta", NUMBERS | NULL, "null"),
     ] },
-    Class { model_type: "granitemoe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "granitemoe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -1629,7 +1629,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("output_router_logits", BOOL | NULL, "false"),
         ("router_aux_loss_coef", FLOAT | NULL, "0.001"),
     ] },
-    Class { model_type: "granitemoe_swa", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "granitemoe_swa", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -1661,7 +1661,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("layer_types", STRS | NULL, "null"),
         ("layer_rope_theta", NUMBERS | NULL, "null"),
     ] },
-    Class { model_type: "granitemoehybrid", theta: 10000.0, local_theta: None, aliases: &[("layers_block_type", "layer_types")], computed: &[], text: None, fields: &[
+    Class { model_type: "granitemoehybrid", theta: 10000.0, local_theta: None, aliases: &[("layers_block_type", "layer_types")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -1702,7 +1702,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("mamba_proj_bias", BOOL | NULL, "false"),
         ("time_step_limit", FLOATS | NULL, "[0.0, Infinity]"),
     ] },
-    Class { model_type: "granitemoeshared", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "granitemoeshared", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "32000"),
         ("hidden_size", INT, "4096"),
         ("intermediate_size", INT, "11008"),
@@ -1731,7 +1731,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("router_aux_loss_coef", FLOAT | NULL, "0.001"),
         ("shared_intermediate_size", INT, "0"),
     ] },
-    Class { model_type: "nemotron", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "nemotron", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "256000"),
         ("hidden_size", INT, "6144"),
         ("intermediate_size", INT, "24576"),
@@ -1753,7 +1753,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_dropout", FLOAT | INT, "0.0"),
         ("mlp_bias", BOOL, "false"),
     ] },
-    Class { model_type: "nemotron_h", theta: 10000.0, local_theta: None, aliases: &[("layer_types", "layers_block_type"), ("num_local_experts", "n_routed_experts")], computed: &["hybrid_override_pattern", "mtp_hybrid_override_pattern"], text: None, fields: &[
+    Class { model_type: "nemotron_h", theta: 10000.0, local_theta: None, aliases: &[("layer_types", "layers_block_type"), ("num_local_experts", "n_routed_experts")], computed: &["hybrid_override_pattern", "mtp_hybrid_override_pattern"], text: None, others: &[], fields: &[
         ("vocab_size", INT, "131072"),
         ("hidden_size", INT, "4096"),
         ("layers_block_type", STRS | NULL, "null"),
@@ -1810,7 +1810,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("hidden_dropout", FLOAT | INT, "0.0"),
         ("rescale_prenorm_residual", BOOL, "true"),
     ] },
-    Class { model_type: "cohere", theta: 500000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "cohere", theta: 500000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "256000"),
         ("hidden_size", INT, "8192"),
         ("intermediate_size", INT, "22528"),
@@ -1832,7 +1832,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_dropout", FLOAT | INT | NULL, "0.0"),
         ("use_qk_norm", BOOL | NULL, "false"),
     ] },
-    Class { model_type: "cohere2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "cohere2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "256000"),
         ("hidden_size", INT, "8192"),
         ("intermediate_size", INT, "22528"),
@@ -1855,7 +1855,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("sliding_window", INT | NULL, "4096"),
         ("layer_types", STRS | NULL, "null"),
     ] },
-    Class { model_type: "cohere2_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "cohere2_moe", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "256000"),
         ("hidden_size", INT, "8192"),
         ("intermediate_size", INT, "22528"),
@@ -1892,7 +1892,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("rms_norm_eps", FLOAT | NULL, "null"),
         ("sliding_window_pattern", INT, "4"),
     ] },
-    Class { model_type: "gpt_oss", theta: 150000.0, local_theta: None, aliases: &[("num_experts", "num_local_experts")], computed: &[], text: None, fields: &[
+    Class { model_type: "gpt_oss", theta: 150000.0, local_theta: None, aliases: &[("num_experts", "num_local_experts")], computed: &[], text: None, others: &[], fields: &[
         ("num_hidden_layers", INT, "36"),
         ("num_local_experts", INT, "128"),
         ("vocab_size", INT, "201088"),
@@ -1921,7 +1921,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("eos_token_id", INT | INTS | NULL, "null"),
         ("attention_bias", BOOL, "true"),
     ] },
-    Class { model_type: "gpt2", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "n_embd"), ("max_position_embeddings", "n_positions"), ("num_attention_heads", "n_head"), ("num_hidden_layers", "n_layer")], computed: &[], text: None, fields: &[
+    Class { model_type: "gpt2", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "n_embd"), ("max_position_embeddings", "n_positions"), ("num_attention_heads", "n_head"), ("num_hidden_layers", "n_layer")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50257"),
         ("n_positions", INT, "1024"),
         ("n_embd", INT, "768"),
@@ -1949,7 +1949,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("add_cross_attention", BOOL, "false"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "gpt_bigcode", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "n_embd"), ("max_position_embeddings", "n_positions"), ("num_attention_heads", "n_head"), ("num_hidden_layers", "n_layer")], computed: &[], text: None, fields: &[
+    Class { model_type: "gpt_bigcode", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "n_embd"), ("max_position_embeddings", "n_positions"), ("num_attention_heads", "n_head"), ("num_hidden_layers", "n_layer")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50257"),
         ("n_positions", INT, "1024"),
         ("n_embd", INT, "768"),
@@ -1973,7 +1973,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("add_cross_attention", BOOL, "false"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "gpt_neox", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "gpt_neox", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50432"),
         ("hidden_size", INT, "6144"),
         ("num_hidden_layers", INT, "44"),
@@ -1996,7 +1996,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("attention_bias", BOOL, "true"),
         ("is_decoder", BOOL, "false"),
     ] },
-    Class { model_type: "bloom", theta: 10000.0, local_theta: None, aliases: &[("num_hidden_layers", "n_layer"), ("num_attention_heads", "n_head")], computed: &[], text: None, fields: &[
+    Class { model_type: "bloom", theta: 10000.0, local_theta: None, aliases: &[("num_hidden_layers", "n_layer"), ("num_attention_heads", "n_head")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "250880"),
         ("hidden_size", INT, "64"),
         ("n_layer", INT, "2"),
@@ -2014,7 +2014,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("slow_but_exact", BOOL, "false"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "falcon", theta: 10000.0, local_theta: None, aliases: &[], computed: &["head_dim", "rotary"], text: None, fields: &[
+    Class { model_type: "falcon", theta: 10000.0, local_theta: None, aliases: &[], computed: &["head_dim", "rotary"], text: None, others: &[], fields: &[
         ("vocab_size", INT, "65024"),
         ("hidden_size", INT, "4544"),
         ("num_hidden_layers", INT, "32"),
@@ -2040,7 +2040,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("activation", STR | NULL, "\"gelu\""),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "starcoder2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "starcoder2", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "49152"),
         ("hidden_size", INT, "3072"),
         ("intermediate_size", INT, "12288"),
@@ -2063,7 +2063,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("use_bias", BOOL, "true"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "stablelm", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "stablelm", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50304"),
         ("intermediate_size", INT, "6912"),
         ("hidden_size", INT, "2560"),
@@ -2086,7 +2086,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("eos_token_id", INT | INTS | NULL, "0"),
         ("pad_token_id", INT | NULL, "null"),
     ] },
-    Class { model_type: "jamba", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "num_experts")], computed: &["layer_types", "layers_block_type", "layers_num_experts"], text: None, fields: &[
+    Class { model_type: "jamba", theta: 10000.0, local_theta: None, aliases: &[("num_local_experts", "num_experts")], computed: &["layer_types", "layers_block_type", "layers_num_experts"], text: None, others: &[], fields: &[
         ("vocab_size", INT, "65536"),
         ("tie_word_embeddings", BOOL, "false"),
         ("hidden_size", INT, "4096"),
@@ -2121,7 +2121,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("use_mambapy", BOOL, "false"),
         ("use_associative_scan", BOOL, "true"),
     ] },
-    Class { model_type: "mamba", theta: 10000.0, local_theta: None, aliases: &[], computed: &["layer_types"], text: None, fields: &[
+    Class { model_type: "mamba", theta: 10000.0, local_theta: None, aliases: &[], computed: &["layer_types"], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50280"),
         ("hidden_size", INT, "768"),
         ("state_size", INT, "16"),
@@ -2149,7 +2149,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("use_associative_scan", BOOL, "true"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "mamba2", theta: 10000.0, local_theta: None, aliases: &[], computed: &["layer_types"], text: None, fields: &[
+    Class { model_type: "mamba2", theta: 10000.0, local_theta: None, aliases: &[], computed: &["layer_types"], text: None, others: &[], fields: &[
         ("num_heads", INT, "128"),
         ("head_dim", INT, "64"),
         ("vocab_size", INT, "32768"),
@@ -2178,7 +2178,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("chunk_size", INT, "256"),
         ("tie_word_embeddings", BOOL, "false"),
     ] },
-    Class { model_type: "falcon_mamba", theta: 10000.0, local_theta: None, aliases: &[], computed: &["layer_types"], text: None, fields: &[
+    Class { model_type: "falcon_mamba", theta: 10000.0, local_theta: None, aliases: &[], computed: &["layer_types"], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50280"),
         ("hidden_size", INT, "768"),
         ("state_size", INT, "16"),
@@ -2207,7 +2207,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("tie_word_embeddings", BOOL, "true"),
         ("mixer_rms_eps", FLOAT, "1e-06"),
     ] },
-    Class { model_type: "bert", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "bert", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "30522"),
         ("hidden_size", INT, "768"),
         ("num_hidden_layers", INT, "12"),
@@ -2229,7 +2229,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("eos_token_id", INT | INTS | NULL, "null"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "camembert", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "camembert", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "30522"),
         ("hidden_size", INT, "768"),
         ("num_hidden_layers", INT, "12"),
@@ -2251,7 +2251,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("add_cross_attention", BOOL, "false"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "distilbert", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "dim"), ("num_attention_heads", "n_heads"), ("num_hidden_layers", "n_layers")], computed: &[], text: None, fields: &[
+    Class { model_type: "distilbert", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "dim"), ("num_attention_heads", "n_heads"), ("num_hidden_layers", "n_layers")], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "30522"),
         ("max_position_embeddings", INT, "512"),
         ("sinusoidal_pos_embds", BOOL, "false"),
@@ -2270,7 +2270,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("bos_token_id", INT | NULL, "null"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "eurobert", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "eurobert", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "128256"),
         ("hidden_size", INT, "768"),
         ("intermediate_size", INT, "3072"),
@@ -2295,7 +2295,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("mask_token_id", INT, "128002"),
         ("classifier_pooling", STR, "\"late\""),
     ] },
-    Class { model_type: "jina_embeddings_v3", theta: 20000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "jina_embeddings_v3", theta: 20000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "250002"),
         ("hidden_size", INT, "1024"),
         ("num_hidden_layers", INT, "24"),
@@ -2316,7 +2316,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("tie_word_embeddings", BOOL, "true"),
         ("rope_parameters", DICT | NULL, "null"),
     ] },
-    Class { model_type: "modernbert", theta: 160000.0, local_theta: Some(10000.0), aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "modernbert", theta: 160000.0, local_theta: Some(10000.0), aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50368"),
         ("hidden_size", INT, "768"),
         ("intermediate_size", INT, "1152"),
@@ -2351,7 +2351,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("sparse_pred_ignore_index", INT, "-100"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "nomic_bert", theta: 1000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "nomic_bert", theta: 1000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "30528"),
         ("hidden_size", INT, "768"),
         ("num_hidden_layers", INT, "12"),
@@ -2371,7 +2371,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("rope_parameters", DICT | NULL, "null"),
         ("head_dim", INT | NULL, "null"),
     ] },
-    Class { model_type: "roberta", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "roberta", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "50265"),
         ("hidden_size", INT, "768"),
         ("num_hidden_layers", INT, "12"),
@@ -2393,7 +2393,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("add_cross_attention", BOOL, "false"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "xlm-roberta", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, fields: &[
+    Class { model_type: "xlm-roberta", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
         ("vocab_size", INT, "30522"),
         ("hidden_size", INT, "768"),
         ("num_hidden_layers", INT, "12"),
@@ -2415,7 +2415,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("add_cross_attention", BOOL, "false"),
         ("tie_word_embeddings", BOOL, "true"),
     ] },
-    Class { model_type: "t5", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "d_model"), ("num_attention_heads", "num_heads"), ("num_hidden_layers", "num_layers"), ("head_dim", "d_kv")], computed: &[], text: None, fields: &[
+    Class { model_type: "t5", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "d_model"), ("num_attention_heads", "num_heads"), ("num_hidden_layers", "num_layers"), ("head_dim", "d_kv")], computed: &[], text: None, others: &[], fields: &[
         ("is_encoder_decoder", BOOL, "true"),
         ("vocab_size", INT, "32128"),
         ("d_model", INT, "512"),
@@ -2436,7 +2436,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("classifier_dropout", FLOAT | INT, "0.0"),
         ("is_decoder", BOOL, "false"),
     ] },
-    Class { model_type: "mt5", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "d_model"), ("num_attention_heads", "num_heads"), ("num_hidden_layers", "num_layers"), ("head_dim", "d_kv")], computed: &[], text: None, fields: &[
+    Class { model_type: "mt5", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "d_model"), ("num_attention_heads", "num_heads"), ("num_hidden_layers", "num_layers"), ("head_dim", "d_kv")], computed: &[], text: None, others: &[], fields: &[
         ("is_encoder_decoder", BOOL, "true"),
         ("vocab_size", INT, "250112"),
         ("d_model", INT, "512"),
@@ -2460,7 +2460,7 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("classifier_dropout", FLOAT | INT, "0.0"),
         ("is_decoder", BOOL, "false"),
     ] },
-    Class { model_type: "umt5", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "d_model"), ("num_attention_heads", "num_heads"), ("num_hidden_layers", "num_layers"), ("head_dim", "d_kv")], computed: &[], text: None, fields: &[
+    Class { model_type: "umt5", theta: 10000.0, local_theta: None, aliases: &[("hidden_size", "d_model"), ("num_attention_heads", "num_heads"), ("num_hidden_layers", "num_layers"), ("head_dim", "d_kv")], computed: &[], text: None, others: &[], fields: &[
         ("is_encoder_decoder", BOOL, "true"),
         ("vocab_size", INT, "250112"),
         ("d_model", INT, "512"),
@@ -2481,6 +2481,481 @@ pub(in crate::config) const CLASSES: &[Class] = &[
         ("decoder_start_token_id", INT | NULL, "0"),
         ("classifier_dropout", FLOAT | INT, "0.0"),
         ("is_decoder", BOOL, "false"),
+    ] },
+    Class { model_type: "clip_vision_model", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "768"),
+        ("intermediate_size", INT, "3072"),
+        ("projection_dim", INT, "512"),
+        ("num_hidden_layers", INT, "12"),
+        ("num_attention_heads", INT, "12"),
+        ("num_channels", INT, "3"),
+        ("image_size", INT | INTS | NULL, "224"),
+        ("patch_size", INT | INTS | NULL, "32"),
+        ("hidden_act", STR, "\"quick_gelu\""),
+        ("layer_norm_eps", FLOAT, "1e-05"),
+        ("attention_dropout", INT | FLOAT | NULL, "0.0"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("initializer_factor", FLOAT, "1.0"),
+    ] },
+    Class { model_type: "gemma3n_audio", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("vocab_size", INT, "128"),
+        ("vocab_offset", INT, "262272"),
+        ("input_feat_size", INT, "128"),
+        ("hidden_size", INT, "1536"),
+        ("rms_norm_eps", FLOAT, "1e-06"),
+        ("gradient_clipping", FLOAT, "10000000000.0"),
+        ("conf_attention_chunk_size", INT, "12"),
+        ("conf_attention_context_left", INT, "13"),
+        ("conf_attention_context_right", INT, "0"),
+        ("conf_attention_logit_cap", FLOAT, "50.0"),
+        ("conf_num_attention_heads", INT, "8"),
+        ("conf_num_hidden_layers", INT, "12"),
+        ("conf_conv_kernel_size", INT, "5"),
+        ("conf_reduction_factor", INT, "4"),
+        ("conf_residual_weight", FLOAT, "0.5"),
+        ("sscp_conv_channel_size", INTS, "[128, 32]"),
+        ("sscp_conv_group_norm_eps", FLOAT, "0.001"),
+        ("sscp_conv_kernel_size", LIST, "[[3, 3], [3, 3]]"),
+        ("sscp_conv_stride_size", LIST, "[[2, 2], [2, 2]]"),
+    ] },
+    Class { model_type: "gemma3n_vision", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("architecture", STR, "\"mobilenetv5_300m_enc\""),
+        ("initializer_range", FLOAT, "0.02"),
+        ("do_pooling", BOOL, "false"),
+        ("model_args", DICT | NULL, "null"),
+        ("hidden_size", INT, "2048"),
+        ("vocab_size", INT, "128"),
+        ("vocab_offset", INT, "262144"),
+        ("rms_norm_eps", FLOAT, "1e-06"),
+    ] },
+    Class { model_type: "gemma4_audio", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "1024"),
+        ("num_hidden_layers", INT, "12"),
+        ("num_attention_heads", INT, "8"),
+        ("hidden_act", STR, "\"silu\""),
+        ("subsampling_conv_channels", INTS, "[128, 32]"),
+        ("conv_kernel_size", INT, "5"),
+        ("residual_weight", FLOAT, "0.5"),
+        ("attention_chunk_size", INT, "12"),
+        ("attention_context_left", INT, "13"),
+        ("attention_context_right", INT, "0"),
+        ("attention_logit_cap", FLOAT, "50.0"),
+        ("attention_invalid_logits_value", FLOAT, "-1000000000.0"),
+        ("use_clipped_linears", BOOL, "true"),
+        ("rms_norm_eps", FLOAT, "1e-06"),
+        ("gradient_clipping", FLOAT, "10000000000.0"),
+        ("output_proj_dims", INT, "1536"),
+        ("initializer_range", FLOAT, "0.02"),
+    ] },
+    Class { model_type: "gemma4_unified_audio", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("audio_embed_dim", INT, "640"),
+        ("rms_norm_eps", FLOAT, "1e-06"),
+        ("initializer_range", FLOAT, "0.02"),
+    ] },
+    Class { model_type: "gemma4_unified_vision", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("patch_size", INT, "16"),
+        ("pooling_kernel_size", INT, "3"),
+        ("mm_embed_dim", INT, "3840"),
+        ("mm_posemb_size", INT, "1120"),
+        ("rms_norm_eps", FLOAT, "1e-06"),
+        ("output_proj_dims", INT, "3840"),
+        ("initializer_range", FLOAT, "0.02"),
+    ] },
+    Class { model_type: "gemma4_vision", theta: 100.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "768"),
+        ("intermediate_size", INT, "3072"),
+        ("num_hidden_layers", INT, "16"),
+        ("num_attention_heads", INT, "12"),
+        ("num_key_value_heads", INT, "12"),
+        ("head_dim", INT, "64"),
+        ("hidden_activation", STR, "\"gelu_pytorch_tanh\""),
+        ("rms_norm_eps", FLOAT, "1e-06"),
+        ("max_position_embeddings", INT, "131072"),
+        ("attention_bias", BOOL | NULL, "false"),
+        ("attention_dropout", FLOAT | NULL, "0.0"),
+        ("rope_parameters", DICT | NULL, "null"),
+        ("pooling_kernel_size", INT, "3"),
+        ("patch_size", INT, "16"),
+        ("position_embedding_size", INT, "10240"),
+        ("use_clipped_linears", BOOL, "false"),
+        ("standardize", BOOL, "false"),
+        ("initializer_range", FLOAT, "0.02"),
+    ] },
+    Class { model_type: "idefics3", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "llama", fixed: false, optional: false, given: "{\"rms_norm_eps\": 1e-05}" }), others: &[("vision_config", Part { model_type: "idefics3_vision", fixed: true, optional: false, given: "{}" })], fields: &[
+        ("use_cache", BOOL, "true"),
+        ("image_token_id", INT, "128257"),
+        ("tie_word_embeddings", BOOL, "false"),
+        ("vision_config", DICT | NULL, "null"),
+        ("text_config", DICT | NULL, "null"),
+        ("scale_factor", INT, "2"),
+    ] },
+    Class { model_type: "idefics3_vision", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "1152"),
+        ("intermediate_size", INT, "3072"),
+        ("num_hidden_layers", INT, "12"),
+        ("num_attention_heads", INT, "16"),
+        ("num_channels", INT, "3"),
+        ("image_size", INT | INTS, "224"),
+        ("patch_size", INT | INTS, "32"),
+        ("hidden_act", STR, "\"gelu_pytorch_tanh\""),
+        ("layer_norm_eps", FLOAT, "1e-06"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("initializer_range", FLOAT, "0.02"),
+    ] },
+    Class { model_type: "internvl", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen2", fixed: false, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "internvl_vision", fixed: true, optional: false, given: "{}" })], fields: &[
+        ("vision_config", DICT | NULL, "null"),
+        ("text_config", DICT | NULL, "null"),
+        ("image_token_id", INT, "151667"),
+        ("image_seq_length", INT, "256"),
+        ("downsample_ratio", FLOAT, "0.5"),
+        ("projector_hidden_act", STR, "\"gelu\""),
+        ("vision_feature_layer", INT | INTS, "-1"),
+        ("vision_feature_select_strategy", STR, "\"default\""),
+        ("tie_word_embeddings", BOOL, "true"),
+    ] },
+    Class { model_type: "internvl_vision", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "1024"),
+        ("num_hidden_layers", INT, "24"),
+        ("num_attention_heads", INT, "16"),
+        ("attention_bias", BOOL, "false"),
+        ("use_qk_norm", BOOL, "false"),
+        ("intermediate_size", INT, "4096"),
+        ("hidden_act", STR, "\"gelu\""),
+        ("hidden_dropout_prob", FLOAT | INT, "0.0"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("projection_dropout", FLOAT | INT, "0.0"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("norm_type", STR, "\"layer_norm\""),
+        ("layer_norm_eps", FLOAT, "1e-06"),
+        ("image_size", INT | INTS, "[448, 448]"),
+        ("patch_size", INT | INTS, "[14, 14]"),
+        ("num_channels", INT, "3"),
+        ("use_mask_token", BOOL, "false"),
+        ("use_absolute_position_embeddings", BOOL, "true"),
+        ("layer_scale_init_value", FLOAT, "0.1"),
+        ("use_mean_pooling", BOOL, "true"),
+    ] },
+    Class { model_type: "lfm2_vl", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "lfm2", fixed: false, optional: false, given: "{}" }), others: &[("vision_config", Part { model_type: "siglip2_vision_model", fixed: false, optional: false, given: "{}" })], fields: &[
+        ("vision_config", DICT | NULL, "null"),
+        ("text_config", DICT | NULL, "null"),
+        ("image_token_id", INT, "396"),
+        ("projector_hidden_act", STR, "\"gelu\""),
+        ("projector_hidden_size", INT, "2560"),
+        ("projector_bias", BOOL, "true"),
+        ("projector_use_layernorm", BOOL, "true"),
+        ("downsample_factor", INT, "2"),
+        ("tie_word_embeddings", BOOL, "true"),
+    ] },
+    Class { model_type: "lighton_ocr", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "qwen3", fixed: false, optional: false, given: "{\"attention_dropout\": 0.0, \"head_dim\": 128, \"hidden_act\": \"silu\", \"hidden_size\": 1024, \"initializer_range\": 0.02, \"intermediate_size\": 3072, \"max_position_embeddings\": 40960, \"num_attention_heads\": 16, \"num_hidden_layers\": 28, \"num_key_value_heads\": 8, \"rms_norm_eps\": 1e-06, \"rope_theta\": 1000000, \"sliding_window\": null, \"use_cache\": true, \"vocab_size\": 151936}" }), others: &[("vision_config", Part { model_type: "pixtral", fixed: false, optional: false, given: "{\"attention_dropout\": 0.0, \"head_dim\": 64, \"hidden_act\": \"silu\", \"hidden_size\": 1024, \"image_size\": 1540, \"initializer_range\": 0.02, \"intermediate_size\": 4096, \"model_type\": \"pixtral\", \"num_attention_heads\": 16, \"num_channels\": 3, \"num_hidden_layers\": 24, \"patch_size\": 14, \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 10000}}" })], fields: &[
+        ("spatial_merge_size", INT, "2"),
+        ("image_token_id", INT, "151655"),
+        ("tie_word_embeddings", BOOL, "true"),
+        ("vision_config", DICT | NULL, "null"),
+        ("text_config", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "llama4_vision_model", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "768"),
+        ("hidden_act", STR, "\"gelu\""),
+        ("num_hidden_layers", INT, "34"),
+        ("num_attention_heads", INT, "16"),
+        ("num_channels", INT, "3"),
+        ("intermediate_size", INT, "5632"),
+        ("vision_output_dim", INT, "7680"),
+        ("image_size", INT | INTS, "448"),
+        ("patch_size", INT | INTS, "14"),
+        ("norm_eps", FLOAT, "1e-05"),
+        ("vision_feature_select_strategy", STR, "\"default\""),
+        ("initializer_range", FLOAT, "0.02"),
+        ("pixel_shuffle_ratio", FLOAT, "0.5"),
+        ("projector_input_dim", INT, "4096"),
+        ("projector_output_dim", INT, "4096"),
+        ("multi_modal_projector_bias", BOOL, "false"),
+        ("projector_dropout", FLOAT | INT, "0.0"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "pixtral", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "1024"),
+        ("intermediate_size", INT, "4096"),
+        ("num_hidden_layers", INT, "24"),
+        ("num_attention_heads", INT, "16"),
+        ("num_channels", INT, "3"),
+        ("image_size", INT | INTS, "1024"),
+        ("patch_size", INT | INTS, "16"),
+        ("hidden_act", STR, "\"gelu\""),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("rope_parameters", DICT | NULL, "null"),
+        ("initializer_range", FLOAT, "0.02"),
+    ] },
+    Class { model_type: "siglip2_vision_model", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "768"),
+        ("intermediate_size", INT, "3072"),
+        ("num_hidden_layers", INT, "12"),
+        ("num_attention_heads", INT, "12"),
+        ("num_channels", INT, "3"),
+        ("patch_size", INT | INTS, "16"),
+        ("hidden_act", STR, "\"gelu_pytorch_tanh\""),
+        ("layer_norm_eps", FLOAT, "1e-06"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("vision_use_head", BOOL, "true"),
+        ("num_patches", INT, "256"),
+    ] },
+    Class { model_type: "siglip_vision_model", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "768"),
+        ("intermediate_size", INT, "3072"),
+        ("num_hidden_layers", INT, "12"),
+        ("num_attention_heads", INT, "12"),
+        ("num_channels", INT, "3"),
+        ("image_size", INT | INTS, "224"),
+        ("patch_size", INT | INTS, "16"),
+        ("hidden_act", STR, "\"gelu_pytorch_tanh\""),
+        ("layer_norm_eps", FLOAT, "1e-06"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("vision_use_head", BOOL, "true"),
+    ] },
+    Class { model_type: "smolvlm", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: Some(Part { model_type: "llama", fixed: false, optional: false, given: "{\"rms_norm_eps\": 1e-05}" }), others: &[("vision_config", Part { model_type: "smolvlm_vision", fixed: true, optional: false, given: "{}" })], fields: &[
+        ("use_cache", BOOL, "true"),
+        ("image_token_id", INT, "128257"),
+        ("tie_word_embeddings", BOOL, "false"),
+        ("vision_config", DICT | NULL, "null"),
+        ("text_config", DICT | NULL, "null"),
+        ("scale_factor", INT, "2"),
+    ] },
+    Class { model_type: "smolvlm_vision", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("hidden_size", INT, "1152"),
+        ("intermediate_size", INT, "3072"),
+        ("num_hidden_layers", INT, "12"),
+        ("num_attention_heads", INT, "16"),
+        ("num_channels", INT, "3"),
+        ("image_size", INT | INTS, "224"),
+        ("patch_size", INT | INTS, "32"),
+        ("hidden_act", STR, "\"gelu_pytorch_tanh\""),
+        ("layer_norm_eps", FLOAT, "1e-06"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("initializer_range", FLOAT, "0.02"),
+    ] },
+    Class { model_type: "audioflamingo3_encoder", theta: 10000.0, local_theta: None, aliases: &[("d_model", "hidden_size"), ("encoder_layers", "num_hidden_layers"), ("encoder_attention_heads", "num_attention_heads"), ("encoder_ffn_dim", "intermediate_size"), ("encoder_layerdrop", "layerdrop")], computed: &[], text: None, others: &[], fields: &[
+        ("num_mel_bins", INT, "128"),
+        ("num_hidden_layers", INT, "32"),
+        ("num_attention_heads", INT, "20"),
+        ("intermediate_size", INT, "5120"),
+        ("layerdrop", FLOAT | INT, "0.0"),
+        ("activation_function", STR, "\"gelu\""),
+        ("hidden_size", INT, "1280"),
+        ("dropout", FLOAT | INT, "0.0"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("activation_dropout", FLOAT | INT, "0.0"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("scale_embedding", BOOL, "false"),
+        ("max_source_positions", INT, "1500"),
+    ] },
+    Class { model_type: "qwen2_audio_encoder", theta: 10000.0, local_theta: None, aliases: &[("num_hidden_layers", "encoder_layers"), ("hidden_size", "d_model"), ("num_attention_heads", "encoder_attention_heads"), ("intermediate_size", "encoder_ffn_dim")], computed: &[], text: None, others: &[], fields: &[
+        ("num_mel_bins", INT, "128"),
+        ("encoder_layers", INT, "32"),
+        ("encoder_attention_heads", INT, "20"),
+        ("encoder_ffn_dim", INT, "5120"),
+        ("encoder_layerdrop", FLOAT | INT, "0.0"),
+        ("d_model", INT, "1280"),
+        ("dropout", FLOAT | INT, "0.0"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("activation_function", STR, "\"gelu\""),
+        ("activation_dropout", FLOAT | INT, "0.0"),
+        ("scale_embedding", BOOL, "false"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("max_source_positions", INT, "1500"),
+    ] },
+    Class { model_type: "voxtral_encoder", theta: 10000.0, local_theta: None, aliases: &[("d_model", "hidden_size"), ("encoder_layers", "num_hidden_layers"), ("encoder_attention_heads", "num_attention_heads"), ("encoder_ffn_dim", "intermediate_size"), ("encoder_layerdrop", "layerdrop")], computed: &[], text: None, others: &[], fields: &[
+        ("vocab_size", INT, "51866"),
+        ("hidden_size", INT, "1280"),
+        ("intermediate_size", INT, "5120"),
+        ("num_hidden_layers", INT, "32"),
+        ("num_attention_heads", INT, "20"),
+        ("scale_embedding", BOOL, "false"),
+        ("activation_function", STR, "\"gelu\""),
+        ("num_mel_bins", INT, "128"),
+        ("max_source_positions", INT, "1500"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("dropout", FLOAT | INT, "0.0"),
+        ("layerdrop", FLOAT | INT, "0.0"),
+        ("activation_dropout", FLOAT | INT, "0.0"),
+    ] },
+    Class { model_type: "exaone4_5_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "32"),
+        ("hidden_size", INT, "3584"),
+        ("hidden_act", STR, "\"silu\""),
+        ("intermediate_size", INT, "3420"),
+        ("num_heads", INT, "16"),
+        ("in_channels", INT, "3"),
+        ("patch_size", INT | INTS, "14"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("window_size", INT, "112"),
+        ("out_hidden_size", INT, "3584"),
+        ("fullatt_block_indexes", INTS, "[7, 15, 23, 31]"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
+        ("num_key_value_heads", INT, "8"),
+    ] },
+    Class { model_type: "glm4v_moe_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "24"),
+        ("hidden_size", INT, "1536"),
+        ("hidden_act", STR, "\"silu\""),
+        ("attention_bias", BOOL, "false"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("num_heads", INT, "12"),
+        ("in_channels", INT, "3"),
+        ("image_size", INT | INTS, "336"),
+        ("patch_size", INT | INTS, "14"),
+        ("rms_norm_eps", FLOAT, "1e-05"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("out_hidden_size", INT, "4096"),
+        ("intermediate_size", INT, "13696"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "glm4v_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "24"),
+        ("hidden_size", INT, "1536"),
+        ("hidden_act", STR, "\"silu\""),
+        ("attention_bias", BOOL, "false"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("num_heads", INT, "12"),
+        ("in_channels", INT, "3"),
+        ("image_size", INT | INTS, "336"),
+        ("patch_size", INT | INTS, "14"),
+        ("rms_norm_eps", FLOAT, "1e-05"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("out_hidden_size", INT, "4096"),
+        ("intermediate_size", INT, "13696"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "glm_ocr_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "24"),
+        ("hidden_size", INT, "1024"),
+        ("hidden_act", STR, "\"silu\""),
+        ("attention_bias", BOOL, "true"),
+        ("attention_dropout", FLOAT | INT, "0.0"),
+        ("num_heads", INT, "16"),
+        ("in_channels", INT, "3"),
+        ("image_size", INT | INTS, "336"),
+        ("patch_size", INT | INTS, "14"),
+        ("rms_norm_eps", FLOAT, "1e-05"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("out_hidden_size", INT, "1536"),
+        ("intermediate_size", INT, "4096"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "kimi_k25_vision", theta: 10000.0, local_theta: None, aliases: &[], computed: &[], text: None, others: &[], fields: &[
+        ("patch_size", INT, "14"),
+        ("pos_emb_height", INT, "64"),
+        ("pos_emb_width", INT, "64"),
+        ("pos_emb_time", INT, "4"),
+        ("num_attention_heads", INT, "16"),
+        ("num_hidden_layers", INT, "27"),
+        ("hidden_size", INT, "1152"),
+        ("intermediate_size", INT, "4304"),
+        ("hidden_act", STR, "\"gelu_pytorch_tanh\""),
+        ("merge_kernel_size", INTS, "[2, 2]"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "qwen2_5_vl_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "32"),
+        ("hidden_size", INT, "3584"),
+        ("hidden_act", STR, "\"silu\""),
+        ("intermediate_size", INT, "3420"),
+        ("num_heads", INT, "16"),
+        ("in_channels", INT, "3"),
+        ("patch_size", INT | INTS, "14"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("tokens_per_second", INT, "4"),
+        ("window_size", INT, "112"),
+        ("out_hidden_size", INT, "3584"),
+        ("fullatt_block_indexes", INTS, "[7, 15, 23, 31]"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "qwen2_vl_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "32"),
+        ("embed_dim", INT, "1280"),
+        ("hidden_size", INT, "3584"),
+        ("hidden_act", STR, "\"quick_gelu\""),
+        ("mlp_ratio", INT, "4"),
+        ("num_heads", INT, "16"),
+        ("in_channels", INT, "3"),
+        ("patch_size", INT | INTS, "14"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "qwen3_5_moe_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "27"),
+        ("hidden_size", INT, "1152"),
+        ("hidden_act", STR, "\"gelu_pytorch_tanh\""),
+        ("intermediate_size", INT, "4304"),
+        ("num_heads", INT, "16"),
+        ("in_channels", INT, "3"),
+        ("patch_size", INT | INTS, "16"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("out_hidden_size", INT, "3584"),
+        ("num_position_embeddings", INT, "2304"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "qwen3_5_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "27"),
+        ("hidden_size", INT, "1152"),
+        ("hidden_act", STR, "\"gelu_pytorch_tanh\""),
+        ("intermediate_size", INT, "4304"),
+        ("num_heads", INT, "16"),
+        ("in_channels", INT, "3"),
+        ("patch_size", INT | INTS, "16"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("out_hidden_size", INT, "3584"),
+        ("num_position_embeddings", INT, "2304"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "qwen3_vl_moe_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "27"),
+        ("hidden_size", INT, "1152"),
+        ("hidden_act", STR, "\"gelu_pytorch_tanh\""),
+        ("intermediate_size", INT, "4304"),
+        ("num_heads", INT, "16"),
+        ("in_channels", INT, "3"),
+        ("patch_size", INT | INTS, "16"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("out_hidden_size", INT, "3584"),
+        ("num_position_embeddings", INT, "2304"),
+        ("deepstack_visual_indexes", INTS, "[8, 16, 24]"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
+    ] },
+    Class { model_type: "qwen3_vl_vision", theta: 10000.0, local_theta: None, aliases: &[("num_attention_heads", "num_heads"), ("num_hidden_layers", "depth")], computed: &[], text: None, others: &[], fields: &[
+        ("depth", INT, "27"),
+        ("hidden_size", INT, "1152"),
+        ("hidden_act", STR, "\"gelu_pytorch_tanh\""),
+        ("intermediate_size", INT, "4304"),
+        ("num_heads", INT, "16"),
+        ("in_channels", INT, "3"),
+        ("patch_size", INT | INTS, "16"),
+        ("spatial_merge_size", INT, "2"),
+        ("temporal_patch_size", INT | INTS, "2"),
+        ("out_hidden_size", INT, "3584"),
+        ("num_position_embeddings", INT, "2304"),
+        ("deepstack_visual_indexes", INTS, "[8, 16, 24]"),
+        ("initializer_range", FLOAT, "0.02"),
+        ("rope_parameters", DICT | NULL, "null"),
     ] },
 ];
 
@@ -2510,7 +2985,6 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "aria",
     "aria_text",
     "audio-spectrogram-transformer",
-    "audioflamingo3_encoder",
     "autoformer",
     "axk1",
     "axk2",
@@ -2557,7 +3031,6 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "clap_text_model",
     "clip",
     "clip_text_model",
-    "clip_vision_model",
     "clipseg",
     "clipseg_text_model",
     "clipseg_vision_model",
@@ -2662,7 +3135,6 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "evolla",
     "exaone4",
     "exaone4_5",
-    "exaone4_5_vision",
     "exaone_moe",
     "falcon_h1",
     "fast_vlm",
@@ -2686,19 +3158,11 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "fun_asr_nano_encoder",
     "funnel",
     "fuyu",
-    "gemma3n_audio",
-    "gemma3n_vision",
     "gemma4_assistant",
-    "gemma4_audio",
     "gemma4_unified_assistant",
-    "gemma4_unified_audio",
-    "gemma4_unified_vision",
-    "gemma4_vision",
     "git",
     "git_vision_model",
     "glm46v",
-    "glm4v_moe_vision",
-    "glm4v_vision",
     "glm5_next",
     "glm5_next_text",
     "glm5_next_vision",
@@ -2706,7 +3170,6 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "glm_image_text",
     "glm_image_vision",
     "glm_image_vqmodel",
-    "glm_ocr_vision",
     "glmasr",
     "glmasr_encoder",
     "glmga",
@@ -2755,8 +3218,6 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "idefics2",
     "idefics2_perceiver",
     "idefics2_vision",
-    "idefics3",
-    "idefics3_vision",
     "idefics_perciever",
     "idefics_vision",
     "ijepa",
@@ -2775,15 +3236,12 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "instructblipvideo",
     "instructblipvideo_qformer",
     "instructblipvideo_vision_model",
-    "internvl",
-    "internvl_vision",
     "jais2",
     "janus",
     "janus_vision_model",
     "janus_vqgan",
     "jetmoe",
     "jev",
-    "kimi_k25_vision",
     "kimi_linear",
     "kolibri1",
     "kosmos-2",
@@ -2804,14 +3262,11 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "levit",
     "lfm2",
     "lfm2_moe",
-    "lfm2_vl",
     "lfm3",
     "lfm3_vl",
     "lfm3_vl_vision",
     "lightglue",
-    "lighton_ocr",
     "lilt",
-    "llama4_vision_model",
     "llava_next",
     "llava_next_video",
     "llava_onevision",
@@ -2954,7 +3409,6 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "pix2struct_text_model",
     "pix2struct_vision_model",
     "pixio",
-    "pixtral",
     "plbart",
     "pocket_tts",
     "pocket_tts_audio_tokenizer",
@@ -2996,11 +3450,6 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "qwen2_5_omni_thinker",
     "qwen2_5_omni_token2wav",
     "qwen2_5_omni_vision_encoder",
-    "qwen2_5_vl_vision",
-    "qwen2_audio_encoder",
-    "qwen2_vl_vision",
-    "qwen3_5_moe_vision",
-    "qwen3_5_vision",
     "qwen3_asr",
     "qwen3_asr_encoder",
     "qwen3_omni_moe",
@@ -3010,8 +3459,6 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "qwen3_omni_moe_text",
     "qwen3_omni_moe_thinker",
     "qwen3_omni_moe_vision_encoder",
-    "qwen3_vl_moe_vision",
-    "qwen3_vl_vision",
     "qwen4_exp",
     "qwen4_exp_text",
     "qwen4_exp_vision",
@@ -3079,14 +3526,10 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "siglip",
     "siglip2",
     "siglip2_text_model",
-    "siglip2_vision_model",
     "siglip_text_model",
-    "siglip_vision_model",
     "slanet",
     "slanext",
     "slanext_vision",
-    "smolvlm",
-    "smolvlm_vision",
     "speech-encoder-decoder",
     "speech_to_text",
     "speecht5",
@@ -3168,7 +3611,6 @@ pub(in crate::config) const OTHER_MODEL_TYPES: &[&str] = &[
     "vits",
     "vivit",
     "vjepa2",
-    "voxtral_encoder",
     "voxtral_realtime",
     "voxtral_realtime_encoder",
     "voxtral_realtime_text",
