@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::json::{self, Value};
 
-use super::class::{BOOL, Class, DICT, FLOAT, FLOATS, INT, INTS, Kinds, LIST, NULL, NUMBERS, Part, STR, STRS};
+use super::class::{
+    BOOL, Class, DICT, FLOAT, FLOATS, GAPPED_NUMBERS, INT, INTS, Kinds, LIST, NULL, NUMBERS, Part, STR, STRS,
+};
 use super::generated::classes::{CHOICES, CLASSES, GENERATION, OTHER_MODEL_TYPES, READ_ONLY, TORCH_DTYPES};
 use super::values::{Object, number, stored_as, truthy};
 use super::{classes, layers, per_layer};
@@ -112,7 +114,7 @@ pub(crate) fn lost_size(path: &Path, json: &Object) -> Option<(&'static str, Str
     let class = find(json.get("model_type")?.as_str()?)?;
     let text = json.get("text_config").and_then(Value::as_object);
     // Older files of larger models have the text model's sizes beside the others.
-    let inner = class.text.as_ref().and_then(|part| find(part.model_type)).filter(|_| text.is_none());
+    let inner = class.text().and_then(|part| find(part.model_type)).filter(|_| text.is_none());
     let named = |text: &Object| find(text.get("model_type")?.as_str()?);
     let sections =
         [Some((class, json)), inner.map(|class| (class, json)), text.and_then(|t| Some((named(t)?, t)))];
@@ -154,13 +156,10 @@ fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object,
         config.insert(stored_as(class, name).to_owned(), value);
     }
     hooks.before(class, &mut config, &mut extra)?;
-    if let Some(part) = &class.text {
-        construct_part(&mut config, "text_config", part)?;
-    }
-    for (key, part) in class.others {
+    for (key, part) in class.parts {
         match construct_part(&mut config, key, part) {
             // Who needs it asks for it ([`unknown_part`]); others do without.
-            Err(Failure::Unknown(_)) => {}
+            Err(Failure::Unknown(_)) if !TEXT_PARTS.contains(key) => {}
             other => other?,
         }
     }
@@ -206,6 +205,9 @@ const DROPPED: [&str; 8] = [
     "output_attentions",
 ];
 
+/// Parts that the text model is made from.
+const TEXT_PARTS: [&str; 2] = ["text_config", "thinker_config"];
+
 /// Makes of the section `key` of `config` what its class does: the one that the file names, or the one that belongs
 /// there.
 fn construct_part(config: &mut Object, key: &str, part: &Part) -> Result<(), Failure> {
@@ -229,15 +231,14 @@ fn part_type<'a>(key: &str, part: &Part, json: &'a Object) -> Result<&'a str, Fa
     }
 }
 
-/// The `model_type` of the first section of a configuration, for images or sound, whose class is not known here.
+/// The `model_type` of the first section of a configuration, or of a section's section, whose class is not known here.
 pub(super) fn unknown_part(config: &Object) -> Option<&str> {
-    let model_type = config.get("model_type")?.as_str()?;
-    let class = CLASSES.iter().find(|class| class.model_type == model_type)?;
-    class.others.iter().find_map(|(key, part)| {
-        let json = config.get(*key)?.as_object()?;
-        let model_type = part_type(key, part, json).ok()?;
-        let known = CLASSES.iter().any(|class| class.model_type == model_type);
-        (!known).then_some(model_type)
+    let find = |model_type: &str| CLASSES.iter().find(|class| class.model_type == model_type);
+    let class = find(config.get("model_type")?.as_str()?)?;
+    class.parts.iter().find_map(|(key, part)| {
+        let section = config.get(*key)?.as_object()?;
+        let named = section.get("model_type").and_then(Value::as_str).unwrap_or(part.model_type);
+        if find(named).is_some() { unknown_part(section) } else { Some(named) }
     })
 }
 
@@ -262,7 +263,13 @@ fn accepts(kinds: Kinds, value: &Value) -> bool {
         Value::String(_) | Value::Unpaired => STR,
         Value::Array(items) => {
             let all = |kind| items.iter().all(|item| accepts(kind, item));
-            let lists = [(INTS, INT), (STRS, STR), (FLOATS, FLOAT), (NUMBERS, INT | FLOAT)];
+            let lists = [
+                (INTS, INT),
+                (STRS, STR),
+                (FLOATS, FLOAT),
+                (NUMBERS, INT | FLOAT),
+                (GAPPED_NUMBERS, INT | FLOAT | NULL),
+            ];
             return kinds & LIST != 0 || lists.iter().any(|(list, item)| kinds & list != 0 && all(*item));
         }
         Value::Object(_) => DICT,

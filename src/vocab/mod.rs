@@ -49,8 +49,8 @@ pub(crate) use mistral_common::add as mistral;
 pub(crate) use phi3::add as phi3;
 pub(crate) use qwen::add as qwen;
 pub(crate) use route::{Padding, gpt2, kind_of, padded, qwen2, tiktoken};
-pub(crate) use tekken::special_token as special_tekken_token;
 pub(crate) use special::{KINDS, SpecialVocab};
+pub(crate) use tekken::special_token as special_tekken_token;
 
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;

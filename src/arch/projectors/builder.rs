@@ -37,7 +37,8 @@ impl<'a> Builder<'a> {
     /// If projectors have no such tensor.
     pub(super) fn resolve(&self, name: &str) -> Result<String> {
         self.spelling.resolve(name).ok_or_else(|| {
-            let problem = format!("a projector of {} layers has no tensor {}", self.input.layers, quoted(name));
+            let problem =
+                format!("a projector of {} layers has no tensor {}", self.input.layers, quoted(name));
             let error = Error::unsupported(problem).at(self.input.checkpoint.dir.path());
             error.tensor(name).hint("check that config.json names the right architecture")
         })

@@ -83,14 +83,18 @@ fn check_class(input: &Input) -> Result<()> {
         Some("pixtral") => Ok(()),
         other => {
             let found = quoted(other.unwrap_or_default());
-            Err(input.global.unsupported(format!("vision_config.model_type: expected \"pixtral\", found {found}")))
+            Err(input
+                .global
+                .unsupported(format!("vision_config.model_type: expected \"pixtral\", found {found}")))
         }
     }
 }
 
 fn prepare_mistral(input: &mut Input) -> Result<()> {
     if input.vision.map().is_empty() {
-        return Err(input.global.unsupported("vision_encoder: expected an object; this model has no projector"));
+        return Err(input
+            .global
+            .unsupported("vision_encoder: expected an object; this model has no projector"));
     }
     let epsilon = input.global.require_f64(&["norm_eps"])?;
     input.vision.set("norm_eps", epsilon);
@@ -133,7 +137,9 @@ fn mistral_keys(input: &Input, keys: &mut Keys) -> Result<()> {
 }
 
 fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
-    let is = |matrix: &str| ["weight", "bias"].iter().any(|kind| tensor.name.ends_with(&format!("{matrix}.{kind}")));
+    let is = |matrix: &str| {
+        ["weight", "bias"].iter().any(|kind| tensor.name.ends_with(&format!("{matrix}.{kind}")))
+    };
     if PREFIXES.iter().any(|prefix| tensor.name.starts_with(prefix)) && (is("q_proj") || is("k_proj")) {
         let heads = input.vision.require_u32(&["num_attention_heads"])?;
         tensor.expr = interleave_rotary(&tensor.name, tensor.expr, heads).map_err(|p| builder.invalid(p))?;
@@ -157,7 +163,8 @@ fn emit_named(input: &Input, builder: &mut Builder, tensor: &mut Tensor) -> Resu
         return Err(builder.invalid(format!("{name}: expected a matrix, found shape {shape:?}")));
     };
     if id >= rows {
-        return Err(builder.invalid(format!("{name}: expected a row for token {id} ({BREAK_TOKEN}), found {rows} rows")));
+        return Err(builder
+            .invalid(format!("{name}: expected a row for token {id} ({BREAK_TOKEN}), found {rows} rows")));
     }
     let row = expr.clone().rows(id, id + 1)?.reshape(&[columns])?;
     builder.add_as("v.token_embd.img_break", *layer, row)

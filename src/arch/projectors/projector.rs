@@ -104,7 +104,10 @@ pub(super) struct Input<'a> {
 impl Input<'_> {
     /// The settings of what sees, or else of what hears, or else of the whole.
     pub(super) fn encoder(&self) -> &Config {
-        [&self.vision, &self.audio].into_iter().find(|config| !config.map().is_empty()).unwrap_or(&self.global)
+        [&self.vision, &self.audio]
+            .into_iter()
+            .find(|config| !config.map().is_empty())
+            .unwrap_or(&self.global)
     }
 
     /// How wide the text model is, which is what comes out of a projector.
@@ -200,7 +203,9 @@ fn inner(config: &Config, path: &[&'static str]) -> Result<Config> {
 
 /// The reference looks for the settings of quantized weights among those of the encoder, where no model has any.
 fn refuse_quantized(input: &Input) -> Result<()> {
-    if input.encoder().get(&["quantization_config"]).is_some() && !input.encoder().map().contains_key("text_config") {
+    if input.encoder().get(&["quantization_config"]).is_some()
+        && !input.encoder().map().contains_key("text_config")
+    {
         return Err(input.global.unsupported("a quantized vision or audio part is not supported yet"));
     }
     Ok(())

@@ -43,7 +43,8 @@ pub(super) fn pair_of_patches(builder: &mut Builder, tensor: Tensor) -> Result<(
         return Err(Error::unsupported(problem));
     };
     for (time, name) in [(0, "v.patch_embd.weight"), (1, "v.patch_embd.weight.1")] {
-        let frame = tensor.expr.clone().slice(2, time, time + 1, 1)?.reshape(&[n, channels, height, width])?;
+        let frame =
+            tensor.expr.clone().slice(2, time, time + 1, 1)?.reshape(&[n, channels, height, width])?;
         builder.add_as(name, tensor.layer, frame)?;
     }
     Ok(())
