@@ -27,6 +27,8 @@ pub struct Options {
     pub outfile: Option<PathBuf>,
     /// What the GGUF holds.
     pub describe: describe::Options,
+    /// Whether that is the model's projector, and not the model itself.
+    pub projector: bool,
     /// How many files, and what decides where one ends.
     pub layout: Layout,
     /// Alignment of the files that [`Layout::Split`] adds.
@@ -56,6 +58,7 @@ impl Options {
             model: model.into(),
             outfile: Some(outfile.into()),
             describe: describe::Options::default(),
+            projector: false,
             layout: Layout::default(),
             alignment: Alignment::default(),
             splits: SplitRules::default(),
@@ -69,7 +72,11 @@ impl Options {
     }
 
     fn target(&self) -> Target {
-        if self.describe.arch.vocab_only { Target::Vocabulary } else { Target::Text }
+        match self.projector {
+            true => Target::Projector,
+            false if self.describe.arch.vocab_only => Target::Vocabulary,
+            false => Target::Text,
+        }
     }
 }
 
@@ -143,7 +150,7 @@ impl Conversion {
         check_target("--outfile", &path, dir)?;
         let sharing = match options.target() {
             Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
-            Target::Text => probe(&checkpoint, &path, options)?,
+            Target::Text | Target::Projector => probe(&checkpoint, &path, options)?,
         };
         let inputs = Inputs {
             stamp: stamp(&checkpoint),

@@ -190,6 +190,7 @@ fn help_names_every_flag_and_exit_code() {
         "--outfile",
         "--outtype",
         "--vocab-only",
+        "--mmproj",
         "--model-name",
         "--metadata",
         "--dry-run",
@@ -218,9 +219,7 @@ fn flags_that_are_not_there_yet_say_so() {
     let model = tiny(dir.path());
     let before = names(&model);
     let model = model.to_str().unwrap();
-    for flag in
-        ["--bigendian", "--remote", "--mmproj", "--mtp", "--no-mtp", "--dspark", "--target-model-dir=."]
-    {
+    for flag in ["--bigendian", "--remote", "--mtp", "--no-mtp", "--dspark", "--target-model-dir=."] {
         let named = flag.split('=').next().unwrap().replace("no-mtp", "no-nextn");
         refused(["convert", model, flag], 3, &named);
     }
@@ -245,8 +244,12 @@ fn supported_models_are_printed() {
         "Qwen2ForCausalLM",
         "Qwen3MoeForCausalLM",
     ] {
-        assert!(lines.contains(&name), "{name} is missing in {text}");
+        let name = format!("  - {name}");
+        assert!(lines.contains(&name.as_str()), "{name} is missing in {text}");
     }
+    let (models, projectors) = text.split_once("MMPROJ models:\n").unwrap();
+    assert!(models.starts_with("TEXT models:\n"), "{text}");
+    assert!(projectors.contains("  - Qwen2_5_VLForConditionalGeneration\n"), "{text}");
     assert!(output.stderr.is_empty());
 }
 

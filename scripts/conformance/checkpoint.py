@@ -22,11 +22,12 @@ DTYPES = {"BF16": "bf16", "F16": "f16", "F32": "f32", "F64": "f64", "I64": "i64"
           "I8": "i8", "U8": "u8", "BOOL": "bool", "F8_E4M3": "f8_e4m3", "F8_E5M2": "f8_e5m2"}
 # One file and two; the files that come out follow from these flags.
 RUNS = [(1, "--outtype f16"), (1, "--outtype bf16"), (1, "--outtype auto"), (2, "--outtype auto")]
+PROJECTOR_RUNS = [(1, f"--outtype {t} --mmproj") for t in ("f16", "bf16", "f32", "q8_0", "auto")]
 
 
 def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shapes=None, tensors=None, extra=(), drop=(),
          rename=(), dtypes=(), files=None, flags="", also=(), vocab=True, saved=False, refused=False, bos=False,
-         params=False, modules=None):
+         params=False, modules=None, mmproj=False):
     """A model, by its config.json.
 
     config     what the file says; vocab_size and torch_dtype are added unless they are there
@@ -48,12 +49,25 @@ def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shap
     refused    the reference raises, and ggraft must refuse
     params     config is params.json, and the weights are called consolidated, as in Mistral's own format
     modules    tensors of modules that sentence-transformers puts after the model, by directory: (name, shape, dtype)
+    mmproj     convert the projector instead, with --mmproj
     bos        run the reference with tokenizers that remember add_bos_token, as those of transformers 4 did
     """
     return dict(id=id, config=config, tokenizer=tokenizer, dtype=dtype, build=build, shapes=shapes or {}, tensors=tensors,
                 extra=list(extra), drop=list(drop), rename=list(rename), dtypes=list(dtypes), files=files or {},
                 flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused, bos=bos, params=params,
-                modules=modules or {})
+                modules=modules or {}, mmproj=mmproj)
+
+
+# How images are prepared, for `files`.
+IMAGES = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+
+
+def projector(id, config, *, images=IMAGES, processor=None, files=None, tokenizer=None, **more):
+    """A model whose projector is converted; `images` and `processor` are its preprocessor_config.json and
+    processor_config.json."""
+    side = {"preprocessor_config.json": images, "processor_config.json": processor}
+    files = {name: content for name, content in side.items() if content is not None} | (files or {})
+    return case(id, config, mmproj=True, tokenizer=tokenizer, files=files, **more)
 
 
 def tokenizer_config(name: str, **changes) -> dict:
@@ -126,10 +140,13 @@ def model_dir(case: dict) -> dict:
 
 def runs(case: dict, first: bool) -> list[tuple[int, str]]:
     """Number of files of the checkpoint, and flags. The first case of a family is also split."""
-    all = RUNS + [(1, flags) for flags in case["also"]]
-    if first:
+    all = (PROJECTOR_RUNS if case["mmproj"] else RUNS) + [(1, flags) for flags in case["also"]]
+    if first and case["mmproj"]:
+        all = all + [(2, "--outtype auto --mmproj"), (1, "--outtype auto --mmproj --outfile @out")]
+    elif first:
         all = all + [(1, "--outtype auto --split-max-tensors 7")]
-    return [(shards, f"{flags} {case['flags']}".strip() + " --outfile @out/m.gguf") for shards, flags in all]
+    all = [(shards, f"{flags} {case['flags']}".strip()) for shards, flags in all]
+    return [(shards, flags if "--outfile" in flags else f"{flags} --outfile @out/m.gguf") for shards, flags in all]
 
 
 def from_class(name: str, config: dict, dtype: str) -> tuple[list, dict]:

@@ -23,32 +23,40 @@ compare more. Written by `scripts/conformance/models.py`.
 """
 
 
-def reference_names(llama_cpp: Path) -> dict[str, str]:
+PROJECTORS = """
+## Projectors
+
+What `--mmproj` converts: the parts that see or hear, with the projector to the language model. Where `vision_config` names an
+architecture of its own, that one counts. Models in Mistral's own format (`--mistral-format`) have a projector, too.
+
+"""
+
+
+def reference_names(llama_cpp: Path, map_name: str) -> dict[str, str]:
     tree = ast.parse((llama_cpp / "conversion/__init__.py").read_text())
     for node in tree.body:
-        if isinstance(node, ast.AnnAssign) and node.target.id == "TEXT_MODEL_MAP":
+        if isinstance(node, ast.AnnAssign) and node.target.id == map_name:
             return ast.literal_eval(node.value)
-    sys.exit("conversion/__init__.py: no TEXT_MODEL_MAP")
+    sys.exit(f"conversion/__init__.py: no {map_name}")
 
 
-def goldens() -> Counter:
+def goldens(mmproj: bool) -> Counter:
     """Cases by architecture, without those that both programs refuse."""
     found = Counter()
     for path in (ROOT / "tests/conformance").glob("*.json"):
         for case in json.loads(path.read_text())["cases"]:
             config = case["model"].get("config", {})  # models in Mistral's own format have none
-            # As the reference does it: the text model's own architecture goes first.
-            names = config.get("text_config", {}).get("architectures") or config.get("architectures") or []
+            if mmproj != any("--mmproj" in run["convert"] for run in case["runs"]):
+                continue
+            # As the reference does it: the architecture of the part goes first.
+            part = config.get("vision_config" if mmproj else "text_config") or {}
+            names = part.get("architectures") or config.get("architectures") or []
             if names and all("files" in run for run in case["runs"]):
                 found[names[0]] += 1
     return found
 
 
-def main() -> None:
-    names = reference_names(Path(sys.argv[1]))
-    ggraft = os.environ.get("GGRAFT") or str(ROOT / "target/debug/ggraft")
-    listed = subprocess.run([ggraft, "convert", "--print-supported-models"], check=True, capture_output=True, text=True)
-    supported, counts = set(listed.stdout.split()), goldens()
+def table(names: dict[str, str], supported: set[str], counts: Counter) -> str:
     families = {}
     for name, family in names.items():
         families.setdefault(family, []).append(name)
@@ -57,13 +65,24 @@ def main() -> None:
         for name in sorted(members, key=str.lower):
             state = "supported" if name in supported else "not yet"
             rows.append(f"| `{family}` | {name} | {state} | {counts[name] or ''} |")
-    beyond = sorted(supported - names.keys())
-    text = HEAD + f"{len(supported & names.keys())} of {len(names)} names are supported.\n\n"
+    text = f"{len(supported & names.keys())} of {len(names)} names are supported.\n\n"
     text += "| file | architecture | state | goldens |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
-    if beyond:
+    if beyond := sorted(supported - names.keys()):
         text += f"\nAlso converted, though the reference has no such name: {', '.join(beyond)}.\n"
-    (ROOT / "docs/models.md").write_text(text)
     print(f"{len(supported & names.keys())} of {len(names)} names, {sum(counts.values())} goldens")
+    return text
+
+
+def main() -> None:
+    llama_cpp = Path(sys.argv[1])
+    ggraft = os.environ.get("GGRAFT") or str(ROOT / "target/debug/ggraft")
+    listed = subprocess.run([ggraft, "convert", "--print-supported-models"], check=True, capture_output=True, text=True)
+    models, _, projectors = listed.stdout.partition("MMPROJ models:")
+    listed = [{line.removeprefix("  - ") for line in part.splitlines() if line.startswith("  - ")}
+              for part in (models, projectors)]
+    text = HEAD + table(reference_names(llama_cpp, "TEXT_MODEL_MAP"), listed[0], goldens(False))
+    text += PROJECTORS + table(reference_names(llama_cpp, "MMPROJ_MODEL_MAP"), listed[1], goldens(True))
+    (ROOT / "docs/models.md").write_text(text)
 
 
 if __name__ == "__main__":

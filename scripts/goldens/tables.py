@@ -51,6 +51,8 @@ bailing_hybrid deepseek_v4 deepseek_ocr2 deepseek_ocr2_text unlimited_ocr unlimi
 glm5_next glm5_next_text kimi_linear mimo_v2_flash mistral4 qwen4_exp qwen4_exp_text
 minicpmv4_6 qwen2_5_omni qwen2_5_omni_thinker qwen2_5_omni_text qwen3_asr qwen3_omni_moe qwen3_omni_moe_thinker
 qwen3_omni_moe_text granite_speech granite_speech_plus
+clip_vision_model granite4_vision granite4_vision_text idefics3 internvl lfm2_vl lighton_ocr pixtral siglip2_vision_model
+siglip_vision_model smolvlm
 """.split()
 ARCHS = """
 APERTUS ARCEE LLAMA LLAMA4 LLAMA_EMBED MISTRAL3 SMOLLM3
@@ -65,6 +67,7 @@ NEMOTRON NEMOTRON_H NEMOTRON_H_MOE
 COHERE2 COHERE2MOE COMMAND_R
 GPT_OSS GPT2 GPTNEOX BLOOM FALCON STARCODER STARCODER2 STABLELM INTERNLM2
 JAMBA MAMBA MAMBA2
+MMPROJ
 BERT EUROBERT JINA_BERT_V2 JINA_BERT_V3 MODERN_BERT NEO_BERT NOMIC_BERT NOMIC_BERT_MOE
 T5 T5ENCODER
 MAINCODER
@@ -94,8 +97,20 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: 
 KINDS = {int: "INT", float: "FLOAT", str: "STR", bool: "BOOL", dict: "DICT", type(None): "NULL",
          list: "LIST", list[int]: "INTS", list[float]: "FLOATS", list[str]: "STRS",
          list[float | int]: "NUMBERS", list[float | int | None]: "GAPPED_NUMBERS"}
-# Configs within a config that matter to the text model; others stay as the file has them.
-PARTS = ("text_config", "thinker_config")
+# Configs within a config that matter to the text model, or to what sees and hears; others stay as the file has them.
+PARTS = ("text_config", "thinker_config", "vision_config", "audio_config", "encoder_config", "projector_config",
+         "qformer_config", "sam_config")
+
+
+def with_parts(names: list[str]) -> list[str]:
+    """These and the classes of what they consist of."""
+    found = list(dict.fromkeys(names))
+    for name in found:
+        parts = CONFIG_MAPPING[name].sub_configs_defaults.items()
+        found += [spec.model_type for key, spec in parts if key in PARTS and spec.model_type not in found]
+    return found
+
+
 
 VISIBLE = "pub(visible)"  # becomes the module that a table is for
 
@@ -161,9 +176,8 @@ def is_computed(cls, name: str) -> bool:
 def part(spec) -> str:
     """A config within a config."""
     fixed = issubclass(spec.config_class, PreTrainedConfig)
-    assert not spec.optional
     return f"Part {{ model_type: {s(spec.model_type)}, fixed: {str(fixed).lower()}, " \
-           f"given: {s(json.dumps(spec.init_kwargs))} }}"
+           f"optional: {str(spec.optional).lower()}, given: {s(json.dumps(spec.init_kwargs))} }}"
 
 
 def class_table() -> str:
@@ -181,7 +195,7 @@ use crate::config::class::{{
     common = {f.name: f.default for f in dataclasses.fields(PreTrainedConfig)}
     readonly = {n for n in dir(PreTrainedConfig) if is_computed(PreTrainedConfig, n)}
     restricted = []
-    for model_type in CLASSES:
+    for model_type in with_parts(CLASSES):
         cls = CONFIG_MAPPING[model_type]
         assert cls.model_type == model_type
         theta = cls.default_theta if isinstance(cls.default_theta, dict) else {"global": cls.default_theta}
@@ -204,7 +218,7 @@ use crate::config::class::{{
     out += "/// Class, field, and the strings it accepts, where those are few.\n"
     out += f"{VISIBLE} const CHOICES: &[(&str, &str, &[&str])] = {rows(restricted)};\n\n"
 
-    known = sorted(set(CONFIG_MAPPING.keys()) - set(CLASSES))
+    known = sorted(set(CONFIG_MAPPING.keys()) - set(with_parts(CLASSES)))
     out += strings("`model_type`s transformers knows and this program does not.", "OTHER_MODEL_TYPES", known)
     dtypes = sorted(n for n in dir(torch) if isinstance(getattr(torch, n), torch.dtype))
     out += strings(f"Names of element types in torch {torch.__version__.split('+')[0]}.", "TORCH_DTYPES", dtypes)
@@ -226,7 +240,7 @@ def name_table() -> str:
 
 #![allow(dead_code, reason = "covers architectures whose families are not written yet")]
 
-/// GGUF tensors (without `.weight`) and the names that mean them; `{{bid}}` is the layer.
+/// GGUF tensors (without `.weight`) and the names that mean them; `{{bid}}` is the layer, between dots or before one.
 /// Where two claim a name, the later one gets it. What follows a `#` tells tensors apart that GGUF calls the same.
 {VISIBLE} const SPELLINGS: &[(&str, &[&str])] = &[
 """
@@ -255,15 +269,17 @@ def name_table() -> str:
     for tensor, name, keys, blocks in spelled:
         if tensor in used:
             for key in (TENSOR_NAMES[tensor], *keys):
-                assert key.split(".").count("{bid}") == key.count("{") <= blocks, key
+                assert sum(part.endswith("{bid}") for part in key.split(".")) == key.count("{") <= blocks, key
             out += f"    ({s(name)}, &[{', '.join(map(s, dict.fromkeys(keys)))}]),\n"
     out += "];\n\n"
     for arch in ARCHS:
         model_arch = getattr(MODEL_ARCH, arch)
         out += strings(f"Tensors of the GGUF architecture `{arch.lower()}`.", arch,
-                       [known_to(model_arch, t) for t in MODEL_TENSORS[model_arch]])
+                       [known_to(model_arch, t) for t in MODEL_TENSORS[model_arch] if t in TENSOR_NAMES])
     known = sorted(set(conversion.TEXT_MODEL_MAP) | set(conversion.MMPROJ_MODEL_MAP))
-    return out + strings("Architectures the reference has a converter for.", "REFERENCE_ARCHITECTURES", known)
+    out += strings("Architectures the reference has a converter for.", "REFERENCE_ARCHITECTURES", known)
+    return out + strings("Those of them that it converts the projector of.", "REFERENCE_PROJECTORS",
+                         sorted(conversion.MMPROJ_MODEL_MAP))
 
 
 for path, text in (("src/config/generated/classes.rs", class_table()), ("src/arch/generated/names.rs", name_table())):

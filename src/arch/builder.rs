@@ -1,8 +1,6 @@
 //! Collects a model's output tensors: names them, types them, and holds experts back until a layer's
 //! are complete.
 
-use std::collections::HashSet;
-
 use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
@@ -11,19 +9,16 @@ use crate::tensor::{OutputTensor, TensorExpr};
 
 use super::experts::{ExpertNames, Experts};
 use super::fuse::{Fused, Fusion};
+use super::outputs::Outputs;
 use super::spelling::Spelling;
 use super::tensors::{self, Tensor};
 use super::{Input, Keys};
-
-/// `GGML_MAX_DIMS`.
-const MOST_DIMENSIONS: usize = 4;
 
 /// The output tensors so far.
 pub(super) struct Builder<'a> {
     input: &'a Input<'a>,
     spelling: Spelling,
-    tensors: Vec<OutputTensor>,
-    names: HashSet<String>,
+    outputs: Outputs,
     experts: Experts,
     fusion: Fusion,
     /// Key-values that come before all that describe the model ([`super::Model::early`]).
@@ -39,8 +34,7 @@ impl<'a> Builder<'a> {
             input,
             fusion: Fusion::new(input, &spelling),
             spelling,
-            tensors: Vec::new(),
-            names: HashSet::new(),
+            outputs: Outputs::default(),
             experts: Experts::default(),
             early: Keys { arch: input.family.arch, values: KeyValues::new() },
             current: String::new(),
@@ -115,21 +109,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As [`Builder::add_as`].
     pub(super) fn add_typed(&mut self, name: String, expr: TensorExpr, ggml_type: GgmlType) -> Result<()> {
-        if !self.names.insert(name.clone()) {
-            return Err(self.invalid(format!("two tensors would both become {name}")));
-        }
-        let shape = expr.shape();
-        if shape.contains(&0) {
-            return Err(self.invalid(format!("{name} would have no elements, its shape is {shape:?}")));
-        }
-        if shape.len() > MOST_DIMENSIONS {
-            return Err(self.unsupported(format!(
-                "{name} would have {} dimensions, GGUF tensors have at most {MOST_DIMENSIONS}",
-                shape.len()
-            )));
-        }
-        self.tensors.push(OutputTensor { name, expr, ggml_type });
-        Ok(())
+        self.outputs.add(self.input.checkpoint, name, expr, ggml_type)
     }
 
     /// An error about the checkpoint.
@@ -154,6 +134,6 @@ impl<'a> Builder<'a> {
                 self.invalid(format!("{whole} cannot be put together: some of its parts are missing"))
             );
         }
-        Ok((self.tensors, self.early))
+        Ok((self.outputs.into_tensors(), self.early))
     }
 }

@@ -15,8 +15,10 @@ mod keys;
 mod models;
 mod mtp;
 mod options;
+mod outputs;
 mod pooling;
 mod powf;
+mod projectors;
 mod quantile;
 mod quantized;
 mod rope;
@@ -30,6 +32,9 @@ pub use family::{Family, Model};
 pub use models::in_mistral_format;
 pub use mtp::own_layers;
 pub use options::{FileType, Mtp, Options, OutType};
+pub use projectors::{
+    Described, Projector, has_projector, lookup_projector, projector_in_mistral_format, supported_projectors,
+};
 
 use family::{Input, Keys, TEXT};
 use generated::names;

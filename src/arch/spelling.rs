@@ -38,12 +38,17 @@ impl Spelling {
 
     fn exact(&self, name: &str) -> Option<String> {
         let parts: Vec<&str> = name.splitn(MOST_PARTS, '.').collect();
-        let in_block =
-            parts.iter().enumerate().filter(|(_, part)| self.is_layer(part)).find_map(|(at, layer)| {
-                let mut pattern = parts.clone();
-                *pattern.get_mut(at)? = LAYER;
-                Some(self.patterns.get(pattern.join(".").as_str())?.replace(LAYER, layer))
-            });
+        let in_block = parts.iter().enumerate().find_map(|(at, part)| {
+            // `linear_1` and the like have the number at their end.
+            let (stem, layer) = part.split_at(part.trim_end_matches(|c: char| c.is_ascii_digit()).len());
+            if !self.is_layer(layer) {
+                return None;
+            }
+            let numbered = format!("{stem}{LAYER}");
+            let mut pattern = parts.clone();
+            *pattern.get_mut(at)? = &numbered;
+            Some(self.patterns.get(pattern.join(".").as_str())?.replace(LAYER, layer))
+        });
         in_block.or_else(|| {
             self.patterns.get(name).filter(|_| !name.contains(LAYER)).map(|gguf| (*gguf).to_owned())
         })

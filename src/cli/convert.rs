@@ -87,7 +87,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     start_logging(args.verbose, args.quiet);
     if args.print_supported_models {
-        return stdout::text(|out| arch::supported().try_for_each(|(name, _)| writeln!(out, "{name}")));
+        return print_supported_models();
     }
     catch_signals()?;
     let model = args.model.as_deref().ok_or_else(|| Error::usage("name a model directory"))?;
@@ -136,6 +136,21 @@ fn streamed(args: &Args, options: &mut Options) -> Result<()> {
         report::print_notes(&conversion.notes);
     }
     result
+}
+
+/// All names, under the reference's headings.
+fn print_supported_models() -> Result<()> {
+    let mut text: Vec<&str> = arch::supported().map(|(name, _)| name).collect();
+    let mut projectors: Vec<&str> = arch::supported_projectors().collect();
+    text.sort_unstable();
+    projectors.sort_unstable();
+    stdout::text(|out| {
+        for (heading, names) in [("TEXT models:", &text), ("MMPROJ models:", &projectors)] {
+            writeln!(out, "{heading}")?;
+            names.iter().try_for_each(|name| writeln!(out, "  - {name}"))?;
+        }
+        Ok(())
+    })
 }
 
 fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {

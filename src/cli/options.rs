@@ -34,6 +34,10 @@ pub struct OptionArgs {
     #[arg(long)]
     vocab_only: bool,
 
+    /// Write the model's projector instead of the model: what turns images and sound into what the model reads
+    #[arg(long, conflicts_with = "vocab_only")]
+    mmproj: bool,
+
     /// Convert a model that lacks files, layers or embeddings, or contradicts config.json about their shape;
     /// llama.cpp does not load what comes of it
     #[arg(long)]
@@ -107,6 +111,7 @@ impl OptionArgs {
                 metadata: self.metadata.clone(),
                 allow_incomplete: self.allow_incomplete,
             },
+            projector: self.mmproj,
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,

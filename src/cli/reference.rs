@@ -17,8 +17,6 @@ pub struct ReferenceOnly {
     #[arg(long, hide = true)]
     remote: bool,
     #[arg(long, hide = true)]
-    mmproj: bool,
-    #[arg(long, hide = true)]
     dspark: bool,
     #[arg(long, hide = true, value_name = "DIR")]
     target_model_dir: Option<PathBuf>,
@@ -33,7 +31,6 @@ impl ReferenceOnly {
         let missing = [
             ("--bigendian", self.bigendian),
             ("--remote", self.remote),
-            ("--mmproj", self.mmproj),
             ("--dspark", self.dspark),
             ("--target-model-dir", self.target_model_dir.is_some()),
         ];

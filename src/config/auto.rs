@@ -157,8 +157,11 @@ fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object,
     }
     hooks.before(class, &mut config, &mut extra)?;
     for (key, part) in class.parts {
-        let made = construct_part(part, config.get(*key), key)?;
-        config.insert((*key).to_owned(), made.into());
+        match construct_part(&mut config, key, part) {
+            // Who needs it asks for it ([`unknown_part`]); others do without.
+            Err(Failure::Unknown(_)) if !TEXT_PARTS.contains(key) => {}
+            other => other?,
+        }
     }
     check_common(&extra)?;
     hooks.convert_rope(class, &mut config, &mut extra)?;
@@ -202,21 +205,41 @@ const DROPPED: [&str; 8] = [
     "output_attentions",
 ];
 
-/// The configuration under `key`, of the class the file names or of the one that belongs there.
-fn construct_part(part: &Part, given: Option<&Value>, key: &str) -> Result<Object, Failure> {
-    let default = || json::parse_object(part.given.as_bytes()).map_err(|e| e.to_string());
-    let json: Object = match given {
-        Some(Value::Object(given)) => given.clone(),
-        _ => default()?,
+/// Parts that the text model is made from.
+const TEXT_PARTS: [&str; 2] = ["text_config", "thinker_config"];
+
+/// Makes of the section `key` of `config` what its class does: the one that the file names, or the one that belongs
+/// there.
+fn construct_part(config: &mut Object, key: &str, part: &Part) -> Result<(), Failure> {
+    let json: Object = match config.get(key) {
+        Some(Value::Object(section)) => section.clone(),
+        None | Some(Value::Null) if part.optional => return Ok(()),
+        _ => json::parse_object(part.given.as_bytes()).map_err(|e| e.to_string())?,
     };
-    let class = match json.get("model_type") {
-        Some(named) if !part.fixed => match named.as_str() {
-            Some(name) => self::class(name)?,
-            None => return Err(Failure::Refused(format!("{key}.model_type is not a string"))),
-        },
-        _ => self::class(part.model_type)?,
-    };
-    construct(class, "", &json)
+    let class = class(part_type(key, part, &json)?)?;
+    config.insert(key.into(), construct(class, "", &json)?.into());
+    Ok(())
+}
+
+/// The `model_type` of the section `key`.
+fn part_type<'a>(key: &str, part: &Part, json: &'a Object) -> Result<&'a str, Failure> {
+    match json.get("model_type") {
+        Some(named) if !part.fixed => {
+            named.as_str().ok_or_else(|| Failure::Refused(format!("{key}.model_type is not a string")))
+        }
+        _ => Ok(part.model_type),
+    }
+}
+
+/// The `model_type` of the first section of a configuration, or of a section's section, whose class is not known here.
+pub(super) fn unknown_part(config: &Object) -> Option<&str> {
+    let find = |model_type: &str| CLASSES.iter().find(|class| class.model_type == model_type);
+    let class = find(config.get("model_type")?.as_str()?)?;
+    class.parts.iter().find_map(|(key, part)| {
+        let section = config.get(*key)?.as_object()?;
+        let named = section.get("model_type").and_then(Value::as_str).unwrap_or(part.model_type);
+        if find(named).is_some() { unknown_part(section) } else { Some(named) }
+    })
 }
 
 /// Whether a value is one of the few that a field allows, if it has but a few.

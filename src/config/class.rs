@@ -30,7 +30,7 @@ pub(super) struct Class {
     pub aliases: &'static [(&'static str, &'static str)],
     /// Attributes that cannot be set, beyond those of `READ_ONLY`.
     pub computed: &'static [&'static str],
-    /// Configurations within it that matter to the text model, `text_config` as a rule.
+    /// Configurations within it that matter to the text model, or to what sees and hears.
     pub parts: &'static [(&'static str, Part)],
     /// Name, accepted types and default (as JSON) of the declared fields.
     pub fields: &'static [(&'static str, Kinds, &'static str)],
@@ -42,6 +42,8 @@ pub(super) struct Part {
     pub model_type: &'static str,
     /// Whether it is of this class whatever the file says.
     pub fixed: bool,
+    /// Whether it may be missing; otherwise it gets the class's defaults.
+    pub optional: bool,
     /// What it holds where the file has no such section (a JSON object).
     pub given: &'static str,
 }

@@ -12,6 +12,7 @@ mod generated;
 mod layers;
 mod params;
 mod per_layer;
+mod projector;
 mod rope;
 mod stranger;
 mod validate;
@@ -244,7 +245,7 @@ impl Config {
         if rounded.is_finite() || !number.is_finite() {
             return Ok(Some(rounded));
         }
-        Err(self.invalid(format!("{}{}: {number} does not fit 32-bit floats", self.within, keys.join("/"))))
+        Err(self.invalid(format!("{}: {number} does not fit 32-bit floats", self.place(&keys.join("/")))))
     }
 
     /// [`Config::f64`] of a key that must be there.
@@ -279,6 +280,11 @@ impl Config {
         let mut config = self.clone();
         config.map.insert(key.into(), value.into());
         config
+    }
+
+    /// Sets `key`, whatever it was.
+    pub fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) {
+        self.map.insert(key.into(), value.into());
     }
 
     /// A string under the first of `keys` that is there.
@@ -337,11 +343,17 @@ impl Config {
     }
 
     fn mismatch(&self, key: &str, expected: &str, found: &Value) -> Error {
-        self.invalid(format!("{}{key}: expected {expected}, found {}", self.within, shown(found)))
+        self.invalid(format!("{}: expected {expected}, found {}", self.place(key), shown(found)))
+    }
+
+    /// Where `key` is, for messages.
+    fn place(&self, key: &str) -> String {
+        let dot = if self.within.is_empty() || self.within.ends_with('.') { "" } else { "." };
+        format!("{}{dot}{key}", self.within)
     }
 
     fn missing(&self, keys: &[&str], expected: &str) -> Error {
-        self.invalid(format!("{}{}: expected {expected}, found nothing", self.within, keys.join("/")))
+        self.invalid(format!("{}: expected {expected}, found nothing", self.place(&keys.join("/"))))
     }
 }
 

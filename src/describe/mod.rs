@@ -7,6 +7,7 @@
 mod completeness;
 mod notes;
 mod parameters;
+mod projector;
 
 use std::path::PathBuf;
 
@@ -31,6 +32,8 @@ pub enum Target {
     Text,
     /// Its tokenizer and metadata alone.
     Vocabulary,
+    /// What turns images and sound into what the model reads.
+    Projector,
 }
 
 /// How to describe it.
@@ -82,9 +85,11 @@ impl NameParts {
     /// # Errors
     /// If the metadata it is made of are not of the expected type.
     pub fn default_file_name(&self) -> Result<String> {
-        match self.only_prediction {
-            true => self.general.prediction_file_name(self.output_type),
-            false => self.general.default_file_name(self.output_type, self.target == Target::Vocabulary),
+        match self.target {
+            Target::Projector => self.general.projector_file_name(self.output_type),
+            Target::Text if self.only_prediction => self.general.prediction_file_name(self.output_type),
+            Target::Text => self.general.default_file_name(self.output_type, false),
+            Target::Vocabulary => self.general.default_file_name(self.output_type, true),
         }
     }
 }
@@ -94,7 +99,10 @@ impl NameParts {
 /// # Errors
 /// See [`Error`]; most say what is wrong with the model.
 pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Description> {
-    Opened::new(dir, target, options)?.describe(options)
+    match target {
+        Target::Projector => projector::describe(dir, options),
+        Target::Text | Target::Vocabulary => Opened::new(dir, target, options)?.describe(options),
+    }
 }
 
 /// A model whose configuration and checkpoint were read, to be described in one way or another.
@@ -172,7 +180,7 @@ impl<'a> Opened<'a> {
         }
         let notes = match target {
             Target::Text => notes::left_out(&checkpoint, &tensors, &config),
-            Target::Vocabulary => Vec::new(),
+            Target::Vocabulary | Target::Projector => Vec::new(),
         };
         let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
         let name = NameParts { general, target, output_type, only_prediction };

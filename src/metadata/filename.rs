@@ -34,6 +34,14 @@ impl Metadata {
         Ok(format!("mtp-{}", self.file_name(false, &output_type.to_uppercase())?))
     }
 
+    /// The name of a file that has only a model's projector.
+    ///
+    /// # Errors
+    /// As [`Metadata::default_file_name`].
+    pub fn projector_file_name(&self, output_type: &str) -> Result<String> {
+        Ok(format!("mmproj-{}", self.file_name(false, &output_type.to_uppercase())?))
+    }
+
     fn file_name(&self, with_size: bool, last: &str) -> Result<String> {
         let key = if self.get("general.basename").is_some() { "general.basename" } else { "general.name" };
         let mut name = match self.text_for_file_name(key)? {

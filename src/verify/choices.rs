@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::arch::{FileType, Mtp, OutType};
 use crate::describe::{self, Description, Opened, Target};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gguf::{Gguf, StoredTensor, Value};
 use crate::source::ModelDir;
 use crate::tensor::OutputTensor;
@@ -25,8 +25,12 @@ pub fn describe(
         .flat_map(|(_, gguf)| &gguf.tensors)
         .map(|tensor| (tensor.name.as_str(), tensor))
         .collect();
-    let target = if stored.is_empty() { Target::Vocabulary } else { Target::Text };
+    let architecture = files.first().and_then(|(_, gguf)| gguf.metadata.get("general.architecture"));
     let mut candidates = candidates(files, &stored, given);
+    if matches!(architecture, Some(Value::String(name)) if name == b"clip") {
+        return projector(model, &candidates, &stored);
+    }
+    let target = if stored.is_empty() { Target::Vocabulary } else { Target::Text };
     let opened = Opened::new(model, target, candidates.first().unwrap_or(given))?;
     let (mut best, mut failure) = (None::<(usize, usize)>, None);
     for (number, options) in candidates.iter().enumerate() {
@@ -48,6 +52,32 @@ pub fn describe(
         (None, Some(error)) => Err(error),
         (None, None) => opened.describe(given),
     }
+}
+
+/// The same of a projector, whose description is quickly made.
+fn projector(
+    model: &ModelDir,
+    candidates: &[describe::Options],
+    stored: &HashMap<&str, &StoredTensor>,
+) -> Result<Description> {
+    let described = candidates.iter().map(|options| describe::describe(model, Target::Projector, options));
+    let (mut best, mut failure) = (None::<(usize, Description)>, None);
+    for description in described {
+        match description {
+            Ok(description) => {
+                let unexplained = unexplained(&description.tensors, stored);
+                if best.as_ref().is_none_or(|(least, _)| unexplained < *least) {
+                    best = Some((unexplained, description));
+                }
+                if unexplained == 0 {
+                    break;
+                }
+            }
+            Err(error) => _ = failure.get_or_insert(error),
+        }
+    }
+    let found = best.map(|(_, description)| description);
+    found.ok_or_else(|| failure.unwrap_or_else(|| Error::Internal("there is nothing to choose from".into())))
 }
 
 /// How many tensors are not as described.

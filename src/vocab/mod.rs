@@ -52,6 +52,7 @@ pub(crate) use route::{
     Padding, gpt2, kind_of, padded, qwen2, sentencepiece as sentencepiece_only, tiktoken,
 };
 pub(crate) use special::{KINDS, SpecialVocab};
+pub(crate) use tekken::special_token as special_tekken_token;
 pub(crate) use template::{own_template, template_or};
 
 use crate::error::{Error, Result};

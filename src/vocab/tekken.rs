@@ -74,6 +74,27 @@ struct Special {
     token_str: String,
 }
 
+/// The id of a special token that the `tekken.json` in `dir` lists, if it does.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn special_token(dir: &ModelDir, text: &str) -> Result<Option<u64>> {
+    const NAME: &str = "tekken.json";
+    let invalid = |e: JsonError| Error::invalid(dir.join(NAME), e.to_string());
+    let bytes = dir.read(NAME, LARGEST)?;
+    let mut reader = Reader::new(&bytes).map_err(invalid)?;
+    let mut listed: Vec<Special> = Vec::new();
+    let read = reader.object(|reader, key| {
+        match key.whole() {
+            Some("special_tokens") => listed = fitting("special_tokens", &reader.value()?)?,
+            _ => reader.skip()?,
+        }
+        Ok(())
+    });
+    read.map_err(invalid)?;
+    Ok(listed.iter().find(|token| token.token_str == text).map(|token| token.rank as u64))
+}
+
 impl File {
     /// Reads it without a tree of its 130,000 tokens.
     fn parse(bytes: &[u8]) -> Result<Self, JsonError> {

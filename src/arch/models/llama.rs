@@ -126,7 +126,11 @@ pub(super) fn unpermuted(input: &Input, builder: &mut Builder, tensor: Tensor) -
 
 /// Hugging Face rotates the first half of each head against the second, llama.cpp neighbour against
 /// neighbour: rows `half` apart move together. The error is what is wrong with the shape.
-pub(super) fn interleave_rotary(name: &str, expr: TensorExpr, heads: u32) -> Result<TensorExpr, String> {
+pub(in crate::arch) fn interleave_rotary(
+    name: &str,
+    expr: TensorExpr,
+    heads: u32,
+) -> Result<TensorExpr, String> {
     let shape = expr.shape().to_vec();
     let heads = u64::from(heads);
     let split = shape.split_first().and_then(|(rows, columns)| {

@@ -67,6 +67,8 @@ mod t5;
 use super::Family;
 use crate::config::Config;
 
+pub(super) use llama::interleave_rotary;
+
 /// Every family. Order matters to nobody.
 pub(super) static FAMILIES: &[Family] = &[
     afmoe::AFMOE,

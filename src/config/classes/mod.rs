@@ -37,6 +37,7 @@ mod qwen_vl;
 mod smollm;
 mod stablelm;
 mod t5;
+mod vision;
 
 pub(super) use hooks::Hooks;
 
@@ -49,6 +50,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("arcee", &llama::ARCEE),
     ("bamba", &granite::BAMBA),
     ("bloom", &falcon::BLOOM),
+    ("clip_vision_model", &vision::CLIP),
     ("cohere2", &cohere::COHERE2),
     ("cohere2_moe", &cohere::COHERE2_MOE),
     ("deepseek_v2", &deepseek::V2),
@@ -88,6 +90,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("hunyuan_vl_text", &hunyuan::HUNYUAN_VL_TEXT),
     ("hy_v3", &hunyuan::HY_V3),
     ("internlm3", &internlm::INTERNLM3),
+    ("internvl_vision", &vision::INTERNVL),
     ("iquestcoder", &llama::IQUESTCODER),
     ("jais2", &llama::LLAMA),
     ("jamba", &mamba::JAMBA),
@@ -120,6 +123,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("phi", &phi::PHI),
     ("phi3", &phi::PHI3),
     ("phimoe", &phi::PHIMOE),
+    ("pixtral", &vision::PIXTRAL),
     ("qwen2", &qwen::QWEN2),
     ("qwen2_5_omni_text", &qwen::QWEN2),
     ("qwen2_5_vl", &qwen_vl::QWEN2_VL),
