@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{AtomicFile, identity, parent, target, temporary};
-use crate::{start_writeback, sys};
+use crate::{Identity, start_writeback, sys};
 
 /// What could not be published, and why.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,15 @@ pub struct Flushed {
 }
 
 impl Flushed {
+    /// What tells each of the files from all others, in the order they were given: device, inode, length and times stay when
+    /// they get their names, but for that of the last change of the inode.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn identities(&self) -> io::Result<Vec<Identity>> {
+        self.files.iter().map(|file| Identity::of(&file.file)).collect()
+    }
+
     /// Gives each of the files, a set that readers find by the first of them, its name, replacing what had it before.
     /// If they are on the disk, so are their names when this returns.
     ///
