@@ -221,10 +221,23 @@ impl Conversion {
     /// # Errors
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
+        self.run_and_tell(progress, &mut |_| Ok(()))
+    }
+
+    /// The same, but `ready` is told of the complete files before any gets its name (see [`write::write_and_tell`]).
+    ///
+    /// # Errors
+    /// As [`Conversion::run`], and those of `ready`.
+    pub fn run_and_tell(
+        &self,
+        progress: &mut dyn FnMut(u64),
+        ready: &mut dyn FnMut(&[platform::Identity]) -> Result<()>,
+    ) -> Result<Report> {
         write::tidy(&self.plan, self.settings.links);
         write::check_space([&self.plan], self.settings.links)?;
         let Checkpoint { dir, sources, .. } = &self.inputs.checkpoint;
-        write::write(&self.plan, dir, sources, self.settings, progress).map(|finished| finished.report)
+        let finished = write::write_and_tell(&self.plan, dir, sources, self.settings, progress, ready)?;
+        Ok(finished.report)
     }
 
     /// Reads the outputs as if they had been written.

@@ -1,111 +1,18 @@
 //! `ggraft batch`: every job once, whatever fails, ends or runs beside it.
 
+#[path = "common/site.rs"]
+mod site;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-
-const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
-
-/// A directory with models, a list of them, and room for outputs.
-struct Site {
-    dir: tempfile::TempDir,
-}
-
-impl Site {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// A copy of the tiny model; its weights are missing if it is to fail.
-    fn model(&self, name: &str, fails: bool) -> PathBuf {
-        let dir = self.path("models").join(name);
-        fs::create_dir_all(&dir).unwrap();
-        for entry in fs::read_dir(TINY).unwrap().map(Result::unwrap) {
-            if !(fails && entry.file_name() == "model.safetensors") {
-                fs::copy(entry.path(), dir.join(entry.file_name())).unwrap();
-            }
-        }
-        dir
-    }
-
-    /// A list of `count` models, of which those whose numbers are in `fail` cannot be converted.
-    fn list(&self, count: usize, fail: &[usize]) -> PathBuf {
-        fs::create_dir_all(self.path("out")).unwrap();
-        let mut lines = String::new();
-        for n in 0..count {
-            let (name, out) = (format!("m{n:03}"), self.path("out").join(format!("m{n:03}.gguf")));
-            let model = self.model(&name, fail.contains(&n));
-            lines +=
-                &format!("{}\n", json!({"name": name, "model": model, "outfile": out, "outtype": "q8_0"}));
-        }
-        let list = self.path("list.jsonl");
-        fs::write(&list, lines).unwrap();
-        list
-    }
-
-    fn outputs(&self) -> BTreeSet<String> {
-        let names =
-            fs::read_dir(self.path("out")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| !name.starts_with('.')).collect()
-    }
-}
-
-fn batch(list: &Path, flags: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
-    command.arg("batch").arg(list).args(flags);
-    command
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The events in `file`, each as the schema has it.
-fn events(file: &Path) -> Vec<Value> {
-    let schema = Command::new(env!("CARGO_BIN_EXE_ggraft")).arg("schema").output().unwrap();
-    let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
-    let schema = jsonschema::validator_for(&schema).unwrap();
-    let text = fs::read_to_string(file).unwrap();
-    let events = text.lines().map(|line| {
-        let event: Value = serde_json::from_str(line).unwrap();
-        assert!(
-            schema.is_valid(&event),
-            "{line}: {:?}",
-            schema.iter_errors(&event).map(|e| e.to_string()).next()
-        );
-        event
-    });
-    events.collect()
-}
-
-/// How often each job had `event`.
-fn count(events: &[Value], event: &str) -> BTreeMap<String, usize> {
-    let mut count = BTreeMap::new();
-    for it in events.iter().filter(|it| it["event"] == event) {
-        *count.entry(it["job"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
-    }
-    count
-}
-
-/// The bytes that a conversion of the tiny model to Q8_0 makes; the directory's name is in the metadata.
-fn expected(site: &Site, name: &str) -> Vec<u8> {
-    let out = site.path("expected.gguf");
-    let model = site.path("models").join(name);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
-    command.args(["convert", "--quiet", "--outtype=q8_0", "--outfile"]).arg(&out).arg(model);
-    assert!(command.status().unwrap().success());
-    fs::read(out).unwrap()
-}
+use site::{Site, TINY, batch, count, events, expected, said};
 
 #[test]
 fn failures_stay_alone() {
@@ -322,13 +229,84 @@ fn lists_that_make_no_sense_are_refused_before_anything_runs() {
         ("[[jobs]]\nmodel = \"m\"", "the list: expected [defaults] and [[job]], found \"jobs\""),
         ("nonsense", "line 1: expected"),
         ("[nonsense", "not TOML"),
-        ("", "the list has no such entry"),
+        ("", "the list: it is empty"),
+        ("# nothing\n\n", "the list: it is empty"),
     ] {
         fs::write(&list, text).unwrap();
         let output = batch(&list, &[]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{text}: {}", said(&output));
         assert!(said(&output).contains(problem), "{text}: {}", said(&output));
     }
+}
+
+#[test]
+fn lists_that_are_not_text_are_refused() {
+    let site = Site::new();
+    for name in ["list", "list.toml"] {
+        let list = site.path(name);
+        fs::write(&list, b"{\"model\": \"\xff\"}").unwrap();
+        let output = batch(&list, &[]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(
+            said(&output).contains("expected UTF-8, found something else at byte 11"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn an_entry_that_is_not_there_is_an_error_but_a_part_may_be_empty() {
+    let site = Site::new();
+    let list = site.list(2, &[]);
+    let output = batch(&list, &["--index=2"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let problem = "no entry 2, counted from 0: expected at least 3 entries, found 2 entries";
+    assert!(said(&output).contains(problem), "{}", said(&output));
+    let output = batch(&list, &["--only=3/3"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("0 finished, 0 failed, 0 skipped"), "{}", said(&output));
+}
+
+#[test]
+fn the_directory_for_all_outputs_is_made_that_of_one_is_not() {
+    let site = Site::new();
+    let list = site.path("list");
+    let model = site.model("a", false);
+    let run = |line: &Value, flags: &[&str]| {
+        fs::write(&list, line.to_string()).unwrap();
+        batch(&list, flags).output().unwrap()
+    };
+    let outdir = site.path("new/out");
+    let flag = format!("--outdir={}", outdir.display());
+    let output = run(&json!({"model": model}), &["--dry-run", &flag]);
+    assert!(output.status.success() && !outdir.exists(), "{}", said(&output));
+    let output = run(&json!({"model": model}), &[&flag]);
+    assert!(output.status.success(), "{}", said(&output));
+    let names: Vec<_> = fs::read_dir(&outdir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "one output, and what is known of it: {names:?}");
+
+    let absent = site.path("absent");
+    for outfile in ["absent/a.gguf", "absent/"].map(|name| site.path(name)) {
+        let output = run(&json!({"model": model, "outfile": outfile}), &[&flag]);
+        assert_eq!(output.status.code(), Some(7));
+        assert!(said(&output).contains("there is no directory"), "{}", said(&output));
+        assert!(!absent.exists());
+    }
+}
+
+#[test]
+fn a_job_that_fails_leaves_nothing_where_it_would_have_written() {
+    let site = Site::new();
+    let list = site.list(2, &[0, 1]);
+    let name = "n".repeat(300);
+    let more = json!({"model": site.model("c", false), "outfile": site.path("out").join(name)});
+    fs::write(&list, fs::read_to_string(&list).unwrap() + &more.to_string()).unwrap();
+    let output = batch(&list, &["--jobs=2"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    let left: Vec<_> =
+        fs::read_dir(site.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -1,19 +1,22 @@
 //! One conversion as a process of its own: what it needs is told before it begins, and how it goes while it runs.
 //!
-//! `ggraft convert --events - --hold` prints an object a line. After the first, which says what will be written, it waits
-//! for a line on its standard input, and should that input end, it stops: so no conversion outlives its batch, however
-//! that ends.
+//! `ggraft convert --events - --hold` prints an object a line. Twice it waits for a line on its standard input: when it has
+//! said what will be written, and when all of that is written and about to get its names. Should that input end, it stops:
+//! so no conversion outlives its batch, however that ends.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ggraft_platform::{Lock, die_with_parent, interrupt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Job;
+use super::state::Written;
 use crate::error::{Error, Result};
 
 /// What a conversion tells.
@@ -36,6 +39,8 @@ pub enum Told {
         /// All.
         total: u64,
     },
+    /// All is written, and about to get its names. It waits.
+    Ready(Written),
     /// A warning.
     Warning {
         /// In words.
@@ -94,13 +99,12 @@ const LINE_MAX: u64 = 16 << 20;
 const PATIENCE: Duration = Duration::from_millis(1800);
 
 impl Conversion {
-    /// Starts the conversion of `job`, with `more` arguments.
+    /// Starts the conversion of `job`, with `more` arguments. It holds `lock`, too.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn start(job: &Job, more: &[String]) -> Result<Self> {
-        let program = std::env::current_exe().map_err(|e| Error::io("cannot find", "this program", e))?;
-        let mut command = Command::new(&program);
+    pub fn start(job: &Job, more: &[String], lock: &Lock) -> Result<Self> {
+        let (program, mut command) = ggraft(lock)?;
         command.arg("convert").args(&job.args).args(["--events=-", "--hold", "--quiet"]);
         command.args(more).arg("--").arg(&job.model);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -121,7 +125,7 @@ impl Conversion {
         }
     }
 
-    /// Lets it begin to write.
+    /// Lets it go on.
     pub fn go(&mut self) {
         if let Some(input) = &mut self.input {
             // If it has ended meanwhile, `end` tells why.
@@ -163,6 +167,62 @@ impl Conversion {
         }
         _ = self.child.kill();
         _ = self.child.wait();
+    }
+}
+
+/// This program, to be started once more by somebody who holds `lock`. A lock that only its batch held would be free when
+/// that is killed, while the process still does what it was about to do.
+fn ggraft(lock: &Lock) -> Result<(PathBuf, Command)> {
+    let program = std::env::current_exe().map_err(|e| Error::io("cannot find", "this program", e))?;
+    let mut command = Command::new(&program);
+    lock.share_with(&mut command).map_err(|e| Error::io("cannot share", "a lock", e))?;
+    Ok((program, command))
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The file is what becomes of the model.
+    Proven,
+    /// It is not, or that cannot be told, for this reason.
+    Refuted(String),
+    /// The batch is to stop.
+    Stopped,
+}
+
+/// Has `ggraft verify` compare `output` with what becomes of the model of `job`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn verify(job: &Job, output: &Path, more: &[String], lock: &Lock) -> Result<Verdict> {
+    let (program, mut command) = ggraft(lock)?;
+    command.arg("verify").args(&job.verify).args(more).arg("--").arg(output).arg(&job.model);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    die_with_parent(&mut command);
+    let mut child = command.spawn().map_err(|e| Error::io("cannot start", &program, e))?;
+    let stderr = child.stderr.take();
+    let said = thread::spawn(move || {
+        let mut said = Vec::new();
+        stderr.map(|stderr| stderr.take(LINE_MAX).read_to_end(&mut said));
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    loop {
+        match child.try_wait().map_err(|e| Error::io("cannot wait for", "a verification", e))? {
+            Some(status) if status.success() => return Ok(Verdict::Proven),
+            Some(status) => {
+                let said = said.join().unwrap_or_default();
+                let said =
+                    said.lines().find(|line| line.starts_with("ggraft: ")).unwrap_or("it said nothing");
+                return Ok(Verdict::Refuted(format!("{status}: {said}")));
+            }
+            None if interrupt::interrupted() => {
+                // It writes nothing that could be left half done.
+                _ = child.kill();
+                _ = child.wait();
+                return Ok(Verdict::Stopped);
+            }
+            None => thread::sleep(Duration::from_millis(20)),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::input::quoted;
 
 /// One conversion: one model, one set of flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Job {
     /// Place of the entry in the list, from 0. Jobs of one entry share it.
     pub entry: usize,
@@ -25,8 +25,12 @@ pub struct Job {
     pub model: PathBuf,
     /// Arguments of `ggraft convert` besides the model.
     pub args: Vec<OsString>,
+    /// Arguments of `ggraft verify` for its outputs, besides them and the model.
+    pub verify: Vec<OsString>,
     /// The directory that the output goes to.
     pub outdir: PathBuf,
+    /// Whether that is to be made if it is not there.
+    pub makes_outdir: bool,
 }
 
 /// What a list leaves open.
@@ -95,19 +99,14 @@ const RESERVED: [&str; 10] = [
 /// # Errors
 /// [`Error::Io`], and [`Error::Usage`] naming the entry that makes no sense.
 pub fn read(path: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job>> {
-    let cannot = |e| Error::io("cannot read", path, e);
-    let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-    let mut input: Box<dyn BufRead> = match path.as_os_str() == "-" {
-        true => Box::new(std::io::stdin().lock()),
-        false => Box::new(std::io::BufReader::new(fs::File::open(path).map_err(cannot)?)),
-    };
     let list = List { path, defaults, only };
-    let first = input.fill_buf().map_err(cannot)?.iter().copied().find(|byte| !byte.is_ascii_whitespace());
-    match is_toml || first == Some(b'[') {
-        true => list.toml(input),
-        false => list.lines(input),
-    }
+    let (jobs, entries) = list.read()?;
+    list.check_selection(entries)?;
+    Ok(jobs)
 }
+
+/// Jobs, and how many entries there are, as far as anybody had to look.
+type Listed = (Vec<Job>, usize);
 
 struct List<'a> {
     path: &'a Path,
@@ -116,18 +115,49 @@ struct List<'a> {
 }
 
 impl List<'_> {
+    fn read(&self) -> Result<Listed> {
+        let path = self.path;
+        let cannot = |e| Error::io("cannot read", path, e);
+        let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+        let mut input: Box<dyn BufRead> = match path.as_os_str() == "-" {
+            true => Box::new(std::io::stdin().lock()),
+            false => Box::new(std::io::BufReader::new(fs::File::open(path).map_err(cannot)?)),
+        };
+        let first = input.fill_buf().map_err(cannot)?;
+        let first = first.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+        match is_toml || first == Some(b'[') {
+            true => self.toml(input),
+            false => self.lines(input),
+        }
+    }
+
+    /// Whether what is selected can be among so many `entries`. A part of a list may well be empty.
+    fn check_selection(&self, entries: usize) -> Result<()> {
+        match self.only {
+            _ if entries == 0 => Err(self.wrong("the list", "it is empty")),
+            Selection::One(one) if one >= entries => {
+                let s = if entries == 1 { "entry" } else { "entries" };
+                let problem =
+                    format_args!("expected at least {} entries, found {entries} {s}", one as u128 + 1);
+                Err(self.wrong(&format!("no entry {one}, counted from 0"), problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn wrong(&self, place: &str, problem: impl std::fmt::Display) -> Error {
         Error::usage(format!("{}: {place}: {problem}", self.path.display()))
     }
 
     /// A table `[defaults]`, and a table `[[job]]` for each entry.
-    fn toml(&self, input: impl BufRead) -> Result<Vec<Job>> {
-        let mut text = String::new();
-        let read = std::io::Read::read_to_string(&mut std::io::Read::take(input, LIST_MAX + 1), &mut text);
+    fn toml(&self, input: impl BufRead) -> Result<Listed> {
+        let mut text = Vec::new();
+        let read = std::io::Read::read_to_end(&mut std::io::Read::take(input, LIST_MAX + 1), &mut text);
         read.map_err(|e| Error::io("cannot read", self.path, e))?;
         if text.len() as u64 > LIST_MAX {
             return Err(self.wrong("the list", format_args!("expected at most {LIST_MAX} bytes")));
         }
+        let text = String::from_utf8(text).map_err(|e| self.wrong("the list", not_text(e.utf8_error())))?;
         let list: Value = toml::from_str(&text).map_err(|e| self.wrong("not TOML", e.message()))?;
         let Value::Object(list) = list else { return Err(self.wrong("the list", "expected tables")) };
         if let Some(key) = list.keys().find(|key| !["defaults", "job"].contains(&key.as_str())) {
@@ -149,18 +179,20 @@ impl List<'_> {
             let whole = shared.iter().chain(entry).map(|(key, value)| (key.clone(), value.clone())).collect();
             jobs.extend(self.entry(no, &place, &whole)?);
         }
-        Ok(jobs)
+        Ok((jobs, entries.len()))
     }
 
     /// An object a line; empty lines, and lines that begin with `#`, do not count.
-    fn lines(&self, input: impl BufRead) -> Result<Vec<Job>> {
+    fn lines(&self, input: impl BufRead) -> Result<Listed> {
         let (mut jobs, mut no) = (Vec::new(), 0);
-        let mut input = std::io::Read::take(input, LIST_MAX);
+        let (mut input, mut line) = (std::io::Read::take(input, LIST_MAX), Vec::new());
         for at in 1_usize.. {
-            let mut line = String::new();
-            if input.read_line(&mut line).map_err(|e| Error::io("cannot read", self.path, e))? == 0 {
+            line.clear();
+            if input.read_until(b'\n', &mut line).map_err(|e| Error::io("cannot read", self.path, e))? == 0 {
                 break;
             }
+            let line =
+                std::str::from_utf8(&line).map_err(|e| self.wrong(&format!("line {at}"), not_text(e)))?;
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -175,7 +207,7 @@ impl List<'_> {
                 break;
             }
         }
-        Ok(jobs)
+        Ok((jobs, no))
     }
 
     fn entry(&self, no: usize, place: &str, entry: &Map<String, Value>) -> Result<Vec<Job>> {
@@ -243,17 +275,20 @@ impl List<'_> {
         let outfile = match flags.shift_remove("outfile") {
             Some(Value::String(outfile)) if !outfile.is_empty() => Some(PathBuf::from(outfile)),
             Some(_) => return Err(self.wrong(place, "outfile: expected a path")),
-            None => self.defaults.outdir.clone(),
+            None => None,
         };
         for (key, value) in flags {
             args.extend(self.flag(place, &key, &value)?);
         }
-        let outdir = match &outfile {
-            Some(path) if path.is_dir() => path.clone(),
-            Some(path) => parent(path).to_owned(),
-            None => model.to_owned(),
+        let makes_outdir = outfile.is_none() && self.defaults.outdir.is_some();
+        let outdir = match (&outfile, &self.defaults.outdir) {
+            (Some(path), _) if path.is_dir() => path.clone(),
+            (Some(path), _) => parent(path).to_owned(),
+            (None, Some(outdir)) => outdir.clone(),
+            (None, None) => model.to_owned(),
         };
-        if let Some(outfile) = outfile {
+        // With a slash at its end it is a directory, whether it is there yet or not.
+        if let Some(outfile) = outfile.or_else(|| Some(self.defaults.outdir.as_ref()?.join(""))) {
             args.push([OsString::from("--outfile="), outfile.into()].into_iter().collect());
         }
         let with = |outtype: Option<String>| Job {
@@ -262,6 +297,8 @@ impl List<'_> {
             model: model.to_owned(),
             args: args.iter().cloned().chain(outtype.map(|t| format!("--outtype={t}").into())).collect(),
             outdir: outdir.clone(),
+            makes_outdir,
+            ..Job::default()
         };
         Ok(match outtypes.is_empty() {
             true => vec![with(None)],
@@ -284,6 +321,10 @@ impl List<'_> {
             _ => Err(self.wrong(place, format_args!("{}: expected one value", quoted(key)))),
         }
     }
+}
+
+fn not_text(error: std::str::Utf8Error) -> String {
+    format!("expected UTF-8, found something else at byte {}", error.valid_up_to())
 }
 
 /// Deepest directory below the one that is scanned.
@@ -313,6 +354,7 @@ pub fn scan(root: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job
         let entry = Map::from_iter([("model".to_owned(), Value::from(text))]);
         jobs.extend(list.entry(no, text, &entry)?);
     }
+    list.check_selection(found.len())?;
     Ok(jobs)
 }
 

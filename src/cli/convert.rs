@@ -1,10 +1,12 @@
 //! `ggraft convert`: the reference's flags by the same names, and a few of our own.
 
+use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use super::events::{self, Events};
+use super::events::{Events, Master};
 use super::messages::{start_logging, warnings};
 use super::options::{OptionArgs, REPORTS, parse_size};
 use super::progress::Progress;
@@ -71,9 +73,17 @@ pub struct Args {
     #[arg(long, hide = true, value_name = "-", value_parser = ["-"], conflicts_with = "json")]
     events: Option<String>,
 
-    /// For `ggraft batch`: wait for a line on standard input, and stop when that ends
+    /// For `ggraft batch`: wait for a line on standard input before writing and once more before publishing, and stop when
+    /// that ends
     #[arg(long, hide = true, requires = "events")]
     hold: bool,
+}
+
+impl Args {
+    /// Arguments of `ggraft verify` for what these make of the model.
+    pub fn for_verify(&self) -> Vec<OsString> {
+        self.options.for_verify()
+    }
 }
 
 /// Runs `ggraft convert`.
@@ -105,15 +115,21 @@ fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
         return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
     }
     events.planned(&conversion);
-    if args.hold {
-        events::hold()?;
-    }
+    let master = args.hold.then(Master::listen);
+    let wait = || master.as_ref().map_or(Ok(()), Master::wait);
+    wait()?;
     let progress = Progress::start(conversion.plan.bytes(), args.quiet);
-    let result = conversion.run(&mut |bytes| {
+    let events = RefCell::new(events);
+    let advance = &mut |bytes| {
         progress.advance(bytes);
-        events.advance(bytes);
+        events.borrow_mut().advance(bytes);
+    };
+    let result = conversion.run_and_tell(advance, &mut |files| {
+        events.borrow().ready(&conversion, options.fsync, files)?;
+        wait()
     });
     progress.finish();
+    let events = events.into_inner();
     let outcome = result?;
     report::warn(&outcome);
     if args.json || args.events.is_some() {

@@ -16,8 +16,8 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, Links, Patience, Published, available_memory, clone_range, interrupt,
-    open_file_limit, output_target, parent, remove_leftovers, resemble, shared_bytes,
+    AtomicFile, CloneError, FileSystem, Identity, Links, Patience, Published, available_memory, clone_range,
+    interrupt, open_file_limit, output_target, parent, remove_leftovers, resemble, shared_bytes,
 };
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
@@ -71,6 +71,22 @@ pub fn write(
     settings: Settings,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Finished> {
+    write_and_tell(plan, model, sources, settings, progress, &mut |_| Ok(()))
+}
+
+/// As [`write`], but before any file gets its name, `ready` is told what each of the complete files is, in the plan's
+/// order. It may take its time, and its error is one of any other step.
+///
+/// # Errors
+/// As [`write`], and those of `ready`.
+pub fn write_and_tell(
+    plan: &Plan,
+    model: &ModelDir,
+    sources: &[File],
+    settings: Settings,
+    progress: &mut dyn FnMut(u64),
+    ready: &mut dyn FnMut(&[Identity]) -> Result<()>,
+) -> Result<Finished> {
     check_open_files(plan)?;
     let mut report = Report::of(plan);
     let moved = report.bytes.total - report.bytes.cloned;
@@ -95,6 +111,7 @@ pub fn write(
         return Err(Error::Interrupted);
     }
     let flushed = AtomicFile::flush_all(files, settings.sync)?;
+    ready(&flushed.identities().map_err(|e| Error::io("cannot look at", "what was written", e))?)?;
     // Bytes of two states of a model would be a model that never was.
     model.check_unchanged()?;
     let published = flushed.publish()?;

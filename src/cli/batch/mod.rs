@@ -5,7 +5,9 @@ mod listener;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use ggraft_platform::{IoPriority, available_memory, interrupt, set_io_priority, set_nice};
@@ -17,13 +19,13 @@ use super::options::{REPORTS, parse_size};
 use super::{catch_signals, convert, stdout};
 use crate::batch::events::SCHEMA;
 use crate::batch::jobs::{Defaults, Selection, read, scan};
-use crate::batch::state::{Place, fingerprint};
+use crate::batch::state::{Fingerprint, Place, State};
 use crate::batch::{Job, Settings, run as run_jobs};
 use crate::error::{Error, Result};
 use crate::input::one_line;
 
 /// Arguments of `ggraft batch`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "A list is TOML ([[job]] tables, and [defaults] for all) or JSON lines. A job is a model and flags of
 `ggraft convert` by their names; several output types, or several outputs, make several files:
@@ -73,6 +75,11 @@ pub struct Args {
     /// Try again this often what may pass: I/O errors, killed conversions
     #[arg(long, value_name = "N", default_value_t = 0)]
     retry: u32,
+
+    /// Compare outputs of earlier with what becomes of their models (`ggraft verify`) before their jobs are skipped; what
+    /// differs is converted again
+    #[arg(long)]
+    verify: bool,
 
     /// Start nothing more after a failure
     #[arg(long)]
@@ -140,7 +147,10 @@ pub fn schema() -> Result<()> {
 pub fn run(args: &Args) -> Result<()> {
     start_logging(args.verbose, args.quiet);
     catch_signals()?;
-    let jobs = jobs(args)?;
+    let jobs = {
+        let args = args.clone();
+        unless_interrupted(move || jobs(&args))?
+    };
     if args.dry_run {
         return dry_run(&jobs);
     }
@@ -148,8 +158,9 @@ pub fn run(args: &Args) -> Result<()> {
     args.nice.map_or(Ok(()), set_nice).map_err(failed_to("--nice"))?;
     args.ionice.map_or(Ok(()), set_io_priority).map_err(failed_to("--ionice"))?;
     let settings = settings(args);
-    let listener = Listener::new(args.events.as_deref(), args.quiet, jobs.len())?;
     let count = jobs.len();
+    let (events, quiet) = (args.events.clone(), args.quiet);
+    let listener = unless_interrupted(move || Listener::new(events.as_deref(), quiet, count))?;
     let summary = run_jobs(jobs, &settings, &|event| listener.hear(&event));
     listener.finish();
     match summary.failed {
@@ -159,27 +170,48 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
+/// What `wait` gives, which may take forever: nobody need ever write to a pipe, or read from it.
+///
+/// # Errors
+/// Those of `wait`, and [`Error::Interrupted`] as soon as a signal comes; `wait` then lasts as long as the process.
+fn unless_interrupted<T: Send + 'static>(wait: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (tell, told) = mpsc::channel();
+    // Nobody listens any more if a signal came.
+    thread::spawn(move || _ = tell.send(wait()));
+    loop {
+        match told.recv_timeout(Duration::from_millis(20)) {
+            Ok(result) => return result,
+            Err(_) if interrupt::interrupted() => return Err(Error::Interrupted),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::Internal("a thread ended".into())),
+        }
+    }
+}
+
 /// The jobs that were asked for, each with arguments that `ggraft convert` takes.
 fn jobs(args: &Args) -> Result<Vec<Job>> {
     let defaults =
         Defaults { outdir: args.outdir.clone(), outtypes: args.outtype.clone(), args: args.flags.clone() };
     let only = args.index.map(Selection::One).or(args.only).unwrap_or_default();
-    let jobs = match (&args.scan, &args.list) {
+    if let Some(outdir) = args.outdir.as_ref().filter(|outdir| outdir.to_str().is_none()) {
+        return Err(Error::usage(format!("--outdir: {} is not UTF-8", outdir.display())));
+    }
+    let mut jobs = match (&args.scan, &args.list) {
         (Some(root), _) => scan(root, &defaults, only)?,
         (None, Some(list)) => read(list, &defaults, only)?,
         (None, None) => return Err(Error::usage("name a list of jobs, or --scan a directory")),
     };
-    if jobs.is_empty() {
-        return Err(Error::usage("the list has no such entry"));
-    }
     let command = convert::Args::augment_args(Command::new("convert"));
-    for job in &jobs {
+    for job in &mut jobs {
         let line = ["convert".into()].into_iter().chain(job.args.iter().cloned());
         let line = line.chain(["--".into(), job.model.clone().into_os_string()]);
         let parsed =
             command.clone().try_get_matches_from(line).and_then(|m| convert::Args::from_arg_matches(&m));
-        if let Err(e) = parsed {
-            return Err(Error::usage(format!("{}: {}", job.name, first_line(&e.to_string()))));
+        match parsed {
+            Ok(parsed) => job.verify = parsed.for_verify(),
+            Err(e) => {
+                return Err(Error::usage(format!("{}: {}", job.name, first_line(&e.to_string()))));
+            }
         }
     }
     Ok(jobs)
@@ -194,14 +226,23 @@ fn settings(args: &Args) -> Settings {
     let fitting = available_memory().map_or(u64::MAX, |bytes| bytes / MEMORY);
     let jobs = usize::from(args.jobs).min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1);
     let mut more = vec![format!("--threads={}", (threads / jobs).clamp(1, 256))];
+    let verify_args = more.clone();
     more.extend(args.io_limit.map(|limit| format!("--io-limit={}", (limit / jobs as u64).max(1))));
-    Settings { jobs, retry: args.retry, fail_fast: args.fail_fast, args: more }
+    Settings {
+        jobs,
+        retry: args.retry,
+        fail_fast: args.fail_fast,
+        verify: args.verify,
+        args: more,
+        verify_args,
+    }
 }
 
 fn dry_run(jobs: &[Job]) -> Result<()> {
-    let state = |job: &Job| match fingerprint(job) {
-        Ok(fingerprint) if Place::of(job).is_complete(&fingerprint) => "complete",
-        Ok(_) => "to do",
+    let state = |job: &Job| match Fingerprint::of(job).map(|fingerprint| Place::of(job).state(&fingerprint)) {
+        Ok(State::Complete) => "complete",
+        Ok(State::Unproven(_)) => "unproven",
+        Ok(State::ToDo(_)) => "to do",
         Err(_) => "no model",
     };
     stdout::text(|out| {
