@@ -13,8 +13,9 @@ use serde_json::Value;
 use super::Job;
 use super::child::{self, Conversion, Failure, Heard, Told, Verdict};
 use super::events::{Event, VERSION, What};
+use super::fingerprint::Fingerprint;
 use super::space::Space;
-use super::state::{Fingerprint, Output, Place, State, Written};
+use super::state::{Output, Place, State, Written};
 use crate::error::{Error, Result};
 
 /// How to run a list.
