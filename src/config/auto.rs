@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::json::{self, Value};
 
-use super::class::{BOOL, Class, DICT, FLOAT, FLOATS, INT, INTS, Kinds, LIST, NULL, NUMBERS, STR, STRS};
+use super::class::{
+    BOOL, Class, DICT, FLOAT, FLOATS, GAPPED_NUMBERS, INT, INTS, Kinds, LIST, NULL, NUMBERS, Part, STR, STRS,
+};
 use super::generated::classes::{CHOICES, CLASSES, GENERATION, OTHER_MODEL_TYPES, READ_ONLY, TORCH_DTYPES};
 use super::values::{Object, number, stored_as, truthy};
 use super::{classes, layers, per_layer};
@@ -112,7 +114,7 @@ pub(crate) fn lost_size(path: &Path, json: &Object) -> Option<(&'static str, Str
     let class = find(json.get("model_type")?.as_str()?)?;
     let text = json.get("text_config").and_then(Value::as_object);
     // Older files of larger models have the text model's sizes beside the others.
-    let inner = class.text.as_ref().and_then(|part| find(part.model_type)).filter(|_| text.is_none());
+    let inner = class.text().and_then(|part| find(part.model_type)).filter(|_| text.is_none());
     let named = |text: &Object| find(text.get("model_type")?.as_str()?);
     let sections =
         [Some((class, json)), inner.map(|class| (class, json)), text.and_then(|t| Some((named(t)?, t)))];
@@ -154,8 +156,9 @@ fn construct(class: &Class, name_or_path: &str, json: &Object) -> Result<Object,
         config.insert(stored_as(class, name).to_owned(), value);
     }
     hooks.before(class, &mut config, &mut extra)?;
-    if let Some(text) = construct_text(class, &config)? {
-        config.insert("text_config".into(), text.into());
+    for (key, part) in class.parts {
+        let made = construct_part(part, config.get(*key), key)?;
+        config.insert((*key).to_owned(), made.into());
     }
     check_common(&extra)?;
     hooks.convert_rope(class, &mut config, &mut extra)?;
@@ -199,24 +202,21 @@ const DROPPED: [&str; 8] = [
     "output_attentions",
 ];
 
-/// `text_config`, of the class the file names or of the one that belongs there.
-fn construct_text(class: &Class, config: &Object) -> Result<Option<Object>, Failure> {
-    let Some(part) = &class.text else {
-        return Ok(None);
+/// The configuration under `key`, of the class the file names or of the one that belongs there.
+fn construct_part(part: &Part, given: Option<&Value>, key: &str) -> Result<Object, Failure> {
+    let default = || json::parse_object(part.given.as_bytes()).map_err(|e| e.to_string());
+    let json: Object = match given {
+        Some(Value::Object(given)) => given.clone(),
+        _ => default()?,
     };
-    let given = || json::parse_object(part.given.as_bytes()).map_err(|e| e.to_string());
-    let json: Object = match config.get("text_config") {
-        Some(Value::Object(text)) => text.clone(),
-        _ => given()?,
-    };
-    let text = match json.get("model_type") {
+    let class = match json.get("model_type") {
         Some(named) if !part.fixed => match named.as_str() {
             Some(name) => self::class(name)?,
-            None => return Err(Failure::Refused("text_config.model_type is not a string".into())),
+            None => return Err(Failure::Refused(format!("{key}.model_type is not a string"))),
         },
         _ => self::class(part.model_type)?,
     };
-    construct(text, "", &json).map(Some)
+    construct(class, "", &json)
 }
 
 /// Whether a value is one of the few that a field allows, if it has but a few.
@@ -240,7 +240,13 @@ fn accepts(kinds: Kinds, value: &Value) -> bool {
         Value::String(_) | Value::Unpaired => STR,
         Value::Array(items) => {
             let all = |kind| items.iter().all(|item| accepts(kind, item));
-            let lists = [(INTS, INT), (STRS, STR), (FLOATS, FLOAT), (NUMBERS, INT | FLOAT)];
+            let lists = [
+                (INTS, INT),
+                (STRS, STR),
+                (FLOATS, FLOAT),
+                (NUMBERS, INT | FLOAT),
+                (GAPPED_NUMBERS, INT | FLOAT | NULL),
+            ];
             return kinds & LIST != 0 || lists.iter().any(|(list, item)| kinds & list != 0 && all(*item));
         }
         Value::Object(_) => DICT,

@@ -16,6 +16,8 @@ pub(super) const FLOATS: Kinds = 256;
 /// A list of anything.
 pub(super) const LIST: Kinds = 512;
 pub(super) const NUMBERS: Kinds = 1024;
+/// [`NUMBERS`], some of which may be null.
+pub(super) const GAPPED_NUMBERS: Kinds = 2048;
 
 /// A configuration class.
 pub(super) struct Class {
@@ -28,13 +30,13 @@ pub(super) struct Class {
     pub aliases: &'static [(&'static str, &'static str)],
     /// Attributes that cannot be set, beyond those of `READ_ONLY`.
     pub computed: &'static [&'static str],
-    /// `text_config`, in classes that have one.
-    pub text: Option<Part>,
+    /// Configurations within it that matter to the text model, `text_config` as a rule.
+    pub parts: &'static [(&'static str, Part)],
     /// Name, accepted types and default (as JSON) of the declared fields.
     pub fields: &'static [(&'static str, Kinds, &'static str)],
 }
 
-/// The configuration of a text model inside that of a larger one.
+/// A configuration inside another.
 pub(super) struct Part {
     /// Its class, where the file names none.
     pub model_type: &'static str,
@@ -42,4 +44,11 @@ pub(super) struct Part {
     pub fixed: bool,
     /// What it holds where the file has no such section (a JSON object).
     pub given: &'static str,
+}
+
+impl Class {
+    /// The text model inside a larger one.
+    pub fn text(&self) -> Option<&Part> {
+        self.parts.iter().find(|(key, _)| *key == "text_config").map(|(_, part)| part)
+    }
 }

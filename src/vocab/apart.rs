@@ -4,17 +4,41 @@
 use serde::{Serialize, Serializer};
 
 use super::class::Class;
-use super::files;
+use super::files::{self, TokenizerFiles};
+use super::lists::BpeLists;
 use super::tokenizer_json::{self, TokenizerJson};
 use crate::error::{Error, Result};
 use crate::input::quoted;
+use crate::json::{Map, Value};
 use crate::source::ModelDir;
+
+/// `tokenizer.json` and, if that is a usual BPE model, its lists.
+type Serialized<'a> = (&'a Map<String, Value>, Option<&'a BpeLists>);
+
+/// `tokenizer.json` and the lists taken out of it; or, where there is none, what the files say that a tokenizer of
+/// this class has instead.
+///
+/// # Errors
+/// If these are not what they should be.
+pub fn serialized(files: &TokenizerFiles, class: Class) -> Result<Option<Serialized<'_>>> {
+    if let Some(Value::Object(tree)) = &files.tokenizer {
+        return Ok(Some((tree, files.lists.as_ref())));
+    }
+    let apart = match files.apart.get() {
+        Some(apart) => apart,
+        None => {
+            let apart = read(&files.dir, class)?;
+            files.apart.get_or_init(|| apart)
+        }
+    };
+    Ok(apart.as_ref().map(|json| (&json.tree, json.lists.as_ref())))
+}
 
 /// Reads the files that a tokenizer of this class would be saved to, if they are there.
 ///
 /// # Errors
 /// If they cannot be read, or are not what they should be.
-pub fn read(dir: &ModelDir, class: Class) -> Result<Option<TokenizerJson>> {
+fn read(dir: &ModelDir, class: Class) -> Result<Option<TokenizerJson>> {
     match class {
         Class::Bert => words(dir),
         Class::Cohere | Class::Gpt2 | Class::GptNeoX | Class::Qwen2 | Class::Qwen35 | Class::Roberta => {

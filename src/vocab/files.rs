@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::json::{self, Map, Memory, Value};
 
-use super::apart;
-use super::class::Class;
 use super::lists::{BpeLists, UnigramLists};
-use super::settings::DECODER;
 use super::tokenizer_file::TokenizerFile;
 use super::tokenizer_json::{LARGEST_ADDED, TokenizerJson};
 use crate::error::{Error, Result};
@@ -19,6 +16,8 @@ use crate::source::ModelDir;
 pub const LARGEST: u64 = 24 << 20;
 /// Largest chat template, in bytes. Real ones have up to 30,000.
 const LARGEST_TEMPLATE: u64 = 1 << 20;
+/// The key of added tokens by id, thousands of them in some models.
+pub const DECODER: &str = "added_tokens_decoder";
 /// Most chat templates of a model, which has up to a handful.
 pub const MOST_TEMPLATES: usize = 256;
 
@@ -45,9 +44,6 @@ pub struct TokenizerFiles {
     pub(super) apart: OnceCell<Option<TokenizerJson>>,
 }
 
-/// `tokenizer.json` and, if that is a usual BPE model, its lists.
-type Serialized<'a> = (&'a Map<String, Value>, Option<&'a BpeLists>);
-
 impl TokenizerFiles {
     /// Reads what is there, beside `tokenizer`.
     ///
@@ -70,25 +66,6 @@ impl TokenizerFiles {
             own_template_only: false,
             apart: OnceCell::new(),
         })
-    }
-
-    /// `tokenizer.json` and the lists taken out of it; or, where there is none, what the files say that a tokenizer of
-    /// this class has instead.
-    ///
-    /// # Errors
-    /// If these are not what they should be.
-    pub(super) fn serialized(&self, class: Class) -> Result<Option<Serialized<'_>>> {
-        if let Some(Value::Object(tree)) = &self.tokenizer {
-            return Ok(Some((tree, self.lists.as_ref())));
-        }
-        let apart = match self.apart.get() {
-            Some(apart) => apart,
-            None => {
-                let apart = apart::read(&self.dir, class)?;
-                self.apart.get_or_init(|| apart)
-            }
-        };
-        Ok(apart.as_ref().map(|json| (&json.tree, json.lists.as_ref())))
     }
 }
 

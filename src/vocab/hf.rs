@@ -13,6 +13,7 @@ use tokenizers::{
     PreTokenizerWrapper, TokenizerImpl,
 };
 
+use super::apart;
 use super::bounded::{self, Bounded};
 use super::class::Class;
 use super::excerpt::{self, Excerpt};
@@ -88,7 +89,7 @@ impl<'a> HfTokenizer<'a> {
     pub fn new(files: &'a TokenizerFiles, model_config: &Map<String, Value>) -> Result<Self> {
         let path = files.dir.join("tokenizer.json");
         let class = Class::of(files, model_config)?;
-        let Some((tree, lists)) = files.serialized(class)? else {
+        let Some((tree, lists)) = apart::serialized(files, class)? else {
             return Err(Error::unsupported(
                 "no tokenizer that ggraft can read; expected tokenizer.json or tokenizer.model",
             )

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use tokenizers::AddedToken;
 
 use super::class::Class;
-use super::files::{self, TokenizerFiles};
+use super::files::{self, DECODER, TokenizerFiles};
 use crate::error::{Error, Result};
 use crate::input::{bounded, quoted};
 use crate::source::ModelDir;
@@ -21,8 +21,6 @@ const NAMED: [&str; 7] =
 /// Special tokens without a name, and what they were called before transformers 5.
 const EXTRA: &str = "extra_special_tokens";
 const ADDITIONAL: &str = "additional_special_tokens";
-/// Added tokens by id, thousands of them in some models.
-pub const DECODER: &str = "added_tokens_decoder";
 /// Named special tokens that only some models have.
 const SPECIFIC: &str = "model_specific_special_tokens";
 

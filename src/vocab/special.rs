@@ -4,9 +4,10 @@
 use crate::json::{Map, Value};
 use indexmap::IndexMap;
 
+use super::files::DECODER;
 use super::files::{self, TokenizerFiles};
 use super::lists::BpeLists;
-use super::settings::DECODER;
+
 use super::template;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Strings};

@@ -35,7 +35,7 @@ fn yarn(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
 
 /// `text_config` completed with the defaults that the outer class has for it.
 fn default_text(class: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
-    let given = class.text.as_ref().and_then(|part| json::parse_object(part.given.as_bytes()).ok());
+    let given = class.text().and_then(|part| json::parse_object(part.given.as_bytes()).ok());
     if let (Some(mut text), Some(Value::Object(set))) = (given, config.get("text_config")) {
         text.extend(set.clone());
         config.insert("text_config".into(), text.into());

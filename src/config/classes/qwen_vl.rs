@@ -14,7 +14,7 @@ pub(super) const QWEN2_VL_TEXT: Hooks = Hooks { rope: text_rope, ..qwen::QWEN2 }
 /// `text_config` from a file that has no such section but its settings beside the others.
 fn flat_text(class: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
     if null(config, "text_config") {
-        let kind = class.text.as_ref().map(|text| text.model_type);
+        let kind = class.text().map(|text| text.model_type);
         let text = CLASSES.iter().filter(|class| Some(class.model_type) == kind);
         let fields = text.flat_map(|class| class.fields).map(|(name, ..)| *name);
         let names = fields.chain(["rope_scaling", "rope_theta"]);
