@@ -221,10 +221,11 @@ impl Conversion {
     /// # Errors
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
+        write::tidy(&self.plan, self.settings.links);
         self.run_and_tell(progress, &mut |_| Ok(()))
     }
 
-    /// The same, but `ready` is told of the complete files before any gets its name (see [`write::write_and_tell`]).
+    /// The same, but leftovers of killed processes stay, which takes a look at everything beside the outputs, and `ready` is told of the complete files before any gets its name (see [`write::write_and_tell`]).
     ///
     /// # Errors
     /// As [`Conversion::run`], and those of `ready`.
@@ -233,7 +234,6 @@ impl Conversion {
         progress: &mut dyn FnMut(u64),
         ready: &mut dyn FnMut(&[platform::Identity]) -> Result<()>,
     ) -> Result<Report> {
-        write::tidy(&self.plan, self.settings.links);
         write::check_space([&self.plan], self.settings.links)?;
         let Checkpoint { dir, sources, .. } = &self.inputs.checkpoint;
         let finished = write::write_and_tell(&self.plan, dir, sources, self.settings, progress, ready)?;

@@ -268,3 +268,21 @@ fn signals_are_heard_while_nothing_can_be_read() {
         drop(stdin);
     }
 }
+
+/// An array job of ten thousand tasks must not look at ten thousand outputs ten thousand times.
+#[test]
+fn leftovers_are_looked_for_by_each_batch_but_not_by_each_task() {
+    let site = Site::new();
+    let list = site.list(4, &[]);
+    let leftover = site.path("out/.m009.gguf.ggraft-1-0.tmp");
+    for (flag, goes) in [("--index=0", true), ("--index=1", false), ("--only=3/4", true)] {
+        fs::write(&leftover, "half").unwrap();
+        run(&site, &list, &[flag]);
+        assert_eq!(leftover.exists(), !goes, "{flag}");
+    }
+    let tidied = site.path("out/.ggraft-batch/tidied");
+    set_modified(&tidied, SystemTime::now() - Duration::from_secs(2 * 3600));
+    fs::write(&leftover, "half").unwrap();
+    run(&site, &list, &["--index=3"]);
+    assert!(!leftover.exists(), "that was long ago");
+}

@@ -1,4 +1,4 @@
-//! Lists of jobs: TOML, JSON lines, or every checkpoint below a directory.
+//! Lists of jobs: TOML, JSON lines, or a directory of such.
 //!
 //! An entry of a list is a model and the flags of `ggraft convert` by their names; several output types, or several
 //! `outputs`, make several jobs of it. Knows nothing of what the flags mean.
@@ -62,7 +62,8 @@ pub enum Selection {
 }
 
 impl Selection {
-    fn has(self, entry: usize) -> bool {
+    /// Whether it takes this entry.
+    pub(super) fn has(self, entry: usize) -> bool {
         match self {
             Self::All => true,
             Self::Every { index, of } => entry % of == index,
@@ -78,6 +79,9 @@ impl Selection {
 
 /// Longest list, and longest line of one, in bytes.
 const LIST_MAX: u64 = 256 << 20;
+
+/// What the names of lists in a directory of them end with.
+const KINDS: [&str; 2] = ["jsonl", "toml"];
 
 /// Flags that belong to whoever runs the list, not to an entry of it.
 const RESERVED: [&str; 10] = [
@@ -108,15 +112,22 @@ pub fn read(path: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job
 /// Jobs, and how many entries there are, as far as anybody had to look.
 type Listed = (Vec<Job>, usize);
 
-struct List<'a> {
-    path: &'a Path,
-    defaults: &'a Defaults,
-    only: Selection,
+/// A list, and what to take from it.
+pub(super) struct List<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// What it leaves open.
+    pub defaults: &'a Defaults,
+    /// What is wanted of it.
+    pub only: Selection,
 }
 
 impl List<'_> {
     fn read(&self) -> Result<Listed> {
         let path = self.path;
+        if path.is_dir() {
+            return self.numbered();
+        }
         let cannot = |e| Error::io("cannot read", path, e);
         let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
         let mut input: Box<dyn BufRead> = match path.as_os_str() == "-" {
@@ -131,8 +142,40 @@ impl List<'_> {
         }
     }
 
+    /// A directory of lists whose names are numbers, 0.jsonl, 1.jsonl and so on. If only one is wanted, nothing else is looked
+    /// at, however many there are.
+    fn numbered(&self) -> Result<Listed> {
+        let mut files = Vec::new();
+        if let Selection::One(one) = self.only {
+            let path = KINDS.map(|kind| self.path.join(format!("{one}.{kind}"))).into_iter().find(|p| p.is_file());
+            let place = format!("no entry {one}");
+            let problem = format_args!("expected {one}.jsonl or {one}.toml there");
+            files.push((one, path.ok_or_else(|| self.wrong(&place, problem))?));
+        } else {
+            let cannot = |e| Error::io("cannot list", self.path, e);
+            for entry in fs::read_dir(self.path).map_err(cannot)? {
+                let path = entry.map_err(cannot)?.path();
+                let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<usize>().ok());
+                let kind = path.extension().and_then(|extension| extension.to_str());
+                if let Some(number) = number.filter(|_| kind.is_some_and(|kind| KINDS.contains(&kind))) {
+                    files.push((number, path));
+                }
+            }
+            files.sort();
+        }
+        let (mut jobs, entries) = (Vec::new(), files.last().map_or(0, |(last, _)| last + 1));
+        for (no, path) in files.iter().filter(|(no, _)| self.only.has(*no)) {
+            let list = List { path, only: Selection::All, ..*self };
+            jobs.extend(list.read()?.0.into_iter().map(|job| Job { entry: *no, ..job }));
+        }
+        Ok((jobs, entries))
+    }
+
     /// Whether what is selected can be among so many `entries`. A part of a list may well be empty.
-    fn check_selection(&self, entries: usize) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(super) fn check_selection(&self, entries: usize) -> Result<()> {
         match self.only {
             _ if entries == 0 => Err(self.wrong("the list", "it is empty")),
             Selection::One(one) if one >= entries => {
@@ -145,7 +188,8 @@ impl List<'_> {
         }
     }
 
-    fn wrong(&self, place: &str, problem: impl std::fmt::Display) -> Error {
+    /// An [`Error::Usage`] about a place in it.
+    pub(super) fn wrong(&self, place: &str, problem: impl std::fmt::Display) -> Error {
         Error::usage(format!("{}: {place}: {problem}", self.path.display()))
     }
 
@@ -210,7 +254,11 @@ impl List<'_> {
         Ok((jobs, no))
     }
 
-    fn entry(&self, no: usize, place: &str, entry: &Map<String, Value>) -> Result<Vec<Job>> {
+    /// The jobs of entry `no`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(super) fn entry(&self, no: usize, place: &str, entry: &Map<String, Value>) -> Result<Vec<Job>> {
         let text = |key: &str| match entry.get(key) {
             None => Ok(None),
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.as_str())),
@@ -325,61 +373,4 @@ impl List<'_> {
 
 fn not_text(error: std::str::Utf8Error) -> String {
     format!("expected UTF-8, found something else at byte {}", error.valid_up_to())
-}
-
-/// Deepest directory below the one that is scanned.
-const DEPTH: usize = 16;
-
-/// A job for every checkpoint in `root` or below, in bytewise order of their paths: directories with a `config.json` and
-/// weights. Hidden directories and links to directories are not entered.
-///
-/// # Errors
-/// [`Error::Io`] if a directory cannot be read, [`Error::Usage`] if there is no checkpoint.
-pub fn scan(root: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job>> {
-    let mut found = Vec::new();
-    enter(root, DEPTH, &mut found)?;
-    if found.is_empty() {
-        let root = root.display();
-        return Err(Error::usage(format!(
-            "--scan {root}: no checkpoint there (config.json with *.safetensors or *.bin)"
-        )));
-    }
-    found.sort();
-    let list = List { path: root, defaults, only };
-    let mut jobs = Vec::new();
-    for (no, model) in found.iter().enumerate().filter(|(no, _)| only.has(*no)) {
-        let text = model
-            .to_str()
-            .ok_or_else(|| list.wrong("--scan", format_args!("{} is not UTF-8", model.display())))?;
-        let entry = Map::from_iter([("model".to_owned(), Value::from(text))]);
-        jobs.extend(list.entry(no, text, &entry)?);
-    }
-    list.check_selection(found.len())?;
-    Ok(jobs)
-}
-
-fn enter(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
-    let cannot = |e| Error::io("cannot list", dir, e);
-    let (mut config, mut weights, mut below) = (false, false, Vec::new());
-    for entry in fs::read_dir(dir).map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        let (name, kind) = (entry.file_name(), entry.file_type().map_err(cannot)?);
-        let name = name.to_string_lossy();
-        if kind.is_dir() {
-            below.extend((!name.starts_with('.')).then(|| entry.path()));
-        } else {
-            config |= name == "config.json" || name == "params.json";
-            weights |= name.ends_with(".safetensors")
-                || (name.starts_with("pytorch_model") && name.ends_with(".bin"));
-        }
-    }
-    if config && weights {
-        // What lies below belongs to this model.
-        found.push(dir.to_owned());
-        return Ok(());
-    }
-    match depth.checked_sub(1) {
-        Some(depth) => below.iter().try_for_each(|dir| enter(dir, depth, found)),
-        None => Ok(()),
-    }
 }

@@ -1,7 +1,8 @@
 //! Who is next: jobs in the order of the list, several at once, none twice, failures later again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -29,6 +30,9 @@ pub struct Settings {
     pub fail_fast: bool,
     /// Whether what is complete is proven to be what becomes of its model before it is skipped.
     pub verify: bool,
+    /// Whether others run the rest of the list, each on its own: what takes as long as there are jobs must not be done for
+    /// each.
+    pub is_one_of_many: bool,
     /// Arguments for every conversion.
     pub args: Vec<String>,
     /// Arguments for every verification.
@@ -59,6 +63,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// Leftovers of killed conversions are looked for no more often than this by array jobs.
+const UNTIDY: Duration = Duration::from_secs(3600);
+
 /// Progress of one job is told no more often than this.
 const TELLING: Duration = Duration::from_millis(500);
 
@@ -72,6 +79,7 @@ pub fn run(jobs: Vec<Job>, settings: &Settings, tell: &(dyn Fn(Event) + Sync)) -
         outputs: Mutex::default(),
         summary: Mutex::default(),
         space: Space::default(),
+        tidied: Mutex::default(),
         stop: AtomicBool::new(false),
     };
     for job in &jobs {
@@ -126,6 +134,8 @@ struct Batch<'a> {
     outputs: Mutex<HashMap<String, usize>>,
     summary: Mutex<Summary>,
     space: Space,
+    /// Directories of outputs in which nothing is left of killed conversions.
+    tidied: Mutex<HashSet<PathBuf>>,
     /// Set when nothing more may be started.
     stop: AtomicBool,
 }
@@ -205,7 +215,9 @@ impl Batch<'_> {
         let Ok(lock) = place.lock()? else { return Ok(Outcome::Busy) };
         let outcome = self.do_locked(waiting, &place, &lock);
         drop(lock);
-        place.tidy();
+        if outcome.is_err() {
+            place.tidy();
+        }
         outcome.map(|()| Outcome::Done)
     }
 
@@ -228,6 +240,11 @@ impl Batch<'_> {
                 }
             },
             State::ToDo(_) => {}
+        }
+        let is_first =
+            self.tidied.lock().unwrap_or_else(PoisonError::into_inner).insert(job.outdir.clone());
+        if is_first && (!self.settings.is_one_of_many || place.is_untidy(UNTIDY)) {
+            place.remove_leftovers();
         }
         let start = Instant::now();
         let Some((report, written)) = self.convert(waiting, place, &fingerprint, lock)? else {

@@ -7,8 +7,9 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use ggraft_platform::{AtomicFile, Identity, Links, Lock, LockError, boot_id};
+use ggraft_platform::{AtomicFile, Identity, Links, Lock, LockError, boot_id, parent, remove_leftovers};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -19,6 +20,9 @@ use crate::hex::hex;
 
 /// The directory of these files, in the directory of the outputs.
 const DIR: &str = ".ggraft-batch";
+
+/// In it, a file whose time says when leftovers were looked for.
+const TIDIED: &str = "tidied";
 
 /// Longest record that is read, in bytes: some hundred bytes for each file of a set.
 const RECORD_MAX: u64 = 64 << 20;
@@ -152,7 +156,27 @@ impl Place {
 
     /// Removes the directory again if there is nothing in it.
     pub fn tidy(&self) {
+        if fs::read_dir(&self.dir).is_ok_and(|mut entries| {
+            entries.by_ref().take(2).flatten().all(|entry| entry.file_name() == TIDIED)
+        }) {
+            _ = fs::remove_file(self.dir.join(TIDIED));
+        }
         _ = fs::remove_dir(&self.dir);
+    }
+
+    /// Whether nobody has looked for leftovers among the outputs for so long.
+    pub fn is_untidy(&self, long: Duration) -> bool {
+        let tidied = fs::metadata(self.dir.join(TIDIED)).and_then(|metadata| metadata.modified());
+        // A time to come says nothing.
+        !tidied.is_ok_and(|tidied| tidied.elapsed().is_ok_and(|elapsed| elapsed < long))
+    }
+
+    /// Removes what killed conversions left among the outputs.
+    pub fn remove_leftovers(&self) {
+        remove_leftovers(parent(&self.dir));
+        remove_leftovers(&self.dir);
+        // If it cannot be written, somebody looks again.
+        _ = fs::write(self.dir.join(TIDIED), []);
     }
 
     fn file(&self) -> PathBuf {

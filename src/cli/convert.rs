@@ -116,18 +116,20 @@ fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
     }
     events.planned(&conversion);
     let master = args.hold.then(Master::listen);
-    let wait = || master.as_ref().map_or(Ok(()), Master::wait);
-    wait()?;
+    master.as_ref().map_or(Ok(()), Master::wait)?;
     let progress = Progress::start(conversion.plan.bytes(), args.quiet);
     let events = RefCell::new(events);
     let advance = &mut |bytes| {
         progress.advance(bytes);
         events.borrow_mut().advance(bytes);
     };
-    let result = conversion.run_and_tell(advance, &mut |files| {
-        events.borrow().ready(&conversion, options.fsync, files)?;
-        wait()
-    });
+    let result = match &master {
+        None => conversion.run(advance),
+        Some(master) => conversion.run_and_tell(advance, &mut |files| {
+            events.borrow().ready(&conversion, options.fsync, files)?;
+            master.wait()
+        }),
+    };
     progress.finish();
     let events = events.into_inner();
     let outcome = result?;

@@ -19,7 +19,8 @@ use super::options::{REPORTS, parse_size};
 use super::{catch_signals, convert, stdout};
 use crate::batch::events::SCHEMA;
 use crate::batch::fingerprint::Fingerprint;
-use crate::batch::jobs::{Defaults, Selection, read, scan};
+use crate::batch::jobs::{Defaults, Selection, read};
+use crate::batch::scan::scan;
 use crate::batch::state::{Place, State};
 use crate::batch::{Job, Settings, run as run_jobs};
 use crate::error::{Error, Result};
@@ -45,7 +46,7 @@ Examples:
   ggraft batch jobs.jsonl -- --no-reflink           flags for every conversion"
 )]
 pub struct Args {
-    /// List of jobs; - is standard input
+    /// List of jobs, or a directory of lists 0.jsonl, 1.jsonl and so on, one for each --index; - is standard input
     #[arg(required_unless_present = "scan", conflicts_with = "scan")]
     list: Option<PathBuf>,
 
@@ -234,6 +235,7 @@ fn settings(args: &Args) -> Settings {
         retry: args.retry,
         fail_fast: args.fail_fast,
         verify: args.verify,
+        is_one_of_many: args.index.is_some(),
         args: more,
         verify_args,
     }
