@@ -128,7 +128,8 @@ fn a_directory_has_a_list_for_each_index() {
         let (name, model) = (format!("m{n}"), site.model(&format!("m{n}"), false));
         fs::write(dir.join(format!("{n}.jsonl")), json!({"name": name, "model": model}).to_string()).unwrap();
     }
-    fs::write(dir.join("2.toml"), format!("[[job]]\nname = \"t2\"\nmodel = {:?}", site.model("t2", false))).unwrap();
+    fs::write(dir.join("2.toml"), format!("[[job]]\nname = \"t2\"\nmodel = {:?}", site.model("t2", false)))
+        .unwrap();
     // None of them is a list.
     ["README", "x.jsonl", "3.json.bak"].iter().for_each(|name| fs::write(dir.join(name), "?").unwrap());
     let names = |flags: &[&str]| {

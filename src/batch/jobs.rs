@@ -147,7 +147,8 @@ impl List<'_> {
     fn numbered(&self) -> Result<Listed> {
         let mut files = Vec::new();
         if let Selection::One(one) = self.only {
-            let path = KINDS.map(|kind| self.path.join(format!("{one}.{kind}"))).into_iter().find(|p| p.is_file());
+            let path =
+                KINDS.map(|kind| self.path.join(format!("{one}.{kind}"))).into_iter().find(|p| p.is_file());
             let place = format!("no entry {one}");
             let problem = format_args!("expected {one}.jsonl or {one}.toml there");
             files.push((one, path.ok_or_else(|| self.wrong(&place, problem))?));

@@ -241,8 +241,7 @@ impl Batch<'_> {
             },
             State::ToDo(_) => {}
         }
-        let is_first =
-            self.tidied.lock().unwrap_or_else(PoisonError::into_inner).insert(job.outdir.clone());
+        let is_first = self.tidied.lock().unwrap_or_else(PoisonError::into_inner).insert(job.outdir.clone());
         if is_first && (!self.settings.is_one_of_many || place.is_untidy(UNTIDY)) {
             place.remove_leftovers();
         }

@@ -122,6 +122,7 @@ impl OptionArgs {
                 ReflinkArg::Never => Reflink::Never,
             },
             fsync: true,
+            verify: false,
             threads: None,
             rate: None,
         })

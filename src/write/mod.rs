@@ -8,6 +8,7 @@ mod files;
 mod overflow;
 mod pace;
 mod report;
+mod verify;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub links: Links,
     /// How many threads read, convert and write; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
+    /// Compares what was written with what it was made of before it gets its name.
+    pub verify: bool,
     /// How many bytes to write a second, at most; sharing costs nothing.
     pub rate: Option<NonZeroU64>,
 }
@@ -63,7 +66,8 @@ pub struct Finished {
 /// # Errors
 /// Whatever goes wrong leaves no output behind, and what was there before as it was (see
 /// [`Flushed::publish`](ggraft_platform::Flushed::publish) for the one exception): [`Error::Io`] for the operating system,
-/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`], [`Error::Invalid`] if a file of the model changed.
+/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`], [`Error::Invalid`] if a file of the model changed,
+/// [`Error::Differs`] if that was to be verified.
 pub fn write(
     plan: &Plan,
     model: &ModelDir,
@@ -111,7 +115,11 @@ pub fn write_and_tell(
         return Err(Error::Interrupted);
     }
     let flushed = AtomicFile::flush_all(files, settings.sync)?;
-    ready(&flushed.identities().map_err(|e| Error::io("cannot look at", "what was written", e))?)?;
+    if settings.verify {
+        report.verified = Some(verify::verify(plan, &flushed, sources.files(), settings, forget, progress)?);
+    }
+    let identities = flushed.files().map(|file| Identity::of(file)).collect::<io::Result<Vec<_>>>();
+    ready(&identities.map_err(|e| Error::io("cannot look at", "what was written", e))?)?;
     // Bytes of two states of a model would be a model that never was.
     model.check_unchanged()?;
     let published = flushed.publish()?;

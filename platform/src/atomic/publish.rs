@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{AtomicFile, identity, parent, target, temporary};
-use crate::{Identity, start_writeback, sys};
+use crate::{start_writeback, sys};
 
 /// What could not be published, and why.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +60,9 @@ pub struct Flushed {
 }
 
 impl Flushed {
-    /// What tells each of the files from all others, in the order they were given: device, inode, length and times stay when
-    /// they get their names, but for that of the last change of the inode.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn identities(&self) -> io::Result<Vec<Identity>> {
-        self.files.iter().map(|file| Identity::of(&file.file)).collect()
+    /// The files, to read.
+    pub fn files(&self) -> impl Iterator<Item = &Arc<File>> {
+        self.files.iter().map(|file| &file.file)
     }
 
     /// Gives each of the files, a set that readers find by the first of them, its name, replacing what had it before.
