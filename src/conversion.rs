@@ -16,8 +16,9 @@ use crate::gguf::KeyValues;
 use crate::metadata;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::source::{File, ModelDir};
+use crate::stage::Stage;
 use crate::tensor::OutputTensor;
-use crate::write::{self, Report, Settings};
+use crate::write::{self, Control, Report, Settings};
 
 /// What to convert, and how.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ pub struct Options {
     pub verify: bool,
     /// How many threads to use; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
-    /// How many bytes to write a second, at most.
+    /// How many bytes to read a second, and how many to write, at most.
     pub rate: Option<NonZeroU64>,
 }
 
@@ -133,9 +134,16 @@ impl Conversion {
     /// # Errors
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
+        let mut stage = Stage::begin();
         let dir = &ModelDir::open(&options.model)?;
         let description = describe(dir, options.target(), &options.describe)?;
         let Description { checkpoint, metadata, tensors, name, notes } = description;
+        let read: u64 = checkpoint.sources.iter().map(File::len).sum();
+        let (files, count) = (checkpoint.sources.len(), tensors.len());
+        stage.end(format_args!(
+            "{}: {count} tensors of {files} file(s), {read} bytes",
+            options.model.display()
+        ));
         let path = output_path(options, &name)?;
         if !parent(&path).is_dir() {
             let missing = parent(&path).display();
@@ -146,6 +154,11 @@ impl Conversion {
             Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
             Target::Text => probe(&checkpoint, &path, options)?,
         };
+        for (source, refusal) in checkpoint.sources.iter().zip(&sharing.refusals) {
+            let why = refusal.as_deref().unwrap_or("can be shared");
+            tracing::debug!("{}: {why}", source.path().display());
+        }
+        stage.end(format_args!("what can be shared, in blocks of {} bytes", sharing.block));
         let inputs = Inputs {
             stamp: stamp(&checkpoint),
             checkpoint,
@@ -167,6 +180,15 @@ impl Conversion {
         } else {
             Plan::new(&inputs.request())?
         };
+        for output in &plan.outputs {
+            let (path, tensors) = (output.path.display(), output.tensors.len());
+            tracing::debug!(
+                "{path}: {} bytes, {tensors} tensors from byte {} on",
+                output.len,
+                output.data_start
+            );
+        }
+        stage.end(format_args!("a plan for {} output(s)", plan.outputs.len()));
         plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, dir))?;
         let settings = Settings {
             must_share: options.reflink == Reflink::Always,
@@ -231,21 +253,18 @@ impl Conversion {
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
         write::tidy(&self.plan, self.settings.links);
-        self.run_and_tell(progress, &mut |_| Ok(()))
+        let rate = self.settings.rate;
+        self.run_controlled(progress, Control { ready: &mut |_| Ok(()), rate: &|| rate })
     }
 
-    /// The same, but leftovers of killed processes stay, which takes a look at everything beside the outputs, and `ready` is told of the complete files before any gets its name (see [`write::write_and_tell`]).
+    /// The same under `control`, but leftovers of killed processes stay: that takes a look at everything beside the outputs.
     ///
     /// # Errors
-    /// As [`Conversion::run`], and those of `ready`.
-    pub fn run_and_tell(
-        &self,
-        progress: &mut dyn FnMut(u64),
-        ready: &mut dyn FnMut(&[platform::Identity]) -> Result<()>,
-    ) -> Result<Report> {
+    /// As [`Conversion::run`], and those of `control`.
+    pub fn run_controlled(&self, progress: &mut dyn FnMut(u64), control: Control) -> Result<Report> {
         write::check_space([&self.plan], self.settings.links)?;
         let Checkpoint { dir, sources, .. } = &self.inputs.checkpoint;
-        let finished = write::write_and_tell(&self.plan, dir, sources, self.settings, progress, ready)?;
+        let finished = write::write_and_tell(&self.plan, dir, sources, self.settings, progress, control)?;
         Ok(finished.report)
     }
 

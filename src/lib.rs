@@ -31,6 +31,7 @@ pub mod metadata;
 pub mod mount;
 pub mod plan;
 pub mod source;
+mod stage;
 mod table;
 pub mod tensor;
 pub mod verify;

@@ -6,9 +6,9 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use ggraft_platform::{Lock, die_with_parent, interrupt};
@@ -46,6 +46,12 @@ pub enum Told {
         /// In words.
         message: String,
     },
+    /// What it says to people, a line.
+    #[serde(skip)]
+    Trace {
+        /// That line.
+        line: String,
+    },
     /// Done.
     Finished {
         /// As `--json` has it.
@@ -78,6 +84,10 @@ impl From<Error> for Failure {
 pub struct Conversion {
     child: Child,
     input: Option<ChildStdin>,
+    /// As it was told; 0 is no limit.
+    rate: u64,
+    /// What it says to people, when it has ended: the last line.
+    said: JoinHandle<String>,
     told: Receiver<Told>,
 }
 
@@ -105,15 +115,18 @@ impl Conversion {
     /// [`Error::Io`].
     pub fn start(job: &Job, more: &[String], lock: &Lock) -> Result<Self> {
         let (program, mut command) = ggraft(lock)?;
-        command.arg("convert").args(&job.args).args(["--events=-", "--hold", "--quiet"]);
+        command.arg("convert").args(&job.args).args(["--events=-", "--hold"]);
         command.args(more).arg("--").arg(&job.model);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| Error::io("cannot start", &program, e))?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or_else(|| Error::Internal("a process without output".into()))?;
         let (tell, told) = mpsc::channel();
+        let traces = tell.clone();
+        let stderr = child.stderr.take();
+        let said = thread::spawn(move || stderr.map_or_else(String::new, |stderr| pass_on(stderr, &traces)));
         thread::spawn(move || read(BufReader::new(output), &tell));
-        Ok(Self { child, input, told })
+        Ok(Self { child, input, rate: 0, said, told })
     }
 
     /// The next thing it tells within a moment.
@@ -127,9 +140,21 @@ impl Conversion {
 
     /// Lets it go on.
     pub fn go(&mut self) {
+        self.say("go");
+    }
+
+    /// Lets it read `rate` bytes a second, and write as many.
+    pub fn limit(&mut self, rate: u64) {
+        if self.rate != rate {
+            self.rate = rate;
+            self.say(&format!("rate {rate}"));
+        }
+    }
+
+    fn say(&mut self, line: &str) {
         if let Some(input) = &mut self.input {
             // If it has ended meanwhile, `end` tells why.
-            _ = input.write_all(b"go\n");
+            _ = writeln!(input, "{line}");
         }
     }
 
@@ -138,17 +163,13 @@ impl Conversion {
     /// # Errors
     /// What went wrong in it, or with it.
     pub fn end(mut self, last: Option<Told>) -> Result<Value, Failure> {
-        let mut said = Vec::new();
-        if let Some(stderr) = self.child.stderr.take() {
-            _ = stderr.take(LINE_MAX).read_to_end(&mut said);
-        }
         let status = self.child.wait().map_err(|e| Error::io("cannot wait for", "a conversion", e))?;
         let error = match last {
             Some(Told::Finished { report }) if status.success() => return Ok(report),
             Some(Told::Failed { error }) => error,
             _ => {
-                let said = String::from_utf8_lossy(&said);
-                let said = said.lines().last().unwrap_or("it ended without a word");
+                let said = self.said.join().unwrap_or_default();
+                let said = if said.is_empty() { "it ended without a word" } else { &said };
                 json!({"kind": "process", "message": format!("{status}: {said}")})
             }
         };
@@ -224,6 +245,17 @@ pub fn verify(job: &Job, output: &Path, more: &[String], lock: &Lock) -> Result<
             None => thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+/// Passes on what is said to people, line by line; answers the last one.
+fn pass_on(stderr: ChildStderr, tell: &Sender<Told>) -> String {
+    let (mut stderr, mut line, mut last) = (BufReader::new(stderr), Vec::new(), String::new());
+    while matches!(stderr.by_ref().take(LINE_MAX).read_until(b'\n', &mut line), Ok(1..)) {
+        last = String::from_utf8_lossy(&line).trim_end().to_owned();
+        _ = tell.send(Told::Trace { line: last.clone() });
+        line.clear();
+    }
+    last
 }
 
 /// Passes on what comes, until it ends or nobody listens. Lines that are something else are not meant for us.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -33,6 +33,8 @@ pub struct Settings {
     /// Whether others run the rest of the list, each on its own: what takes as long as there are jobs must not be done for
     /// each.
     pub is_one_of_many: bool,
+    /// Bytes that all conversions together may read a second, and as many that they may write.
+    pub io_limit: Option<u64>,
     /// Arguments for every conversion.
     pub args: Vec<String>,
     /// Arguments for every verification.
@@ -79,6 +81,7 @@ pub fn run(jobs: Vec<Job>, settings: &Settings, tell: &(dyn Fn(Event) + Sync)) -
         outputs: Mutex::default(),
         summary: Mutex::default(),
         space: Space::default(),
+        writing: AtomicUsize::new(0),
         tidied: Mutex::default(),
         stop: AtomicBool::new(false),
     };
@@ -126,6 +129,26 @@ enum Outcome {
     Busy,
 }
 
+/// A conversion's part of the limit, for as long as it is at work.
+struct Share<'a>(&'a AtomicUsize);
+
+impl<'a> Share<'a> {
+    fn take(of: &'a AtomicUsize) -> Self {
+        of.fetch_add(1, Ordering::Relaxed);
+        Self(of)
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn share_count(writing: &AtomicUsize) -> u64 {
+    writing.load(Ordering::Relaxed).max(1) as u64
+}
+
 struct Batch<'a> {
     settings: &'a Settings,
     tell: &'a (dyn Fn(Event) + Sync),
@@ -134,6 +157,8 @@ struct Batch<'a> {
     outputs: Mutex<HashMap<String, usize>>,
     summary: Mutex<Summary>,
     space: Space,
+    /// How many conversions share the limit.
+    writing: AtomicUsize,
     /// Directories of outputs in which nothing is left of killed conversions.
     tidied: Mutex<HashSet<PathBuf>>,
     /// Set when nothing more may be started.
@@ -229,7 +254,9 @@ impl Batch<'_> {
             self.skip(job, if waiting.elsewhere && reason == "complete" { "elsewhere" } else { reason });
             Ok(())
         };
-        match place.state(&fingerprint) {
+        let state = place.state(&fingerprint);
+        tracing::debug!("{}: {state}", job.name);
+        match state {
             State::Complete if !self.settings.verify => return skip("complete"),
             State::Complete | State::Unproven(_) => match self.prove(job, place, &fingerprint, lock)? {
                 Verdict::Proven => return skip("complete"),
@@ -292,8 +319,11 @@ impl Batch<'_> {
         let job = &waiting.job;
         let mut conversion = Conversion::start(job, &self.settings.args, lock)?;
         let (mut last, mut written, mut planned, mut held) = (None, None, 0, None);
-        let mut told_at = Instant::now();
+        let (mut told_at, mut share) = (Instant::now(), None);
         loop {
+            if let (Some(limit), true) = (self.settings.io_limit, share.is_some()) {
+                conversion.limit((limit / share_count(&self.writing)).max(1));
+            }
             if interrupt::interrupted() {
                 conversion.stop();
                 return Ok(None);
@@ -302,6 +332,10 @@ impl Batch<'_> {
                 && self.space.reserve(waiting.id, &job.outdir, bytes)
             {
                 held = None;
+                share = Some(Share::take(&self.writing));
+                if let Some(limit) = self.settings.io_limit {
+                    conversion.limit((limit / share_count(&self.writing)).max(1));
+                }
                 conversion.go();
             }
             match conversion.hear() {
@@ -333,6 +367,7 @@ impl Batch<'_> {
                         self.say(Some(job), What::Progress { done, total });
                     }
                 }
+                Heard::Told(Told::Trace { line }) => tracing::debug!("{}: {line}", job.name),
                 Heard::Told(Told::Warning { message }) => self.say(Some(job), What::Warning { message }),
                 Heard::Told(told) => last = Some(told),
             }

@@ -4,6 +4,7 @@
 //! of the right name alone proves nothing. The file is there before the first output is, and says which file each of them
 //! will be: should the batch be killed between the last output and the note that it is finished, that tells that it is.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -43,6 +44,16 @@ pub enum State {
     Unproven(&'static str),
     /// They are not, for this reason.
     ToDo(String),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => write!(f, "complete"),
+            Self::Unproven(why) => write!(f, "to be verified, since {why}"),
+            Self::ToDo(why) => write!(f, "to be done, since {why}"),
+        }
+    }
 }
 
 /// A job that was begun, as its file says.

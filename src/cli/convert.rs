@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use super::events::{Events, Master};
 use super::messages::{start_logging, warnings};
@@ -16,6 +17,7 @@ use crate::conversion::{Conversion, Options};
 use crate::describe::Note;
 use crate::error::{Error, Result};
 use crate::input::one_line;
+use crate::write::Control;
 
 /// Arguments of `ggraft convert`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
 
-    /// Write at most this many bytes a second (K, M and G are powers of 1000)
+    /// Read at most this many bytes a second, and write at most as many (K, M and G are powers of 1000)
     #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size)]
     io_limit: Option<u64>,
 
@@ -131,10 +133,16 @@ fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
     };
     let result = match &master {
         None => conversion.run(advance),
-        Some(master) => conversion.run_and_tell(advance, &mut |files| {
-            events.borrow().ready(&conversion, options.fsync, files)?;
-            master.wait()
-        }),
+        Some(master) => {
+            let ready = &mut |files: &[_]| {
+                events.borrow().ready(&conversion, options.fsync, files)?;
+                master.wait()
+            };
+            let heard = master.rate();
+            let heard = || NonZeroU64::new(heard.load(Ordering::Relaxed));
+            let rate = || [options.rate, heard()].into_iter().flatten().min();
+            conversion.run_controlled(advance, Control { ready, rate: &rate })
+        }
     };
     progress.finish();
     let events = events.into_inner();

@@ -1,6 +1,8 @@
 //! What one conversion tells its batch, an object a line, and how the batch answers (see [`crate::batch::child`]).
 
 use std::io::{self, BufRead as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -112,23 +114,33 @@ impl Events {
 
 /// Whoever wanted the conversion, at the other end of standard input. When that ends, the conversion stops: nobody wants it
 /// any more.
+///
+/// A line `rate N` limits what is read and written to N bytes a second; any other lets the conversion go on.
 pub struct Master {
     lines: Receiver<()>,
+    /// 0 is no limit.
+    rate: Arc<AtomicU64>,
 }
 
 impl Master {
     /// Listens from now on.
     pub fn listen() -> Self {
         let (tell, lines) = mpsc::channel();
+        let rate = Arc::new(AtomicU64::new(0));
+        let told = rate.clone();
         thread::spawn(move || {
             let mut line = String::new();
-            while matches!(io::stdin().lock().read_line(&mut line), Ok(1..)) && tell.send(()).is_ok() {
+            while matches!(io::stdin().lock().read_line(&mut line), Ok(1..)) {
+                match line.trim_end().strip_prefix("rate ") {
+                    Some(rate) => told.store(rate.parse().unwrap_or(0), Ordering::Relaxed),
+                    None => _ = tell.send(()),
+                }
                 line.clear();
             }
             drop(tell);
             interrupt::stop();
         });
-        Self { lines }
+        Self { lines, rate }
     }
 
     /// Waits for a line.
@@ -137,5 +149,10 @@ impl Master {
     /// [`Error::Interrupted`] if there is none to come.
     pub fn wait(&self) -> Result<()> {
         self.lines.recv().map_err(|_| Error::Interrupted)
+    }
+
+    /// How many bytes a second may be read, and how many written, as was last heard; 0 is no limit.
+    pub fn rate(&self) -> Arc<AtomicU64> {
+        self.rate.clone()
     }
 }

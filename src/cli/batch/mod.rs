@@ -99,7 +99,8 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Read and write no more than this a second, all conversions together (K, M and G are powers of 1000)
+    /// Read at most this many bytes a second, and write at most as many, all conversions together (K, M and G are powers of
+    /// 1000)
     #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size)]
     io_limit: Option<u64>,
 
@@ -221,24 +222,42 @@ fn jobs(args: &Args) -> Result<Vec<Job>> {
 
 /// One budget of processors, memory and disk for all conversions.
 fn settings(args: &Args) -> Settings {
-    /// What one conversion takes, in bytes.
-    const MEMORY: u64 = 96 << 20;
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    let threads = args.threads.map_or(processors, usize::from);
-    let fitting = available_memory().map_or(u64::MAX, |bytes| bytes / MEMORY);
-    let jobs = usize::from(args.jobs).min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1);
-    let mut more = vec![format!("--threads={}", (threads / jobs).clamp(1, 256))];
-    let verify_args = more.clone();
-    more.extend(args.io_limit.map(|limit| format!("--io-limit={}", (limit / jobs as u64).max(1))));
+    let (jobs, threads) =
+        budget(args.jobs.into(), args.threads.map(usize::from), processors, available_memory());
+    if jobs < args.jobs.into() {
+        tracing::warn!("the memory that is available is enough for {jobs} of --jobs {} at once", args.jobs);
+    }
+    tracing::debug!("{jobs} conversions at once, {threads} thread(s) each");
+    let threads = format!("--threads={threads}");
+    let how = if args.verbose { "--verbose" } else { "--quiet" };
     Settings {
         jobs,
         retry: args.retry,
         fail_fast: args.fail_fast,
         verify: args.verify,
         is_one_of_many: args.index.is_some(),
-        args: more,
-        verify_args,
+        io_limit: args.io_limit,
+        args: vec![threads.clone(), how.into()],
+        verify_args: vec![threads],
     }
+}
+
+/// Bytes of memory that a conversion takes, besides its threads.
+const JOB_MEMORY: u64 = 64 << 20;
+
+/// Bytes of memory that a thread takes.
+const THREAD_MEMORY: u64 = 32 << 20;
+
+/// How many of `jobs` fit into `memory`, and how many threads each of them gets: those that were asked for, or as many as
+/// there are processors, and memory for their buffers.
+fn budget(jobs: usize, threads: Option<usize>, processors: usize, memory: Option<u64>) -> (usize, usize) {
+    let memory = memory.unwrap_or(u64::MAX);
+    let of = |bytes: u64, part: u64| usize::try_from(bytes / part).unwrap_or(usize::MAX);
+    let jobs = jobs.min(of(memory, JOB_MEMORY + THREAD_MEMORY)).max(1);
+    let left = memory.saturating_sub(JOB_MEMORY.saturating_mul(jobs as u64));
+    let threads = threads.unwrap_or_else(|| processors.min(of(left, THREAD_MEMORY)));
+    (jobs, (threads / jobs).clamp(1, 256))
 }
 
 fn dry_run(jobs: &[Job]) -> Result<()> {
@@ -251,4 +270,19 @@ fn dry_run(jobs: &[Job]) -> Result<()> {
     stdout::text(|out| {
         jobs.iter().try_for_each(|job| writeln!(out, "{:<9} {}", state(job), one_line(&job.name)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::budget;
+
+    #[test]
+    fn memory_decides_how_many_threads_there_are() {
+        let mib = |n: u64| Some(n << 20);
+        assert_eq!(budget(4, None, 16, None), (4, 4));
+        assert_eq!(budget(8, None, 64, mib(256)), (2, 2), "2 × (64 + 2 × 32)");
+        assert_eq!(budget(8, Some(64), 64, mib(256)), (2, 32), "as was wished");
+        assert_eq!(budget(1, None, 64, mib(256)), (1, 6));
+        assert_eq!(budget(3, None, 2, mib(10)), (1, 1), "less than one is none");
+    }
 }
