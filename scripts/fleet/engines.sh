@@ -101,7 +101,7 @@ snakemake() {
 ray() {
     venv ray ray
     site "$work/ray" 6
-    (cd "$work/ray" && PYTHONWARNINGS=ignore timeout 300 "$venvs/ray/bin/python" "$repository/docs/fleet/ray_batch.py" jobs.jsonl)
+    (cd "$work/ray" && RAY_AUTH_MODE=disabled timeout 300 "$venvs/ray/bin/python" "$repository/docs/fleet/ray_batch.py" jobs.jsonl)
     for n in 0 1 2 3 4 5; do right "$work/ray" m$n q8_0 out/m$n.gguf; done
 }
 
