@@ -15,8 +15,9 @@ use crate::gguf::KeyValues;
 use crate::metadata;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::source::{File, ModelDir, is_dir, look};
+use crate::stage::Stage;
 use crate::tensor::OutputTensor;
-use crate::write::{self, Report, Settings};
+use crate::write::{self, Control, Report, Settings};
 
 /// What to convert, and how.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub struct Options {
     pub verify: bool,
     /// How many threads to use; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
-    /// How many bytes to write a second, at most.
+    /// How many bytes to read a second, and how many to write, at most.
     pub rate: Option<NonZeroU64>,
 }
 
@@ -139,9 +140,16 @@ impl Conversion {
     /// # Errors
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
+        let mut stage = Stage::begin();
         let dir = &ModelDir::open(&options.model)?;
         let description = describe(dir, options.target(), &options.describe)?;
         let Description { checkpoint, metadata, tensors, name, notes } = description;
+        let read: u64 = checkpoint.sources.iter().map(File::len).sum();
+        let (files, count) = (checkpoint.sources.len(), tensors.len());
+        stage.end(format_args!(
+            "{}: {count} tensors of {files} file(s), {read} bytes",
+            options.model.display()
+        ));
         let path = output_path(options, &name)?;
         if !is_dir(parent(&path))? {
             let missing = parent(&path).display();
@@ -152,6 +160,11 @@ impl Conversion {
             Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
             Target::Text | Target::Projector => probe(&checkpoint, &path, options)?,
         };
+        for (source, refusal) in checkpoint.sources.iter().zip(&sharing.refusals) {
+            let why = refusal.as_deref().unwrap_or("can be shared");
+            tracing::debug!("{}: {why}", source.path().display());
+        }
+        stage.end(format_args!("what can be shared, in blocks of {} bytes", sharing.block));
         let inputs = Inputs {
             stamp: stamp(&checkpoint),
             checkpoint,
@@ -173,6 +186,15 @@ impl Conversion {
         } else {
             Plan::new(&inputs.request())?
         };
+        for output in &plan.outputs {
+            let (path, tensors) = (output.path.display(), output.tensors.len());
+            tracing::debug!(
+                "{path}: {} bytes, {tensors} tensors from byte {} on",
+                output.len,
+                output.data_start
+            );
+        }
+        stage.end(format_args!("a plan for {} output(s)", plan.outputs.len()));
         plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, dir))?;
         let settings = Settings {
             must_share: options.reflink == Reflink::Always,
@@ -237,9 +259,19 @@ impl Conversion {
     /// See [`write::write`]; also [`Error::Io`] if there is too little space, before writing anything.
     pub fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Report> {
         write::tidy(&self.plan, self.settings.links);
+        let rate = self.settings.rate;
+        self.run_controlled(progress, Control { ready: &mut |_| Ok(()), rate: &|| rate })
+    }
+
+    /// The same under `control`, but leftovers of killed processes stay: that takes a look at everything beside the outputs.
+    ///
+    /// # Errors
+    /// As [`Conversion::run`], and those of `control`.
+    pub fn run_controlled(&self, progress: &mut dyn FnMut(u64), control: Control) -> Result<Report> {
         write::check_space([&self.plan], self.settings.links)?;
         let Checkpoint { dir, sources, .. } = &self.inputs.checkpoint;
-        write::write(&self.plan, dir, sources, self.settings, progress).map(|finished| finished.report)
+        let finished = write::write_and_tell(&self.plan, dir, sources, self.settings, progress, control)?;
+        Ok(finished.report)
     }
 
     /// Reads the outputs as if they had been written.

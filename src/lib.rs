@@ -47,6 +47,7 @@ pub mod metadata;
 mod mount;
 pub mod plan;
 pub mod source;
+mod stage;
 mod table;
 pub mod tensor;
 pub mod verify;

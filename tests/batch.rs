@@ -1,111 +1,17 @@
 //! `ggraft batch`: every job once, whatever fails, ends or runs beside it.
 
+#[path = "common/site.rs"]
+mod site;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-
-const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
-
-/// A directory with models, a list of them, and room for outputs.
-struct Site {
-    dir: tempfile::TempDir,
-}
-
-impl Site {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// A copy of the tiny model; its weights are missing if it is to fail.
-    fn model(&self, name: &str, fails: bool) -> PathBuf {
-        let dir = self.path("models").join(name);
-        fs::create_dir_all(&dir).unwrap();
-        for entry in fs::read_dir(TINY).unwrap().map(Result::unwrap) {
-            if !(fails && entry.file_name() == "model.safetensors") {
-                fs::copy(entry.path(), dir.join(entry.file_name())).unwrap();
-            }
-        }
-        dir
-    }
-
-    /// A list of `count` models, of which those whose numbers are in `fail` cannot be converted.
-    fn list(&self, count: usize, fail: &[usize]) -> PathBuf {
-        fs::create_dir_all(self.path("out")).unwrap();
-        let mut lines = String::new();
-        for n in 0..count {
-            let (name, out) = (format!("m{n:03}"), self.path("out").join(format!("m{n:03}.gguf")));
-            let model = self.model(&name, fail.contains(&n));
-            lines +=
-                &format!("{}\n", json!({"name": name, "model": model, "outfile": out, "outtype": "q8_0"}));
-        }
-        let list = self.path("list.jsonl");
-        fs::write(&list, lines).unwrap();
-        list
-    }
-
-    fn outputs(&self) -> BTreeSet<String> {
-        let names =
-            fs::read_dir(self.path("out")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| !name.starts_with('.')).collect()
-    }
-}
-
-fn batch(list: &Path, flags: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
-    command.arg("batch").arg(list).args(flags);
-    command
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The events in `file`, each as the schema has it.
-fn events(file: &Path) -> Vec<Value> {
-    let schema = Command::new(env!("CARGO_BIN_EXE_ggraft")).arg("schema").output().unwrap();
-    let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
-    let schema = jsonschema::validator_for(&schema).unwrap();
-    let text = fs::read_to_string(file).unwrap();
-    let events = text.lines().map(|line| {
-        let event: Value = serde_json::from_str(line).unwrap();
-        assert!(
-            schema.is_valid(&event),
-            "{line}: {:?}",
-            schema.iter_errors(&event).map(|e| e.to_string()).next()
-        );
-        event
-    });
-    events.collect()
-}
-
-/// How often each job had `event`.
-fn count(events: &[Value], event: &str) -> BTreeMap<String, usize> {
-    let mut count = BTreeMap::new();
-    for it in events.iter().filter(|it| it["event"] == event) {
-        *count.entry(it["job"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
-    }
-    count
-}
-
-/// The bytes that a conversion of the tiny model to Q8_0 makes; the directory's name is in the metadata.
-fn expected(site: &Site, name: &str) -> Vec<u8> {
-    let out = site.path("expected.gguf");
-    let model = site.path("models").join(name);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
-    command.args(["convert", "--quiet", "--outtype=q8_0", "--outfile"]).arg(&out).arg(model);
-    assert!(command.status().unwrap().success());
-    fs::read(out).unwrap()
-}
+use site::{Site, TINY, batch, count, events, expected, said};
 
 #[test]
 fn failures_stay_alone() {
@@ -254,81 +160,44 @@ fn no_conversion_outlives_its_batch() {
 }
 
 #[test]
-fn lists_of_both_kinds_parts_and_scans() {
-    let site = Site::new();
-    let models = ["a", "b", "c"].map(|name| site.model(name, false));
-    fs::create_dir_all(site.path("out")).unwrap();
-    let list = site.path("list.toml");
-    let text = format!(
-        "[defaults]\noutfile = {out:?}\n[[job]]\nmodel = {:?}\nouttype = [\"f16\", \"q8_0\"]\n[[job]]\nmodel = {:?}\nvocab_only = true\n",
-        models[0],
-        models[1],
-        out = site.path("out").join("x-{ftype}.gguf"),
-    );
-    fs::write(&list, text).unwrap();
-    let names = |flags: &[&str]| {
-        let output = batch(&list, flags).arg("--dry-run").output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-        String::from_utf8(output.stdout)
-            .unwrap()
-            .lines()
-            .map(|line| line.rsplit('/').next().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(names(&[]), ["a f16", "a q8_0", "b"]);
-    assert_eq!(names(&["--index=1"]), ["b"]);
-    assert_eq!(names(&["--only=1/2"]), ["a f16", "a q8_0"]);
-    assert!(batch(&list, &["--quiet"]).status().unwrap().success());
-    assert_eq!(site.outputs().len(), 3);
-
-    let mut scan = Command::new(env!("CARGO_BIN_EXE_ggraft"));
-    scan.args(["batch", "--dry-run", "--outtype=f16", "--outtype=bf16", "--scan"]).arg(site.path("models"));
-    let output = scan.output().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 6);
-}
-
-#[test]
-fn standard_input_is_a_list() {
-    let site = Site::new();
-    let model = site.model("a", false);
-    fs::create_dir_all(site.path("out")).unwrap();
-    let mut child = batch(Path::new("-"), &["--events=-", "--outdir"])
-        .arg(site.path("out"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    writeln!(child.stdin.take().unwrap(), "# a comment\n\n{}", json!({"model": model})).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 4);
-    assert_eq!(site.outputs().len(), 1);
-}
-
-#[test]
-fn lists_that_make_no_sense_are_refused_before_anything_runs() {
+fn the_directory_for_all_outputs_is_made_that_of_one_is_not() {
     let site = Site::new();
     let list = site.path("list");
-    for (text, problem) in [
-        ("{\"outtype\": \"f16\"}", "line 1: expected \"model\", a directory"),
-        ("{\"model\": \"m\"}\n{\"model\": \"m\", \"outtype\": \"q4_k_m\"}", "m: invalid value 'q4_k_m'"),
-        ("{\"model\": \"m\", \"frobnicate\": true}", "m: unexpected argument '--frobnicate'"),
-        (
-            "{\"model\": \"m\", \"json\": true}",
-            "line 1: \"json\" is for the whole list, not for one job of it",
-        ),
-        ("{\"model\": \"m\", \"outputs\": []}", "line 1: outputs: expected a list of tables"),
-        ("[job]\nmodel = \"m\"", "the list: expected a table [[job]] for each model"),
-        ("[[jobs]]\nmodel = \"m\"", "the list: expected [defaults] and [[job]], found \"jobs\""),
-        ("nonsense", "line 1: expected"),
-        ("[nonsense", "not TOML"),
-        ("", "the list has no such entry"),
-    ] {
-        fs::write(&list, text).unwrap();
-        let output = batch(&list, &[]).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{text}: {}", said(&output));
-        assert!(said(&output).contains(problem), "{text}: {}", said(&output));
+    let model = site.model("a", false);
+    let run = |line: &Value, flags: &[&str]| {
+        fs::write(&list, line.to_string()).unwrap();
+        batch(&list, flags).output().unwrap()
+    };
+    let outdir = site.path("new/out");
+    let flag = format!("--outdir={}", outdir.display());
+    let output = run(&json!({"model": model}), &["--dry-run", &flag]);
+    assert!(output.status.success() && !outdir.exists(), "{}", said(&output));
+    let output = run(&json!({"model": model}), &[&flag]);
+    assert!(output.status.success(), "{}", said(&output));
+    let names: Vec<_> = fs::read_dir(&outdir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "one output, and what is known of it: {names:?}");
+
+    let absent = site.path("absent");
+    for outfile in ["absent/a.gguf", "absent/"].map(|name| site.path(name)) {
+        let output = run(&json!({"model": model, "outfile": outfile}), &[&flag]);
+        assert_eq!(output.status.code(), Some(7));
+        assert!(said(&output).contains("there is no directory"), "{}", said(&output));
+        assert!(!absent.exists());
     }
+}
+
+#[test]
+fn a_job_that_fails_leaves_nothing_where_it_would_have_written() {
+    let site = Site::new();
+    let list = site.list(2, &[0, 1]);
+    let name = "n".repeat(300);
+    let more = json!({"model": site.model("c", false), "outfile": site.path("out").join(name)});
+    fs::write(&list, fs::read_to_string(&list).unwrap() + &more.to_string()).unwrap();
+    let output = batch(&list, &["--jobs=2"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    let left: Vec<_> =
+        fs::read_dir(site.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
@@ -345,16 +214,68 @@ fn no_two_jobs_write_one_file() {
 }
 
 #[test]
-fn a_limit_to_writing_is_kept() {
+fn a_limit_holds_for_what_is_read_and_what_is_written() {
     let site = Site::new();
     fs::create_dir_all(site.path("out")).unwrap();
-    let start = Instant::now();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
-    // 252,192 bytes, of which the first chunk is not waited for.
-    command.args(["convert", "--quiet", "--no-fsync", "--no-reflink", "--io-limit=250K", TINY, "--outfile"]);
-    assert!(command.arg(site.path("out/slow.gguf")).status().unwrap().success());
-    let elapsed = start.elapsed();
-    assert!(elapsed > Duration::from_millis(900), "{elapsed:?}");
+    // Of 240 kB in BF16 come as many or half of them.
+    for outtype in ["bf16", "q8_0"] {
+        let start = Instant::now();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+        command.args(["convert", "--quiet", "--no-reflink", "--io-limit=250K", TINY, "--outtype", outtype]);
+        assert!(command.arg("--outfile").arg(site.path("out/slow.gguf")).status().unwrap().success());
+        let elapsed = start.elapsed();
+        assert!(elapsed > Duration::from_millis(850), "{outtype}: {elapsed:?}");
+    }
+}
+
+/// `scripts/fleet/limits.sh` measures it with larger models.
+#[test]
+fn a_limit_is_shared_by_those_that_are_at_work() {
+    const LIMIT: f64 = 200_000.0;
+    for jobs in [1, 2] {
+        let site = Site::new();
+        let list = site.list(jobs, &[]);
+        fs::write(&list, fs::read_to_string(&list).unwrap().replace("q8_0", "bf16")).unwrap();
+        let log = site.path("log");
+        let flags = ["--jobs=3", "--io-limit=200K", "--quiet", "--", "--no-reflink"];
+        let output = batch(&list, &["--events"]).arg(&log).args(flags).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let events = events(&log);
+        let time = |what: &str| {
+            let these = events.iter().filter(|event| event["event"] == what);
+            these.map(|event| event["time"].as_f64().unwrap()).collect::<Vec<_>>()
+        };
+        let start = time("started").into_iter().fold(f64::MAX, f64::min);
+        let end = time("finished").into_iter().fold(0.0, f64::max);
+        let bytes = events.last().unwrap()["bytes"].as_f64().unwrap();
+        let rate = bytes / (end - start);
+        // A third of it would be what each of three may have.
+        assert!(rate < 1.1 * LIMIT && rate > 0.5 * LIMIT, "{jobs}: {rate} bytes a second");
+    }
+}
+
+#[test]
+fn what_was_decided_and_why_is_said_on_demand() {
+    let site = Site::new();
+    let list = site.list(1, &[]);
+    let output = batch(&list, &["--verbose"]).output().unwrap();
+    let text = said(&output);
+    for part in [
+        "ggraft: m000: to be done, since there is no record of it",
+        "m000: ggraft:   0.",
+        " of 1 file(s), 240288 bytes",
+        "bytes written",
+        "all of it on the disk",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let quiet = |filter: &str| {
+        let output = batch(&list, &["--dry-run"]).env("RUST_LOG", filter).output().unwrap();
+        assert!(output.status.success());
+        said(&output)
+    };
+    assert_eq!(quiet("ggraft::write=debug"), "");
+    assert!(quiet("ggraft=loud").contains("RUST_LOG is ignored"));
 }
 
 /// `docs/fleet/slurm.sh` as Slurm would run it.

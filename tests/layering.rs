@@ -23,15 +23,18 @@ const FLOORS: [&[&str]; 15] = [
     &["config", "gguf", "batch"],
     &["tensor", "source", "kernels"],
     &["error", "dtype"],
-    &["json", "input", "table", "hex", "ggml_types"],
+    &["json", "input", "table", "hex", "ggml_types", "stage"],
 ];
 
 /// Sources outside of `source` that open files or list directories, none of them a model's.
-const OTHER_FILES: [(&str, &str); 5] = [
+const OTHER_FILES: [(&str, &str); 8] = [
     ("align", "asks whether the output's directory is empty"),
-    ("batch::jobs", "reads lists of jobs and looks for models"),
+    ("batch::fingerprint", "looks at lengths and times of what may be read"),
+    ("batch::jobs", "reads lists of jobs"),
+    ("batch::scan", "looks for models"),
+    ("batch::schedule", "syncs outputs"),
     ("batch::state", "keeps the state of jobs"),
-    ("cli::batch", "appends events to a file"),
+    ("cli::batch::listener", "appends events to a file"),
     ("mount::private", "removes mount points left over"),
 ];
 

@@ -3,6 +3,7 @@
 //! This crate knows files, offsets and blocks. It must not know tensors, GGUF or plans.
 
 mod atomic;
+mod boot;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod cgroup;
 mod child;
@@ -27,6 +28,7 @@ pub use atomic::{
     AtomicFile, Flushed, Links, PublishError, Published, output_target, parent, remove_leftovers, resemble,
     sync_directory,
 };
+pub use boot::boot_id;
 pub use child::{Usage, die_with_parent, forward, wait_with_usage};
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
 pub use extents::{Extent, ExtentUsage, extents_at, for_each_extent, shared_bytes};

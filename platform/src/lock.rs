@@ -2,7 +2,11 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::fcntl::{FcntlArg, FdFlag};
 
 use crate::Identity;
 
@@ -58,6 +62,26 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Has the process that `command` starts hold the lock, too: it is free when both have ended.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn share_with(&self, command: &mut Command) -> io::Result<()> {
+        share(&self.file, command)
+    }
+}
+
+fn share(file: &File, command: &mut Command) -> io::Result<()> {
+    let file = file.try_clone()?;
+    // SAFETY: between fork and exec the closure makes one system call on a descriptor that it owns, and allocates nothing.
+    unsafe {
+        // Only in that process, so that those started meanwhile by other threads do not get it.
+        command.pre_exec(move || Ok(nix::fcntl::fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)?));
+    }
+    Ok(())
+}
+
 /// What the holder wrote, fit to be shown.
 fn holder(file: &mut File) -> String {
     let mut note = Vec::new();
@@ -77,6 +101,8 @@ impl Drop for Lock {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
@@ -90,5 +116,30 @@ mod tests {
         assert!(!path.exists());
         fs::write(&path, "left behind").unwrap();
         Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn held_as_long_as_a_process_it_is_shared_with_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let file = File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        let start = |shared: bool| {
+            let mut command = Command::new("cat");
+            command.stdin(Stdio::piped());
+            if shared {
+                share(&file, &mut command).unwrap();
+            }
+            command.spawn().unwrap()
+        };
+        let (mut holding, mut other) = (start(true), start(false));
+        // As if this process had been killed.
+        drop(file);
+        assert!(matches!(Lock::take(&path), Err(LockError::Held(_))));
+        holding.kill().unwrap();
+        holding.wait().unwrap();
+        Lock::take(&path).unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

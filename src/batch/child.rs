@@ -1,19 +1,22 @@
 //! One conversion as a process of its own: what it needs is told before it begins, and how it goes while it runs.
 //!
-//! `ggraft convert --events - --hold` prints an object a line. After the first, which says what will be written, it waits
-//! for a line on its standard input, and should that input end, it stops: so no conversion outlives its batch, however
-//! that ends.
+//! `ggraft convert --events - --hold` prints an object a line. Twice it waits for a line on its standard input: when it has
+//! said what will be written, and when all of that is written and about to get its names. Should that input end, it stops:
+//! so no conversion outlives its batch, however that ends.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use ggraft_platform::{Lock, die_with_parent, interrupt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Job;
+use super::state::Written;
 use crate::error::{Error, Result};
 
 /// What a conversion tells.
@@ -36,10 +39,18 @@ pub enum Told {
         /// All.
         total: u64,
     },
+    /// All is written, and about to get its names. It waits.
+    Ready(Written),
     /// A warning.
     Warning {
         /// In words.
         message: String,
+    },
+    /// What it says to people, a line.
+    #[serde(skip)]
+    Trace {
+        /// That line.
+        line: String,
     },
     /// Done.
     Finished {
@@ -73,6 +84,10 @@ impl From<Error> for Failure {
 pub struct Conversion {
     child: Child,
     input: Option<ChildStdin>,
+    /// As it was told; 0 is no limit.
+    rate: u64,
+    /// What it says to people, when it has ended: the last line.
+    said: JoinHandle<String>,
     told: Receiver<Told>,
 }
 
@@ -94,22 +109,24 @@ const LINE_MAX: u64 = 16 << 20;
 const PATIENCE: Duration = Duration::from_millis(1800);
 
 impl Conversion {
-    /// Starts the conversion of `job`, with `more` arguments.
+    /// Starts the conversion of `job`, with `more` arguments. It holds `lock`, too.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn start(job: &Job, more: &[String]) -> Result<Self> {
-        let program = std::env::current_exe().map_err(|e| Error::io("cannot find", "this program", e))?;
-        let mut command = Command::new(&program);
-        command.arg("convert").args(&job.args).args(["--events=-", "--hold", "--quiet"]);
+    pub fn start(job: &Job, more: &[String], lock: &Lock) -> Result<Self> {
+        let (program, mut command) = ggraft(lock)?;
+        command.arg("convert").args(&job.args).args(["--events=-", "--hold"]);
         command.args(more).arg("--").arg(&job.model);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| Error::io("cannot start", &program, e))?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or_else(|| Error::Internal("a process without output".into()))?;
         let (tell, told) = mpsc::channel();
+        let traces = tell.clone();
+        let stderr = child.stderr.take();
+        let said = thread::spawn(move || stderr.map_or_else(String::new, |stderr| pass_on(stderr, &traces)));
         thread::spawn(move || read(BufReader::new(output), &tell));
-        Ok(Self { child, input, told })
+        Ok(Self { child, input, rate: 0, said, told })
     }
 
     /// The next thing it tells within a moment.
@@ -121,11 +138,23 @@ impl Conversion {
         }
     }
 
-    /// Lets it begin to write.
+    /// Lets it go on.
     pub fn go(&mut self) {
+        self.say("go");
+    }
+
+    /// Lets it read `rate` bytes a second, and write as many.
+    pub fn limit(&mut self, rate: u64) {
+        if self.rate != rate {
+            self.rate = rate;
+            self.say(&format!("rate {rate}"));
+        }
+    }
+
+    fn say(&mut self, line: &str) {
         if let Some(input) = &mut self.input {
             // If it has ended meanwhile, `end` tells why.
-            _ = input.write_all(b"go\n");
+            _ = writeln!(input, "{line}");
         }
     }
 
@@ -134,17 +163,13 @@ impl Conversion {
     /// # Errors
     /// What went wrong in it, or with it.
     pub fn end(mut self, last: Option<Told>) -> Result<Value, Failure> {
-        let mut said = Vec::new();
-        if let Some(stderr) = self.child.stderr.take() {
-            _ = stderr.take(LINE_MAX).read_to_end(&mut said);
-        }
         let status = self.child.wait().map_err(|e| Error::io("cannot wait for", "a conversion", e))?;
         let error = match last {
             Some(Told::Finished { report }) if status.success() => return Ok(report),
             Some(Told::Failed { error }) => error,
             _ => {
-                let said = String::from_utf8_lossy(&said);
-                let said = said.lines().last().unwrap_or("it ended without a word");
+                let said = self.said.join().unwrap_or_default();
+                let said = if said.is_empty() { "it ended without a word" } else { &said };
                 json!({"kind": "process", "message": format!("{status}: {said}")})
             }
         };
@@ -164,6 +189,73 @@ impl Conversion {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+/// This program, to be started once more by somebody who holds `lock`. A lock that only its batch held would be free when
+/// that is killed, while the process still does what it was about to do.
+fn ggraft(lock: &Lock) -> Result<(PathBuf, Command)> {
+    let program = std::env::current_exe().map_err(|e| Error::io("cannot find", "this program", e))?;
+    let mut command = Command::new(&program);
+    lock.share_with(&mut command).map_err(|e| Error::io("cannot share", "a lock", e))?;
+    Ok((program, command))
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The file is what becomes of the model.
+    Proven,
+    /// It is not, or that cannot be told, for this reason.
+    Refuted(String),
+    /// The batch is to stop.
+    Stopped,
+}
+
+/// Has `ggraft verify` compare `output` with what becomes of the model of `job`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn verify(job: &Job, output: &Path, more: &[String], lock: &Lock) -> Result<Verdict> {
+    let (program, mut command) = ggraft(lock)?;
+    command.arg("verify").args(&job.verify).args(more).arg("--").arg(output).arg(&job.model);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    die_with_parent(&mut command);
+    let mut child = command.spawn().map_err(|e| Error::io("cannot start", &program, e))?;
+    let stderr = child.stderr.take();
+    let said = thread::spawn(move || {
+        let mut said = Vec::new();
+        stderr.map(|stderr| stderr.take(LINE_MAX).read_to_end(&mut said));
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    loop {
+        match child.try_wait().map_err(|e| Error::io("cannot wait for", "a verification", e))? {
+            Some(status) if status.success() => return Ok(Verdict::Proven),
+            Some(status) => {
+                let said = said.join().unwrap_or_default();
+                let said =
+                    said.lines().find(|line| line.starts_with("ggraft: ")).unwrap_or("it said nothing");
+                return Ok(Verdict::Refuted(format!("{status}: {said}")));
+            }
+            None if interrupt::interrupted() => {
+                // It writes nothing that could be left half done.
+                _ = child.kill();
+                _ = child.wait();
+                return Ok(Verdict::Stopped);
+            }
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// Passes on what is said to people, line by line; answers the last one.
+fn pass_on(stderr: ChildStderr, tell: &Sender<Told>) -> String {
+    let (mut stderr, mut line, mut last) = (BufReader::new(stderr), Vec::new(), String::new());
+    while matches!(stderr.by_ref().take(LINE_MAX).read_until(b'\n', &mut line), Ok(1..)) {
+        last = String::from_utf8_lossy(&line).trim_end().to_owned();
+        _ = tell.send(Told::Trace { line: last.clone() });
+        line.clear();
+    }
+    last
 }
 
 /// Passes on what comes, until it ends or nobody listens. Lines that are something else are not meant for us.

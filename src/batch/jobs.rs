@@ -1,4 +1,4 @@
-//! Lists of jobs: TOML, JSON lines, or every checkpoint below a directory.
+//! Lists of jobs: TOML, JSON lines, or a directory of such.
 //!
 //! An entry of a list is a model and the flags of `ggraft convert` by their names; several output types, or several
 //! `outputs`, make several jobs of it. Knows nothing of what the flags mean.
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::input::quoted;
 
 /// One conversion: one model, one set of flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Job {
     /// Place of the entry in the list, from 0. Jobs of one entry share it.
     pub entry: usize,
@@ -25,8 +25,12 @@ pub struct Job {
     pub model: PathBuf,
     /// Arguments of `ggraft convert` besides the model.
     pub args: Vec<OsString>,
+    /// Arguments of `ggraft verify` for its outputs, besides them and the model.
+    pub verify: Vec<OsString>,
     /// The directory that the output goes to.
     pub outdir: PathBuf,
+    /// Whether that is to be made if it is not there.
+    pub makes_outdir: bool,
 }
 
 /// What a list leaves open.
@@ -58,7 +62,8 @@ pub enum Selection {
 }
 
 impl Selection {
-    fn has(self, entry: usize) -> bool {
+    /// Whether it takes this entry.
+    pub(super) fn has(self, entry: usize) -> bool {
         match self {
             Self::All => true,
             Self::Every { index, of } => entry % of == index,
@@ -74,6 +79,9 @@ impl Selection {
 
 /// Longest list, and longest line of one, in bytes.
 const LIST_MAX: u64 = 256 << 20;
+
+/// What the names of lists in a directory of them end with.
+const KINDS: [&str; 2] = ["jsonl", "toml"];
 
 /// Flags that belong to whoever runs the list, not to an entry of it.
 const RESERVED: [&str; 10] = [
@@ -95,39 +103,106 @@ const RESERVED: [&str; 10] = [
 /// # Errors
 /// [`Error::Io`], and [`Error::Usage`] naming the entry that makes no sense.
 pub fn read(path: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job>> {
-    let cannot = |e| Error::io("cannot read", path, e);
-    let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-    let mut input: Box<dyn BufRead> = match path.as_os_str() == "-" {
-        true => Box::new(std::io::stdin().lock()),
-        false => Box::new(std::io::BufReader::new(fs::File::open(path).map_err(cannot)?)),
-    };
     let list = List { path, defaults, only };
-    let first = input.fill_buf().map_err(cannot)?.iter().copied().find(|byte| !byte.is_ascii_whitespace());
-    match is_toml || first == Some(b'[') {
-        true => list.toml(input),
-        false => list.lines(input),
-    }
+    let (jobs, entries) = list.read()?;
+    list.check_selection(entries)?;
+    Ok(jobs)
 }
 
-struct List<'a> {
-    path: &'a Path,
-    defaults: &'a Defaults,
-    only: Selection,
+/// Jobs, and how many entries there are, as far as anybody had to look.
+type Listed = (Vec<Job>, usize);
+
+/// A list, and what to take from it.
+pub(super) struct List<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// What it leaves open.
+    pub defaults: &'a Defaults,
+    /// What is wanted of it.
+    pub only: Selection,
 }
 
 impl List<'_> {
-    fn wrong(&self, place: &str, problem: impl std::fmt::Display) -> Error {
+    fn read(&self) -> Result<Listed> {
+        let path = self.path;
+        if path.is_dir() {
+            return self.numbered();
+        }
+        let cannot = |e| Error::io("cannot read", path, e);
+        let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+        let mut input: Box<dyn BufRead> = match path.as_os_str() == "-" {
+            true => Box::new(std::io::stdin().lock()),
+            false => Box::new(std::io::BufReader::new(fs::File::open(path).map_err(cannot)?)),
+        };
+        let first = input.fill_buf().map_err(cannot)?;
+        let first = first.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+        match is_toml || first == Some(b'[') {
+            true => self.toml(input),
+            false => self.lines(input),
+        }
+    }
+
+    /// A directory of lists whose names are numbers, 0.jsonl, 1.jsonl and so on. If only one is wanted, nothing else is looked
+    /// at, however many there are.
+    fn numbered(&self) -> Result<Listed> {
+        let mut files = Vec::new();
+        if let Selection::One(one) = self.only {
+            let path =
+                KINDS.map(|kind| self.path.join(format!("{one}.{kind}"))).into_iter().find(|p| p.is_file());
+            let place = format!("no entry {one}");
+            let problem = format_args!("expected {one}.jsonl or {one}.toml there");
+            files.push((one, path.ok_or_else(|| self.wrong(&place, problem))?));
+        } else {
+            let cannot = |e| Error::io("cannot list", self.path, e);
+            for entry in fs::read_dir(self.path).map_err(cannot)? {
+                let path = entry.map_err(cannot)?.path();
+                let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<usize>().ok());
+                let kind = path.extension().and_then(|extension| extension.to_str());
+                if let Some(number) = number.filter(|_| kind.is_some_and(|kind| KINDS.contains(&kind))) {
+                    files.push((number, path));
+                }
+            }
+            files.sort();
+        }
+        let (mut jobs, entries) = (Vec::new(), files.last().map_or(0, |(last, _)| last + 1));
+        for (no, path) in files.iter().filter(|(no, _)| self.only.has(*no)) {
+            let list = List { path, only: Selection::All, ..*self };
+            jobs.extend(list.read()?.0.into_iter().map(|job| Job { entry: *no, ..job }));
+        }
+        Ok((jobs, entries))
+    }
+
+    /// Whether what is selected can be among so many `entries`. A part of a list may well be empty.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(super) fn check_selection(&self, entries: usize) -> Result<()> {
+        match self.only {
+            _ if entries == 0 => Err(self.wrong("the list", "it is empty")),
+            Selection::One(one) if one >= entries => {
+                let s = if entries == 1 { "entry" } else { "entries" };
+                let problem =
+                    format_args!("expected at least {} entries, found {entries} {s}", one as u128 + 1);
+                Err(self.wrong(&format!("no entry {one}, counted from 0"), problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An [`Error::Usage`] about a place in it.
+    pub(super) fn wrong(&self, place: &str, problem: impl std::fmt::Display) -> Error {
         Error::usage(format!("{}: {place}: {problem}", self.path.display()))
     }
 
     /// A table `[defaults]`, and a table `[[job]]` for each entry.
-    fn toml(&self, input: impl BufRead) -> Result<Vec<Job>> {
-        let mut text = String::new();
-        let read = std::io::Read::read_to_string(&mut std::io::Read::take(input, LIST_MAX + 1), &mut text);
+    fn toml(&self, input: impl BufRead) -> Result<Listed> {
+        let mut text = Vec::new();
+        let read = std::io::Read::read_to_end(&mut std::io::Read::take(input, LIST_MAX + 1), &mut text);
         read.map_err(|e| Error::io("cannot read", self.path, e))?;
         if text.len() as u64 > LIST_MAX {
             return Err(self.wrong("the list", format_args!("expected at most {LIST_MAX} bytes")));
         }
+        let text = String::from_utf8(text).map_err(|e| self.wrong("the list", not_text(e.utf8_error())))?;
         let list: Value = toml::from_str(&text).map_err(|e| self.wrong("not TOML", e.message()))?;
         let Value::Object(list) = list else { return Err(self.wrong("the list", "expected tables")) };
         if let Some(key) = list.keys().find(|key| !["defaults", "job"].contains(&key.as_str())) {
@@ -149,18 +224,20 @@ impl List<'_> {
             let whole = shared.iter().chain(entry).map(|(key, value)| (key.clone(), value.clone())).collect();
             jobs.extend(self.entry(no, &place, &whole)?);
         }
-        Ok(jobs)
+        Ok((jobs, entries.len()))
     }
 
     /// An object a line; empty lines, and lines that begin with `#`, do not count.
-    fn lines(&self, input: impl BufRead) -> Result<Vec<Job>> {
+    fn lines(&self, input: impl BufRead) -> Result<Listed> {
         let (mut jobs, mut no) = (Vec::new(), 0);
-        let mut input = std::io::Read::take(input, LIST_MAX);
+        let (mut input, mut line) = (std::io::Read::take(input, LIST_MAX), Vec::new());
         for at in 1_usize.. {
-            let mut line = String::new();
-            if input.read_line(&mut line).map_err(|e| Error::io("cannot read", self.path, e))? == 0 {
+            line.clear();
+            if input.read_until(b'\n', &mut line).map_err(|e| Error::io("cannot read", self.path, e))? == 0 {
                 break;
             }
+            let line =
+                std::str::from_utf8(&line).map_err(|e| self.wrong(&format!("line {at}"), not_text(e)))?;
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -175,10 +252,14 @@ impl List<'_> {
                 break;
             }
         }
-        Ok(jobs)
+        Ok((jobs, no))
     }
 
-    fn entry(&self, no: usize, place: &str, entry: &Map<String, Value>) -> Result<Vec<Job>> {
+    /// The jobs of entry `no`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(super) fn entry(&self, no: usize, place: &str, entry: &Map<String, Value>) -> Result<Vec<Job>> {
         let text = |key: &str| match entry.get(key) {
             None => Ok(None),
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.as_str())),
@@ -243,17 +324,20 @@ impl List<'_> {
         let outfile = match flags.shift_remove("outfile") {
             Some(Value::String(outfile)) if !outfile.is_empty() => Some(PathBuf::from(outfile)),
             Some(_) => return Err(self.wrong(place, "outfile: expected a path")),
-            None => self.defaults.outdir.clone(),
+            None => None,
         };
         for (key, value) in flags {
             args.extend(self.flag(place, &key, &value)?);
         }
-        let outdir = match &outfile {
-            Some(path) if path.is_dir() => path.clone(),
-            Some(path) => parent(path).to_owned(),
-            None => model.to_owned(),
+        let makes_outdir = outfile.is_none() && self.defaults.outdir.is_some();
+        let outdir = match (&outfile, &self.defaults.outdir) {
+            (Some(path), _) if path.is_dir() => path.clone(),
+            (Some(path), _) => parent(path).to_owned(),
+            (None, Some(outdir)) => outdir.clone(),
+            (None, None) => model.to_owned(),
         };
-        if let Some(outfile) = outfile {
+        // With a slash at its end it is a directory, whether it is there yet or not.
+        if let Some(outfile) = outfile.or_else(|| Some(self.defaults.outdir.as_ref()?.join(""))) {
             args.push([OsString::from("--outfile="), outfile.into()].into_iter().collect());
         }
         let with = |outtype: Option<String>| Job {
@@ -262,6 +346,8 @@ impl List<'_> {
             model: model.to_owned(),
             args: args.iter().cloned().chain(outtype.map(|t| format!("--outtype={t}").into())).collect(),
             outdir: outdir.clone(),
+            makes_outdir,
+            ..Job::default()
         };
         Ok(match outtypes.is_empty() {
             true => vec![with(None)],
@@ -286,58 +372,6 @@ impl List<'_> {
     }
 }
 
-/// Deepest directory below the one that is scanned.
-const DEPTH: usize = 16;
-
-/// A job for every checkpoint in `root` or below, in bytewise order of their paths: directories with a `config.json` and
-/// weights. Hidden directories and links to directories are not entered.
-///
-/// # Errors
-/// [`Error::Io`] if a directory cannot be read, [`Error::Usage`] if there is no checkpoint.
-pub fn scan(root: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job>> {
-    let mut found = Vec::new();
-    enter(root, DEPTH, &mut found)?;
-    if found.is_empty() {
-        let root = root.display();
-        return Err(Error::usage(format!(
-            "--scan {root}: no checkpoint there (config.json with *.safetensors or *.bin)"
-        )));
-    }
-    found.sort();
-    let list = List { path: root, defaults, only };
-    let mut jobs = Vec::new();
-    for (no, model) in found.iter().enumerate().filter(|(no, _)| only.has(*no)) {
-        let text = model
-            .to_str()
-            .ok_or_else(|| list.wrong("--scan", format_args!("{} is not UTF-8", model.display())))?;
-        let entry = Map::from_iter([("model".to_owned(), Value::from(text))]);
-        jobs.extend(list.entry(no, text, &entry)?);
-    }
-    Ok(jobs)
-}
-
-fn enter(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
-    let cannot = |e| Error::io("cannot list", dir, e);
-    let (mut config, mut weights, mut below) = (false, false, Vec::new());
-    for entry in fs::read_dir(dir).map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        let (name, kind) = (entry.file_name(), entry.file_type().map_err(cannot)?);
-        let name = name.to_string_lossy();
-        if kind.is_dir() {
-            below.extend((!name.starts_with('.')).then(|| entry.path()));
-        } else {
-            config |= name == "config.json" || name == "params.json";
-            weights |= name.ends_with(".safetensors")
-                || (name.starts_with("pytorch_model") && name.ends_with(".bin"));
-        }
-    }
-    if config && weights {
-        // What lies below belongs to this model.
-        found.push(dir.to_owned());
-        return Ok(());
-    }
-    match depth.checked_sub(1) {
-        Some(depth) => below.iter().try_for_each(|dir| enter(dir, depth, found)),
-        None => Ok(()),
-    }
+fn not_text(error: std::str::Utf8Error) -> String {
+    format!("expected UTF-8, found something else at byte {}", error.valid_up_to())
 }

@@ -1,20 +1,22 @@
 //! Who is next: jobs in the order of the list, several at once, none twice, failures later again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use ggraft_platform::interrupt;
+use ggraft_platform::{Lock, interrupt};
 use serde_json::Value;
 
 use super::Job;
-use super::child::{Conversion, Failure, Heard, Told};
+use super::child::{self, Conversion, Failure, Heard, Told, Verdict};
 use super::events::{Event, VERSION, What};
+use super::fingerprint::Fingerprint;
 use super::space::Space;
-use super::state::{self, Place};
+use super::state::{Output, Place, State, Written};
 use crate::error::{Error, Result};
 
 /// How to run a list.
@@ -26,8 +28,17 @@ pub struct Settings {
     pub retry: u32,
     /// Whether nothing more is started after a failure.
     pub fail_fast: bool,
+    /// Whether what is complete is proven to be what becomes of its model before it is skipped.
+    pub verify: bool,
+    /// Whether others run the rest of the list, each on its own: what takes as long as there are jobs must not be done for
+    /// each.
+    pub is_one_of_many: bool,
+    /// Bytes that all conversions together may read a second, and as many that they may write.
+    pub io_limit: Option<u64>,
     /// Arguments for every conversion.
     pub args: Vec<String>,
+    /// Arguments for every verification.
+    pub verify_args: Vec<String>,
 }
 
 /// How it went.
@@ -54,6 +65,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// Leftovers of killed conversions are looked for no more often than this by array jobs.
+const UNTIDY: Duration = Duration::from_secs(3600);
+
 /// Progress of one job is told no more often than this.
 const TELLING: Duration = Duration::from_millis(500);
 
@@ -67,6 +81,8 @@ pub fn run(jobs: Vec<Job>, settings: &Settings, tell: &(dyn Fn(Event) + Sync)) -
         outputs: Mutex::default(),
         summary: Mutex::default(),
         space: Space::default(),
+        writing: AtomicUsize::new(0),
+        tidied: Mutex::default(),
         stop: AtomicBool::new(false),
     };
     for job in &jobs {
@@ -113,17 +129,38 @@ enum Outcome {
     Busy,
 }
 
-/// An output and its length in bytes.
-type Planned = (PathBuf, u64);
+/// A conversion's part of the limit, for as long as it is at work.
+struct Share<'a>(&'a AtomicUsize);
+
+impl<'a> Share<'a> {
+    fn take(of: &'a AtomicUsize) -> Self {
+        of.fetch_add(1, Ordering::Relaxed);
+        Self(of)
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn share_count(writing: &AtomicUsize) -> u64 {
+    writing.load(Ordering::Relaxed).max(1) as u64
+}
 
 struct Batch<'a> {
     settings: &'a Settings,
     tell: &'a (dyn Fn(Event) + Sync),
     queue: Mutex<Queue>,
     /// Which job writes an output.
-    outputs: Mutex<HashMap<PathBuf, usize>>,
+    outputs: Mutex<HashMap<String, usize>>,
     summary: Mutex<Summary>,
     space: Space,
+    /// How many conversions share the limit.
+    writing: AtomicUsize,
+    /// Directories of outputs in which nothing is left of killed conversions.
+    tidied: Mutex<HashSet<PathBuf>>,
     /// Set when nothing more may be started.
     stop: AtomicBool,
 }
@@ -189,19 +226,57 @@ impl Batch<'_> {
         if !job.model.is_dir() {
             return Err(crate::source::not_a_model(&job.model).into());
         }
+        if job.makes_outdir {
+            fs::create_dir_all(&job.outdir).map_err(|e| Error::io("cannot create", &job.outdir, e))?;
+        }
+        if !job.outdir.is_dir() {
+            let missing = Error::usage(format!("there is no directory {}", job.outdir.display()));
+            return Err(missing
+                .about(&job.outdir)
+                .hint("make it, or use --outdir, which makes its directory")
+                .into());
+        }
         let place = Place::of(job);
-        let Ok(_lock) = place.lock()? else { return Ok(Outcome::Busy) };
-        let fingerprint = state::fingerprint(job)?;
-        if place.is_complete(&fingerprint) {
-            self.skip(job, if waiting.elsewhere { "elsewhere" } else { "complete" });
-            return Ok(Outcome::Done);
+        let Ok(lock) = place.lock()? else { return Ok(Outcome::Busy) };
+        let outcome = self.do_locked(waiting, &place, &lock);
+        drop(lock);
+        if outcome.is_err() {
+            place.tidy();
+        }
+        outcome.map(|()| Outcome::Done)
+    }
+
+    /// Runs a job that nobody else can be at.
+    fn do_locked(&self, waiting: &Waiting, place: &Place, lock: &Lock) -> Result<(), Failure> {
+        let job = &waiting.job;
+        let fingerprint = Fingerprint::of(job)?;
+        let skip = |reason| {
+            self.skip(job, if waiting.elsewhere && reason == "complete" { "elsewhere" } else { reason });
+            Ok(())
+        };
+        let state = place.state(&fingerprint);
+        tracing::debug!("{}: {state}", job.name);
+        match state {
+            State::Complete if !self.settings.verify => return skip("complete"),
+            State::Complete | State::Unproven(_) => match self.prove(job, place, &fingerprint, lock)? {
+                Verdict::Proven => return skip("complete"),
+                Verdict::Stopped => return skip("stopped"),
+                Verdict::Refuted(why) => {
+                    let message = format!("converted again, because verification failed: {why}");
+                    self.say(Some(job), What::Warning { message });
+                }
+            },
+            State::ToDo(_) => {}
+        }
+        let is_first = self.tidied.lock().unwrap_or_else(PoisonError::into_inner).insert(job.outdir.clone());
+        if is_first && (!self.settings.is_one_of_many || place.is_untidy(UNTIDY)) {
+            place.remove_leftovers();
         }
         let start = Instant::now();
-        let Some((report, outputs)) = self.convert(waiting, &place, &fingerprint)? else {
-            self.skip(job, "stopped");
-            return Ok(Outcome::Done);
+        let Some((report, written)) = self.convert(waiting, place, &fingerprint, lock)? else {
+            return skip("stopped");
         };
-        place.finish(job, &fingerprint, &outputs)?;
+        place.finish(job, &fingerprint, written)?;
         let number = |key: &str| report["bytes"][key].as_u64().unwrap_or(0);
         self.count(|summary| {
             summary.finished += 1;
@@ -209,7 +284,28 @@ impl Batch<'_> {
             summary.bytes += number("total");
         });
         self.say(Some(job), What::Finished { seconds: start.elapsed().as_secs_f64(), report });
-        Ok(Outcome::Done)
+        Ok(())
+    }
+
+    /// Compares outputs of earlier with what becomes of the model. If they are that, they are on the disk from now on, and
+    /// need not be looked at again.
+    fn prove(&self, job: &Job, place: &Place, fingerprint: &Fingerprint, lock: &Lock) -> Result<Verdict> {
+        let Some(mut written) = place.written() else { return Ok(Verdict::Refuted("no record".into())) };
+        let Some(first) = written.outputs.first() else { return Ok(Verdict::Refuted("no output".into())) };
+        let verdict = child::verify(job, &first.path, &self.settings.verify_args, lock)?;
+        if verdict != Verdict::Proven {
+            return Ok(verdict);
+        }
+        for Output { path, .. } in &written.outputs {
+            let synced = fs::File::open(path).and_then(|file| file.sync_all());
+            synced.map_err(|e| Error::io("cannot sync", path, e))?;
+        }
+        if let State::ToDo(why) = place.state(fingerprint) {
+            return Ok(Verdict::Refuted(why));
+        }
+        written.durable = true;
+        place.finish(job, fingerprint, written)?;
+        Ok(Verdict::Proven)
     }
 
     /// One conversion: its report, and what it wrote; none if it was stopped.
@@ -217,13 +313,17 @@ impl Batch<'_> {
         &self,
         waiting: &Waiting,
         place: &Place,
-        fingerprint: &str,
-    ) -> Result<Option<(Value, Vec<Planned>)>, Failure> {
+        fingerprint: &Fingerprint,
+        lock: &Lock,
+    ) -> Result<Option<(Value, Written)>, Failure> {
         let job = &waiting.job;
-        let mut conversion = Conversion::start(job, &self.settings.args)?;
-        let (mut last, mut outputs, mut planned, mut held) = (None, Vec::new(), 0, None);
-        let mut told_at = Instant::now();
+        let mut conversion = Conversion::start(job, &self.settings.args, lock)?;
+        let (mut last, mut written, mut planned, mut held) = (None, None, 0, None);
+        let (mut told_at, mut share) = (Instant::now(), None);
         loop {
+            if let (Some(limit), true) = (self.settings.io_limit, share.is_some()) {
+                conversion.limit((limit / share_count(&self.writing)).max(1));
+            }
             if interrupt::interrupted() {
                 conversion.stop();
                 return Ok(None);
@@ -232,26 +332,32 @@ impl Batch<'_> {
                 && self.space.reserve(waiting.id, &job.outdir, bytes)
             {
                 held = None;
-                if let Err(error) = place.begin(job, fingerprint, &outputs) {
-                    conversion.stop();
-                    return Err(error.into());
+                share = Some(Share::take(&self.writing));
+                if let Some(limit) = self.settings.io_limit {
+                    conversion.limit((limit / share_count(&self.writing)).max(1));
                 }
                 conversion.go();
             }
             match conversion.hear() {
                 Heard::Nothing => continue,
                 Heard::End => break,
-                Heard::Told(Told::Planned { bytes, new_bytes, outputs: planned_outputs }) => {
-                    outputs = planned_outputs.into_iter().map(|(path, bytes)| (path.into(), bytes)).collect();
+                Heard::Told(Told::Planned { bytes, new_bytes, outputs }) => {
+                    let outputs: Vec<String> = outputs.into_iter().map(|(path, _)| path).collect();
                     if let Err(error) = self.claim(waiting.id, &outputs) {
                         conversion.stop();
                         return Err(error.into());
                     }
                     (planned, held) = (new_bytes, Some(new_bytes));
                     let attempt = waiting.attempt;
-                    let outputs =
-                        outputs.iter().map(|(path, _): &Planned| path.display().to_string()).collect();
                     self.say(Some(job), What::Started { attempt, bytes, new_bytes, outputs });
+                }
+                Heard::Told(Told::Ready(ready)) => {
+                    if let Err(error) = place.begin(job, fingerprint, &ready) {
+                        conversion.stop();
+                        return Err(error.into());
+                    }
+                    written = Some(ready);
+                    conversion.go();
                 }
                 Heard::Told(Told::Progress { done, total }) => {
                     let left = planned as f64 * (1.0 - done as f64 / total.max(1) as f64);
@@ -261,26 +367,27 @@ impl Batch<'_> {
                         self.say(Some(job), What::Progress { done, total });
                     }
                 }
+                Heard::Told(Told::Trace { line }) => tracing::debug!("{}: {line}", job.name),
                 Heard::Told(Told::Warning { message }) => self.say(Some(job), What::Warning { message }),
                 Heard::Told(told) => last = Some(told),
             }
         }
-        conversion.end(last).map(|report| Some((report, outputs)))
+        let report = conversion.end(last)?;
+        let written =
+            written.ok_or_else(|| Error::Internal("a conversion did not say what it wrote".into()))?;
+        Ok(Some((report, written)))
     }
 
     /// Makes sure that no two jobs write one file.
-    fn claim(&self, id: usize, outputs: &[Planned]) -> Result<()> {
+    fn claim(&self, id: usize, outputs: &[String]) -> Result<()> {
         let mut claimed = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = outputs
-            .iter()
-            .map(|(path, _)| path)
-            .find(|path| claimed.get(*path).is_some_and(|other| *other != id))
-        {
+        let taken = |path: &&String| claimed.get(*path).is_some_and(|other| *other != id);
+        if let Some(path) = outputs.iter().find(taken) {
             return Err(Error::usage("another job of this list writes it")
                 .at(path)
                 .hint("give each an outfile of its own"));
         }
-        claimed.extend(outputs.iter().map(|(path, _)| (path.clone(), id)));
+        claimed.extend(outputs.iter().map(|path| (path.clone(), id)));
         Ok(())
     }
 

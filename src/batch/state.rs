@@ -1,30 +1,32 @@
 //! What is done: beside the outputs, in a hidden directory, a small file for each job that was finished.
 //!
 //! A job is done if that file holds the fingerprint that the job has today, and every output is as it was written. A file
-//! of the right name alone proves nothing. The file is there before the first output is: should the batch be killed between
-//! the last output and the note that it is finished, outputs of the planned lengths that were not there before, or not
-//! like this, tell that it is.
+//! of the right name alone proves nothing. The file is there before the first output is, and says which file each of them
+//! will be: should the batch be killed between the last output and the note that it is finished, that tells that it is.
 
-use std::fs::{self, Metadata};
+use std::fmt;
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use ggraft_platform::{AtomicFile, Identity, Links, Lock, LockError};
+use ggraft_platform::{AtomicFile, Identity, Links, Lock, LockError, boot_id, parent, remove_leftovers};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Job;
+use super::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
 use crate::hex::hex;
 
 /// The directory of these files, in the directory of the outputs.
 const DIR: &str = ".ggraft-batch";
 
-/// What a fingerprint covers besides the job and its inputs. It changes when outputs do.
-const OUTPUTS: &str = concat!("ggraft ", env!("CARGO_PKG_VERSION"), " 1");
+/// In it, a file whose time says when leftovers were looked for.
+const TIDIED: &str = "tidied";
 
-/// Deepest directory of a model whose files count as inputs.
-const DEPTH: usize = 2;
+/// Longest record that is read, in bytes: some hundred bytes for each file of a set.
+const RECORD_MAX: u64 = 64 << 20;
 
 /// Where a job's state is.
 #[derive(Clone, Debug)]
@@ -33,23 +35,98 @@ pub struct Place {
     key: String,
 }
 
+/// What is known of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its outputs are there, as it wrote them.
+    Complete,
+    /// They are, but whether they are what their bytes should be has to be proven, for this reason.
+    Unproven(&'static str),
+    /// They are not, for this reason.
+    ToDo(String),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => write!(f, "complete"),
+            Self::Unproven(why) => write!(f, "to be verified, since {why}"),
+            Self::ToDo(why) => write!(f, "to be done, since {why}"),
+        }
+    }
+}
+
 /// A job that was begun, as its file says.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
-    fingerprint: String,
+    fingerprint: Fingerprint,
     job: String,
     finished: bool,
-    outputs: Vec<Output>,
+    written: Written,
 }
 
-/// An output.
-#[derive(Debug, Deserialize, Serialize)]
-struct Output {
-    path: PathBuf,
-    bytes: u64,
-    /// Seconds and nanoseconds since 1970: when it was written or, while the job is not finished, when what has its name
-    /// was.
-    modified: Option<(i64, i64)>,
+/// What a conversion wrote.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Written {
+    /// Whether it is on the disk.
+    pub durable: bool,
+    /// The run of the machine that wrote it; only that one can tell what became of it if it is not.
+    pub boot: Option<String>,
+    /// Its files.
+    pub outputs: Vec<Output>,
+}
+
+/// One file of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Output {
+    /// The name it gets.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was written, in seconds and nanoseconds since 1970. A file keeps that when it gets its name.
+    pub modified: (i64, i64),
+    /// Its file system.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+impl Written {
+    /// Files of this state that are about to get these names. Unless they are on the disk (`durable`), a power failure may
+    /// still take their contents.
+    pub fn new<'a>(durable: bool, files: impl IntoIterator<Item = (&'a Path, Identity)>) -> Self {
+        let output = |(path, identity): (&Path, Identity)| Output {
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            bytes: identity.len,
+            modified: identity.modified,
+            device: identity.device,
+            inode: identity.inode,
+        };
+        Self { durable, boot: boot_id(), outputs: files.into_iter().map(output).collect() }
+    }
+
+    fn is_durable_here(&self) -> bool {
+        self.durable || (self.boot.is_some() && self.boot == boot_id())
+    }
+}
+
+impl Output {
+    fn is_same_file(&self, now: &Identity) -> bool {
+        (self.device, self.inode) == (now.device, now.inode)
+    }
+
+    /// What is wrong with the file of its name; only the very file that was written will do if `exactly`.
+    fn problem(&self, exactly: bool) -> Option<String> {
+        let path = self.path.display();
+        match Identity::at(&self.path) {
+            Err(_) => Some(format!("{path} is not there")),
+            Ok(now) if now.len != self.bytes || now.modified != self.modified => {
+                Some(format!("{path} is not as it was written"))
+            }
+            Ok(now) if exactly && !self.is_same_file(&now) => Some(format!("{path} is another file")),
+            Ok(_) => None,
+        }
+    }
 }
 
 impl Place {
@@ -68,59 +145,119 @@ impl Place {
     /// Takes the lock of the job; who has it, if somebody does.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`], for one if the directory of the outputs is not there.
     pub fn lock(&self) -> Result<Result<Lock, String>> {
         let path = self.dir.join(format!("{}.lock", self.key));
-        fs::create_dir_all(&self.dir).map_err(|e| Error::io("cannot create", &self.dir, e))?;
-        match Lock::take(&path) {
-            Ok(lock) => Ok(Ok(lock)),
-            Err(LockError::Held(by)) => Ok(Err(by)),
-            Err(LockError::Io(e)) => Err(Error::io("cannot lock", &path, e)),
+        loop {
+            match fs::create_dir(&self.dir) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(Error::io("cannot create", &self.dir, e));
+                }
+                _ => {}
+            }
+            match Lock::take(&path) {
+                Ok(lock) => return Ok(Ok(lock)),
+                Err(LockError::Held(by)) => return Ok(Err(by)),
+                // Another batch had no use for the directory.
+                Err(LockError::Io(e)) if e.kind() == io::ErrorKind::NotFound && !self.dir.exists() => {}
+                Err(LockError::Io(e)) => return Err(Error::io("cannot lock", &path, e)),
+            }
         }
+    }
+
+    /// Removes the directory again if there is nothing in it.
+    pub fn tidy(&self) {
+        if fs::read_dir(&self.dir).is_ok_and(|mut entries| {
+            entries.by_ref().take(2).flatten().all(|entry| entry.file_name() == TIDIED)
+        }) {
+            _ = fs::remove_file(self.dir.join(TIDIED));
+        }
+        _ = fs::remove_dir(&self.dir);
+    }
+
+    /// Whether nobody has looked for leftovers among the outputs for so long.
+    pub fn is_untidy(&self, long: Duration) -> bool {
+        let tidied = fs::metadata(self.dir.join(TIDIED)).and_then(|metadata| metadata.modified());
+        // A time to come says nothing.
+        !tidied.is_ok_and(|tidied| tidied.elapsed().is_ok_and(|elapsed| elapsed < long))
+    }
+
+    /// Removes what killed conversions left among the outputs.
+    pub fn remove_leftovers(&self) {
+        remove_leftovers(parent(&self.dir));
+        remove_leftovers(&self.dir);
+        // If it cannot be written, somebody looks again.
+        _ = fs::write(self.dir.join(TIDIED), []);
     }
 
     fn file(&self) -> PathBuf {
         self.dir.join(format!("{}.json", self.key))
     }
 
-    /// Whether the job is done: finished with this `fingerprint`, its outputs as they were.
-    pub fn is_complete(&self, fingerprint: &str) -> bool {
-        let record = fs::read(self.file()).ok().and_then(|text| serde_json::from_slice::<Record>(&text).ok());
-        let Some(record) = record.filter(|record| record.fingerprint == fingerprint) else { return false };
-        let is_whole = |output: &Output| {
-            Identity::at(&output.path).is_ok_and(|now| {
-                now.len == output.bytes && (Some(now.modified) == output.modified) == record.finished
-            })
+    fn record(&self) -> Option<Record> {
+        let mut text = Vec::new();
+        let file = fs::File::open(self.file()).ok()?;
+        io::Read::read_to_end(&mut io::Read::take(file, RECORD_MAX), &mut text).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// What became of the job, whose fingerprint today is `now`.
+    pub fn state(&self, now: &Fingerprint) -> State {
+        let Some(Record { fingerprint, finished, written, .. }) = self.record() else {
+            return State::ToDo("there is no record of it".into());
         };
-        !record.outputs.is_empty() && record.outputs.iter().all(is_whole)
+        if fingerprint.contents != now.contents {
+            return State::ToDo(
+                "an input, a flag or ggraft's version is not the one it was made with".into(),
+            );
+        }
+        if let Some(problem) = written.outputs.iter().find_map(|output| output.problem(!finished)) {
+            return State::ToDo(problem);
+        }
+        match () {
+            () if written.outputs.is_empty() => State::ToDo("its record names no output".into()),
+            () if !written.is_durable_here() => State::Unproven(
+                "it was written with --no-fsync, before this machine started or on another one",
+            ),
+            () if fingerprint.changes != now.changes => State::Unproven(
+                "an input has another mode, owner or number of names, or other bytes of the same time",
+            ),
+            () => State::Complete,
+        }
     }
 
-    /// Remembers that `job` is about to make `outputs`, of so many bytes, from what `fingerprint` stands for.
+    /// The files that the record names.
+    pub fn written(&self) -> Option<Written> {
+        self.record().map(|record| record.written)
+    }
+
+    /// Remembers that `job` is about to give `written` its names, made from what `fingerprint` stands for. On the disk when
+    /// this returns.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn begin(&self, job: &Job, fingerprint: &str, outputs: &[(PathBuf, u64)]) -> Result<()> {
-        self.write(job, fingerprint, outputs, false)
+    pub fn begin(&self, job: &Job, fingerprint: &Fingerprint, written: &Written) -> Result<()> {
+        self.write(job, fingerprint, written.clone(), false)
     }
 
-    /// Remembers that they are made. On the disk when this returns, as they are.
+    /// Remembers that they have their names.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn finish(&self, job: &Job, fingerprint: &str, outputs: &[(PathBuf, u64)]) -> Result<()> {
-        self.write(job, fingerprint, outputs, true)
+    pub fn finish(&self, job: &Job, fingerprint: &Fingerprint, mut written: Written) -> Result<()> {
+        for output in &mut written.outputs {
+            // Some file systems of others count the time anew once a file is closed.
+            if let Some(now) = Identity::at(&output.path).ok().filter(|now| output.is_same_file(now)) {
+                (output.bytes, output.modified) = (now.len, now.modified);
+            }
+        }
+        self.write(job, fingerprint, written, true)
     }
 
-    fn write(&self, job: &Job, fingerprint: &str, outputs: &[(PathBuf, u64)], finished: bool) -> Result<()> {
+    fn write(&self, job: &Job, fingerprint: &Fingerprint, written: Written, finished: bool) -> Result<()> {
         let path = self.file();
         let cannot = |e: io::Error| Error::io("cannot write", &path, e);
-        let output = |(path, bytes): &(PathBuf, u64)| {
-            let path = std::path::absolute(path)?;
-            let modified = Identity::at(&path).ok().map(|now| now.modified);
-            Ok(Output { path, bytes: *bytes, modified })
-        };
-        let outputs = outputs.iter().map(output).collect::<io::Result<_>>().map_err(cannot)?;
-        let record = Record { fingerprint: fingerprint.to_owned(), job: job.name.clone(), finished, outputs };
+        let record = Record { fingerprint: fingerprint.clone(), job: job.name.clone(), finished, written };
         let text = serde_json::to_vec_pretty(&record).map_err(|e| cannot(e.into()))?;
         let file = AtomicFile::create(&path, Links::Replace).map_err(cannot)?;
         file.file().write_all(&text).map_err(cannot)?;
@@ -129,111 +266,142 @@ impl Place {
     }
 }
 
-/// What the outputs of `job` depend on, in one number: this program's outputs, the arguments, and names, sizes and times
-/// of the files in the model's directory and of those that arguments name.
-///
-/// # Errors
-/// [`Error::Io`] if the model's directory cannot be listed.
-pub fn fingerprint(job: &Job) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(OUTPUTS);
-    for arg in &job.args {
-        hash.update([0]);
-        hash.update(arg.as_encoded_bytes());
-        let (flag, value) = arg.to_str().and_then(|arg| arg.split_once('=')).unzip();
-        // What a flag names is an input, but for the output.
-        let value = value.filter(|_| flag != Some("--outfile")).map(Path::new);
-        if let Some(metadata) = value.and_then(|path| fs::metadata(path).ok()).filter(Metadata::is_file) {
-            update(&mut hash, &Identity::from_metadata(&metadata));
-        }
-    }
-    let mut files = Vec::new();
-    list(&job.model, Path::new(""), DEPTH, &mut files)?;
-    files.sort();
-    for (name, identity) in files {
-        hash.update([0]);
-        hash.update(name.as_os_str().as_encoded_bytes());
-        update(&mut hash, &identity);
-    }
-    Ok(hex(&hash.finalize()))
-}
-
-/// Adds the length of a file and its times: a program can set back the time of the last modification, but not of the last
-/// change.
-fn update(hash: &mut Sha256, identity: &Identity) {
-    let Identity { len, modified, changed, .. } = identity;
-    hash.update(len.to_le_bytes());
-    [modified.0, modified.1, changed.0, changed.1]
-        .iter()
-        .for_each(|number| hash.update(number.to_le_bytes()));
-}
-
-/// Adds all files of `root` in `below` that may be inputs: neither hidden ones nor outputs.
-fn list(root: &Path, below: &Path, depth: usize, files: &mut Vec<(PathBuf, Identity)>) -> Result<()> {
-    let dir = root.join(below);
-    let cannot = |e| Error::io("cannot list", &dir, e);
-    for entry in fs::read_dir(&dir).map_err(cannot)? {
-        let name = entry.map_err(cannot)?.file_name();
-        let path = below.join(&name);
-        if name.as_encoded_bytes().starts_with(b".") || path.extension().is_some_and(|e| e == "gguf") {
-            continue;
-        }
-        // What a link leads to counts; one that leads nowhere is no input.
-        let Ok(metadata) = fs::metadata(root.join(&path)) else { continue };
-        if metadata.is_file() {
-            files.push((path, Identity::from_metadata(&metadata)));
-        } else if metadata.is_dir() && depth > 0 {
-            list(root, &path, depth - 1, files)?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
-    fn job(model: &Path, out: &Path) -> Job {
-        let (model, outdir) = (model.to_owned(), out.to_owned());
-        Job { entry: 0, name: "j".into(), model, args: vec!["--outtype=f16".into()], outdir }
+    /// A job with a model, room for outputs, and its one output.
+    struct Case {
+        model: tempfile::TempDir,
+        _out: tempfile::TempDir,
+        output: PathBuf,
+        job: Job,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            let (model, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            fs::write(model.path().join("config.json"), "{}").unwrap();
+            let (dir, outdir) = (model.path().to_owned(), out.path().to_owned());
+            let job = Job { model: dir, args: vec!["--outtype=f16".into()], outdir, ..Job::default() };
+            let case = Self { model, output: out.path().join("o.gguf"), _out: out, job };
+            fs::create_dir(&case.place().dir).unwrap();
+            case
+        }
+
+        fn place(&self) -> Place {
+            Place::of(&self.job)
+        }
+
+        fn fingerprint(&self) -> Fingerprint {
+            Fingerprint::of(&self.job).unwrap()
+        }
+
+        fn state(&self) -> State {
+            self.place().state(&self.fingerprint())
+        }
+
+        fn is_to_do(&self, why: &str) -> bool {
+            matches!(self.state(), State::ToDo(reason) if reason.contains(why))
+        }
+
+        /// What becomes the output in a moment.
+        fn write(&self, seconds: u64) -> (PathBuf, Written) {
+            let hidden = self.output.with_file_name(".hidden");
+            fs::write(&hidden, "whole").unwrap();
+            set_modified(&hidden, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+            let written = Written::new(true, [(self.output.as_path(), Identity::at(&hidden).unwrap())]);
+            (hidden, written)
+        }
+
+        fn finish(&self) {
+            let (hidden, written) = self.write(1);
+            fs::rename(hidden, &self.output).unwrap();
+            self.place().finish(&self.job, &self.fingerprint(), written).unwrap();
+            assert_eq!(self.state(), State::Complete);
+        }
+    }
+
+    fn set_modified(path: &Path, time: SystemTime) {
+        fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     }
 
     #[test]
-    fn done_means_done() {
-        let (model, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        fs::write(model.path().join("config.json"), "{}").unwrap();
-        let (job, output) = (job(model.path(), out.path()), out.path().join("o.gguf"));
-        let outputs = [(output.clone(), 5)];
-        let (place, print) = (Place::of(&job), fingerprint(&job).unwrap());
-        fs::create_dir_all(&place.dir).unwrap();
-        fs::write(&output, "older").unwrap();
-        assert!(!place.is_complete(&print), "a file of the right name is not enough");
-        place.begin(&job, &print, &outputs).unwrap();
-        assert!(!place.is_complete(&print), "that was there before");
-        let written_at = |seconds| {
-            fs::write(&output, "whole").unwrap();
-            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-            fs::File::options().write(true).open(&output).unwrap().set_modified(time).unwrap();
-        };
-        written_at(1);
-        assert!(place.is_complete(&print), "killed before it could say so");
-        place.finish(&job, &print, &outputs).unwrap();
-        assert!(place.is_complete(&print));
-        written_at(2);
-        assert!(!place.is_complete(&print), "somebody wrote the output since");
-        place.finish(&job, &print, &outputs).unwrap();
-        fs::write(model.path().join("config.json"), "{} ").unwrap();
-        let changed = fingerprint(&job).unwrap();
-        assert!(!place.is_complete(&changed), "an input has another length");
-        let config = fs::File::options().write(true).open(model.path().join("config.json")).unwrap();
-        let modified = config.metadata().unwrap().modified().unwrap();
+    fn a_name_proves_nothing() {
+        let case = Case::new();
+        fs::write(&case.output, "whole").unwrap();
+        assert!(case.is_to_do("no record"));
+    }
+
+    #[test]
+    fn killed_before_it_could_say_that_it_is_done() {
+        let case = Case::new();
+        fs::write(&case.output, "older").unwrap();
+        let (hidden, written) = case.write(1);
+        case.place().begin(&case.job, &case.fingerprint(), &written).unwrap();
+        assert!(case.is_to_do("not as it was written"), "that was there before");
+        // Another job's, of the same length and time.
+        fs::write(&case.output, "other").unwrap();
+        set_modified(&case.output, SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+        assert!(case.is_to_do("another file"));
+        fs::rename(hidden, &case.output).unwrap();
+        assert_eq!(case.state(), State::Complete);
+    }
+
+    #[test]
+    fn outputs_that_somebody_wrote_since_are_made_again() {
+        let case = Case::new();
+        case.finish();
+        set_modified(&case.output, SystemTime::UNIX_EPOCH + Duration::from_secs(2));
+        assert!(case.is_to_do("not as it was written"));
+        fs::remove_file(&case.output).unwrap();
+        assert!(case.is_to_do("not there"));
+    }
+
+    #[test]
+    fn inputs_that_changed_are_converted_again() {
+        let case = Case::new();
+        case.finish();
+        let more = Job { args: vec!["--outtype=f32".into()], ..case.job.clone() };
+        assert_ne!(Fingerprint::of(&more).unwrap(), case.fingerprint());
+        fs::write(case.model.path().join("config.json"), "{} ").unwrap();
+        assert!(case.is_to_do("an input"));
+    }
+
+    #[test]
+    fn inputs_that_may_have_changed_are_to_be_looked_at() {
+        let case = Case::new();
+        let config = case.model.path().join("config.json");
+        let modified = fs::metadata(&config).unwrap().modified().unwrap();
         // Some file systems' clocks tick that slowly.
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        (&config).write_all(b"[]").unwrap();
-        config.set_modified(modified).unwrap();
-        assert_ne!(fingerprint(&job).unwrap(), changed, "other bytes, under the old time");
-        let changed = fingerprint(&job).unwrap();
-        let more = Job { args: vec!["--outtype=f32".into()], ..job.clone() };
-        assert_ne!(fingerprint(&more).unwrap(), changed);
+        let tick = || std::thread::sleep(Duration::from_millis(20));
+        for change in ["bytes", "names"] {
+            case.finish();
+            tick();
+            match change {
+                "bytes" => fs::write(&config, "[]").unwrap(),
+                _ => fs::hard_link(&config, case.output.with_file_name("link")).unwrap(),
+            }
+            set_modified(&config, modified);
+            assert!(matches!(case.state(), State::Unproven(why) if why.contains("input")), "{change}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_on_the_disk_is_to_be_looked_at_after_the_next_start() {
+        let case = Case::new();
+        let (hidden, written) = case.write(1);
+        fs::rename(hidden, &case.output).unwrap();
+        let finish = |boot: Option<&str>| {
+            let written = Written { durable: false, boot: boot.map(str::to_owned), ..written.clone() };
+            case.place().finish(&case.job, &case.fingerprint(), written).unwrap();
+            case.state()
+        };
+        assert_eq!(finish(boot_id().as_deref()), State::Complete);
+        for boot in [Some("another"), None] {
+            assert!(matches!(finish(boot), State::Unproven(why) if why.contains("--no-fsync")), "{boot:?}");
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! `ggraft convert`: the reference's flags by the same names, and a few of our own.
 
+use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
-use super::events::{self, Events};
+use super::events::{Events, Master};
 use super::messages::{start_logging, warnings};
 use super::options::{OptionArgs, REPORTS, parse_size};
 use super::progress::Progress;
@@ -15,6 +18,7 @@ use crate::describe::Note;
 use crate::error::{Error, Result};
 use crate::input::one_line;
 use crate::plan::{Alignment, Layout};
+use crate::write::Control;
 
 /// Arguments of `ggraft convert`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
 
-    /// Write at most this many bytes a second (K, M and G are powers of 1000)
+    /// Read at most this many bytes a second, and write at most as many (K, M and G are powers of 1000)
     #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size)]
     io_limit: Option<u64>,
 
@@ -78,9 +82,17 @@ pub struct Args {
     #[arg(long, hide = true, value_name = "-", value_parser = ["-"], conflicts_with = "json")]
     events: Option<String>,
 
-    /// For `ggraft batch`: wait for a line on standard input, and stop when that ends
+    /// For `ggraft batch`: wait for a line on standard input before writing and once more before publishing, and stop when
+    /// that ends
     #[arg(long, hide = true, requires = "events")]
     hold: bool,
+}
+
+impl Args {
+    /// Arguments of `ggraft verify` for what these make of the model.
+    pub fn for_verify(&self) -> Vec<OsString> {
+        self.options.for_verify()
+    }
 }
 
 /// Runs `ggraft convert`.
@@ -160,15 +172,29 @@ fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
         return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
     }
     events.planned(&conversion);
-    if args.hold {
-        events::hold()?;
-    }
+    let master = args.hold.then(Master::listen);
+    master.as_ref().map_or(Ok(()), Master::wait)?;
     let progress = Progress::start(conversion.work(), args.quiet);
-    let result = conversion.run(&mut |bytes| {
+    let events = RefCell::new(events);
+    let advance = &mut |bytes| {
         progress.advance(bytes);
-        events.advance(bytes);
-    });
+        events.borrow_mut().advance(bytes);
+    };
+    let result = match &master {
+        None => conversion.run(advance),
+        Some(master) => {
+            let ready = &mut |files: &[_]| {
+                events.borrow().ready(&conversion, options.fsync, files)?;
+                master.wait()
+            };
+            let heard = master.rate();
+            let heard = || NonZeroU64::new(heard.load(Ordering::Relaxed));
+            let rate = || [options.rate, heard()].into_iter().flatten().min();
+            conversion.run_controlled(advance, Control { ready, rate: &rate })
+        }
+    };
     progress.finish();
+    let events = events.into_inner();
     let outcome = result?;
     report::warn(&outcome);
     if args.json || args.events.is_some() {

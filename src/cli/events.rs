@@ -1,14 +1,18 @@
 //! What one conversion tells its batch, an object a line, and how the batch answers (see [`crate::batch::child`]).
 
 use std::io::{self, BufRead as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ggraft_platform::interrupt;
+use ggraft_platform::{Identity, interrupt};
 use serde_json::{Value, json};
 
 use super::messages::warnings;
 use super::stdout;
+use crate::batch::state::Written;
 use crate::conversion::Conversion;
 use crate::error::{Error, Result};
 
@@ -65,6 +69,24 @@ impl Events {
         }
     }
 
+    /// Tells that the outputs of `conversion` are written, those files, and on the disk if `durable`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if their names cannot be told.
+    pub fn ready(&self, conversion: &Conversion, durable: bool, files: &[Identity]) -> Result<()> {
+        if !self.on {
+            return Ok(());
+        }
+        let outputs = &conversion.plan.outputs;
+        let written =
+            Written::new(durable, outputs.iter().map(|o| o.path.as_path()).zip(files.iter().copied()));
+        let mut event = serde_json::to_value(written)
+            .map_err(|e| Error::usage(format!("a batch cannot tell of outputs with such names: {e}")))?;
+        event["event"] = "ready".into();
+        self.tell(&event);
+        Ok(())
+    }
+
     /// Tells of warnings since the last time.
     fn warnings(&mut self) {
         if !self.on {
@@ -90,20 +112,47 @@ impl Events {
     }
 }
 
-/// Waits for a line on standard input. When that input ends, before or after, the conversion stops: whoever wanted it is
-/// gone.
+/// Whoever wanted the conversion, at the other end of standard input. When that ends, the conversion stops: nobody wants it
+/// any more.
 ///
-/// # Errors
-/// [`Error::Interrupted`] if it ended already.
-pub fn hold() -> Result<()> {
-    let mut line = String::new();
-    match io::stdin().lock().read_line(&mut line) {
-        Ok(1..) => {}
-        _ => return Err(Error::Interrupted),
+/// A line `rate N` limits what is read and written to N bytes a second; any other lets the conversion go on.
+pub struct Master {
+    lines: Receiver<()>,
+    /// 0 is no limit.
+    rate: Arc<AtomicU64>,
+}
+
+impl Master {
+    /// Listens from now on.
+    pub fn listen() -> Self {
+        let (tell, lines) = mpsc::channel();
+        let rate = Arc::new(AtomicU64::new(0));
+        let told = rate.clone();
+        thread::spawn(move || {
+            let mut line = String::new();
+            while matches!(io::stdin().lock().read_line(&mut line), Ok(1..)) {
+                match line.trim_end().strip_prefix("rate ") {
+                    Some(rate) => told.store(rate.parse().unwrap_or(0), Ordering::Relaxed),
+                    None => _ = tell.send(()),
+                }
+                line.clear();
+            }
+            drop(tell);
+            interrupt::stop();
+        });
+        Self { lines, rate }
     }
-    thread::spawn(|| {
-        _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        interrupt::stop();
-    });
-    Ok(())
+
+    /// Waits for a line.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if there is none to come.
+    pub fn wait(&self) -> Result<()> {
+        self.lines.recv().map_err(|_| Error::Interrupted)
+    }
+
+    /// How many bytes a second may be read, and how many written, as was last heard; 0 is no limit.
+    pub fn rate(&self) -> Arc<AtomicU64> {
+        self.rate.clone()
+    }
 }

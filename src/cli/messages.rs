@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::input::one_line;
 use serde_json::json;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, fmt};
 use tracing_subscriber::registry::LookupSpan;
@@ -44,18 +45,27 @@ pub fn first_line(said: &str) -> String {
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
-/// Shows warnings, or everything with `verbose`, or only errors with `quiet`.
+/// Shows warnings, or everything with `verbose`, or only errors with `quiet`; where `RUST_LOG` is set, what that says.
 pub fn start_logging(verbose: bool, quiet: bool) {
-    let shown = match (verbose, quiet) {
+    let level = match (verbose, quiet) {
         (true, _) => Level::DEBUG,
         (false, false) => Level::WARN,
         (false, true) => Level::ERROR,
     };
+    let wished = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let shown = match wished.as_deref().map(str::parse::<Targets>) {
+        Some(Ok(targets)) => targets,
+        // What libraries trace is of no use to those who convert.
+        _ => Targets::new().with_default(level.min(Level::WARN)).with_target(env!("CARGO_CRATE_NAME"), level),
+    };
     // Warnings are kept even if they are not shown.
-    let level = shown.max(Level::WARN);
-    let lines = Lines { shown };
+    let most = shown.iter().map(|(_, level)| level).chain(shown.default_level()).max();
+    let most = most.unwrap_or(LevelFilter::WARN).max(LevelFilter::WARN);
     // A second call (in tests) finds logging set up already.
-    _ = fmt().with_max_level(level).with_writer(std::io::stderr).event_format(lines).try_init();
+    _ = fmt().with_max_level(most).with_writer(std::io::stderr).event_format(Lines { shown }).try_init();
+    if let Some(Err(error)) = wished.as_deref().map(str::parse::<Targets>) {
+        tracing::warn!("RUST_LOG is ignored: {error}");
+    }
 }
 
 /// Warnings so far, for [`warnings`].
@@ -69,9 +79,9 @@ pub fn warnings() -> Vec<String> {
     WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Events as lines that begin like errors do; those up to level `shown`.
+/// Events as lines that begin like errors do; those that are to be `shown`.
 struct Lines {
-    shown: Level,
+    shown: Targets,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -83,7 +93,7 @@ where
         let mut text = String::new();
         context.field_format().format_fields(Writer::new(&mut text), event)?;
         let (text, level) = (one_line(&text), *event.metadata().level());
-        if level <= self.shown {
+        if self.shown.would_enable(event.metadata().target(), &level) {
             let kind = if level == Level::WARN { "warning: " } else { "" };
             writeln!(out, "ggraft: {kind}{text}")?;
         }

@@ -1,5 +1,6 @@
 //! Flags that decide what is written: those of `ggraft convert`, and of `ggraft plan`, which shows it.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -131,6 +132,20 @@ impl OptionArgs {
             threads: None,
             rate: None,
         })
+    }
+}
+
+impl OptionArgs {
+    /// Arguments of `ggraft verify` that a file made with these does not tell.
+    pub fn for_verify(&self) -> Vec<OsString> {
+        let with = |flag: &str, value: &OsStr| [OsStr::new(flag), value].into_iter().collect::<OsString>();
+        let mut args = Vec::new();
+        args.extend(self.model_name.as_ref().map(|name| with("--model-name=", name.as_ref())));
+        args.extend(self.metadata.as_ref().map(|file| with("--metadata=", file.as_ref())));
+        args.extend(self.mistral_format.then(|| "--mistral-format".into()));
+        let own_template = "--disable-mistral-community-chat-template";
+        args.extend(self.disable_mistral_community_chat_template.then(|| own_template.into()));
+        args
     }
 }
 

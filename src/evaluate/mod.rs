@@ -62,7 +62,7 @@ pub(crate) trait Sink: Sync {
         Ok(0)
     }
 
-    /// How long to wait with more when `done` bytes are done; none to go on.
+    /// How long to wait with more when `done` bytes are written, or read if that is more; none to go on.
     fn pause(&self, _done: u64) -> Option<Duration> {
         None
     }

@@ -1,5 +1,7 @@
 //! The files that are read, and reading the elements of a walk from them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::error::Result;
 use crate::plan::{Run, Walk};
 use crate::source::File;
@@ -15,12 +17,14 @@ pub struct Sources<'a> {
     files: &'a [File],
     /// Whether what was read is of no use to anybody after it was written.
     forget: bool,
+    /// Bytes that were read.
+    read: AtomicU64,
 }
 
 impl<'a> Sources<'a> {
     /// With `forget`, cached pages are given back as soon as they were read.
     pub fn new(files: &'a [File], forget: bool) -> Self {
-        Self { files, forget }
+        Self { files, forget, read: AtomicU64::new(0) }
     }
 
     /// All of them.
@@ -33,12 +37,18 @@ impl<'a> Sources<'a> {
         &self.files[file]
     }
 
+    /// Bytes that were read so far, without what the kernel copies.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
     /// Fills `out` from byte `offset` of source `file`.
     ///
     /// # Errors
     /// As [`File::read_exact_at`].
     pub fn read(&self, file: usize, out: &mut [u8], offset: u64) -> Result<()> {
         self.files[file].read_exact_at(out, offset)?;
+        self.read.fetch_add(out.len() as u64, Ordering::Relaxed);
         self.forget(file, offset, out.len() as u64);
         Ok(())
     }

@@ -104,7 +104,8 @@ impl<'a, S: Sink> Work<'a, S> {
 
     /// Waits until the sink takes more, or nothing more comes.
     fn keep_pace(&self) {
-        while let Some(due) = self.sink.pause(self.done.load(Ordering::Relaxed))
+        let done = || self.done.load(Ordering::Relaxed).max(self.sources.bytes_read());
+        while let Some(due) = self.sink.pause(done())
             && !self.stop.load(Ordering::Relaxed)
             && !interrupt::interrupted()
         {

@@ -23,12 +23,12 @@ pub struct Files<'a> {
     /// What became infinite on the way.
     pub overflows: Overflows,
     behind: Mutex<Behind>,
-    pace: Pace,
+    pace: Pace<'a>,
 }
 
 impl<'a> Files<'a> {
     /// `files` for `outputs`, whose pages are looked after by `behind`, written at this `pace`.
-    pub fn new(outputs: &'a [Output], files: &'a [&'a fs::File], behind: Behind, pace: Pace) -> Self {
+    pub fn new(outputs: &'a [Output], files: &'a [&'a fs::File], behind: Behind, pace: Pace<'a>) -> Self {
         Self { outputs, files, overflows: Overflows::default(), behind: Mutex::new(behind), pace }
     }
 }

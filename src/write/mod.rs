@@ -17,8 +17,8 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use ggraft_platform::{
-    AtomicFile, CloneError, FileSystem, Links, Patience, Published, available_memory, clone_range, interrupt,
-    open_file_limit, output_target, parent, remove_leftovers, resemble, shared_bytes,
+    AtomicFile, CloneError, FileSystem, Identity, Links, Patience, Published, available_memory, clone_range,
+    interrupt, open_file_limit, output_target, parent, remove_leftovers, resemble, shared_bytes,
 };
 
 pub use report::{Bytes, Measured, Report, Shortfall, Written};
@@ -27,9 +27,11 @@ use crate::error::{Error, Result};
 use crate::evaluate::{self, Sources};
 use crate::plan::{Action, Output, Plan, Step};
 use crate::source::{File, ModelDir};
+use crate::stage::Stage;
 use behind::Behind;
 use files::Files;
 use pace::Pace;
+pub use pace::Rate;
 
 /// Files that are open besides those of the plan: standard streams, the directory, and what libraries hold.
 const OTHER_FILES: usize = 16;
@@ -47,7 +49,7 @@ pub struct Settings {
     pub threads: Option<NonZeroUsize>,
     /// Compares what was written with what it was made of before it gets its name.
     pub verify: bool,
-    /// How many bytes to write a second, at most; sharing costs nothing.
+    /// How many bytes to read a second, and how many to write, at most; sharing costs nothing.
     pub rate: Option<NonZeroU64>,
 }
 
@@ -75,7 +77,33 @@ pub fn write(
     settings: Settings,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Finished> {
+    let control = Control { ready: &mut |_| Ok(()), rate: &|| settings.rate };
+    write_and_tell(plan, model, sources, settings, progress, control)
+}
+
+/// What somebody who watches over a conversion wants to hear and to say.
+pub struct Control<'a> {
+    /// Told what each of the complete files is, in the plan's order, before any of them gets its name. It may take its time, and
+    /// its error is one of any other step.
+    pub ready: &'a mut dyn FnMut(&[Identity]) -> Result<()>,
+    /// Asked for the rate now and again, instead of [`Settings::rate`].
+    pub rate: Rate<'a>,
+}
+
+/// As [`write`], under `control`.
+///
+/// # Errors
+/// As [`write`], and those of `control`.
+pub fn write_and_tell(
+    plan: &Plan,
+    model: &ModelDir,
+    sources: &[File],
+    settings: Settings,
+    progress: &mut dyn FnMut(u64),
+    control: Control,
+) -> Result<Finished> {
     check_open_files(plan)?;
+    let mut stage = Stage::begin();
     let mut report = Report::of(plan);
     let moved = report.bytes.total - report.bytes.cloned;
     let forget = available_memory().is_some_and(|available| moved.saturating_mul(2) > available);
@@ -84,9 +112,12 @@ pub fn write(
     let files = plan.outputs.iter().map(create).collect::<Result<Vec<_>>>()?;
     let refused = clone_all(plan, &sources, &files, settings.must_share, &mut report, progress)?;
 
+    stage.end(format_args!("{} bytes shared", report.bytes.cloned));
+
     let open: Vec<&fs::File> = files.iter().map(AtomicFile::file).collect();
-    let sink = Files::new(&plan.outputs, &open, Behind::new(settings.sync, forget), Pace::new(settings.rate));
+    let sink = Files::new(&plan.outputs, &open, Behind::new(settings.sync, forget), Pace::new(control.rate));
     evaluate::run(&plan.outputs, &sources, &refused, &sink, settings.threads, progress)?;
+    stage.end(format_args!("{} bytes written", report.bytes.total - report.bytes.cloned));
     report.overflows = sink.overflows.by_tensor(&plan.outputs);
 
     for (file, output) in open.iter().zip(&plan.outputs) {
@@ -99,12 +130,16 @@ pub fn write(
         return Err(Error::Interrupted);
     }
     let flushed = AtomicFile::flush_all(files, settings.sync)?;
+    stage.end(if settings.sync { "all of it on the disk" } else { "all of it in the cache (--no-fsync)" });
     if settings.verify {
         report.verified = Some(verify::verify(plan, &flushed, sources.files(), settings, forget, progress)?);
     }
+    let identities = flushed.files().map(|file| Identity::of(file)).collect::<io::Result<Vec<_>>>();
+    (control.ready)(&identities.map_err(|e| Error::io("cannot look at", "what was written", e))?)?;
     // Bytes of two states of a model would be a model that never was.
     model.check_unchanged()?;
     let published = flushed.publish()?;
+    stage.end("the names");
     Ok(Finished { report, published })
 }
 

@@ -28,7 +28,7 @@ const LAYERS_OF_BOTH: u32 = 128;
 
 /// How images are normalized for models in Mistral's own format.
 const MISTRAL_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const MISTRAL_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const MISTRAL_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// Number of layers that tensors may belong to.
 ///

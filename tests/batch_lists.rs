@@ -1,0 +1,148 @@
+//! `ggraft batch`: lists of jobs, and parts of them.
+
+#[path = "common/site.rs"]
+mod site;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use site::{Site, batch, said};
+
+#[test]
+fn lists_of_both_kinds_parts_and_scans() {
+    let site = Site::new();
+    let models = ["a", "b", "c"].map(|name| site.model(name, false));
+    fs::create_dir_all(site.path("out")).unwrap();
+    let list = site.path("list.toml");
+    let text = format!(
+        "[defaults]\noutfile = {out:?}\n[[job]]\nmodel = {:?}\nouttype = [\"f16\", \"q8_0\"]\n[[job]]\nmodel = {:?}\nvocab_only = true\n",
+        models[0],
+        models[1],
+        out = site.path("out").join("x-{ftype}.gguf"),
+    );
+    fs::write(&list, text).unwrap();
+    let names = |flags: &[&str]| {
+        let output = batch(&list, flags).arg("--dry-run").output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| line.rsplit('/').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[]), ["a f16", "a q8_0", "b"]);
+    assert_eq!(names(&["--index=1"]), ["b"]);
+    assert_eq!(names(&["--only=1/2"]), ["a f16", "a q8_0"]);
+    assert!(batch(&list, &["--quiet"]).status().unwrap().success());
+    assert_eq!(site.outputs().len(), 3);
+
+    let mut scan = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+    scan.args(["batch", "--dry-run", "--outtype=f16", "--outtype=bf16", "--scan"]).arg(site.path("models"));
+    let output = scan.output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 6);
+}
+
+#[test]
+fn standard_input_is_a_list() {
+    let site = Site::new();
+    let model = site.model("a", false);
+    fs::create_dir_all(site.path("out")).unwrap();
+    let mut child = batch(Path::new("-"), &["--events=-", "--outdir"])
+        .arg(site.path("out"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.take().unwrap(), "# a comment\n\n{}", json!({"model": model})).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 4);
+    assert_eq!(site.outputs().len(), 1);
+}
+
+#[test]
+fn lists_that_make_no_sense_are_refused_before_anything_runs() {
+    let site = Site::new();
+    let list = site.path("list");
+    for (text, problem) in [
+        ("{\"outtype\": \"f16\"}", "line 1: expected \"model\", a directory"),
+        ("{\"model\": \"m\"}\n{\"model\": \"m\", \"outtype\": \"q4_k_m\"}", "m: invalid value 'q4_k_m'"),
+        ("{\"model\": \"m\", \"frobnicate\": true}", "m: unexpected argument '--frobnicate'"),
+        (
+            "{\"model\": \"m\", \"json\": true}",
+            "line 1: \"json\" is for the whole list, not for one job of it",
+        ),
+        ("{\"model\": \"m\", \"outputs\": []}", "line 1: outputs: expected a list of tables"),
+        ("[job]\nmodel = \"m\"", "the list: expected a table [[job]] for each model"),
+        ("[[jobs]]\nmodel = \"m\"", "the list: expected [defaults] and [[job]], found \"jobs\""),
+        ("nonsense", "line 1: expected"),
+        ("[nonsense", "not TOML"),
+        ("", "the list: it is empty"),
+        ("# nothing\n\n", "the list: it is empty"),
+    ] {
+        fs::write(&list, text).unwrap();
+        let output = batch(&list, &[]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}: {}", said(&output));
+        assert!(said(&output).contains(problem), "{text}: {}", said(&output));
+    }
+}
+
+#[test]
+fn lists_that_are_not_text_are_refused() {
+    let site = Site::new();
+    for name in ["list", "list.toml"] {
+        let list = site.path(name);
+        fs::write(&list, b"{\"model\": \"\xff\"}").unwrap();
+        let output = batch(&list, &[]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(
+            said(&output).contains("expected UTF-8, found something else at byte 11"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn an_entry_that_is_not_there_is_an_error_but_a_part_may_be_empty() {
+    let site = Site::new();
+    let list = site.list(2, &[]);
+    let output = batch(&list, &["--index=2"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let problem = "no entry 2, counted from 0: expected at least 3 entries, found 2 entries";
+    assert!(said(&output).contains(problem), "{}", said(&output));
+    let output = batch(&list, &["--only=3/3"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("0 finished, 0 failed, 0 skipped"), "{}", said(&output));
+}
+
+#[test]
+fn a_directory_has_a_list_for_each_index() {
+    let site = Site::new();
+    let dir = site.path("jobs.d");
+    fs::create_dir(&dir).unwrap();
+    for n in [0, 2, 10] {
+        let (name, model) = (format!("m{n}"), site.model(&format!("m{n}"), false));
+        fs::write(dir.join(format!("{n}.jsonl")), json!({"name": name, "model": model}).to_string()).unwrap();
+    }
+    fs::write(dir.join("2.toml"), format!("[[job]]\nname = \"t2\"\nmodel = {:?}", site.model("t2", false)))
+        .unwrap();
+    // None of them is a list.
+    ["README", "x.jsonl", "3.json.bak"].iter().for_each(|name| fs::write(dir.join(name), "?").unwrap());
+    let names = |flags: &[&str]| {
+        let output = batch(&dir, flags).arg("--dry-run").output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[]), ["m0", "m2", "t2", "m10"], "in the order of their numbers");
+    assert_eq!(names(&["--only=1/2"]), ["m0", "m2", "t2", "m10"]);
+    assert_eq!(names(&["--only=3/5"]), ["m2", "t2"]);
+    assert_eq!(names(&["--index=10"]), ["m10"]);
+    let output = batch(&dir, &["--index=1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("expected 1.jsonl or 1.toml there"), "{}", said(&output));
+}
