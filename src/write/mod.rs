@@ -90,10 +90,10 @@ pub struct Control<'a> {
     pub rate: Rate<'a>,
 }
 
-/// As [`write`], under `control`.
+/// As [`write()`], under `control`.
 ///
 /// # Errors
-/// As [`write`], and those of `control`.
+/// As [`write()`], and those of `control`.
 pub fn write_and_tell(
     plan: &Plan,
     model: &ModelDir,
