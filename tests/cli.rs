@@ -325,7 +325,15 @@ fn the_model_is_never_written_over() {
     let config = model.join("config.json");
     let roundabout = dir.path().join("tiny-llama/../tiny-llama/model.safetensors");
     // What is not read may be the only copy of the weights.
-    let unread = ["pytorch_model.bin", "consolidated.00.pth", "model.pt"].map(|name| model.join(name));
+    let unread = [
+        "pytorch_model.bin",
+        "consolidated.00.pth",
+        "model.pt",
+        "other.jinja",
+        "tokenizer.model.v3",
+        "y.model.v7m1",
+    ];
+    let unread = unread.map(|name| model.join(name));
     unread.iter().for_each(|path| fs::write(path, "weights").unwrap());
     let files = [&source, &hard, &soft, &roundabout, &config, &model.join("tokenizer.json")];
     for out in files.into_iter().chain(&unread) {
@@ -335,6 +343,12 @@ fn the_model_is_never_written_over() {
             "part of the model",
         );
     }
+    // Read because the user says so, wherever it is.
+    let metadata = dir.path().join("about.json");
+    fs::write(&metadata, "{}").unwrap();
+    let [model_arg, about] = [&model, &metadata].map(|path| path.to_str().unwrap());
+    refused(["convert", model_arg, "--metadata", about, "--outfile", about], 2, "part of the model");
+    assert!(fs::read(metadata).unwrap() == b"{}");
     assert!(fs::read(&source).unwrap() == before);
     assert!(unread.iter().all(|path| fs::read(path).unwrap() == b"weights"));
     assert!(fs::read(config).unwrap() == fs::read(format!("{TINY}/config.json")).unwrap());

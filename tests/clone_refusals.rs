@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 const EAGAIN: i32 = 11;
 const EINVAL: i32 = 22;
+const ETXTBSY: i32 = 26;
+const EXDEV: i32 = 18;
 
 /// A model in a directory, and the library.
 struct Setting {
@@ -126,6 +128,35 @@ fn data_that_are_never_committed_are_copied() {
     }
     let output = setting.convert(&format!("{EAGAIN}"), &["--reflink", "always"]);
     assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Clones that are refused when they are made, though the first one was not.
+#[test]
+fn what_was_refused_is_counted() {
+    let Some(setting) = Setting::new() else { return };
+    let (at_once, _) = setting.converted("0", &[]);
+    let count = |report: &Value, key: &str| report["bytes"][key].as_u64().unwrap();
+    let planned = count(&at_once, "cloned");
+    for (answer, words) in
+        [(EINVAL, "without saying why"), (ETXTBSY, "swap file"), (EXDEV, "different file systems")]
+    {
+        let (report, _) = setting.converted(&format!("0 {answer}"), &[]);
+        assert_eq!(count(&report, "cloned"), 0, "{report:#}");
+        assert_eq!(count(&report, "copied"), count(&at_once, "copied") + planned);
+        assert_eq!(count(&report, "total"), count(&at_once, "total"));
+        let reasons = report["reasons"].as_array().unwrap();
+        let refused = reasons.iter().find(|reason| reason["reason"] == "refused").unwrap();
+        assert_eq!(refused["bytes"], planned, "{report:#}");
+        // The embedding, and V, O, gate, up and down of two layers.
+        assert_eq!(refused["tensors"], 11, "{report:#}");
+        assert!(refused["explanation"].as_str().unwrap().contains(words), "{report:#}");
+
+        let output = setting.convert(&format!("0 {answer}"), &["--reflink", "always"]);
+        assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let (some, _) = setting.converted("0 22 0", &[]);
+    assert!(count(&some, "cloned") > 0 && count(&some, "cloned") < planned, "{some:#}");
+    assert_eq!(count(&some, "cloned") + count(&some, "copied"), planned + count(&at_once, "copied"));
 }
 
 #[test]

@@ -199,6 +199,12 @@ const SPLIT: Operation = Operation {
     in_place: false,
 };
 
+const VERIFIED: Operation = Operation {
+    arguments: &["convert", "MODEL", "--outfile", "OUT/m.gguf", "--verify", "--quiet", "--threads", "1"],
+    shares: true,
+    ..COPY
+};
+
 const ALIGN: Operation = Operation {
     arguments: &["align", "MODEL", "-o", "OUT", "--quiet"],
     before: None,
@@ -491,6 +497,11 @@ fn of_a_conversion_that_computes() {
 #[test]
 fn of_a_conversion_into_a_set() {
     fail_everywhere(SPLIT);
+}
+
+#[test]
+fn of_a_conversion_that_verifies() {
+    fail_everywhere(VERIFIED);
 }
 
 #[test]

@@ -238,3 +238,26 @@ fn scaling_f8_is_decoding_multiplying_and_encoding() {
         }
     }
 }
+
+/// The largest F32 below one half is nearer to zero; adding a half to it gives one.
+#[test]
+fn what_is_just_below_a_tie_is_rounded_down() {
+    let below = |tie: f32| f32::from_bits(tie.to_bits() - 1);
+    let mut block = [0f32; 32];
+    // The largest of a block decides its scale: here that is 1.
+    block[0] = 127.0;
+    let cases = [(below(0.5), 0i8), (0.5, 1), (below(1.5), 1), (2.5, 3), (below(126.5), 126)];
+    for (i, (value, _)) in cases.iter().enumerate() {
+        (block[1 + 2 * i], block[2 + 2 * i]) = (*value, -*value);
+    }
+    let src: Vec<u8> = block.iter().flat_map(|x| x.to_le_bytes()).collect();
+    for cpu in CPUS {
+        let mut out = [0; 34];
+        cpu().convert(Dtype::F32, GgmlType::Q8_0, &src, &mut out);
+        assert_eq!(out[..3], [0x00, 0x3c, 127], "{:?}", cpu());
+        for (i, (value, expected)) in cases.iter().enumerate() {
+            let found = [out[3 + 2 * i], out[4 + 2 * i]].map(|byte| byte as i8);
+            assert_eq!(found, [*expected, -*expected], "{value} and {}, {:?}", -*value, cpu());
+        }
+    }
+}

@@ -142,6 +142,43 @@ fn what_keeps_a_model_from_being_shared_is_said_with_the_remedy() {
     assert!(bytes(&aligned) > 4 << 20, "{}", bytes(&aligned));
 }
 
+/// Every key of the document for machines; all of them are promises.
+const KEYS: &str = "advice block bytes bytes.cloned bytes.converted bytes.copied bytes.header bytes.padding bytes.total \
+    left_out model outputs outputs[].alignment outputs[].bytes outputs[].data_start outputs[].path \
+    outputs[].steps outputs[].steps[].action outputs[].steps[].file outputs[].steps[].last_tensor \
+    outputs[].steps[].len outputs[].steps[].reason outputs[].steps[].source_offset \
+    outputs[].steps[].start outputs[].steps[].tensor outputs[].tensors outputs[].tensors[].bytes \
+    outputs[].tensors[].name outputs[].tensors[].offset outputs[].tensors[].shape \
+    outputs[].tensors[].type outputs[].totals outputs[].totals.cloned outputs[].totals.converted \
+    outputs[].totals.copied outputs[].totals.header outputs[].totals.padding outputs[].totals.total \
+    reasons reasons[].bytes reasons[].explanation reasons[].reason reasons[].tensors sources \
+    sources[].bytes sources[].data_start sources[].path";
+
+/// The keys in `value`, with those that lead to them.
+fn keys(value: &Value, path: &str, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                keys(value, &path, found);
+                found.insert(path);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| keys(item, &format!("{path}[]"), found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn keys_keep_their_names() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny-llama");
+    let out = tempfile::tempdir().unwrap();
+    let flags = ["--no-reflink", "--outfile", out.path().to_str().unwrap()];
+    let mut found = std::collections::BTreeSet::new();
+    keys(&document("plan", &model, &flags), "", &mut found);
+    assert_eq!(found, KEYS.split_whitespace().map(str::to_owned).collect());
+}
+
 /// A directory name that would do harm where it is not escaped.
 const HOSTILE: &str = "x\u{1b}[31m\u{202e}<script>alert(1)<!--";
 

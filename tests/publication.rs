@@ -236,6 +236,27 @@ fn the_order_of_syncs_and_names() {
     }
 }
 
+/// What replaces the only copy of a model is on the disk before it has the name.
+#[test]
+fn an_alignment_in_place_is_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(TINY).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let arguments = ["align", dir.path().to_str().unwrap(), "--in-place", "--quiet"];
+    let Some((output, calls)) = Run::default().ggraft(&arguments) else { return };
+    assert!(output.status.success(), "{}", said(&output));
+    let at = |kind: &str| calls.iter().position(|call| call.kind == kind);
+    let renamed = calls
+        .iter()
+        .position(|call| call.kind == "rename" && call.path.ends_with("model.safetensors"))
+        .unwrap_or_else(|| panic!("{calls:?}"));
+    assert!(at("fsync").is_some_and(|synced| synced < renamed), "{calls:?}");
+    let directory = calls.iter().rposition(|call| call.kind == "fsync-directory");
+    assert!(directory.is_some_and(|synced| synced > renamed), "{calls:?}");
+}
+
 #[test]
 fn without_fsync_nothing_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();

@@ -87,6 +87,38 @@ fn clones_share_blocks() {
     }
 }
 
+/// No offset is cut to 32 bits: what lies 4 GiB before is something else.
+#[test]
+fn offsets_have_64_bits() {
+    const FAR: u64 = 1 << 32;
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS", "GGRAFT_TEST_EXT4"] {
+        let Some(dir) = directory(variable) else { continue };
+        let source = file_of(dir.path(), "source", 65536);
+        source.set_len(FAR + 65536).unwrap();
+        write_all_at(&source, &[0xa5; 8192], FAR + 8192).unwrap();
+        assert_ne!(bytes_at(&source, 8192, 8192), [0xa5; 8192], "{variable}: written where it belongs");
+        assert_eq!(bytes_at(&source, FAR + 8192, 8192), [0xa5; 8192], "{variable}");
+
+        let target = file_of(dir.path(), "target", 0);
+        target.set_len(FAR + 65536).unwrap();
+        let copied = copy_in_kernel(&source, FAR + 8192, &target, FAR + 100, 8192);
+        assert_eq!(bytes_at(&target, 100, 8192), [0; 8192], "{variable}");
+        assert!(
+            copied == 0 || bytes_at(&target, FAR + 100, copied) == vec![0xa5; copied as usize],
+            "{variable}"
+        );
+        match clone_range(&source, FAR + 8192, 8192, &target, FAR + 16384) {
+            Ok(()) => {
+                assert_eq!(bytes_at(&target, FAR + 16384, 8192), [0xa5; 8192], "{variable}");
+                assert_eq!(bytes_at(&target, 16384, 8192), [0; 8192], "{variable}");
+                let shared = extents(&target).into_iter().filter(Extent::is_shared).collect::<Vec<_>>();
+                assert!(shared.iter().all(|extent| extent.logical >= FAR), "{variable}: {shared:?}");
+            }
+            Err(error) => assert_eq!(variable, "GGRAFT_TEST_EXT4", "{error}"),
+        }
+    }
+}
+
 /// The block is the finest unit that works: half of it is refused.
 #[test]
 fn misaligned_clones_ask_for_a_copy() {

@@ -10,7 +10,7 @@ mod pace;
 mod report;
 mod verify;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -110,7 +110,9 @@ pub fn write_and_tell(
     let sources = Sources::new(sources, forget);
     let create = |output| create(output, &sources, settings.links);
     let files = plan.outputs.iter().map(create).collect::<Result<Vec<_>>>()?;
-    let refused = clone_all(plan, &sources, &files, settings.must_share, &mut report, progress)?;
+    let refusals = clone_all(plan, &sources, &files, settings.must_share, progress)?;
+    report.refused(plan, &refusals);
+    let refused = refusals.into_keys().collect();
 
     stage.end(format_args!("{} bytes shared", report.bytes.cloned));
 
@@ -167,16 +169,16 @@ fn create(output: &Output, sources: &Sources, links: Links) -> Result<AtomicFile
     Ok(file)
 }
 
-/// Shares what is to be shared. Clones that the file system refuses after all are answered, by output and step.
+/// Shares what is to be shared. Clones that the file system refuses after all are answered, by output and step,
+/// with its reason.
 fn clone_all(
     plan: &Plan,
     sources: &Sources,
     files: &[AtomicFile],
     must_share: bool,
-    report: &mut Report,
     progress: &mut dyn FnMut(u64),
-) -> Result<HashSet<(usize, usize)>> {
-    let (mut refused, mut patience) = (HashSet::new(), Patience::default());
+) -> Result<BTreeMap<(usize, usize), String>> {
+    let (mut refused, mut patience) = (BTreeMap::new(), Patience::default());
     for (o, (output, to)) in plan.outputs.iter().zip(files).enumerate() {
         for (s, step) in output.steps.iter().enumerate() {
             let Action::Clone { file, offset } = step.action else { continue };
@@ -193,8 +195,7 @@ fn clone_all(
                 }
                 Err(CloneError::CopyInstead(reason)) => {
                     tracing::debug!("cannot share {} bytes of {}: {reason}", step.len, path.display());
-                    report.cloned_by_copying(step.len, reason.to_string());
-                    refused.insert((o, s));
+                    refused.insert((o, s), reason.to_string());
                 }
                 Err(CloneError::Io(e)) => return Err(Error::io("cannot clone blocks of", path, e)),
             }

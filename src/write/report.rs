@@ -117,15 +117,24 @@ impl Report {
         });
     }
 
-    /// A planned clone of `len` bytes was refused and became a copy.
-    pub(super) fn cloned_by_copying(&mut self, len: u64, why: String) {
-        self.bytes.cloned -= len;
-        self.bytes.copied += len;
-        match self.reasons.iter_mut().find(|s| s.reason == "refused") {
-            Some(shortfall) => shortfall.bytes += len,
-            None => {
-                self.reasons.push(Shortfall { reason: "refused", explanation: why, bytes: len, tensors: 0 })
-            }
+    /// Clones of `plan`, by output and step, were refused for these reasons and became copies.
+    pub(super) fn refused(&mut self, plan: &Plan, refusals: &BTreeMap<(usize, usize), String>) {
+        let mut by_reason: BTreeMap<&str, (u64, HashSet<(usize, usize)>)> = BTreeMap::new();
+        for ((o, s), why) in refusals {
+            let output = &plan.outputs[*o];
+            let step = &output.steps[*s];
+            let (bytes, tensors) = by_reason.entry(why).or_default();
+            *bytes += step.len;
+            // One clone can be of several tensors, and a tensor of several clones.
+            let first = output.tensors.partition_point(|t| t.offset + t.len <= step.start);
+            let end = output.tensors.partition_point(|t| t.offset < step.end());
+            tensors.extend((first..end).map(|t| (*o, t)));
+        }
+        for (why, (bytes, tensors)) in by_reason {
+            self.bytes.cloned -= bytes;
+            self.bytes.copied += bytes;
+            let (explanation, tensors) = (why.to_owned(), tensors.len() as u64);
+            self.reasons.push(Shortfall { reason: "refused", explanation, bytes, tensors });
         }
         self.sort();
     }

@@ -3,7 +3,10 @@
 // Each test program uses a part of this.
 #![allow(dead_code)]
 
+use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
 
 /// A fresh directory on the file system that `variable` names.
 pub fn directory(variable: &str) -> Option<tempfile::TempDir> {
@@ -21,4 +24,14 @@ pub fn skip(why: &str) {
     assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "{why}");
     // Straight to the descriptor: the test harness captures what `eprintln!` prints.
     _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+    if let Ok(mut tally) = OpenOptions::new().append(true).create(true).open(tally()) {
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        // One call, so that programs do not write into each other's lines.
+        _ = tally.write_all(format!("{} {test}\n", env!("CARGO_CRATE_NAME")).as_bytes());
+    }
+}
+
+/// Where the tests that one `cargo test` skips are noted, for tests/zz_skipped.rs.
+pub fn tally() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("skipped-{}", parent_id()))
 }

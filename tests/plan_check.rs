@@ -1,0 +1,124 @@
+//! `Plan::check` finds what is wrong with a plan, each fault planted by itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ggraft::dtype::{Dtype, GgmlType};
+use ggraft::plan::{Action, Output, Placed, Plan, Step, Walk};
+use ggraft::tensor::Dim;
+
+fn walk(elements: u64) -> Arc<Walk> {
+    let dims = vec![Dim { len: elements, stride: 1 }];
+    Arc::new(Walk { file: 0, offset: 9000, dtype: Dtype::BF16, dims, first: 0, arithmetic: Vec::new() })
+}
+
+fn placed(name: &str, dtype: &'static str, offset: u64, len: u64) -> Placed {
+    Placed { name: name.into(), shape: vec![len], dtype, offset, len }
+}
+
+/// A header, padding, and a tensor each that is shared, copied and converted.
+fn sound() -> Plan {
+    let step = |start, len, action| Step { start, len, action, reason: None };
+    let steps = vec![
+        step(0, 100, Action::Bytes(vec![1; 100].into())),
+        step(100, 3996, Action::Zero),
+        step(4096, 8192, Action::Clone { file: 0, offset: 4096 }),
+        step(12288, 64, Action::Copy { walk: walk(40), first: 8 }),
+        step(12352, 34, Action::Encode { walk: walk(64), first: 32, to: GgmlType::Q8_0 }),
+        step(12386, 30, Action::Zero),
+    ];
+    let tensors = vec![
+        placed("shared", "BF16", 4096, 8192),
+        placed("copied", "BF16", 12288, 64),
+        placed("converted", "Q8_0", 12352, 34),
+    ];
+    let output = Output {
+        path: "out.gguf".into(),
+        len: 12416,
+        data_start: 4096,
+        alignment: 32,
+        tensors,
+        steps,
+        like: None,
+    };
+    Plan { sources: vec![PathBuf::from("source")], block: 4096, refusal: None, outputs: vec![output] }
+}
+
+fn clone(plan: &mut Plan, file: usize, offset: u64) {
+    plan.outputs[0].steps[2].action = Action::Clone { file, offset };
+}
+
+#[test]
+fn each_fault_is_found() {
+    sound().check().unwrap();
+    let faults: [(&str, fn(&mut Plan), &str); 21] = [
+        ("a gap", |p| p.outputs[0].steps[1].len -= 1, "expected one at"),
+        ("a gap at the start", |p| p.outputs[0].steps[0].start = 1, "expected one at 0"),
+        ("an overlap", |p| p.outputs[0].steps[3].start -= 2, "expected one at"),
+        ("a step is missing", |p| drop(p.outputs[0].steps.remove(4)), "expected one at"),
+        ("an empty step", |p| p.outputs[0].steps[1].len = 0, "of 0 bytes"),
+        ("beyond all numbers", |p| p.outputs[0].steps[1].len = u64::MAX, "beyond 2^64"),
+        (
+            "the last step is missing",
+            |p| drop(p.outputs[0].steps.pop()),
+            "steps end at 12386, the file at 12416",
+        ),
+        ("the file is longer", |p| p.outputs[0].len += 32, "the file at"),
+        ("a clone of no source", |p| clone(p, 1, 4096), "contradicts itself"),
+        ("a clone from within a block", |p| clone(p, 0, 4096 + 32), "contradicts itself"),
+        ("blocks are larger", |p| p.block = 8192, "contradicts itself"),
+        (
+            "a clone to within a block",
+            |p| {
+                let steps = &mut p.outputs[0].steps;
+                (steps[1].len, steps[2].start) = (4028, 4128);
+                steps[2].len = 8160;
+            },
+            "contradicts itself",
+        ),
+        (
+            "a copy ends behind its source",
+            |p| {
+                p.outputs[0].steps[3].action = Action::Copy { walk: walk(40), first: 9 };
+            },
+            "contradicts itself",
+        ),
+        (
+            "half an element is copied",
+            |p| {
+                (p.outputs[0].steps[3].len, p.outputs[0].steps[4].start) = (63, 12351);
+            },
+            "contradicts itself",
+        ),
+        (
+            "too few to convert",
+            |p| {
+                p.outputs[0].steps[4].action =
+                    Action::Encode { walk: walk(63), first: 32, to: GgmlType::Q8_0 };
+            },
+            "contradicts itself",
+        ),
+        (
+            "bytes of another length",
+            |p| {
+                p.outputs[0].steps[0].action = Action::Bytes(vec![1; 99].into());
+            },
+            "contradicts itself",
+        ),
+        ("a tensor elsewhere", |p| p.outputs[0].tensors[1].offset += 32, "tensor copied at 12320"),
+        ("tensors swapped", |p| p.outputs[0].tensors.swap(1, 2), "readers expect it at"),
+        ("data starts elsewhere", |p| p.outputs[0].data_start -= 32, "tensor shared at 4096"),
+        ("another grid", |p| p.outputs[0].alignment = 8192, "readers expect it at"),
+        ("a tensor is missing", |p| drop(p.outputs[0].tensors.pop()), "tensors end at 12352"),
+    ];
+    for (what, plant, expected) in faults {
+        let mut plan = sound();
+        plant(&mut plan);
+        let error = plan.check().map_err(|error| error.to_string()).expect_err(what);
+        assert!(error.contains(expected), "{what}: {error}");
+    }
+    let mut two = sound();
+    two.outputs.push(two.outputs[0].clone());
+    two.outputs[1].len += 1;
+    assert!(two.check().is_err(), "every output is looked at");
+}
