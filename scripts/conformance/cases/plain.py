@@ -147,7 +147,7 @@ def cases():
     yield from classed("jais2", "Jais2ForCausalLM", "jais2", (
         ("bf16", {"num_key_value_heads": None}, {}), ("f16", {"head_dim": 32, "rope_theta": 5e5}, {}), ("f32", {"tie_word_embeddings": True}, {})))
     yield from classed("minicpm3", "MiniCPM3ForCausalLM", "minicpm3", (
-        ("bf16", {}, {}), ("f16", {"q_lora_rank": None, "v_head_dim": None, "tie_word_embeddings": False}, {}),
+        ("bf16", {}, {}), ("f16", {"v_head_dim": None, "tie_word_embeddings": False}, {}),
         ("f32", {"rope_scaling": {"type": "longrope", "long_factor": [1.0, 1.5] * 2, "short_factor": [1.0] * 4,
                                   "original_max_position_embeddings": 1024}}, {})),
         base={**SMALL, **rotary, "q_lora_rank": 24, "num_key_value_heads": 4}, tokenizer="spm")

@@ -26,16 +26,19 @@ pub(super) const DEEPSEEK: Family = Family {
 
 pub(super) const DEEPSEEK2: Family = Family {
     names: &[
+        "DeepseekOCRForCausalLM",
         "DeepseekV2ForCausalLM",
         "DeepseekV3ForCausalLM",
         "KimiK25ForConditionalGeneration",
         "KimiVLForConditionalGeneration",
+        "UnlimitedOCRForCausalLM",
         "YoutuForCausalLM",
         "YoutuVLForConditionalGeneration",
     ],
     arch: "deepseek2",
     vocab: vocab2,
     tensors: names::DEEPSEEK2,
+    variant: ocr,
     keys: latent_keys,
     rename: |_, name| own(name).then(|| name.to_owned()),
     emit: without_prediction,
@@ -98,7 +101,15 @@ fn expert_or_other(input: &Input, builder: &mut Builder, tensor: Tensor) -> Resu
 /// Key-values of models with latent attention, which llama.cpp runs as if there were one head of keys and
 /// values, of the latent size.
 pub(super) fn latent_keys(input: &Input, keys: &mut Keys) -> Result<()> {
-    let mut config = input.config.replaced("num_key_value_heads", 1);
+    expert_keys(input, keys, true)
+}
+
+/// [`latent_keys`], or those of a model with plain attention.
+fn expert_keys(input: &Input, keys: &mut Keys, latent: bool) -> Result<()> {
+    let mut config = match latent {
+        true => input.config.replaced("num_key_value_heads", 1),
+        false => input.config.clone(),
+    };
     if !config.map().contains_key("rms_norm_eps") {
         config = config.replaced("rms_norm_eps", 1e-6);
     }
@@ -121,12 +132,14 @@ pub(super) fn latent_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("attention.q_lora_rank", config.u32(&["q_lora_rank"])?);
     let rank = optional("kv_lora_rank", 512)?;
     let rotated = config.require_u32(&["qk_rope_head_dim"])?;
-    keys.set_u32("attention.kv_lora_rank", Some(rank));
-    keys.set_u32("attention.key_length", Some(sum(rank, rotated)?));
-    keys.set_u32("attention.value_length", Some(rank));
-    let key_length = sum(config.require_u32(&["qk_nope_head_dim"])?, rotated)?;
-    keys.set_u32("attention.key_length_mla", Some(key_length));
-    keys.set_u32("attention.value_length_mla", Some(config.require_u32(&["v_head_dim"])?));
+    if latent {
+        keys.set_u32("attention.kv_lora_rank", Some(rank));
+        keys.set_u32("attention.key_length", Some(sum(rank, rotated)?));
+        keys.set_u32("attention.value_length", Some(rank));
+        let key_length = sum(config.require_u32(&["qk_nope_head_dim"])?, rotated)?;
+        keys.set_u32("attention.key_length_mla", Some(key_length));
+        keys.set_u32("attention.value_length_mla", Some(config.require_u32(&["v_head_dim"])?));
+    }
     let length = config.require_u32(&["moe_intermediate_size", "intermediate_size"])?;
     keys.set_u32("expert_feed_forward_length", Some(length));
     keys.set_u32("expert_count", experts);
@@ -134,6 +147,10 @@ pub(super) fn latent_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_f32("expert_weights_scale", config.f32(&["routed_scaling_factor"])?);
     keys.set_bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?.filter(|norm| *norm));
     keys.set_u32("rope.dimension_count", Some(rotated));
+    if !latent {
+        let own = keys::nonzero(&config, &["sliding_window_size"])?;
+        keys.set_u32("attention.sliding_window", own.or(keys::nonzero(&config, &["sliding_window"])?));
+    }
     #[allow(clippy::cast_possible_truncation)]
     let multiplier = input.rope.f64(&["mscale_all_dim"])?.map(|scale| (0.1 * scale) as f32);
     keys.set_f32("rope.scaling.yarn_log_multiplier", multiplier);
@@ -146,6 +163,37 @@ pub(super) fn indexer_keys(config: &Config, keys: &mut Keys) -> Result<()> {
     keys.set_u32("attention.indexer.key_length", Some(config.require_u32(&["index_head_dim"])?));
     keys.set_u32("attention.indexer.top_k", Some(config.require_u32(&["index_topk"])?));
     Ok(())
+}
+
+/// DeepSeek OCR and Unlimited OCR, whose language models have plain attention.
+static DEEPSEEK_OCR: Family = Family {
+    names: &[],
+    arch: "deepseek2-ocr",
+    tensors: names::DEEPSEEK2OCR,
+    variant: |_| Ok(None),
+    keys: |input, keys| expert_keys(input, keys, false),
+    generate: |_, builder| {
+        builder.early.values.set_string("tokenizer.chat_template", OCR_TEMPLATE);
+        Ok(())
+    },
+    ..DEEPSEEK2
+};
+
+/// What is asked stands for itself.
+const OCR_TEMPLATE: &str = "{% for m in messages %}{{m['content']}}{% endfor %}";
+
+fn ocr(input: &Input) -> Result<Option<&'static Family>> {
+    let reads = ["DeepseekOCRForCausalLM", "DeepseekOCR2ForCausalLM", "UnlimitedOCRForCausalLM"];
+    let origin = input.config.origin_architecture();
+    if !origin.is_some_and(|origin| reads.contains(&origin)) {
+        return Ok(None);
+    }
+    if input.options.vocab_only {
+        return Err(input
+            .config
+            .unsupported("--vocab-only of a model that reads images is not supported yet"));
+    }
+    Ok(Some(&DEEPSEEK_OCR))
 }
 
 /// Whether a tensor belongs to the language model, as far as families here need to ask.
@@ -173,8 +221,24 @@ pub(super) fn latent(input: &Input, builder: &mut Builder, tensor: Tensor) -> Re
         return expert_or_other(input, builder, tensor);
     }
     let size = |key: &str| input.config.require_u32(&[key]).map(u64::from);
-    let (heads, keys) = (size("num_key_value_heads")?, size("qk_nope_head_dim")?);
-    let both = keys + size("v_head_dim")?;
+    split_latent(
+        builder,
+        tensor,
+        size("num_key_value_heads")?,
+        size("qk_nope_head_dim")?,
+        size("v_head_dim")?,
+    )
+}
+
+/// Adds the part of `kv_b_proj` for `keys` of each of `heads`, transposed, and that for `values`.
+pub(super) fn split_latent(
+    builder: &mut Builder,
+    tensor: Tensor,
+    heads: u64,
+    keys: u64,
+    values: u64,
+) -> Result<()> {
+    let both = keys + values;
     let shape = tensor.expr.shape().to_vec();
     let &[rows, columns] = shape.as_slice() else {
         return Err(builder.invalid(format!("{}: expected a matrix, found shape {shape:?}", tensor.name)));

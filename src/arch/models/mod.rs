@@ -29,13 +29,16 @@ mod hy_v3;
 mod internlm;
 mod jais2;
 mod jamba;
+mod kimi_linear;
 mod laguna;
 mod lfm2;
+mod llada_moe;
 mod llama;
 mod llama4;
 mod llama_likes;
 mod maincoder;
 mod mamba;
+mod maple;
 mod mellum;
 mod minicpm;
 mod minimax;
@@ -129,9 +132,11 @@ pub(super) static FAMILIES: &[Family] = &[
     internlm::INTERNLM3,
     jais2::JAIS2,
     jamba::JAMBA,
+    kimi_linear::KIMI_LINEAR,
     laguna::LAGUNA,
     lfm2::LFM2,
     lfm2::LFM2_MOE,
+    llada_moe::LLADA_MOE,
     llama4::LLAMA4,
     llama::ARCEE,
     llama::LLAMA,
@@ -144,6 +149,7 @@ pub(super) static FAMILIES: &[Family] = &[
     maincoder::MAINCODER,
     mamba::MAMBA,
     mamba::MAMBA2,
+    maple::MAPLE,
     mellum::MELLUM,
     minicpm::MINICPM,
     minicpm::MINICPM3,
@@ -176,6 +182,7 @@ pub(super) static FAMILIES: &[Family] = &[
     qwen::QWEN2,
     qwen::QWEN2_MOE,
     qwen::RND1,
+    qwen_next::MINICPM_V4_6,
     qwen_next::QWEN35,
     qwen_next::QWEN35_MOE,
     qwen_next::QWEN3_NEXT,

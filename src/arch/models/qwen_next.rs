@@ -39,6 +39,16 @@ pub(super) const QWEN35: Family = Family {
     ..QWEN3_NEXT
 };
 
+pub(super) const MINICPM_V4_6: Family = Family {
+    names: &["MiniCPMV4_6ForConditionalGeneration"],
+    rename: |input, name| {
+        // Its layers for prediction are not used.
+        let other = name.starts_with("model.merger.") || name.starts_with("mtp");
+        if other { None } else { rename(input, name) }
+    },
+    ..QWEN35
+};
+
 pub(super) const QWEN35_MOE: Family = Family {
     names: &["Qwen3_5MoeForCausalLM", "Qwen3_5MoeForConditionalGeneration"],
     arch: "qwen35moe",

@@ -25,6 +25,51 @@ pub(super) const YOUTU: Hooks = Hooks { before: &[initializer_ranges, key_width,
 
 pub(super) const KIMI_K25: Hooks = Hooks { before: &[text_class], ..PLAIN };
 
+pub(super) const KIMI_LINEAR: Hooks = Hooks { before: &[key_width, head_dim], after: linear_layers, ..PLAIN };
+
+/// Sizes of delta attention, and which layers have it.
+fn linear_layers(config: &mut Object) -> Result<(), Refusal> {
+    let linear = match config.get("linear_attn_config") {
+        None => Object::new(),
+        Some(linear) => linear.as_object().cloned().ok_or("linear_attn_config is not an object")?,
+    };
+    for (key, own) in [
+        ("linear_head_dim", "head_dim"),
+        ("linear_num_heads", "num_heads"),
+        ("linear_conv_kernel_dim", "short_conv_kernel_size"),
+    ] {
+        if let Some(value) = linear.get(own) {
+            config.insert(key.into(), value.clone());
+        }
+    }
+    let count = layers::depth(config)?;
+    if null(config, "layer_types") {
+        let kinds: Value = match (linear.get("full_attn_layers"), linear.get("kda_layers")) {
+            (Some(full), Some(delta)) => {
+                let mut kinds = vec![Value::Null; count];
+                for (list, kind) in [(full, layers::FULL), (delta, layers::LINEAR)] {
+                    for layer in list.as_array().ok_or("linear_attn_config has no lists of layers")? {
+                        let at = layer.as_u64().and_then(|n| usize::try_from(n).ok()?.checked_sub(1));
+                        let at = at
+                            .and_then(|at| kinds.get_mut(at))
+                            .ok_or("linear_attn_config has a layer too much")?;
+                        *at = kind.into();
+                    }
+                }
+                kinds.into()
+            }
+            _ => layers::named((0..count).map(|at| at > 0 && at % 4 == 0), layers::FULL, layers::LINEAR),
+        };
+        config.insert("layer_types".into(), kinds);
+    }
+    if null(config, "mlp_layer_types") {
+        let dense = config.get("first_k_dense_replace").map_or(Some(1), Value::as_i64);
+        let dense = dense.ok_or("first_k_dense_replace is no number")?.max(0);
+        layers::set_mlp_types(config, count, usize::try_from(dense).map_err(|e| e.to_string())?);
+    }
+    Ok(())
+}
+
 /// Keys have a rotated part and one that is not.
 fn key_width(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
     let rotated = int(config, "qk_rope_head_dim")?;

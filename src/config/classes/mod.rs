@@ -95,6 +95,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("jais2", &llama::LLAMA),
     ("jamba", &mamba::JAMBA),
     ("kimi_k25", &deepseek::KIMI_K25),
+    ("kimi_linear", &deepseek::KIMI_LINEAR),
     ("laguna", &moe::LAGUNA),
     ("lfm2", &lfm2::LFM2),
     ("lfm2_moe", &lfm2::LFM2_MOE),
