@@ -44,6 +44,8 @@ pub struct Options {
     /// Without, a power failure within the next half minute can leave zeros under that name, and nothing of what had
     /// it before.
     pub fsync: bool,
+    /// Compares outputs with what they are made of before they get their names.
+    pub verify: bool,
     /// How many threads to use; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
     /// How many bytes to write a second, at most.
@@ -64,6 +66,7 @@ impl Options {
             min_extent: Sharing::DEFAULT_MIN_EXTENT,
             reflink: Reflink::Auto,
             fsync: true,
+            verify: false,
             threads: None,
             rate: None,
         }
@@ -177,6 +180,7 @@ impl Conversion {
             sync: options.fsync,
             links: Links::Follow,
             threads: options.threads,
+            verify: options.verify,
             rate: options.rate,
         };
         let conversion = Self { plan, notes, inputs, settings };
@@ -221,6 +225,11 @@ impl Conversion {
     /// The report as planned; its `measured` figures mean nothing yet.
     pub fn expected(&self) -> Report {
         Report::of(&self.plan)
+    }
+
+    /// How many bytes [`Conversion::run`] tells of: each once when it is written, and once when it is verified.
+    pub fn work(&self) -> u64 {
+        self.plan.bytes() * if self.settings.verify { 2 } else { 1 }
     }
 
     /// Carries the plan out, telling `progress` of bytes as they are done.

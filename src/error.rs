@@ -47,14 +47,9 @@ pub enum Error {
     /// `--reflink always` was asked for where blocks cannot be shared.
     #[error("{0}")]
     CannotShare(Box<Problem>),
-    /// A file is not what becomes of the model it should be made of.
-    #[error("{}: differs from the model in {count} place(s)", path.display())]
-    Differs {
-        /// The file.
-        path: PathBuf,
-        /// How many tensors, keys and stretches of padding differ.
-        count: usize,
-    },
+    /// A file does not hold what it should, according to what it was made of.
+    #[error("{0}")]
+    Differs(Box<Problem>),
     /// Another process is at work where only one may be.
     #[error("{}: {holder} is aligning this model in place", path.display())]
     Locked {
@@ -137,12 +132,18 @@ impl Error {
         Self::Invalid(Problem::new(format!("unexpected shape: {message}")))
     }
 
+    /// An [`Error::Differs`] for `path`.
+    pub fn differs(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
+        Self::Differs(Problem::new(message)).at(path)
+    }
+
     fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Usage(problem)
             | Self::Unsupported(problem)
             | Self::Invalid(problem)
-            | Self::CannotShare(problem) => Some(problem),
+            | Self::CannotShare(problem)
+            | Self::Differs(problem) => Some(problem),
             _ => None,
         }
     }
@@ -152,7 +153,8 @@ impl Error {
             Self::Usage(problem)
             | Self::Unsupported(problem)
             | Self::Invalid(problem)
-            | Self::CannotShare(problem) => change(problem),
+            | Self::CannotShare(problem)
+            | Self::Differs(problem) => change(problem),
             _ => {}
         }
         self
@@ -224,7 +226,7 @@ impl Error {
             Self::Invalid(_) => "invalid",
             Self::NoWeights { .. } => "no-weights",
             Self::CannotShare(_) => "cannot-share",
-            Self::Differs { .. } => "differs",
+            Self::Differs(_) => "differs",
             Self::Locked { .. } => "locked",
             Self::Jobs { .. } => "jobs",
             Self::Interrupted => "interrupted",
@@ -235,7 +237,7 @@ impl Error {
     /// The file or directory it is about, if it is about one.
     pub fn file(&self) -> Option<&Path> {
         match self {
-            Self::Io { path, .. } | Self::Locked { path, .. } | Self::Differs { path, .. } => Some(path),
+            Self::Io { path, .. } | Self::Locked { path, .. } => Some(path),
             Self::NoWeights { dir } => Some(dir),
             other => other.problem()?.file.as_deref(),
         }
@@ -278,7 +280,7 @@ impl Error {
             Self::Unsupported(_) => 3,
             Self::Invalid(_) | Self::NoWeights { .. } => 4,
             Self::CannotShare(_) => 5,
-            Self::Differs { .. } => 6,
+            Self::Differs(_) => 6,
             Self::Jobs { .. } => 7,
             // What shells make of a SIGINT. The command itself dies of the signal, so that they see one.
             Self::Interrupted => 130,

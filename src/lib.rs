@@ -12,6 +12,7 @@ pub mod arch;
 pub mod batch;
 pub mod checkpoint;
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod conversion;
 pub mod describe;

@@ -8,7 +8,7 @@ use std::path::Path;
 use regex::Regex;
 
 /// Parts of the library, each of which uses only those below it.
-const FLOORS: [&[&str]; 14] = [
+const FLOORS: [&[&str]; 15] = [
     &["cli"],
     &["mount"],
     &["conversion"],
@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 14] = [
     &["advice"],
     &["align"],
     &["verify", "write"],
+    &["compare"],
     &["describe", "evaluate"],
     &["arch", "inspect", "plan"],
     &["vocab", "metadata", "checkpoint"],

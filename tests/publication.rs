@@ -71,7 +71,7 @@ fn at_each_step(
     for step in 1.. {
         let dir = tempfile::tempdir().unwrap();
         put(dir.path(), old);
-        let run = Run { fault: Some((step, action)), named };
+        let run = Run { fault: Some((step, action)), named, ..Run::default() };
         let Some((output, calls)) = convert(run, dir.path(), flags) else { return };
         let Some(call) = calls.get(step - 1) else {
             assert!(output.status.success() && step > 3, "{step} steps: {}", said(&output));
@@ -202,7 +202,7 @@ fn the_order_of_syncs_and_names() {
             if replaces {
                 put(dir.path(), &old);
             }
-            let Some((output, calls)) = convert(Run { named, fault: None }, dir.path(), flags) else {
+            let Some((output, calls)) = convert(Run { named, ..Run::default() }, dir.path(), flags) else {
                 return;
             };
             assert!(output.status.success(), "{}", said(&output));

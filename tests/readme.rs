@@ -197,7 +197,7 @@ fn every_command_of_the_readme_does_what_it_says() {
         // Reports for people are on standard error, and then nothing is on standard output. A busy machine takes so long
         // that it shows progress, too.
         let said = if out.is_empty() { &err } else { &out };
-        let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("written ")).collect();
+        let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("done ")).collect();
         assert!(
             shown.is_empty() || agrees(shown, &said),
             "{command}\nREADME.md shows\n{}\nfound\n{}",

@@ -57,18 +57,36 @@ pub fn for_each_extent(file: &File, each: impl FnMut(Extent)) -> io::Result<bool
     walk(file, true, each)
 }
 
+/// Writes back what is dirty of `len` bytes from byte `start` on, then answers with the first extents of them, in order,
+/// cut to the range; not all if there are many. Empty where only a hole is left. None where the file system has no extent
+/// map (tmpfs).
+///
+/// # Errors
+/// What the operating system says.
+pub fn extents_at(file: &File, start: u64, len: u64) -> io::Result<Option<Vec<Extent>>> {
+    let Some(batch) = batch(file, start, len, true)? else { return Ok(None) };
+    let end = start.saturating_add(len);
+    Ok(Some(batch.into_iter().map(|e| e.within(start, end)).filter(|e| e.len > 0).collect()))
+}
+
+fn batch(file: &File, start: u64, len: u64, write_back: bool) -> io::Result<Option<Vec<Extent>>> {
+    loop {
+        match sys::extents(file, start, len, write_back) {
+            Ok(batch) => return Ok(Some(batch)),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => match e.raw_os_error() {
+                Some(libc::EOPNOTSUPP | libc::ENOTTY | libc::ENOSYS) => return Ok(None),
+                _ => return Err(e),
+            },
+        }
+    }
+}
+
 fn walk(file: &File, write_back: bool, mut each: impl FnMut(Extent)) -> io::Result<bool> {
     let len = file.metadata()?.len();
     let mut at = 0;
     while at < len {
-        let batch = match sys::extents(file, at, len - at, write_back) {
-            Ok(batch) => batch,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => match e.raw_os_error() {
-                Some(libc::EOPNOTSUPP | libc::ENOTTY | libc::ENOSYS) => return Ok(false),
-                _ => return Err(e),
-            },
-        };
+        let Some(batch) = batch(file, at, len - at, write_back)? else { return Ok(false) };
         let Some(last) = batch.last().copied() else { break };
         batch.into_iter().map(|e| e.within(at, len)).filter(|e| e.len > 0).for_each(&mut each);
         if last.flags & FIEMAP_EXTENT_LAST != 0 || last.end() <= at {

@@ -29,7 +29,7 @@ pub use atomic::{
 };
 pub use child::{Usage, die_with_parent, forward, wait_with_usage};
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
-pub use extents::{Extent, ExtentUsage, for_each_extent, shared_bytes};
+pub use extents::{Extent, ExtentUsage, extents_at, for_each_extent, shared_bytes};
 pub use fs::FileSystem;
 pub use identity::Identity;
 pub use io::{

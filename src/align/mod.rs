@@ -18,6 +18,7 @@ use ggraft_platform::{self as platform, FileSystem, Links, Lock, LockError, inte
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Format};
+use crate::compare::Comparison;
 use crate::error::{Error, Result};
 use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
 use crate::source::{Below, File, ModelDir};
@@ -71,6 +72,8 @@ pub struct Job {
     /// Unit of clones: the file system's own block size.
     unit: u64,
     target: Target,
+    /// Whether what was written is compared with the original before it gets its name; on by default.
+    pub verify: bool,
     /// Keeps others from aligning in place at the same time.
     _lock: Option<Lock>,
 }
@@ -106,6 +109,8 @@ pub struct Shard {
 pub struct Outcome {
     /// Bytes of all files written.
     pub bytes: Bytes,
+    /// How they were compared with the original, if they were.
+    pub verified: Option<Comparison>,
     /// The files, shards and others.
     pub written: Vec<PathBuf>,
 }
@@ -132,6 +137,7 @@ impl Job {
             arrangements: Vec::new(),
             unit,
             target,
+            verify: true,
             _lock: lock,
         };
         let mut metadata = Vec::new();
@@ -266,6 +272,12 @@ impl Job {
         Ok(Part { plan, sources })
     }
 
+    /// How many bytes [`Job::run`] tells of when it carries out `parts`: each when it is written, and when it is verified.
+    pub fn work(&self, parts: &[Part]) -> u64 {
+        let bytes: u64 = parts.iter().map(|part| part.plan.bytes()).sum();
+        bytes * if self.verify { 2 } else { 1 }
+    }
+
     /// Carries out [`parts`](Self::parts), telling `progress` of bytes as they are done.
     ///
     /// # Errors
@@ -292,7 +304,8 @@ impl Job {
             }
         }
         // A symbolic link into a cache is no reason to change the cache. Synced, since this may replace the only copy.
-        let settings = Settings { sync: true, links: Links::Replace, ..Settings::default() };
+        let settings =
+            Settings { sync: true, links: Links::Replace, verify: self.verify, ..Settings::default() };
         // In place every plan by itself: what the one before replaces is free again, unless something else still
         // refers to it, which is found out in time, too.
         let together = if matches!(self.target, Target::InPlace) { 1 } else { parts.len().max(1) };
@@ -312,6 +325,9 @@ impl Job {
                 created.add(finished.published);
             }
             outcome.bytes += finished.report.bytes;
+            if let Some(verified) = finished.report.verified {
+                *outcome.verified.get_or_insert_default() += verified;
+            }
             for output in finished.report.outputs {
                 model.forget(&output.path);
                 outcome.written.push(output.path);
@@ -344,6 +360,7 @@ impl Outcome {
             "left_out": job.others.left_out.iter()
                 .map(|(path, why)| json!({"path": path.to_string_lossy(), "why": why})).collect::<Vec<_>>(),
             "bytes": {"total": total, "cloned": cloned, "copied": copied, "header": header},
+            "verified": self.verified.as_ref().map(Comparison::to_json),
         })
     }
 }

@@ -7,7 +7,7 @@ use indicatif::DecimalBytes;
 
 use super::messages::{say, start_logging};
 use super::progress::Progress;
-use super::{catch_signals, stdout};
+use super::{catch_signals, report, stdout};
 use crate::align::{self, Check, Job, Outcome, Target, percent};
 use crate::error::Result;
 use crate::input::one_line;
@@ -35,6 +35,10 @@ pub struct Args {
     #[arg(long)]
     in_place: bool,
 
+    /// Do not read what was written again to compare it with the original before it takes its place
+    #[arg(long, conflicts_with = "check")]
+    no_verify: bool,
+
     /// Write nothing; tell what conversions share today and would share after aligning
     #[arg(long)]
     check: bool,
@@ -61,7 +65,8 @@ pub fn run(args: &Args) -> Result<()> {
         (None, true) => Target::Nowhere,
         (None, false) => Target::InPlace,
     };
-    let job = Job::prepare(&args.model, target)?;
+    let mut job = Job::prepare(&args.model, target)?;
+    job.verify = !args.no_verify;
     if args.check {
         let found = align::check(job)?;
         return match (args.json, args.quiet) {
@@ -74,7 +79,7 @@ pub fn run(args: &Args) -> Result<()> {
         tracing::warn!("left out: {} {why}", path.display());
     }
     let parts = job.parts()?;
-    let progress = Progress::start(parts.iter().map(|part| part.plan.bytes()).sum(), args.quiet);
+    let progress = Progress::start(job.work(&parts), args.quiet);
     let result = job.run(&parts, &mut |bytes| progress.advance(bytes));
     progress.finish();
     let outcome = result?;
@@ -148,4 +153,7 @@ fn print_outcome(job: &Job, outcome: &Outcome) {
         DecimalBytes(bytes.copied + bytes.header),
         DecimalBytes(bytes.cloned)
     ));
+    if let Some(verified) = &outcome.verified {
+        report::print_verified(verified);
+    }
 }

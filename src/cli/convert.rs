@@ -47,6 +47,11 @@ pub struct Args {
     #[arg(long, hide = true, overrides_with = "no_fsync")]
     fsync: bool,
 
+    /// Read what was written again and compare it with the checkpoint before it gets its name; blocks that are shared need
+    /// not be read. If anything differs, nothing is written, and ggraft exits with 6
+    #[arg(long)]
+    verify: bool,
+
     /// Only print the names of the files that would be written
     #[arg(long)]
     dry_run: bool,
@@ -86,6 +91,7 @@ pub fn run(args: &Args) -> Result<()> {
     let model = args.model.as_deref().ok_or_else(|| Error::usage("name a model directory"))?;
     let options = Options {
         fsync: !args.no_fsync,
+        verify: args.verify,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
         rate: args.io_limit.and_then(NonZeroU64::new),
         ..args.options.options(model)?
@@ -123,7 +129,7 @@ fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
     if args.hold {
         events::hold()?;
     }
-    let progress = Progress::start(conversion.plan.bytes(), args.quiet);
+    let progress = Progress::start(conversion.work(), args.quiet);
     let result = conversion.run(&mut |bytes| {
         progress.advance(bytes);
         events.advance(bytes);

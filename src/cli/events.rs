@@ -43,7 +43,7 @@ impl Events {
             return;
         }
         let report = conversion.expected();
-        self.total = report.bytes.total;
+        self.total = conversion.work();
         self.warnings();
         let outputs: Vec<_> = report
             .outputs

@@ -25,8 +25,7 @@ pub fn say(line: impl fmt::Display) {
 pub fn explain(error: &Error, json: bool) {
     say(format_args!("ggraft: {error}"));
     error.hints().iter().for_each(|hint| say(format_args!("  hint: {hint}")));
-    // A report of differences is the one document already.
-    if json && !matches!(error, Error::Differs { .. }) {
+    if json {
         as_json(error);
     }
 }

@@ -33,8 +33,8 @@ use crate::input::one_line;
     args_override_self = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
-                  5 sharing demanded (--reflink always) but impossible; 6 `verify` found differences;\n\
-                  7 some jobs of a batch failed.\n\
+                  5 sharing demanded (--reflink always) but impossible; 6 a file differs from what it is made\n\
+                  of (`verify`, `convert --verify`, `align`); 7 some jobs of a batch failed.\n\
                   SIGINT, SIGTERM and SIGHUP end ggraft as they end any program, once it has cleaned up."
 )]
 struct Cli {
@@ -92,7 +92,7 @@ pub fn main() -> ExitCode {
         Command::Align(args) => (args.json, align::run(&args)),
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),
-        Command::Verify(args) => (args.json, verify::run(&args)),
+        Command::Verify(args) => (args.json, verify::run(&args).map(|ended| code = ended)),
         Command::Batch(args) => (false, batch::run(&args)),
         Command::Schema => (false, batch::schema()),
         Command::Mount(args) => (false, mount::mount(&args)),

@@ -126,6 +126,7 @@ impl OptionArgs {
                 ReflinkArg::Never => Reflink::Never,
             },
             fsync: true,
+            verify: false,
             threads: None,
             rate: None,
         })

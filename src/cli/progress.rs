@@ -37,7 +37,7 @@ impl Progress {
         if self.lines && self.last_line.get().elapsed() >= LINE_INTERVAL {
             self.last_line.set(Instant::now());
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            say(format_args!("written {} of {}", DecimalBytes(done), DecimalBytes(total)));
+            say(format_args!("done {} of {}", DecimalBytes(done), DecimalBytes(total)));
         }
     }
 

@@ -4,6 +4,7 @@ use indicatif::DecimalBytes;
 
 use super::messages::say;
 use crate::advice::Alternative;
+use crate::compare::Comparison;
 use crate::describe::Note;
 use crate::input::listed;
 use crate::write::Report;
@@ -12,6 +13,9 @@ use crate::write::Report;
 pub fn print(report: &Report) {
     for output in &report.outputs {
         say(format_args!("wrote {} ({})", output.path.display(), DecimalBytes(output.bytes)));
+    }
+    if let Some(verified) = &report.verified {
+        print_verified(verified);
     }
     let bytes = &report.bytes;
     let kinds = [
@@ -44,6 +48,14 @@ pub fn print(report: &Report) {
             n => say(format_args!("  not shared: {bytes} in {n} tensors: {why}")),
         }
     }
+}
+
+/// Says how what was written was compared.
+pub fn print_verified(Comparison { shared, compared, recomputed, .. }: &Comparison) {
+    let kinds = [("proven by sharing", shared), ("compared", compared), ("computed again", recomputed)];
+    let kinds = kinds.iter().filter(|(_, n)| **n > 0);
+    let kinds: Vec<String> = kinds.map(|(what, n)| format!("{} {what}", DecimalBytes(**n))).collect();
+    say(format_args!("  verified: {}", kinds.join(", ")));
 }
 
 /// Says what of the checkpoint is not in the output.

@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use super::messages::start_logging;
+use super::messages::{explain, start_logging};
 use super::{catch_signals, stdout};
 use crate::describe;
 use crate::error::{Error, Result};
@@ -53,8 +54,8 @@ pub struct Args {
     pub(super) json: bool,
 }
 
-/// Runs `ggraft verify`.
-pub fn run(args: &Args) -> Result<()> {
+/// Runs `ggraft verify`. That the file differs is no error, but has an exit code.
+pub fn run(args: &Args) -> Result<ExitCode> {
     start_logging(false, true);
     catch_signals()?;
     let options = Options {
@@ -75,8 +76,12 @@ pub fn run(args: &Args) -> Result<()> {
         true => stdout::json(|out| writeln!(out, "{:#}", report.to_json()))?,
         false => stdout::text(|out| report.write_text(out))?,
     }
-    match report.differences.len() {
-        0 => Ok(()),
-        n => Err(Error::Differs { path: args.gguf.clone(), count: n }),
+    let count = report.differences.len();
+    if count == 0 {
+        return Ok(ExitCode::SUCCESS);
     }
+    let error = Error::differs(&args.gguf, format!("differs from the model in {count} place(s)"));
+    // With `--json`, the report is the one document.
+    explain(&error, false);
+    Ok(ExitCode::from(error.exit_code()))
 }

@@ -23,6 +23,11 @@ impl<'a> Sources<'a> {
         Self { files, forget }
     }
 
+    /// All of them.
+    pub fn files(&self) -> &'a [File] {
+        self.files
+    }
+
     /// Source `file`.
     pub fn file(&self, file: usize) -> &File {
         &self.files[file]

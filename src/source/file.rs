@@ -72,6 +72,17 @@ impl File {
         Ok(Self(Arc::new(Inner { path: path.to_owned(), content: Content::Local(handle) })))
     }
 
+    /// One that is open already, and called `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn opened(path: &Path, file: Arc<fs::File>) -> Result<Self> {
+        let identity = Identity::of(&file).map_err(|e| Error::io("cannot read", path, e))?;
+        KEPT.fetch_add(1, Ordering::Relaxed);
+        let handle = Handle { real: path.to_owned(), identity, kept: Some(file) };
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), content: Content::Local(handle) })))
+    }
+
     pub(super) fn in_memory(path: PathBuf, bytes: Arc<[u8]>) -> Self {
         Self(Arc::new(Inner { path, content: Content::Memory(bytes) }))
     }

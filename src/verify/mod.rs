@@ -4,11 +4,9 @@
 //! Whatever it is made by, only the bytes count.
 
 mod choices;
-mod compare;
 mod metadata;
 mod places;
 mod report;
-mod sharing;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -16,15 +14,13 @@ use std::path::{Path, PathBuf};
 
 pub use report::{Difference, Report};
 
+use crate::compare::{self, How};
 use crate::describe::{self, Description};
 use crate::error::{Error, Result};
-use crate::evaluate::{self, Sources};
 use crate::gguf::{Gguf, TypeInfo};
 use crate::input::quoted;
 use crate::inspect;
-use crate::plan::{Action, Output};
 use crate::source::{File, ModelDir};
-use compare::Comparison;
 
 /// What to verify, and how.
 #[derive(Clone, Debug, Default)]
@@ -59,30 +55,12 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report
     let mut outputs = places::outputs(&files, &checkpoint, tensors, &mut report.differences)?;
 
     let opened = files.iter().map(|(path, _)| File::open(path)).collect::<Result<Vec<_>>>()?;
-    if !options.read_all {
-        report.shared = sharing::prove(&mut outputs, &opened, &checkpoint.sources)?;
-    }
-    report.count(&outputs);
-    let sources = Sources::new(&checkpoint.sources, false);
-    let comparison = Comparison::new(&outputs, &opened);
-    evaluate::run(&outputs, &sources, &ranges(&outputs), &comparison, options.threads, progress)?;
-    report.differences.extend(comparison.differences());
+    let how = How { read_all: options.read_all, quiet_nans: true, forget: false, threads: options.threads };
+    report.bytes = compare::compare(&mut outputs, &opened, &checkpoint.sources, how, progress)?;
+    report.differences.extend(report.bytes.mismatches.drain(..).map(Difference::Bytes));
     model.check_unchanged()?;
     opened.iter().try_for_each(File::check_unchanged)?;
     Ok(report)
-}
-
-/// The source of a clone that is not read: it is proven, or cannot be compared.
-const NO_SOURCE: usize = usize::MAX;
-
-/// Clones of a source, by output and step: ranges that have to be read.
-fn ranges(outputs: &[Output]) -> HashSet<(usize, usize)> {
-    let steps = (0..)
-        .zip(outputs)
-        .flat_map(|(o, output)| (0..).zip(&output.steps).map(move |(s, step)| ((o, s), step)));
-    let read =
-        steps.filter(|(_, step)| matches!(step.action, Action::Clone { file, .. } if file != NO_SOURCE));
-    read.map(|(place, _)| place).collect()
 }
 
 /// What llama.cpp's loader demands beyond what the reader of files does.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::{Difference, NO_SOURCE};
+use super::Difference;
 use crate::checkpoint::Checkpoint;
+use crate::compare::NO_SOURCE;
 use crate::dtype::GgmlType;
 use crate::error::Result;
 use crate::gguf::{Gguf, StoredTensor};

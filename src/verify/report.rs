@@ -6,11 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::NO_SOURCE;
+use crate::compare::{Comparison, Mismatch};
 use crate::gguf::Gguf;
-use crate::hex::hex;
 use crate::input::quoted;
-use crate::plan::{Action, Output};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,16 +18,8 @@ pub enum Difference {
     Key { key: String, expected: String, found: String },
     /// A tensor that cannot be compared.
     Tensor { name: String, problem: String },
-    /// The first bytes that differ in a tensor, or in the padding behind one; `offset` counts from the start of the file,
-    /// `within` from the start of the tensor or the padding.
-    Bytes {
-        file: PathBuf,
-        tensor: Option<String>,
-        offset: u64,
-        within: u64,
-        expected: Vec<u8>,
-        found: Vec<u8>,
-    },
+    /// The first bytes that differ in a tensor, or in the padding behind one.
+    Bytes(Mismatch),
 }
 
 /// What was verified.
@@ -41,12 +31,8 @@ pub struct Report {
     pub tensors: usize,
     /// Whether there was a model to compare with.
     pub has_model: bool,
-    /// Bytes that are the same blocks as the model's, or holes in both.
-    pub shared: u64,
-    /// Bytes that were read in both and compared.
-    pub compared: u64,
-    /// Bytes that were computed again and compared.
-    pub recomputed: u64,
+    /// Bytes by how they were compared. Its mismatches are among the differences.
+    pub bytes: Comparison,
     /// What differs.
     pub differences: Vec<Difference>,
 }
@@ -56,17 +42,6 @@ impl Report {
     pub(super) fn new(files: &[(PathBuf, Gguf)]) -> Self {
         let tensors = files.iter().map(|(_, gguf)| gguf.tensors.len()).sum();
         Self { files: files.len(), tensors, ..Self::default() }
-    }
-
-    /// Counts what is going to be read of `outputs`.
-    pub(super) fn count(&mut self, outputs: &[Output]) {
-        for step in outputs.iter().flat_map(|output| &output.steps) {
-            match step.action {
-                Action::Clone { file: NO_SOURCE, .. } | Action::Zero => {}
-                Action::Clone { .. } | Action::Copy { .. } => self.compared += step.len,
-                Action::Encode { .. } | Action::Bytes(_) => self.recomputed += step.len,
-            }
-        }
     }
 
     /// Whether the files are what they should be.
@@ -86,7 +61,7 @@ impl Report {
         if !self.has_model {
             return writeln!(out, "{tensors} tensors in {files} file(s): the structure is sound");
         }
-        let Self { shared, compared, recomputed, .. } = self;
+        let Comparison { shared, compared, recomputed, .. } = self.bytes;
         writeln!(
             out,
             "{tensors} tensors in {files} file(s): {shared} bytes proven by sharing, {compared} compared, \
@@ -104,7 +79,7 @@ impl Report {
         json!({
             "equal": self.is_equal(), "files": self.files, "tensors": self.tensors,
             "compared_with_model": self.has_model,
-            "bytes": { "shared": self.shared, "compared": self.compared, "recomputed": self.recomputed },
+            "bytes": self.bytes.to_json(),
             "differences": self.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
         })
     }
@@ -117,11 +92,7 @@ impl Difference {
                 json!({ "kind": "key", "key": key, "expected": expected, "found": found })
             }
             Self::Tensor { name, problem } => json!({ "kind": "tensor", "tensor": name, "problem": problem }),
-            Self::Bytes { file, tensor, offset, within, expected, found } => json!({
-                "kind": if tensor.is_some() { "bytes" } else { "padding" },
-                "file": file.to_string_lossy(), "tensor": tensor, "offset": offset, "offset_in_tensor": within,
-                "expected": hex(expected), "found": hex(found),
-            }),
+            Self::Bytes(mismatch) => mismatch.to_json(),
         }
     }
 }
@@ -133,14 +104,7 @@ impl fmt::Display for Difference {
                 write!(f, "key {}: expected {expected}, found {found}", quoted(key))
             }
             Self::Tensor { name, problem } => write!(f, "tensor {}: {problem}", quoted(name)),
-            Self::Bytes { file, tensor, offset, within, expected, found } => {
-                let place = match tensor {
-                    Some(name) => format!("tensor {}, byte {within}", quoted(name)),
-                    None => format!("padding, byte {within}"),
-                };
-                let (expected, found) = (hex(expected), hex(found));
-                write!(f, "{place} (byte {offset} of {}): expected {expected}, found {found}", file.display())
-            }
+            Self::Bytes(mismatch) => mismatch.fmt(f),
         }
     }
 }

@@ -8,6 +8,7 @@ mod files;
 mod overflow;
 mod pace;
 mod report;
+mod verify;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub links: Links,
     /// How many threads read, convert and write; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
+    /// Compares what was written with what it was made of before it gets its name.
+    pub verify: bool,
     /// How many bytes to write a second, at most; sharing costs nothing.
     pub rate: Option<NonZeroU64>,
 }
@@ -63,7 +66,8 @@ pub struct Finished {
 /// # Errors
 /// Whatever goes wrong leaves no output behind, and what was there before as it was (see
 /// [`Flushed::publish`](ggraft_platform::Flushed::publish) for the one exception): [`Error::Io`] for the operating system,
-/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`], [`Error::Invalid`] if a file of the model changed.
+/// [`Error::Interrupted`] after a signal, [`Error::CannotShare`], [`Error::Invalid`] if a file of the model changed,
+/// [`Error::Differs`] if that was to be verified.
 pub fn write(
     plan: &Plan,
     model: &ModelDir,
@@ -95,6 +99,9 @@ pub fn write(
         return Err(Error::Interrupted);
     }
     let flushed = AtomicFile::flush_all(files, settings.sync)?;
+    if settings.verify {
+        report.verified = Some(verify::verify(plan, &flushed, sources.files(), settings, forget, progress)?);
+    }
     // Bytes of two states of a model would be a model that never was.
     model.check_unchanged()?;
     let published = flushed.publish()?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::compare::Comparison;
 use crate::plan::{Kind, Output, Plan, Reason};
 
 /// The outcome of a conversion. What was planned, except `measured`, which is the extent map's word.
@@ -19,6 +20,8 @@ pub struct Report {
     pub measured: Option<Measured>,
     /// Bytes of tensors that were not shared, by reason, largest first.
     pub reasons: Vec<Shortfall>,
+    /// How the files were compared with what they were made of, if they were.
+    pub verified: Option<Comparison>,
     /// Tensors with finite numbers beyond those of F16, which became infinite, and how many.
     pub overflows: Vec<(String, u64)>,
 }
@@ -141,6 +144,7 @@ impl Report {
                 "shared": self.measured.map(|m| m.shared), "unique": self.measured.map(|m| m.unique),
             },
             "reasons": self.reasons.iter().map(Shortfall::to_json).collect::<Vec<_>>(),
+            "verified": self.verified.as_ref().map(Comparison::to_json),
         })
     }
 }

@@ -3,6 +3,7 @@
  * GGRAFT_FAULT_TRACE   file to append a line to for each call, before it is made
  * GGRAFT_FAULT_STEP    number of the call (from 1) to interfere with
  * GGRAFT_FAULT_ACTION  errno that it fails with, or 0: the process is killed instead of making it
+ * GGRAFT_FAULT_FLIP    a bit of this byte of every file changes when it was synced
  * GGRAFT_FAULT_NAMED   if set, there are no unnamed files on this file system
  */
 #define _GNU_SOURCE
@@ -52,10 +53,19 @@ static const char *path_of(int fd, char *path, size_t size) {
 }
 
 int fsync(int fd) {
-    char path[4096];
+    char path[4096], byte;
     struct stat found;
-    const char *call = fstat(fd, &found) == 0 && S_ISDIR(found.st_mode) ? "fsync-directory" : "fsync";
-    return step(call, path_of(fd, path, sizeof path)) ? -1 : REAL(fsync)(fd);
+    int directory = fstat(fd, &found) == 0 && S_ISDIR(found.st_mode);
+    if (step(directory ? "fsync-directory" : "fsync", path_of(fd, path, sizeof path)))
+        return -1;
+    int result = REAL(fsync)(fd);
+    const char *flip = getenv("GGRAFT_FAULT_FLIP");
+    if (flip && !directory && pread(fd, &byte, 1, atoll(flip)) == 1) {
+        byte ^= 1;
+        if (pwrite(fd, &byte, 1, atoll(flip)) != 1)
+            abort();
+    }
+    return result;
 }
 
 /* Only of what is written to. */

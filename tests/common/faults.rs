@@ -1,6 +1,9 @@
 //! Runs ggraft with `faults.c` between it and the C library: what it asks of the disk is written down, and fails when a
 //! test wants it to.
 
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,6 +28,8 @@ pub const ENOSPC: i32 = 28;
 pub struct Run {
     /// At which step what happens.
     pub fault: Option<(usize, Action)>,
+    /// Which byte of every output changes when it is complete.
+    pub flip: Option<u64>,
     /// Whether the file system has no unnamed files.
     pub named: bool,
 }
@@ -46,6 +51,9 @@ impl Run {
         if let Some((step, action)) = self.fault {
             let number = if let Action::Fail(number) = action { number } else { 0 };
             command.env("GGRAFT_FAULT_STEP", step.to_string()).env("GGRAFT_FAULT_ACTION", number.to_string());
+        }
+        if let Some(byte) = self.flip {
+            command.env("GGRAFT_FAULT_FLIP", byte.to_string());
         }
         if self.named {
             command.env("GGRAFT_FAULT_NAMED", "1");

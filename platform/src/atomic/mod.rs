@@ -11,6 +11,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
@@ -24,7 +25,7 @@ pub use temporary::remove_leftovers;
 /// A file being written that will replace `path` when it is published. Dropping it instead leaves nothing.
 #[derive(Debug)]
 pub struct AtomicFile {
-    file: File,
+    file: Arc<File>,
     /// The name it will have, with no symbolic link left to follow.
     path: PathBuf,
     /// The temporary name, if the file has one.
@@ -50,9 +51,9 @@ impl AtomicFile {
                 (file, Some(name))
             }
         };
-        let created = Self { file, path, temporary };
+        let created = Self { file: Arc::new(file), path, temporary };
         // Some file systems find out only when the file gets its name.
-        let longest = fstatvfs(&created.file)?.name_max();
+        let longest = fstatvfs(&*created.file)?.name_max();
         if created.path.file_name().is_some_and(|name| name.len() as u64 > longest) {
             return Err(Errno::ENAMETOOLONG.into());
         }

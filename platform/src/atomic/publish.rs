@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{AtomicFile, identity, parent, target, temporary};
 use crate::{start_writeback, sys};
@@ -59,6 +60,11 @@ pub struct Flushed {
 }
 
 impl Flushed {
+    /// The files, to read.
+    pub fn files(&self) -> impl Iterator<Item = &Arc<File>> {
+        self.files.iter().map(|file| &file.file)
+    }
+
     /// Gives each of the files, a set that readers find by the first of them, its name, replacing what had it before.
     /// If they are on the disk, so are their names when this returns.
     ///

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::Difference;
+use super::{Mismatch, Part};
 use crate::dtype::GgmlType;
 use crate::error::Result;
 use crate::evaluate::Sink;
@@ -23,22 +23,23 @@ thread_local! {
     static FOUND: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The first difference in each tensor, and in each stretch of padding.
-pub struct Comparison<'a> {
+/// Keeps the first difference in each tensor, and in each stretch of what is none.
+pub struct Compare<'a> {
     outputs: &'a [Output],
     files: &'a [File],
+    quiet_nans: bool,
     /// By output and the offset of the tensor, or of what is behind it.
-    first: Mutex<BTreeMap<(usize, u64), Difference>>,
+    first: Mutex<BTreeMap<(usize, u64), Mismatch>>,
 }
 
-impl<'a> Comparison<'a> {
-    /// With `files`, which should hold `outputs`.
-    pub fn new(outputs: &'a [Output], files: &'a [File]) -> Self {
-        Self { outputs, files, first: Mutex::default() }
+impl<'a> Compare<'a> {
+    /// With `files`, which should hold `outputs`, but for `quiet_nans`, perhaps.
+    pub fn new(outputs: &'a [Output], files: &'a [File], quiet_nans: bool) -> Self {
+        Self { outputs, files, quiet_nans, first: Mutex::default() }
     }
 
     /// What was found, in file order.
-    pub fn differences(self) -> Vec<Difference> {
+    pub fn mismatches(self) -> Vec<Mismatch> {
         self.first.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
     }
 
@@ -52,7 +53,7 @@ impl<'a> Comparison<'a> {
             let place = self.place(output, at + differs as u64);
             let end = (place.end.saturating_sub(at)).min(expected.len() as u64) as usize;
             let begin = (place.start.saturating_sub(at) as usize).max(from);
-            let quiet = place.is_bf16 && {
+            let quiet = self.quiet_nans && place.is_bf16 && {
                 // Elements that are cut by the range's ends are compared as they are.
                 let odd = ((at + begin as u64 - place.start) % 2) as usize;
                 same_but_quiet(&expected[begin + odd..end], &found[begin + odd..end])
@@ -77,18 +78,18 @@ impl<'a> Comparison<'a> {
     ) {
         let shown = differs..end.min(differs + SHOWN);
         let offset = at + differs as u64;
-        let difference = Difference::Bytes {
+        let mismatch = Mismatch {
             file: self.outputs[output].path.clone(),
-            tensor: place.name.map(str::to_owned),
+            part: place.part(self.outputs[output].data_start),
             offset,
             within: offset - place.start,
             expected: expected[shown.clone()].to_vec(),
             found: found[shown].to_vec(),
         };
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = first.entry((output, place.start)).or_insert_with(|| difference.clone());
-        if matches!(known, Difference::Bytes { offset: known, .. } if offset < *known) {
-            *known = difference;
+        let known = first.entry((output, place.start)).or_insert_with(|| mismatch.clone());
+        if offset < known.offset {
+            *known = mismatch;
         }
     }
 
@@ -107,7 +108,11 @@ impl<'a> Comparison<'a> {
             Some(tensor) => {
                 Place { name: None, start: tensor.offset + tensor.len, end: next, is_bf16: false }
             }
-            None => Place { name: None, start: self.outputs[output].data_start, end: next, is_bf16: false },
+            None => {
+                let data = self.outputs[output].data_start;
+                let (start, end) = if at < data { (0, data) } else { (data, next) };
+                Place { name: None, start, end, is_bf16: false }
+            }
         }
     }
 }
@@ -119,6 +124,17 @@ struct Place<'a> {
     is_bf16: bool,
 }
 
+impl Place<'_> {
+    /// For people, in a file whose data start at byte `data_start`.
+    fn part(&self, data_start: u64) -> Part {
+        match self.name {
+            Some(name) => Part::Tensor(name.to_owned()),
+            None if self.start < data_start => Part::Header,
+            None => Part::Padding,
+        }
+    }
+}
+
 /// Whether BF16 elements differ only where a NaN was made quiet, as the reference does it when it copies.
 fn same_but_quiet(expected: &[u8], found: &[u8]) -> bool {
     let mut quiet = expected.to_vec();
@@ -127,7 +143,7 @@ fn same_but_quiet(expected: &[u8], found: &[u8]) -> bool {
     expected.zip(quiet).zip(found).all(|((expected, quiet), found)| found == expected || found == quiet)
 }
 
-impl Sink for Comparison<'_> {
+impl Sink for Compare<'_> {
     fn put(&self, output: usize, at: u64, bytes: &[u8]) -> Result<()> {
         FOUND.with_borrow_mut(|found| {
             if found.len() < bytes.len() {

@@ -1,0 +1,113 @@
+//! Holds files against what a plan says of them: all of it is computed for a sink that compares instead of writing. What
+//! extent maps show to be the same blocks is not read.
+//!
+//! Knows plans and files; not what the plan was made from, or what follows from a difference.
+
+mod mismatch;
+mod sharing;
+mod sink;
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::ops::AddAssign;
+
+use crate::error::Result;
+use crate::evaluate::{self, Sources};
+use crate::plan::{Action, Output};
+use crate::source::File;
+use sink::Compare;
+
+pub use mismatch::{Mismatch, Part};
+
+/// The source of a clone that is not read: it is proven, or cannot be compared.
+pub(crate) const NO_SOURCE: usize = usize::MAX;
+
+/// How to compare.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// Reads what extent maps show to be the same blocks, too.
+    pub read_all: bool,
+    /// Takes BF16 NaNs as the reference makes them, too, where the plan leaves them as they are.
+    pub quiet_nans: bool,
+    /// Gives cached pages of sources back as soon as they were read.
+    pub forget: bool,
+    /// How many threads read and compute; as many as there are processors by default.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// What was compared. Zeros between tensors are not counted.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// Bytes that are the same blocks as the source's, or holes in both.
+    pub shared: u64,
+    /// Bytes that were read in both and compared.
+    pub compared: u64,
+    /// Bytes that were computed again and compared.
+    pub recomputed: u64,
+    /// The first difference in each tensor, and in each stretch of what is none, in file order.
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// Compares `files` with what `outputs`, in the same order, say that they hold, made of `sources`. Clones of
+/// [no source](NO_SOURCE) are left out. Tells `progress` of bytes as they are done.
+///
+/// # Errors
+/// If something cannot be read, or [`Error::Interrupted`](crate::Error::Interrupted). A difference is none.
+pub(crate) fn compare(
+    outputs: &mut [Output],
+    files: &[File],
+    sources: &[File],
+    how: How,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Comparison> {
+    let mut done = Comparison::default();
+    if !how.read_all {
+        done.shared = sharing::prove(outputs, files, sources)?;
+        progress(done.shared);
+    }
+    done.count(outputs);
+    let sources = Sources::new(sources, how.forget);
+    let sink = Compare::new(outputs, files, how.quiet_nans);
+    evaluate::run(outputs, &sources, &clones(outputs), &sink, how.threads, progress)?;
+    done.mismatches = sink.mismatches();
+    Ok(done)
+}
+
+impl AddAssign for Comparison {
+    fn add_assign(&mut self, other: Self) {
+        self.shared += other.shared;
+        self.compared += other.compared;
+        self.recomputed += other.recomputed;
+        self.mismatches.extend(other.mismatches);
+    }
+}
+
+impl Comparison {
+    /// Counts what is going to be read of `outputs`.
+    fn count(&mut self, outputs: &[Output]) {
+        for step in outputs.iter().flat_map(|output| &output.steps) {
+            match step.action {
+                Action::Clone { file: NO_SOURCE, .. } | Action::Zero => {}
+                Action::Clone { .. } | Action::Copy { .. } => self.compared += step.len,
+                Action::Encode { .. } | Action::Bytes(_) => self.recomputed += step.len,
+            }
+        }
+    }
+
+    /// The counts for machines; the keys are a promise.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "shared": self.shared, "compared": self.compared, "recomputed": self.recomputed,
+        })
+    }
+}
+
+/// Clones of a source, by output and step: ranges that have to be read.
+fn clones(outputs: &[Output]) -> HashSet<(usize, usize)> {
+    let steps = (0..)
+        .zip(outputs)
+        .flat_map(|(o, output)| (0..).zip(&output.steps).map(move |(s, step)| ((o, s), step)));
+    let read =
+        steps.filter(|(_, step)| matches!(step.action, Action::Clone { file, .. } if file != NO_SOURCE));
+    read.map(|(place, _)| place).collect()
+}
