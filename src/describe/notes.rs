@@ -140,6 +140,7 @@ fn sources(piece: &Piece) -> impl Iterator<Item = usize> {
     };
     let scale = |step: &Arithmetic<usize>| match step {
         Arithmetic::Scale(scale) => Some(scale.source),
+        Arithmetic::Plus { other, .. } => Some(other.source),
         Arithmetic::Mxfp4 { scales } => Some(*scales),
         Arithmetic::Widen
         | Arithmetic::Add(_)

@@ -119,7 +119,9 @@ impl Report {
 
     /// Clones of `plan`, by output and step, were refused for these reasons and became copies.
     pub(super) fn refused(&mut self, plan: &Plan, refusals: &BTreeMap<(usize, usize), String>) {
-        let mut by_reason: BTreeMap<&str, (u64, HashSet<(usize, usize)>)> = BTreeMap::new();
+        /// Bytes, and tensors by output and number.
+        type Refused = (u64, HashSet<(usize, usize)>);
+        let mut by_reason: BTreeMap<&str, Refused> = BTreeMap::new();
         for ((o, s), why) in refusals {
             let output = &plan.outputs[*o];
             let step = &output.steps[*s];
