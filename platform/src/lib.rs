@@ -7,6 +7,7 @@ mod atomic;
 mod cgroup;
 mod child;
 mod clone;
+mod daemon;
 mod extents;
 mod fs;
 mod identity;
@@ -29,9 +30,10 @@ pub use atomic::{
 };
 pub use child::{Usage, die_with_parent, forward, wait_with_usage};
 pub use clone::{CloneError, Refusal, can_clone, clone_range};
+pub use daemon::{inherited, leave_terminal};
 pub use extents::{Extent, ExtentUsage, extents_at, for_each_extent, shared_bytes};
 pub use fs::FileSystem;
-pub use identity::Identity;
+pub use identity::{Identity, set_modified};
 pub use io::{
     advise_sequential, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at, start_writeback,
     write_all_at,
@@ -39,6 +41,6 @@ pub use io::{
 pub use limits::{open_file_limit, report_file_size_limit};
 pub use lock::{Lock, LockError};
 pub use memory::{advise_huge_pages, available_memory};
-pub use mount::{is_root, owner, unmount};
+pub use mount::{is_root, owner, set_read_ahead, unmount};
 pub use patience::Patience;
 pub use priority::{IoPriority, set_io_priority, set_nice};
