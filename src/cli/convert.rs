@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::events::{self, Events};
 use super::messages::{start_logging, warnings};
@@ -97,14 +97,14 @@ pub fn run(args: &Args) -> Result<()> {
         ..args.options.options(model)?
     };
     let mut events = Events::new(args.events.is_some());
-    let result = convert(args, &options, &mut events);
+    let result = convert(args, model, &options, &mut events);
     if let Err(error) = &result {
         events.failed(error);
     }
     result
 }
 
-fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
+fn convert(args: &Args, model: &Path, options: &Options, events: &mut Events) -> Result<()> {
     let conversion = Conversion::prepare(options)?;
     if args.dry_run {
         let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
@@ -134,8 +134,8 @@ fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
     if !args.quiet {
         report::print(&outcome);
         report::print_notes(&conversion.notes);
-        if let Some(better) = conversion.brief_advice()? {
-            report::print_advice(&better, &outcome);
+        if conversion.may_share() {
+            report::print_advice(conversion.brief_advice()?.as_ref(), &outcome, model);
         }
     }
     Ok(())
