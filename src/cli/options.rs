@@ -323,12 +323,13 @@ mod tests {
     use super::parse_size;
 
     #[test]
-    fn sizes_are_the_references() {
+    fn sizes_are_the_references_in_any_case() {
         assert_eq!(parse_size("0"), Ok(0));
         assert_eq!(parse_size("300"), Ok(300));
         assert_eq!(parse_size("2G"), Ok(2_000_000_000));
         assert_eq!(parse_size("5M"), Ok(5_000_000));
-        for bad in ["", "G", "-1", "1.5G", "2g", "99999999999G", "1KiB"] {
+        assert_eq!(parse_size("2k"), Ok(2_000));
+        for bad in ["", "G", "-1", "1.5G", "99999999999G", "1KiB"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
     }
