@@ -336,7 +336,7 @@ const CONFIGS: &[Case] = &[
     ("an architecture like no other", |d| config(d, &json!({"architectures": ["LlamaForNothingWhatsoever"]})), UNSUPPORTED, "the nearest that is: LlamaForCausalLM"),
     ("an architecture to report", |d| config(d, &json!({"architectures": ["LlamaForNothing"]})), UNSUPPORTED, "report the architecture's name to ggraft"),
     ("an architecture of the reference", |d| config(d, &json!({"architectures": ["Grok1ForCausalLM"]})), UNSUPPORTED, "Grok1ForCausalLM is not supported yet"),
-    ("a vision wrapper", |d| config(d, &json!({"architectures": ["LlavaForConditionalGeneration"], "text_config": {}})), UNSUPPORTED, "LlavaForConditionalGeneration"),
+    ("a vision wrapper", |d| config(d, &json!({"architectures": ["ChameleonForConditionalGeneration"], "text_config": {}})), UNSUPPORTED, "ChameleonForConditionalGeneration"),
     ("text_config is a number", |d| config(d, &json!({"text_config": 1})), INVALID, "text_config: expected an object, found 1"),
     ("no hidden_size", |d| config(d, &json!({"model_type": null, "hidden_size": null})), INVALID, "hidden_size"),
     ("no num_hidden_layers", |d| config(d, &json!({"model_type": null, "num_hidden_layers": null})), INVALID, "num_hidden_layers"),
