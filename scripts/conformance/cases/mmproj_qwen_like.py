@@ -55,3 +55,14 @@ def cases():
     yield projector("glm5-next-f16", {**config, "vision_config": {**vision, "swiglu_limit": 7.0, "spatial_merge_size": 4, "rms_norm_eps": 1e-6}}, dtype="f16",
                     images={**IMAGES, "min_image_tokens": 4, "max_image_tokens": 100}, tensors=tensors)
     yield projector("glm5-next-f32", config, images={**IMAGES, "patch_size": 4, "merge_size": 2, "max_image_tokens": 9}, dtype="f32", tensors=tensors)
+
+    vision = {"depth": 3, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 4, "out_hidden_size": 128, "num_position_embeddings": 64,
+              "disable_merger_proj": True, "spatial_merge_size": 2, "deepstack_visual_indexes": []}
+    config = {"architectures": ["BailingMoeV3VLForConditionalGeneration"], "model_type": "bailing_moe_v3_vl", "vision_config": vision,
+              "text_config": {"hidden_size": 64, "rms_norm_eps": 1e-5}}
+    tensors = tower("model.visual.", gated=False) + merger[:2] + [("model.visual.pos_embed.weight", [64, 32]), ("linear_proj.0.weight", [64, 128]),
+                                                                   ("linear_proj.0.bias", [64]), ("linear_proj.2.weight", [64, 64]), ("lm_head.weight", [40, 64])]
+    yield projector("ling3-vl", config, tensors=tensors)
+    yield projector("ling3-vl-f16", {**config, "text_config": {"hidden_size": 64}}, dtype="f16", tensors=tensors)
+    yield projector("ling3-vl-f32", {**config, "vision_config": {**vision, "image_size": 48}}, dtype="f32", tensors=tensors)
+    yield projector("ling3-vl-merged", {**config, "vision_config": {**vision, "disable_merger_proj": False}}, tensors=tensors, refused=True)

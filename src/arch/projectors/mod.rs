@@ -4,7 +4,6 @@
 //! A [`Projector`] is to such a file what a `Family` is to a language model's. All of them are of one GGUF
 //! architecture, `clip`.
 
-mod batch_norm;
 mod builder;
 mod cogvlm;
 mod deepseek_ocr;
@@ -12,8 +11,6 @@ mod deepseek_v4;
 mod dots_ocr;
 mod gemma3;
 mod gemma4;
-mod granite4_vision;
-mod granite_speech;
 mod hunyuan_vl;
 mod internvl;
 mod janus;
@@ -59,9 +56,6 @@ static PROJECTORS: &[Projector] = &[
     gemma3::GEMMA3,
     gemma4::GEMMA4,
     gemma4::GEMMA4_UNIFIED,
-    granite4_vision::GRANITE4_VISION,
-    granite_speech::GRANITE_SPEECH,
-    granite_speech::GRANITE_SPEECH_PLUS,
     hunyuan_vl::HUNYUAN_VL,
     internvl::INTERNVL,
     janus::JANUS,
