@@ -48,10 +48,12 @@ fn clone(plan: &mut Plan, file: usize, offset: u64) {
     plan.outputs[0].steps[2].action = Action::Clone { file, offset };
 }
 
+/// What it is, how to plant it, and what is said of it.
+type Fault = (&'static str, fn(&mut Plan), &'static str);
+
 #[test]
 fn each_fault_is_found() {
     sound().check().unwrap();
-    type Fault = (&'static str, fn(&mut Plan), &'static str);
     let faults: [Fault; 21] = [
         ("a gap", |p| p.outputs[0].steps[1].len -= 1, "expected one at"),
         ("a gap at the start", |p| p.outputs[0].steps[0].start = 1, "expected one at 0"),
