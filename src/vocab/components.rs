@@ -77,89 +77,13 @@ impl Class {
         config: &Map<String, Value>,
         dir: &ModelDir,
     ) -> Result<()> {
-        let settings = Settings { config, path: dir.join("tokenizer_config.json") };
-        let token = |key: &str| {
-            let named = config.get(key);
-            if self == Self::Bert && named.is_some_and(Value::is_null) {
-                return "None".into(); // Python's word for no token
-            }
-            let named = named.and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()));
-            let default = self.default_tokens().iter().find(|(k, _)| *k == key).map(|(_, text)| *text);
-            named.or(default).map(Value::from).unwrap_or_default()
-        };
-        let prefix = |default: bool| {
-            let null_is_default = matches!(self, Self::Llama | Self::Qwen2 | Self::Qwen35);
-            settings.flag("add_prefix_space", default, null_is_default)
-        };
-        let mut model = json!({"fuse_unk": false, "byte_fallback": false});
-        let (normalizer, pre_tokenizer, decoder) = match self {
-            Self::Backend => return Ok(()),
-            Self::Bert => {
-                model = json!({
-                    "unk_token": token("unk_token"), "continuing_subword_prefix": "##",
-                    "max_input_chars_per_word": 100,
-                });
-                let strip_accents = match config.get("strip_accents") {
-                    None | Some(Value::Null) => Value::Null,
-                    Some(_) => settings.flag("strip_accents", false, false)?.into(),
-                };
-                let normalizer = json!({
-                    "type": "BertNormalizer", "clean_text": true,
-                    "handle_chinese_chars": settings.flag("tokenize_chinese_chars", true, false)?,
-                    "strip_accents": strip_accents, "lowercase": settings.flag("do_lower_case", true, false)?,
-                });
-                let decoder = json!({"type": "WordPiece", "prefix": "##", "cleanup": true});
-                (normalizer, json!({"type": "BertPreTokenizer"}), decoder)
-            }
-            Self::Cohere => {
-                let digits = json!({"type": "Digits", "individual_digits": true});
-                let steps = [digits, byte_level(prefix(false)?, true)];
-                let steps = json!({"type": "Sequence", "pretokenizers": steps});
-                (json!({"type": "NFC"}), steps, byte_level(true, true))
-            }
-            Self::Gemma => {
-                model = json!({"unk_token": token("unk_token"), "fuse_unk": true, "byte_fallback": true});
-                let split = json!({
-                    "type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false,
-                });
-                (replace(" ", SPACE), split, bytes_to_text(false))
-            }
-            Self::Gpt2 => (Value::Null, byte_level(prefix(false)?, true), byte_level(true, true)),
-            Self::GptNeoX => {
-                // The class replaces it by one that adds nothing.
-                tokenizer.insert("post_processor".into(), Value::Null);
-                (json!({"type": "NFC"}), byte_level(prefix(false)?, true), byte_level(true, true))
-            }
-            Self::Llama => {
-                model = json!({"fuse_unk": true, "byte_fallback": true});
-                let prefix = prefix(true)?;
-                let scheme = if prefix { "first" } else { "never" };
-                let metaspace = json!({
-                    "type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": false,
-                });
-                (Value::Null, metaspace, bytes_to_text(prefix))
-            }
-            Self::Qwen2 | Self::Qwen35 => {
-                let pattern = if self == Self::Qwen2 { QWEN2_PATTERN } else { QWEN35_PATTERN };
-                let split = json!({
-                    "type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false,
-                });
-                let steps = [split, byte_level(prefix(false)?, false)];
-                let steps = json!({"type": "Sequence", "pretokenizers": steps});
-                (json!({"type": "NFC"}), steps, byte_level(true, true))
-            }
-            Self::Roberta => (Value::Null, byte_level(prefix(false)?, true), byte_level(true, true)),
-            Self::XlmRoberta => {
-                model = json!({"unk_id": 3, "byte_fallback": false});
-                let scheme = if prefix(true)? { "always" } else { "never" };
-                let metaspace = json!({
-                    "type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": true,
-                });
-                let steps = [json!({"type": "WhitespaceSplit"}), metaspace.clone()];
-                let steps = json!({"type": "Sequence", "pretokenizers": steps});
-                (precompiled(tokenizer.get("normalizer")), steps, metaspace)
-            }
-        };
+        let settings = Settings { class: self, config, path: dir.join("tokenizer_config.json") };
+        let Some(parts) = settings.parts(tokenizer.get("normalizer"))? else { return Ok(()) };
+        let Parts { model, normalizer, pre_tokenizer, decoder } = parts;
+        if self == Self::GptNeoX {
+            // The class replaces it by one that adds nothing.
+            tokenizer.insert("post_processor".into(), Value::Null);
+        }
         tokenizer.insert("normalizer".into(), normalizer);
         tokenizer.insert("pre_tokenizer".into(), pre_tokenizer);
         tokenizer.insert("decoder".into(), decoder);
@@ -221,13 +145,125 @@ impl Class {
     }
 }
 
-/// `tokenizer_config.json`, for its flags.
+/// What a class puts around vocabulary and merges.
+struct Parts {
+    /// Settings of the model beside its kind, vocabulary and merges.
+    model: Value,
+    normalizer: Value,
+    pre_tokenizer: Value,
+    decoder: Value,
+}
+
+impl Parts {
+    /// Those of a byte-level BPE.
+    fn bytes(normalizer: Value, pre_tokenizer: Value) -> Self {
+        let model = json!({"fuse_unk": false, "byte_fallback": false});
+        Self { model, normalizer, pre_tokenizer, decoder: byte_level(true, true) }
+    }
+}
+
+/// `tokenizer_config.json` as a class reads it.
 struct Settings<'a> {
+    class: Class,
     config: &'a Map<String, Value>,
     path: PathBuf,
 }
 
 impl Settings<'_> {
+    /// What the class builds, unless it takes all of `tokenizer.json`. `normalizer` is the one in that file.
+    fn parts(&self, normalizer: Option<&Value>) -> Result<Option<Parts>> {
+        let nfc = || json!({"type": "NFC"});
+        let bytes = |add_prefix_space: bool| byte_level(add_prefix_space, true);
+        Ok(Some(match self.class {
+            Class::Backend => return Ok(None),
+            Class::Bert => self.bert()?,
+            Class::Cohere => {
+                let digits = json!({"type": "Digits", "individual_digits": true});
+                Parts::bytes(nfc(), sequence([digits, bytes(self.prefix(false)?)]))
+            }
+            Class::Gemma => self.gemma(),
+            Class::GptNeoX => Parts::bytes(nfc(), bytes(self.prefix(false)?)),
+            Class::Gpt2 | Class::Roberta => Parts::bytes(Value::Null, bytes(self.prefix(false)?)),
+            Class::Llama => self.llama()?,
+            Class::Qwen2 | Class::Qwen35 => {
+                let pattern = if self.class == Class::Qwen2 { QWEN2_PATTERN } else { QWEN35_PATTERN };
+                let split = json!({
+                    "type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false,
+                });
+                Parts::bytes(nfc(), sequence([split, byte_level(self.prefix(false)?, false)]))
+            }
+            Class::XlmRoberta => self.xlm_roberta(normalizer)?,
+        }))
+    }
+
+    fn bert(&self) -> Result<Parts> {
+        let strip_accents = match self.config.get("strip_accents") {
+            None | Some(Value::Null) => Value::Null,
+            Some(_) => self.flag("strip_accents", false, false)?.into(),
+        };
+        Ok(Parts {
+            model: json!({
+                "unk_token": self.token("unk_token"), "continuing_subword_prefix": "##",
+                "max_input_chars_per_word": 100,
+            }),
+            normalizer: json!({
+                "type": "BertNormalizer", "clean_text": true,
+                "handle_chinese_chars": self.flag("tokenize_chinese_chars", true, false)?,
+                "strip_accents": strip_accents, "lowercase": self.flag("do_lower_case", true, false)?,
+            }),
+            pre_tokenizer: json!({"type": "BertPreTokenizer"}),
+            decoder: json!({"type": "WordPiece", "prefix": "##", "cleanup": true}),
+        })
+    }
+
+    fn gemma(&self) -> Parts {
+        Parts {
+            model: json!({"unk_token": self.token("unk_token"), "fuse_unk": true, "byte_fallback": true}),
+            normalizer: replace(" ", SPACE),
+            pre_tokenizer: json!({
+                "type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false,
+            }),
+            decoder: bytes_to_text(false),
+        }
+    }
+
+    fn llama(&self) -> Result<Parts> {
+        let prefix = self.prefix(true)?;
+        let scheme = if prefix { "first" } else { "never" };
+        Ok(Parts {
+            model: json!({"fuse_unk": true, "byte_fallback": true}),
+            normalizer: Value::Null,
+            pre_tokenizer: metaspace(scheme, false),
+            decoder: bytes_to_text(prefix),
+        })
+    }
+
+    fn xlm_roberta(&self, normalizer: Option<&Value>) -> Result<Parts> {
+        let metaspace = metaspace(if self.prefix(true)? { "always" } else { "never" }, true);
+        Ok(Parts {
+            model: json!({"unk_id": 3, "byte_fallback": false}),
+            normalizer: precompiled(normalizer),
+            pre_tokenizer: sequence([json!({"type": "WhitespaceSplit"}), metaspace.clone()]),
+            decoder: metaspace,
+        })
+    }
+
+    /// The text of a special token.
+    fn token(&self, key: &str) -> Value {
+        let named = self.config.get(key);
+        if self.class == Class::Bert && named.is_some_and(Value::is_null) {
+            return "None".into(); // Python's word for no token
+        }
+        let named = named.and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()));
+        let default = self.class.default_tokens().iter().find(|(k, _)| *k == key).map(|(_, text)| *text);
+        named.or(default).map(Value::from).unwrap_or_default()
+    }
+
+    fn prefix(&self, default: bool) -> Result<bool> {
+        let null_is_default = matches!(self.class, Class::Llama | Class::Qwen2 | Class::Qwen35);
+        self.flag("add_prefix_space", default, null_is_default)
+    }
+
     fn flag(&self, key: &str, default: bool, null_is_default: bool) -> Result<bool> {
         match self.config.get(key) {
             None => Ok(default),
@@ -245,6 +281,14 @@ fn byte_level(add_prefix_space: bool, use_regex: bool) -> Value {
     json!({
         "type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": true, "use_regex": use_regex,
     })
+}
+
+fn metaspace(scheme: &str, split: bool) -> Value {
+    json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": split})
+}
+
+fn sequence(steps: [Value; 2]) -> Value {
+    json!({"type": "Sequence", "pretokenizers": steps})
 }
 
 fn replace(from: &str, to: &str) -> Value {

@@ -117,7 +117,7 @@ pub fn state_dict(bytes: &[u8]) -> Result<Vec<PickledTensor>> {
 }
 
 impl Machine {
-    /// Runs until the end of the program, and gives what it leaves.
+    /// Runs until the end of the program, and gives what it leaves. Long, because it is a table: one arm an instruction.
     fn run(&mut self, input: &mut Input) -> Result<Value> {
         loop {
             if self.values() > MOST_VALUES {

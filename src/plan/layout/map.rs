@@ -1,5 +1,6 @@
 //! What the search knows of the items before it starts: which want which phase, and which lead from one to another.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -22,6 +23,7 @@ pub struct Kind {
 }
 
 /// What does not change during a search.
+#[derive(Default)]
 pub struct Map<'a> {
     pub items: &'a [Item],
     /// Bytes per slot.
@@ -51,6 +53,9 @@ pub struct Map<'a> {
     pub bounds: Vec<u64>,
 }
 
+/// An item that leaves the slot it wants: that slot, how far it moves on, and which item it is.
+type Leaving = (usize, usize, usize);
+
 /// The greatest common divisor.
 pub fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
@@ -62,28 +67,35 @@ impl<'a> Map<'a> {
             .iter()
             .fold(block, |unit, item| gcd(gcd(unit, item.advance), item.want.map_or(0, |w| w.phase)));
         let slots = (block / unit) as usize;
-        let slot = |phase: u64| (phase / unit) as usize;
         let mut map = Self {
             items,
             unit,
             slots,
             gains: vec![0; slots],
-            most: 0,
-            by_gain: Vec::new(),
             staying: vec![Vec::new(); slots],
-            leaving: Vec::with_capacity(slots),
-            groups: Vec::new(),
             group_of: vec![usize::MAX; items.len()],
-            moving: Vec::new(),
-            richest: Vec::new(),
-            neutral: Vec::new(),
-            kinds: Vec::new(),
-            stride: 0,
-            bounds: Vec::new(),
+            ..Self::default()
         };
+        let mut leaving = map.sort();
+        map.by_gain = (0..slots).filter(|s| map.gains[*s] > 0).collect();
+        map.by_gain.sort_by_key(|s| Reverse(map.gains[*s]));
+        map.most = map.gains.iter().copied().max().unwrap_or(0);
+        leaving.sort_unstable();
+        map.group(&leaving);
+        map.stride = map.kinds.iter().fold(slots, |s, kind| gcd(s as u64, kind.advance as u64) as usize);
+        map.bounds = vec![0; map.stride];
+        for (slot, gain) in map.gains.iter().enumerate() {
+            map.bounds[slot % map.stride] += gain;
+        }
+        map
+    }
+
+    /// Puts every item where it belongs, but for those that leave the slot they want: these are returned.
+    fn sort(&mut self) -> Vec<Leaving> {
+        let slot = |phase: u64| (phase / self.unit) as usize;
         let mut kinds: BTreeMap<usize, Kind> = BTreeMap::new();
-        let mut leaving: Vec<(usize, usize, usize)> = Vec::new();
-        for (i, item) in items.iter().enumerate() {
+        let mut leaving = Vec::new();
+        for (i, item) in self.items.iter().enumerate() {
             let advance = slot(item.advance);
             if advance != 0 {
                 let new = || Kind { advance, shims: Vec::new(), wanting: Vec::new() };
@@ -92,45 +104,40 @@ impl<'a> Map<'a> {
             }
             match item.want {
                 Some(want) => {
-                    map.gains[slot(want.phase)] += want.gain;
+                    self.gains[slot(want.phase)] += want.gain;
                     match advance {
-                        0 => map.staying[slot(want.phase)].push(i),
+                        0 => self.staying[slot(want.phase)].push(i),
                         _ => leaving.push((slot(want.phase), advance, i)),
                     }
                 }
-                None if advance == 0 => map.neutral.push(i),
+                None if advance == 0 => self.neutral.push(i),
                 None => {}
             }
         }
-        map.by_gain = (0..slots).filter(|s| map.gains[*s] > 0).collect();
-        map.by_gain.sort_by_key(|s| std::cmp::Reverse(map.gains[*s]));
-        map.most = map.gains.iter().copied().max().unwrap_or(0);
-        map.kinds = kinds.into_values().collect();
-        for kind in &mut map.kinds {
-            kind.wanting.sort_by_key(|i| items[*i].want.map(|w| w.gain));
+        self.kinds = kinds.into_values().collect();
+        for kind in &mut self.kinds {
+            kind.wanting.sort_by_key(|i| self.items[*i].want.map(|w| w.gain));
         }
-        leaving.sort_unstable();
-        map.moving = leaving.iter().map(|(_, _, i)| *i).collect();
-        map.richest = map.moving.clone();
+        leaving
+    }
+
+    /// Makes groups of `leaving`, which is in order.
+    fn group(&mut self, leaving: &[Leaving]) {
+        self.moving = leaving.iter().map(|(_, _, i)| *i).collect();
+        self.richest = self.moving.clone();
+        self.leaving.reserve(self.slots);
         let mut at = 0;
-        for slot in 0..slots {
-            let first = map.groups.len();
+        for slot in 0..self.slots {
+            let first = self.groups.len();
             while let Some(&(_, advance, _)) = leaving.get(at).filter(|l| l.0 == slot) {
                 let count = leaving[at..].iter().take_while(|l| l.0 == slot && l.1 == advance).count();
-                leaving[at..at + count].iter().for_each(|l| map.group_of[l.2] = map.groups.len());
-                map.richest[at..at + count]
-                    .sort_by_key(|i| std::cmp::Reverse(items[*i].want.map(|w| w.gain)));
-                map.groups.push(Group { advance, items: at..at + count });
+                leaving[at..at + count].iter().for_each(|l| self.group_of[l.2] = self.groups.len());
+                self.richest[at..at + count].sort_by_key(|i| Reverse(self.items[*i].want.map(|w| w.gain)));
+                self.groups.push(Group { advance, items: at..at + count });
                 at += count;
             }
-            map.leaving.push(first..map.groups.len());
+            self.leaving.push(first..self.groups.len());
         }
-        map.stride = map.kinds.iter().fold(slots, |s, kind| gcd(s as u64, kind.advance as u64) as usize);
-        map.bounds = vec![0; map.stride];
-        for (slot, gain) in map.gains.iter().enumerate() {
-            map.bounds[slot % map.stride] += gain;
-        }
-        map
     }
 
     /// No path from slot `start` shares more.
