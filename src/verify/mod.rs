@@ -38,7 +38,7 @@ pub struct Options {
 /// Verifies what `options` say, and tells `progress` of bytes as they are compared.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a file that llama.cpp would refuse or a model that cannot be read, [`Error::Io`]. That the file
+/// [`Error::Invalid`](crate::Error::Invalid) for a file that llama.cpp would refuse or a model that cannot be read, [`Error::Io`](crate::Error::Io). That the file
 /// differs is none: the [`Report`] says so.
 pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report> {
     let files = inspect::read_set(&options.gguf)?;
