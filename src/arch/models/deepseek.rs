@@ -130,9 +130,9 @@ fn expert_keys(input: &Input, keys: &mut Keys, latent: bool) -> Result<()> {
     keys.set_u32("leading_dense_block_count", Some(dense));
     keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
     keys.set_u32("attention.q_lora_rank", config.u32(&["q_lora_rank"])?);
-    let rank = optional("kv_lora_rank", 512)?;
     let rotated = config.require_u32(&["qk_rope_head_dim"])?;
     if latent {
+        let rank = optional("kv_lora_rank", 512)?;
         keys.set_u32("attention.kv_lora_rank", Some(rank));
         keys.set_u32("attention.key_length", Some(sum(rank, rotated)?));
         keys.set_u32("attention.value_length", Some(rank));
