@@ -1,7 +1,10 @@
 //! Reads JSON from left to right, value by value, without a tree where none is wanted.
 
 mod number;
+mod plain;
 mod tree;
+
+use std::borrow::Cow;
 
 use super::JsonError;
 use super::gap::Gap;
@@ -143,12 +146,19 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If there is something else.
+    #[inline]
     pub fn text(&mut self) -> Result<Text<'a>, JsonError> {
+        match self.plain() {
+            Some(text) => Ok(Text::Whole(Cow::Borrowed(text))),
+            None => self.text_with_escapes(),
+        }
+    }
+
+    fn text_with_escapes(&mut self) -> Result<Text<'a>, JsonError> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a string"));
         }
-        let start = self.at + 1;
-        match text::read(self.text, start) {
+        match text::read(self.text, self.at + 1) {
             Ok((text, end)) => {
                 self.at = end;
                 Ok(text)
@@ -292,10 +302,10 @@ impl<'a> Reader<'a> {
     }
 
     fn key_alone(&mut self) -> Result<Text<'a>, JsonError> {
-        if self.peek() == Some(b'"') {
-            self.text()
-        } else {
-            Err(self.syntax("expected a key in double quotes"))
+        match self.plain() {
+            Some(key) => Ok(Text::Whole(Cow::Borrowed(key))),
+            None if self.peek() == Some(b'"') => self.text_with_escapes(),
+            None => Err(self.syntax("expected a key in double quotes")),
         }
     }
 
