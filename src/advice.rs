@@ -145,6 +145,8 @@ pub struct Alternative {
     pub files: usize,
     /// Bytes of the checkpoint that have to be rewritten before.
     pub rewritten: u64,
+    /// Bytes that rewriting does not give back: links into a cache become files, and what they led to stays there.
+    pub staying: u64,
 }
 
 /// What the plan shares, and what other ways would.
@@ -154,6 +156,19 @@ pub struct Advice {
     pub better: Vec<Alternative>,
     /// What aligning would share, if that is more, but not worth rewriting the checkpoint.
     pub not_worth: Option<Alternative>,
+    /// What other values of `--min-extent` give; none where all of them give the same.
+    pub extents: Vec<Extents>,
+}
+
+/// What a value of `--min-extent` gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extents {
+    /// The value, in bytes.
+    pub min_extent: u64,
+    /// Bytes that are shared.
+    pub shared: u64,
+    /// In how many extents.
+    pub extents: u64,
 }
 
 impl Advice {
@@ -165,7 +180,7 @@ impl Advice {
         let found = others(request, &Way::ALL)?;
         let now = plan.shared().0;
         let notable = |bytes: u64, than: u64| bytes.saturating_sub(than) > plan.bytes() / 100 * NOTABLE;
-        let mut advice = Self::default();
+        let mut advice = Self { extents: extents(request)?, ..Self::default() };
         for a in &found {
             let worth = !a.way.aligns() || align::is_worth(a.shared.saturating_sub(now), a.rewritten);
             let by_less = found.iter().any(|b| a.way.includes(b.way) && !notable(a.shared, b.shared));
@@ -206,18 +221,41 @@ impl Advice {
 }
 
 impl Advice {
+    /// [`Advice::extents`] for machines; the keys are a promise.
+    pub fn extents_to_json(&self) -> Vec<Value> {
+        let one = |e: &Extents| json!({"min_extent": e.min_extent, "shared": e.shared, "extents": e.extents});
+        self.extents.iter().map(one).collect()
+    }
+
     /// The alternatives for machines; their keys are a promise.
     pub fn to_json(&self) -> Vec<Value> {
         let one = |a: &Alternative, worthwhile: bool| {
             json!({
                 "way": a.way.id(), "align": a.way.aligns(), "flags": a.way.flags(), "shared": a.shared,
                 "total": a.total, "extents": a.extents, "files": a.files, "rewritten": a.rewritten,
-                "worthwhile": worthwhile, "caveat": a.way.caveat(),
+                "staying": a.staying, "worthwhile": worthwhile, "caveat": a.way.caveat(),
             })
         };
         let better = self.better.iter().map(|a| one(a, true));
         better.chain(self.not_worth.iter().map(|a| one(a, false))).collect()
     }
+}
+
+/// Plans `request` with every value of `--min-extent` that there is a reason to choose.
+fn extents(request: &Request) -> Result<Vec<Extents>> {
+    if request.tensors.is_empty() || request.sharing.refusals.iter().all(Option::is_some) {
+        return Ok(Vec::new());
+    }
+    let choices = (12..=16).map(|bits| 1 << bits).filter(|size| *size >= request.sharing.block);
+    let mut found: Vec<Extents> = Vec::new();
+    for min_extent in choices {
+        let sharing = Sharing { min_extent, ..request.sharing.clone() };
+        let (shared, extents) = Plan::new(&Request { sharing: &sharing, ..*request })?.shared();
+        found.push(Extents { min_extent, shared, extents });
+    }
+    let same =
+        found.windows(2).all(|pair| (pair[0].shared, pair[0].extents) == (pair[1].shared, pair[1].extents));
+    Ok(if same { Vec::new() } else { found })
 }
 
 /// Those of `ways` that apply.
@@ -234,8 +272,9 @@ fn others(request: &Request, ways: &[Way]) -> Result<Vec<Alternative>> {
         let other = way.plan(request, &aligned)?;
         let (shared, extents) = other.shared();
         let rewritten = if way.aligns() { aligned.rewritten } else { 0 };
+        let staying = if way.aligns() { aligned.staying } else { 0 };
         let (total, files) = (other.bytes(), other.outputs.len());
-        found.push(Alternative { way, total, shared, extents, files, rewritten });
+        found.push(Alternative { way, total, shared, extents, files, rewritten, staying });
     }
     Ok(found)
 }

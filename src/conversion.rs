@@ -102,6 +102,7 @@ pub struct Conversion {
     /// What the plan was made from. Empty but for the directory where only the vocabulary is wanted.
     inputs: Inputs,
     settings: Settings,
+    reflink: Reflink,
 }
 
 /// Everything a plan depends on, so that others can be made for comparison.
@@ -204,7 +205,7 @@ impl Conversion {
             verify: options.verify,
             rate: options.rate,
         };
-        let conversion = Self { plan, notes, inputs, settings };
+        let conversion = Self { plan, notes, inputs, settings, reflink: options.reflink };
         if options.reflink == Reflink::Always
             && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
@@ -228,6 +229,11 @@ impl Conversion {
     /// As [`Plan::new`].
     pub fn brief_advice(&self) -> Result<Option<Alternative>> {
         Advice::brief(&self.inputs.request(), &self.plan)
+    }
+
+    /// Whether sharing was wanted, and there is something to share.
+    pub fn may_share(&self) -> bool {
+        self.reflink != Reflink::Never && !self.inputs.tensors.is_empty()
     }
 
     /// The plan as a document to show.
@@ -285,6 +291,14 @@ impl Conversion {
     /// [`Error::Invalid`] naming the file that is not.
     pub fn check_sources(&self) -> Result<()> {
         self.inputs.checkpoint.dir.check_unchanged()
+    }
+
+    /// [`Conversion::check_sources`] for one of [`Plan::sources`].
+    ///
+    /// # Errors
+    /// As [`Conversion::check_sources`].
+    pub fn check_source(&self, file: usize) -> Result<()> {
+        self.inputs.checkpoint.sources[file].check_unchanged()
     }
 
     fn nothing_shared(&self) -> String {

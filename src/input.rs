@@ -35,6 +35,17 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// `text` as a word for a shell, to be copied from a message into a command. What would steer a terminal is escaped, and then it
+/// is nothing to copy any more.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./+,:=@%".contains(c);
+    let word = if text.starts_with('-') { format!("./{text}") } else { text.to_owned() };
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word,
+        false => one_line(&format!("'{}'", word.replace('\'', "'\\''"))),
+    }
+}
+
 /// The first few of `names`, quoted, and how many there are besides.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 3;
@@ -72,6 +83,8 @@ mod tests {
         assert_eq!(quoted(&"é".repeat(81)).chars().count(), 80 + 3);
         assert_eq!(listed(["a", "b"]), r#""a", "b""#);
         assert_eq!(listed(["a", "b", "c", "d", "e"]), r#""a", "b", "c" and 2 more"#);
+        assert_eq!(shell_word("/data/Llama-3.2-1B"), "/data/Llama-3.2-1B");
+        assert_eq!(shell_word("-it's $HOME\n"), r"'./-it'\''s $HOME\n'");
         assert!(bounded(&"x".repeat(10_000)).chars().count() < 500);
     }
 }

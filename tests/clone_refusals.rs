@@ -147,8 +147,8 @@ fn what_was_refused_is_counted() {
         let reasons = report["reasons"].as_array().unwrap();
         let refused = reasons.iter().find(|reason| reason["reason"] == "refused").unwrap();
         assert_eq!(refused["bytes"], planned, "{report:#}");
-        // The embedding, and V, O, gate, up and down of two layers.
-        assert_eq!(refused["tensors"], 11, "{report:#}");
+        // All matrices have the same size, and lose less than a block or two each.
+        assert_eq!(refused["tensors"], planned.div_ceil(512 * 512 * 2), "{report:#}");
         assert!(refused["explanation"].as_str().unwrap().contains(words), "{report:#}");
 
         let output = setting.convert(&format!("0 {answer}"), &["--reflink", "always"]);

@@ -3,75 +3,18 @@
 //! Needs root and /dev/fuse; without, the tests say so on stderr and pass, with `GGRAFT_REQUIRE_FS=1` they fail.
 
 use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[path = "common/mounts.rs"]
+mod mounts;
+
+use mounts::{Mount, can_mount, ggraft, is_mounted, signal};
+
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models");
-
-/// Whether file systems can be mounted here.
-fn can_mount() -> bool {
-    let root = fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
-    let can = root && fs::File::options().read(true).write(true).open("/dev/fuse").is_ok();
-    if !can {
-        assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "this needs root and /dev/fuse");
-        _ = writeln!(std::io::stderr(), "SKIPPED: needs root and /dev/fuse");
-    }
-    can
-}
-
-fn ggraft() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_ggraft"))
-}
-
-/// A running `ggraft mount`.
-struct Mount {
-    child: Child,
-    dir: PathBuf,
-}
-
-impl Mount {
-    fn of(model: &Path, dir: &Path, flags: &[&str]) -> Self {
-        fs::create_dir_all(dir).unwrap();
-        let mut child = ggraft();
-        child.arg("mount").arg(model).arg(dir).args(flags).args(["--quiet"]).stderr(Stdio::piped());
-        let mount = Self { child: child.spawn().unwrap(), dir: dir.to_owned() };
-        let start = Instant::now();
-        while fs::read_dir(dir).unwrap().next().is_none() {
-            assert!(start.elapsed() < Duration::from_secs(20), "nothing is mounted");
-            thread::sleep(Duration::from_millis(10));
-        }
-        mount
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        let mut files: Vec<_> = fs::read_dir(&self.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        files
-    }
-
-    /// Ends it as a service manager does.
-    fn end(mut self) -> String {
-        signal(&self.child, "TERM");
-        self.child.wait().unwrap();
-        assert!(!is_mounted(&self.dir));
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        said
-    }
-}
-
-fn signal(child: &Child, name: &str) {
-    let kill = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-}
-
-fn is_mounted(dir: &Path) -> bool {
-    let dir = dir.to_str().unwrap();
-    fs::read_to_string("/proc/self/mounts").unwrap().lines().any(|line| line.split(' ').nth(1) == Some(dir))
-}
 
 fn tiny() -> PathBuf {
     Path::new(MODELS).join("tiny-llama")
@@ -217,5 +160,153 @@ fn however_it_ends_nothing_stays_mounted() {
     assert!(with(&[], &["true"], temp.path()).status().unwrap().success());
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     assert!(!mounts.contains(temp.path().to_str().unwrap()), "{mounts}");
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0, "something is left");
+}
+
+/// Many readers at once, in every way there is to read: in order, at random, mapped, and past the page cache.
+#[test]
+fn however_it_is_read_it_is_the_same() {
+    if !can_mount() {
+        return;
+    }
+    let site = tempfile::tempdir().unwrap();
+    let expected = site.path().join("expected.gguf");
+    let converted = ggraft()
+        .args(["convert", "--quiet", "--no-reflink", "--outtype=q8_0", "--outfile"])
+        .arg(&expected)
+        .arg(tiny())
+        .status();
+    assert!(converted.unwrap().success());
+    let bytes = fs::read(&expected).unwrap();
+    // With room for one tile, and for none.
+    for cache in ["--cache=1M", "--cache=0"] {
+        let mount = Mount::of(&tiny(), &site.path().join("mnt"), &["--outtype=q8_0", cache]);
+        let file = mount.files().remove(0);
+        thread::scope(|scope| {
+            for n in 0..8usize {
+                let (file, bytes) = (&file, &bytes);
+                scope.spawn(move || {
+                    let mut it = fs::File::options();
+                    if n % 2 == 1 {
+                        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut it, libc_o_direct());
+                    }
+                    let it = it.read(true).open(file).unwrap();
+                    let mut piece = vec![0; 12_288];
+                    for step in 0..200 {
+                        let at = (step * 7919 + n * 104_729) * 4096 % bytes.len() / 4096 * 4096;
+                        let read = std::os::unix::fs::FileExt::read_at(&it, &mut piece, at as u64).unwrap();
+                        assert_eq!(read, piece.len().min(bytes.len() - at));
+                        assert!(piece[..read] == bytes[at..at + read], "at {at}");
+                    }
+                });
+            }
+        });
+        mount.end();
+    }
+}
+
+/// `O_DIRECT` on Linux, wherever the tests run.
+fn libc_o_direct() -> i32 {
+    if cfg!(any(target_arch = "aarch64", target_arch = "arm")) { 0o200_000 } else { 0o40_000 }
+}
+
+#[test]
+fn in_the_background_it_is_ready_when_the_command_returns() {
+    if !can_mount() {
+        return;
+    }
+    let site = tempfile::tempdir().unwrap();
+    let dir = site.path().join("mnt");
+    fs::create_dir(&dir).unwrap();
+    let output = ggraft().arg("mount").arg(tiny()).arg(&dir).arg("--background").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(is_mounted(&dir));
+    let path = PathBuf::from(said(&output));
+    assert!(path.starts_with(&dir) && fs::read(&path).is_ok(), "{}", path.display());
+    assert!(Command::new("umount").arg(&dir).status().unwrap().success());
+    // What fails says so and fails, too.
+    let output = ggraft().args(["mount", "/nonexistent"]).arg(&dir).arg("--background").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nonexistent"));
+    assert!(!is_mounted(&dir));
+}
+
+#[test]
+fn whoever_waits_for_it_is_told() {
+    if !can_mount() {
+        return;
+    }
+    let site = tempfile::tempdir().unwrap();
+    let dir = site.path().join("mnt");
+    fs::create_dir(&dir).unwrap();
+    let socket = std::os::unix::net::UnixDatagram::bind(site.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // The shell's descriptor 7 is its standard output.
+    let mut child = Command::new("sh")
+        .args(["-c", "exec 7>&1 >/dev/null; exec \"$0\" mount \"$1\" \"$2\" --ready-fd 7 --quiet"])
+        .arg(env!("CARGO_BIN_EXE_ggraft"))
+        .args([&tiny(), &dir])
+        .env("NOTIFY_SOCKET", site.path().join("notify"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut lines).unwrap();
+    assert!(is_mounted(&dir));
+    assert!(fs::metadata(lines.trim()).unwrap().is_file(), "{lines}");
+    let mut told = [0; 100];
+    let len = socket.recv(&mut told).unwrap();
+    assert!(told[..len].starts_with(b"READY=1\n"), "{:?}", &told[..len]);
+    signal(&child, "INT");
+    signal(&child, "TERM");
+    child.wait().unwrap();
+    _ = Command::new("umount").arg("-l").arg(&dir).stderr(Stdio::null()).status();
+    let output = ggraft().arg("mount").arg(tiny()).arg(&dir).args(["--ready-fd", "77"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What is open does not keep it from ending, and ends with it.
+#[test]
+fn it_waits_for_nobody() {
+    if !can_mount() {
+        return;
+    }
+    let site = tempfile::tempdir().unwrap();
+    let mount = Mount::of(&tiny(), &site.path().join("mnt"), &[]);
+    let mut open = fs::File::open(mount.files().remove(0)).unwrap();
+    let start = Instant::now();
+    mount.end();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    open.seek(SeekFrom::Start(0)).unwrap();
+    let mut rest = Vec::new();
+    // What the kernel has, it may still give.
+    if let Err(error) = open.read_to_end(&mut rest) {
+        assert!(matches!(error.raw_os_error(), Some(5 | 103 | 107)), "{error}");
+    }
+}
+
+/// Every signal goes to the command, also the second one, and its exit code is what counts.
+#[test]
+fn signals_are_the_commands() {
+    if !can_mount() {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let script =
+        "trap 'echo int' INT; trap 'echo usr; exit 3' USR1; echo ready; while :; do sleep 0.05; done";
+    let mut child =
+        with(&[], &["sh", "-c", script, "{}"], temp.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    for (expected, next) in
+        [("ready", Some("INT")), ("int", Some("INT")), ("int", Some("USR1")), ("usr", None)]
+    {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+        assert_eq!(line.trim(), expected);
+        if let Some(name) = next {
+            signal(&child, name);
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(3));
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0, "something is left");
 }

@@ -134,7 +134,7 @@ fn a_shard_that_changes_while_it_is_aligned_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let model = llama(dir.path());
         let path = &shards(&model)[2];
-        let job = Job::prepare(&model, Target::InPlace).unwrap();
+        let job = Job::prepare(&model, Target::InPlace { blobs: false }).unwrap();
         let parts = job.parts().unwrap();
         change(path);
         let changed = fs::read(path).ok();
@@ -243,8 +243,10 @@ fn a_cache_lends_its_blobs_to_every_file() {
     put(&model, "chat_template.jinja", "{{ messages }}");
     put(&model, "README.md", "---\nlicense: mit\n---\n");
     let (plain, cached) = (dir.path().join("plain.gguf"), dir.path().join("cached.gguf"));
-    let snapshot = dir.path().join("models--test--llama/snapshots/Test-Llama");
-    let blobs = dir.path().join("models--test--llama/blobs");
+    // It is called after the repository, not the commit.
+    let repository = dir.path().join("models--test--Test-Llama");
+    let snapshot = repository.join("snapshots/4e20de362430cd3b72f300e6b0f18e50e7166e08");
+    let blobs = repository.join("blobs");
     fs::create_dir_all(&blobs).unwrap();
     fs::create_dir_all(&snapshot).unwrap();
     for (i, path) in names(&model).iter().enumerate() {

@@ -48,10 +48,13 @@ fn clone(plan: &mut Plan, file: usize, offset: u64) {
     plan.outputs[0].steps[2].action = Action::Clone { file, offset };
 }
 
+/// What it is, how to plant it, and what is said of it.
+type Fault = (&'static str, fn(&mut Plan), &'static str);
+
 #[test]
 fn each_fault_is_found() {
     sound().check().unwrap();
-    let faults: [(&str, fn(&mut Plan), &str); 21] = [
+    let faults: [Fault; 21] = [
         ("a gap", |p| p.outputs[0].steps[1].len -= 1, "expected one at"),
         ("a gap at the start", |p| p.outputs[0].steps[0].start = 1, "expected one at 0"),
         ("an overlap", |p| p.outputs[0].steps[3].start -= 2, "expected one at"),

@@ -20,10 +20,15 @@ use serde_json::{Value, json};
 
 /// A Llama of 14 MB whose data starts where `header` puts it.
 fn model(parent: &Path, name: &str, header: &str, shards: u64) -> PathBuf {
+    wide(parent, name, header, shards, 1024)
+}
+
+/// The same with rows of `hidden` elements.
+fn wide(parent: &Path, name: &str, header: &str, shards: u64, hidden: u64) -> PathBuf {
     let model: ModelDir = serde_json::from_value(json!({
         "dir": name, "tokenizer": "spm",
         "config": {
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 1024,
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden,
             "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 16,
             "num_key_value_heads": 4, "vocab_size": 512, "tie_word_embeddings": true,
             "max_position_embeddings": 256, "rms_norm_eps": 1e-5,
@@ -144,7 +149,7 @@ fn what_keeps_a_model_from_being_shared_is_said_with_the_remedy() {
 
 /// Every key of the document for machines; all of them are promises.
 const KEYS: &str = "advice block bytes bytes.cloned bytes.converted bytes.copied bytes.header bytes.padding bytes.total \
-    left_out model outputs outputs[].alignment outputs[].bytes outputs[].data_start outputs[].path \
+    left_out min_extents min_extents[].extents min_extents[].min_extent min_extents[].shared model outputs outputs[].alignment outputs[].bytes outputs[].data_start outputs[].path \
     outputs[].steps outputs[].steps[].action outputs[].steps[].file outputs[].steps[].last_tensor \
     outputs[].steps[].len outputs[].steps[].reason outputs[].steps[].source_offset \
     outputs[].steps[].start outputs[].steps[].tensor outputs[].tensors outputs[].tensors[].bytes \
@@ -177,6 +182,27 @@ fn keys_keep_their_names() {
     let mut found = std::collections::BTreeSet::new();
     keys(&document("plan", &model, &flags), "", &mut found);
     assert_eq!(found, KEYS.split_whitespace().map(str::to_owned).collect());
+}
+
+/// Rows of 4 KiB that change their places can be shared one by one, and `plan` says in how many extents.
+#[test]
+fn it_tells_what_each_length_of_extents_would_give() {
+    let Some(dir) = directory("GGRAFT_TEST_XFS") else { return };
+    let (published, aligned) = (wide(dir.path(), "Wide", "odd", 1, 2048), dir.path().join("Aligned"));
+    succeeds("align", &published, &["-o", aligned.to_str().unwrap()]);
+    let choices = document("plan", &aligned, &[])["min_extents"].as_array().unwrap().clone();
+    assert_eq!(choices.len(), 5);
+    for choice in &choices {
+        let flag = choice["min_extent"].to_string();
+        let plan = document("plan", &aligned, &["--min-extent", &flag]);
+        assert_eq!(plan["bytes"]["cloned"], choice["shared"], "--min-extent {flag}");
+        let steps = plan["outputs"][0]["steps"].as_array().unwrap();
+        let shared = steps.iter().filter(|step| step["action"] == "shared").count();
+        assert_eq!(choice["extents"], shared, "--min-extent {flag}");
+    }
+    let bytes = |i: usize| choices[i]["shared"].as_u64().unwrap();
+    assert!(bytes(0) > bytes(1) + (1 << 20), "{choices:?}");
+    assert!(succeeds("plan", &aligned, &[]).contains("--min-extent"));
 }
 
 /// A directory name that would do harm where it is not escaped.

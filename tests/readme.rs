@@ -77,6 +77,12 @@ impl Roots {
                 return Err(missing(variable, "GGRAFT_REQUIRE_LLAMA_CPP"));
             }
         }
+        if command.starts_with("ggraft with")
+            && fs::File::options().read(true).write(true).open("/dev/fuse").is_err()
+        {
+            assert!(env::var_os("GGRAFT_REQUIRE_FS").is_none(), "/dev/fuse cannot be opened");
+            return Err("/dev/fuse cannot be opened".into());
+        }
         if !command.contains("Llama-3.2-1B") || command.starts_with("python3 ") {
             return Ok(plain);
         }

@@ -11,17 +11,24 @@ use crate::interrupt;
 /// Has the kernel end `command`'s process (SIGTERM) when the thread that starts it ends.
 pub fn die_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
-    // SAFETY: between fork and exec the closure makes one system call, and allocates nothing.
-    unsafe {
-        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?));
+    {
+        let parent = nix::unistd::getpid();
+        // SAFETY: between fork and exec the closure makes two system calls, and allocates nothing.
+        unsafe {
+            command.pre_exec(move || {
+                nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+                // It may have ended before that.
+                if nix::unistd::getppid() == parent { Ok(()) } else { Err(nix::errno::Errno::ESRCH.into()) }
+            });
+        }
     }
 }
 
-/// Passes on to `child` the signal that this process was asked to stop with.
+/// Passes on to `child` the signals that came since the last call, after [`interrupt::relay`].
 pub fn forward(child: &Child) {
-    if let (Some(signal), Ok(pid)) = (interrupt::received(), i32::try_from(child.id())) {
+    if let Ok(pid) = i32::try_from(child.id()) {
         // What cannot be signalled has ended.
-        _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+        interrupt::pass_on(|signal| _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal));
     }
 }
 

@@ -5,6 +5,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+
 /// Which file it is, and when its contents last changed. Two equal identities taken at two times mean that nothing
 /// was written in between, as far as the file system's clock can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,4 +57,13 @@ impl Identity {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
+}
+
+/// Sets the time at which the contents of the file at `path` last changed, in seconds and nanoseconds.
+///
+/// # Errors
+/// What the operating system says.
+pub fn set_modified(path: &Path, time: (i64, i64)) -> io::Result<()> {
+    let time = TimeSpec::new(time.0, time.1);
+    Ok(utimensat(AT_FDCWD, path, &TimeSpec::UTIME_OMIT, &time, UtimensatFlags::FollowSymlink)?)
 }

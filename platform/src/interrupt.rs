@@ -2,22 +2,34 @@
 //!
 //! Whoever waits for a process wants to know that a signal ended it: a shell leaves its loop only then, and a
 //! service manager takes an exit code for a failure. So the command cleans up and dies of the signal after all.
+//!
+//! A process that stands for another one, which it runs, passes signals on instead ([`relay`]).
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigHandler, Signal, raise, signal};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::flag;
+use signal_hook_registry::register_sigaction;
 
-static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the next signal ends the process at once.
+static AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// Number of the last signal; 0 before the first.
-static RECEIVED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
+static RECEIVED: AtomicI32 = AtomicI32::new(0);
+
+/// Whether signals are for a child.
+static RELAYING: AtomicBool = AtomicBool::new(false);
+
+/// A bit for each signal that is still to be passed on.
+static PENDING: AtomicU64 = AtomicU64::new(0);
 
 /// From now on SIGINT, SIGTERM and SIGHUP set the flag; a second one ends the process at once. A signal
 /// that is ignored stays so: `nohup`, and shells for background jobs, arrange that for a reason.
@@ -35,11 +47,69 @@ pub fn install() -> io::Result<()> {
             continue;
         }
         // Registered first, so that it sees the flag as it was before this signal.
-        flag::register_conditional_default(signal, INTERRUPTED.clone())?;
-        flag::register_usize(signal, RECEIVED.clone(), signal as usize)?;
-        flag::register(signal, INTERRUPTED.clone())?;
+        flag::register_conditional_default(signal, AT_ONCE.clone())?;
+        let at_once = AT_ONCE.clone();
+        // SAFETY: it only sets atomics.
+        unsafe {
+            register_sigaction(signal, move |info| {
+                RECEIVED.store(signal, Ordering::Relaxed);
+                if RELAYING.load(Ordering::Relaxed) {
+                    pend(signal, info);
+                } else {
+                    INTERRUPTED.store(true, Ordering::Relaxed);
+                    at_once.store(true, Ordering::Relaxed);
+                }
+            })?;
+        }
     }
     Ok(())
+}
+
+/// From now on signals are for a child ([`pass_on`]), and do not set the flag. To be called after [`install`].
+///
+/// # Errors
+/// If the handlers cannot be installed.
+pub fn relay() -> io::Result<()> {
+    RELAYING.store(true, Ordering::Relaxed);
+    for signal in [SIGQUIT, SIGUSR1, SIGUSR2] {
+        if !is_ignored(signal)? {
+            // SAFETY: it only sets atomics.
+            unsafe { register_sigaction(signal, move |info| pend(signal, info))? };
+        }
+    }
+    Ok(())
+}
+
+/// Remembers that `signal` is to be passed on, unless the terminal sent it: then it went to the child as well.
+fn pend(signal: libc::c_int, info: &libc::siginfo_t) {
+    if info.si_code != SI_KERNEL {
+        PENDING.fetch_or(1 << signal, Ordering::Relaxed);
+    }
+}
+
+#[cfg(target_os = "linux")]
+use libc::SI_KERNEL;
+
+/// Elsewhere nothing tells whom a signal went to.
+#[cfg(not(target_os = "linux"))]
+const SI_KERNEL: libc::c_int = libc::c_int::MIN;
+
+/// Passes on the signals that came since the last call.
+pub fn pass_on(mut to: impl FnMut(Signal)) {
+    let pending = PENDING.swap(0, Ordering::Relaxed);
+    (1..64).filter(|n| pending >> n & 1 == 1).filter_map(|n| Signal::try_from(n).ok()).for_each(&mut to);
+}
+
+/// Tells that `number` ended the child: the process was asked to stop with it if it came here, too.
+pub fn child_died_of(number: i32) {
+    if RECEIVED.load(Ordering::Relaxed) != number {
+        RECEIVED.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Tells that the child has ended without being killed: what it was told, it has dealt with.
+pub fn child_exited() {
+    RECEIVED.store(0, Ordering::Relaxed);
 }
 
 /// Asks this process to stop, as SIGTERM does, unless it was asked already: a second signal would not let it clean up.
@@ -57,7 +127,7 @@ pub fn interrupted() -> bool {
 
 /// The signal it was asked to stop with.
 pub fn received() -> Option<Signal> {
-    Signal::try_from(RECEIVED.load(Ordering::Relaxed) as libc::c_int).ok()
+    Signal::try_from(RECEIVED.load(Ordering::Relaxed)).ok()
 }
 
 /// Ends the process by the signal that it was asked to stop with, without running anything that is left to run.

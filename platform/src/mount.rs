@@ -1,6 +1,7 @@
 //! Taking away mounts, whoever still uses them.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,17 @@ pub fn unmount(path: &Path) -> io::Result<()> {
     let mut command = Command::new("fusermount3");
     command.args(["-u", "-z", "-q", "--"]).arg(path).stdout(Stdio::null()).stderr(Stdio::null());
     if command.status()?.success() { Ok(()) } else { Err(refused) }
+}
+
+/// Has the kernel read up to `bytes` bytes ahead of those who read files in order on the file system that `path` is on, which must
+/// have no disk (FUSE). Only root may, and only where /sys can be written to.
+///
+/// # Errors
+/// What the operating system says.
+pub fn set_read_ahead(path: &Path, bytes: u64) -> io::Result<()> {
+    let device = std::fs::metadata(path)?.dev();
+    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    std::fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), (bytes >> 10).to_string())
 }
 
 /// Whether this process may do what only root may.

@@ -305,7 +305,9 @@ def cases():
         yield {"dir": "m", "params": [total, total // 3, total // 8, 8]}
         for name in ("x-7B", "x-1.5b", "x-128k", "x-8x7B", "x-270m", "x-1T", "x-7b1"):
             yield {"dir": name, "params": [total, total, 0, 0]}
-    for path in ["Foo-7B/sub/..", "Foo-7B/.", "Foo-7B/", "Foo-7B//", "Foo-7B/./", "a/Foo-7B", "Foo-7B/../Foo-7B"]:
+    # It gets the name that the directory has (docs/compatibility.md).
+    yield {"dir": "Foo-7B/sub/..", "card": front("author: a\n"), "deviates": True}
+    for path in ["Foo-7B/.", "Foo-7B/", "Foo-7B//", "Foo-7B/./", "a/Foo-7B", "Foo-7B/../Foo-7B"]:
         yield {"dir": path, "card": front("author: a\n")}
 
 

@@ -88,6 +88,8 @@ pub struct Aligned {
     pub checkpoint: Checkpoint,
     /// Bytes of the files that aligning rewrites.
     pub rewritten: u64,
+    /// Of these, bytes of files that stay elsewhere, because what is in the model's directory are links to them.
+    pub staying: u64,
 }
 
 /// What aligning makes of `checkpoint`. Modules in directories of their own are left alone.
@@ -100,7 +102,7 @@ pub fn aligned(checkpoint: &Checkpoint, block: u64) -> Aligned {
         tensors: checkpoint.tensors.iter().map(light).collect(),
         ..Checkpoint::default()
     };
-    let mut rewritten = 0;
+    let (mut rewritten, mut staying) = (0, 0);
     for (file, members) in members(checkpoint).into_iter().enumerate().filter(|(_, m)| !m.is_empty()) {
         let file = &mut aligned.files[file];
         let order = order(&checkpoint.tensors, members, file.data_start, block);
@@ -108,12 +110,13 @@ pub fn aligned(checkpoint: &Checkpoint, block: u64) -> Aligned {
             continue;
         }
         rewritten += file.len;
+        staying += checkpoint.dir.blob(&file.path).map_or(0, |_| file.len);
         file.data_start = file.data_start.next_multiple_of(block);
         for (i, at) in order.places {
             aligned.tensors[i].offset = file.data_start + at;
         }
     }
-    Aligned { checkpoint: aligned, rewritten }
+    Aligned { checkpoint: aligned, rewritten, staying }
 }
 
 /// The model's own tensors by the file they are in, as indices.

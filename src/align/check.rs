@@ -76,7 +76,7 @@ fn gain(job: &Job, dir: &ModelDir) -> Result<Gain> {
         Plan::new(&request).map(|plan| (plan.shared(), Report::of(&plan)))
     };
     let (today, _) = report(checkpoint)?;
-    let Aligned { checkpoint: moved, rewritten } = aligned(checkpoint, job.block);
+    let Aligned { checkpoint: moved, rewritten, .. } = aligned(checkpoint, job.block);
     let (shared, report) = report(&moved)?;
     let bytes = report.bytes;
     Ok(Gain {

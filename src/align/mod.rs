@@ -5,6 +5,7 @@
 //! Rewriting is a [`Plan`] like a conversion, and carried out in the same way.
 
 mod arrange;
+mod cached;
 mod carry;
 mod check;
 mod created;
@@ -53,7 +54,10 @@ pub enum Target {
     /// To a new directory, with all that belongs to the model.
     Directory(PathBuf),
     /// To where it is, file by file.
-    InPlace,
+    InPlace {
+        /// Whether files that links in the directory lead to are replaced, not the links.
+        blobs: bool,
+    },
     /// Nowhere: it is only looked at.
     Nowhere,
 }
@@ -123,10 +127,10 @@ impl Job {
     pub fn prepare(dir: &Path, target: Target) -> Result<Self> {
         let model = ModelDir::open(dir)?;
         // Before anything is read, or what is read may be what another process is about to replace.
-        let lock = matches!(target, Target::InPlace).then(|| lock(dir)).transpose()?;
+        let lock = matches!(target, Target::InPlace { .. }).then(|| lock(dir)).transpose()?;
         let home = match &target {
             Target::Directory(to) => check_target(dir, to)?,
-            Target::InPlace | Target::Nowhere => dir.to_owned(),
+            Target::InPlace { .. } | Target::Nowhere => dir.to_owned(),
         };
         let unit = FileSystem::of(&home).map_err(|e| Error::io("cannot look at", &home, e))?.block_size;
         let mut job = Self {
@@ -196,10 +200,14 @@ impl Job {
         let dir = &self.checkpoint.dir;
         match &self.target {
             Target::Nowhere => Ok(Vec::new()),
-            Target::InPlace => {
+            Target::InPlace { blobs } => {
                 let misaligned = (0..self.shards.len()).filter(|i| !self.shards[*i].is_aligned);
                 let plan = |i: usize| {
-                    let path = dir.join(&self.shards[i].path);
+                    let mut path = dir.join(&self.shards[i].path);
+                    if let Some(blob) = dir.blob(&path).filter(|_| *blobs) {
+                        cached::check_unshared(dir, &blob)?;
+                        path = blob;
+                    }
                     self.part(vec![self.checkpoint.sources[i].clone()], vec![self.rewrite(i, 0, path)])
                 };
                 misaligned.map(plan).collect()
@@ -227,7 +235,11 @@ impl Job {
                 let part = |batch: &[(usize, &(&PathBuf, u64))]| {
                     let sources =
                         batch.iter().map(|(i, (path, _))| source(*i, path)).collect::<Result<_>>()?;
-                    self.part(sources, batch.iter().enumerate().map(whole).collect())
+                    let mut files: Vec<_> = batch.iter().enumerate().map(whole).collect();
+                    if batch.first().is_some_and(|(i, _)| *i == 0) {
+                        files.extend(carry::name(dir, to)?);
+                    }
+                    self.part(sources, files)
                 };
                 numbered.chunks(BATCH).map(part).collect()
             }
@@ -259,7 +271,7 @@ impl Job {
         let home = match &self.target {
             Target::Directory(to) if to.exists() => to.as_path(),
             Target::Directory(to) => parent(to),
-            Target::InPlace | Target::Nowhere => self.checkpoint.dir.path(),
+            Target::InPlace { .. } | Target::Nowhere => self.checkpoint.dir.path(),
         };
         let mut sharing = self.sharing();
         for source in &sources {
@@ -270,6 +282,23 @@ impl Job {
         let mut plan = Plan::rewrite(paths, &sharing, files)?;
         holes::keep(&mut plan, &sources)?;
         Ok(Part { plan, sources })
+    }
+
+    /// Why conversions beside the aligned files will not share their blocks, if that is known.
+    pub fn refusal(&self, parts: &[Part]) -> Option<String> {
+        let refusal = parts.iter().find_map(|part| part.plan.refusal.clone());
+        refusal.filter(|_| !matches!(self.target, Target::Directory(_)))
+    }
+
+    /// Bytes that aligning in place will not give back: links become files, and what they led to stays where it is.
+    pub fn staying(&self) -> u64 {
+        let dir = &self.checkpoint.dir;
+        let misaligned = self.shards.iter().filter(|shard| !shard.is_aligned);
+        let links = misaligned.filter(|shard| dir.blob(&dir.join(&shard.path)).is_some());
+        match self.target {
+            Target::InPlace { blobs: false } => links.map(|shard| shard.len).sum(),
+            _ => 0,
+        }
     }
 
     /// How many bytes [`Job::run`] tells of when it carries out `parts`: each when it is written, and when it is verified.
@@ -308,7 +337,7 @@ impl Job {
             Settings { sync: true, links: Links::Replace, verify: self.verify, ..Settings::default() };
         // In place every plan by itself: what the one before replaces is free again, unless something else still
         // refers to it, which is found out in time, too.
-        let together = if matches!(self.target, Target::InPlace) { 1 } else { parts.len().max(1) };
+        let together = if matches!(self.target, Target::InPlace { .. }) { 1 } else { parts.len().max(1) };
         for parts in parts.chunks(together) {
             parts.iter().for_each(|part| write::tidy(&part.plan, settings.links));
             write::check_space(parts.iter().map(|part| &part.plan), settings.links)?;
@@ -325,6 +354,10 @@ impl Job {
                 created.add(finished.published);
             }
             outcome.bytes += finished.report.bytes;
+            if matches!(self.target, Target::InPlace { .. }) {
+                sources.iter().for_each(|source| model.forget(source.path()));
+                cached::keep_times(model, sources);
+            }
             if let Some(verified) = finished.report.verified {
                 *outcome.verified.get_or_insert_default() += verified;
             }

@@ -31,9 +31,14 @@ impl Spelling {
 
     /// The GGUF name of the tensor a checkpoint calls `name`.
     pub(super) fn resolve(&self, name: &str) -> Option<String> {
-        let stem = |suffix: &'static str| Some((name.strip_suffix(suffix)?, suffix));
-        let stems = [Some((name, "")), stem(".weight"), stem(".bias")];
-        stems.into_iter().flatten().find_map(|(stem, suffix)| Some(self.exact(stem)? + suffix))
+        self.resolve_with(name, &[".weight", ".bias"])
+    }
+
+    /// [`Spelling::resolve`] of a name with one of `suffixes`, or none.
+    pub(super) fn resolve_with(&self, name: &str, suffixes: &[&str]) -> Option<String> {
+        let stems = suffixes.iter().filter_map(|suffix| Some((name.strip_suffix(suffix)?, *suffix)));
+        let mut stems = std::iter::once((name, "")).chain(stems);
+        stems.find_map(|(stem, suffix)| Some(self.exact(stem)? + suffix))
     }
 
     fn exact(&self, name: &str) -> Option<String> {

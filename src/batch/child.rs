@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Job;
-use super::state::Written;
+use super::written::Written;
 use crate::error::{Error, Result};
 
 /// What a conversion tells.

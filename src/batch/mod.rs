@@ -10,8 +10,10 @@ pub mod fingerprint;
 pub mod jobs;
 pub mod scan;
 pub mod schedule;
+mod share;
 pub mod space;
 pub mod state;
+pub mod written;
 
 pub use events::{Event, What};
 pub use jobs::Job;

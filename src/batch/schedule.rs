@@ -15,8 +15,10 @@ use super::Job;
 use super::child::{self, Conversion, Failure, Heard, Told, Verdict};
 use super::events::{Event, VERSION, What};
 use super::fingerprint::Fingerprint;
+use super::share::{Share, share_count};
 use super::space::Space;
-use super::state::{Output, Place, State, Written};
+use super::state::{Place, State};
+use super::written::{Output, Written};
 use crate::error::{Error, Result};
 
 /// How to run a list.
@@ -127,26 +129,6 @@ enum Outcome {
     Done,
     /// Another batch is at it.
     Busy,
-}
-
-/// A conversion's part of the limit, for as long as it is at work.
-struct Share<'a>(&'a AtomicUsize);
-
-impl<'a> Share<'a> {
-    fn take(of: &'a AtomicUsize) -> Self {
-        of.fetch_add(1, Ordering::Relaxed);
-        Self(of)
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn share_count(writing: &AtomicUsize) -> u64 {
-    writing.load(Ordering::Relaxed).max(1) as u64
 }
 
 struct Batch<'a> {

@@ -7,15 +7,16 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use ggraft_platform::{AtomicFile, Identity, Links, Lock, LockError, boot_id, parent, remove_leftovers};
+use ggraft_platform::{AtomicFile, Identity, Links, Lock, LockError, parent, remove_leftovers};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Job;
 use super::fingerprint::Fingerprint;
+use super::written::Written;
 use crate::error::{Error, Result};
 use crate::hex::hex;
 
@@ -63,70 +64,6 @@ struct Record {
     job: String,
     finished: bool,
     written: Written,
-}
-
-/// What a conversion wrote.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Written {
-    /// Whether it is on the disk.
-    pub durable: bool,
-    /// The run of the machine that wrote it; only that one can tell what became of it if it is not.
-    pub boot: Option<String>,
-    /// Its files.
-    pub outputs: Vec<Output>,
-}
-
-/// One file of it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Output {
-    /// The name it gets.
-    pub path: PathBuf,
-    /// Its length.
-    pub bytes: u64,
-    /// When it was written, in seconds and nanoseconds since 1970. A file keeps that when it gets its name.
-    pub modified: (i64, i64),
-    /// Its file system.
-    pub device: u64,
-    /// Its number there.
-    pub inode: u64,
-}
-
-impl Written {
-    /// Files of this state that are about to get these names. Unless they are on the disk (`durable`), a power failure may
-    /// still take their contents.
-    pub fn new<'a>(durable: bool, files: impl IntoIterator<Item = (&'a Path, Identity)>) -> Self {
-        let output = |(path, identity): (&Path, Identity)| Output {
-            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-            bytes: identity.len,
-            modified: identity.modified,
-            device: identity.device,
-            inode: identity.inode,
-        };
-        Self { durable, boot: boot_id(), outputs: files.into_iter().map(output).collect() }
-    }
-
-    fn is_durable_here(&self) -> bool {
-        self.durable || (self.boot.is_some() && self.boot == boot_id())
-    }
-}
-
-impl Output {
-    fn is_same_file(&self, now: &Identity) -> bool {
-        (self.device, self.inode) == (now.device, now.inode)
-    }
-
-    /// What is wrong with the file of its name; only the very file that was written will do if `exactly`.
-    fn problem(&self, exactly: bool) -> Option<String> {
-        let path = self.path.display();
-        match Identity::at(&self.path) {
-            Err(_) => Some(format!("{path} is not there")),
-            Ok(now) if now.len != self.bytes || now.modified != self.modified => {
-                Some(format!("{path} is not as it was written"))
-            }
-            Ok(now) if exactly && !self.is_same_file(&now) => Some(format!("{path} is another file")),
-            Ok(_) => None,
-        }
-    }
 }
 
 impl Place {
@@ -268,7 +205,10 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::{Duration, SystemTime};
+
+    use ggraft_platform::boot_id;
 
     use super::*;
 

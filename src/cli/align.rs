@@ -8,7 +8,7 @@ use indicatif::DecimalBytes;
 use super::messages::{say, start_logging};
 use super::progress::Progress;
 use super::{catch_signals, report, stdout};
-use crate::align::{self, Check, Job, Outcome, Target, percent};
+use crate::align::{self, Check, Job, Outcome, Part, Target, percent};
 use crate::error::{Error, Result};
 use crate::input::one_line;
 
@@ -30,9 +30,14 @@ pub struct Args {
     output: Option<PathBuf>,
 
     /// Replace the model's files by aligned ones. Needs space for one file at a time; a symlink into a cache is
-    /// replaced by a file, what it points to is left as it is
+    /// replaced by a file, what it points to is left as it is (but see --replace-blob)
     #[arg(long)]
     in_place: bool,
+
+    /// With --in-place in a Hugging Face cache: replace the files that the links lead to, unless another snapshot uses them. They are
+    /// named after what was in them, so whoever checks the cache (`hf cache verify`) will report them as changed
+    #[arg(long, requires = "in_place", conflicts_with_all = ["output", "check"])]
+    replace_blob: bool,
 
     /// Do not read what was written again to compare it with the original before it takes its place
     #[arg(long, conflicts_with = "check")]
@@ -62,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
     let target = match (&args.output, args.check) {
         (Some(to), _) => Target::Directory(to.clone()),
         (None, true) => Target::Nowhere,
-        (None, false) if args.in_place => Target::InPlace,
+        (None, false) if args.in_place => Target::InPlace { blobs: args.replace_blob },
         (None, false) => {
             return Err(Error::usage("say what to do with the model: --check, --output or --in-place")
                 .hint("--check writes nothing, and tells what conversions share today and would share after aligning")
@@ -84,6 +89,9 @@ pub fn run(args: &Args) -> Result<()> {
         tracing::warn!("left out: {} {why}", path.display());
     }
     let parts = job.parts()?;
+    if !args.quiet {
+        print_costs(&job, &parts, args.replace_blob);
+    }
     let progress = Progress::start(job.work(&parts), args.quiet);
     let result = job.run(&parts, &mut |bytes| progress.advance(bytes));
     progress.finish();
@@ -95,6 +103,28 @@ pub fn run(args: &Args) -> Result<()> {
         print_outcome(&job, &outcome);
     }
     Ok(())
+}
+
+/// Says what one should know before it is done.
+fn print_costs(job: &Job, parts: &[Part], replaces_blobs: bool) {
+    let bytes = DecimalBytes(parts.iter().map(|part| part.plan.bytes()).sum());
+    if let Some(why) = job.refusal(parts) {
+        say(format_args!(
+            "{why}: nothing that is converted here will share blocks with the {bytes} that are rewritten now; \
+             `ggraft mount` needs no space"
+        ));
+    }
+    match job.staying() {
+        0 if replaces_blobs && !parts.is_empty() => say(format_args!(
+            "replacing {bytes} in the cache, named after what was in them: whoever checks them (`hf cache verify`) will \
+             report a change"
+        )),
+        0 => {}
+        staying => say(format_args!(
+            "links in the cache become files of {bytes}; the {} that they led to stay (--replace-blob replaces those)",
+            DecimalBytes(staying)
+        )),
+    }
 }
 
 fn print_check(out: &mut impl Write, check: &Check) -> std::io::Result<()> {

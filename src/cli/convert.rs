@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use super::events::{Events, Master};
@@ -120,7 +120,7 @@ pub fn run(args: &Args) -> Result<()> {
         );
     }
     let mut events = Events::new(args.events.is_some());
-    let result = convert(args, &options, &mut events);
+    let result = convert(args, model, &options, &mut events);
     if let Err(error) = &result {
         events.failed(error);
     }
@@ -165,7 +165,7 @@ fn print_supported_models() -> Result<()> {
     })
 }
 
-fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
+fn convert(args: &Args, model: &Path, options: &Options, events: &mut Events) -> Result<()> {
     let conversion = Conversion::prepare(options)?;
     if args.dry_run {
         let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
@@ -209,8 +209,8 @@ fn convert(args: &Args, options: &Options, events: &mut Events) -> Result<()> {
     if !args.quiet {
         report::print(&outcome);
         report::print_notes(&conversion.notes);
-        if let Some(better) = conversion.brief_advice()? {
-            report::print_advice(&better, &outcome);
+        if conversion.may_share() {
+            report::print_advice(conversion.brief_advice()?.as_ref(), &outcome, model);
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::messages::warnings;
 use super::stdout;
-use crate::batch::state::Written;
+use crate::batch::written::Written;
 use crate::conversion::Conversion;
 use crate::error::{Error, Result};
 

@@ -11,6 +11,7 @@ mod options;
 mod plan;
 mod prefixes;
 mod progress;
+mod ready;
 mod reference;
 mod report;
 mod stdout;
@@ -99,7 +100,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => (args.json, verify::run(&args).map(|ended| code = ended)),
         Command::Batch(args) => (false, batch::run(&args)),
         Command::Schema => (false, batch::schema()),
-        Command::Mount(args) => (false, mount::mount(&args)),
+        Command::Mount(args) => (false, mount::mount(&args).map(|ended| code = ended)),
         Command::With(args) => (false, mount::with(&args).map(|ended| code = ended)),
     };
     let code = match result {

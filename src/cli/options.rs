@@ -209,7 +209,7 @@ struct SharingArgs {
     #[arg(long, help_heading = SHARING, value_name = "GRID", value_enum, default_value_t = AlignmentArg::Strict)]
     alignment: AlignmentArg,
 
-    /// Copy runs shorter than this instead of sharing them, to bound fragmentation (K and M are powers of 1024)
+    /// Copy runs shorter than this instead of sharing them, to bound fragmentation (K, M and G are powers of 1024)
     #[arg(long, help_heading = SHARING, value_name = "SIZE", value_parser = parse_extent, default_value = "64K")]
     min_extent: u64,
 }
@@ -306,14 +306,15 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(|| "too large".into())
 }
 
-/// A size in bytes, optionally followed by K or M (powers of 1024, as file systems count).
-fn parse_extent(text: &str) -> Result<u64, String> {
+/// A size in bytes, optionally followed by K, M or G (powers of 1024, as file systems and memory are counted).
+pub fn parse_extent(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.as_bytes().last() {
         Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
         Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 1 << 30),
         _ => (text, 1u64),
     };
-    let number: u64 = digits.parse().map_err(|_| "expected a number, optionally followed by K or M")?;
+    let number: u64 = digits.parse().map_err(|_| "expected a number, optionally followed by K, M or G")?;
     number.checked_mul(unit).ok_or_else(|| "too large".into())
 }
 
@@ -322,12 +323,13 @@ mod tests {
     use super::parse_size;
 
     #[test]
-    fn sizes_are_the_references() {
+    fn sizes_are_the_references_in_any_case() {
         assert_eq!(parse_size("0"), Ok(0));
         assert_eq!(parse_size("300"), Ok(300));
         assert_eq!(parse_size("2G"), Ok(2_000_000_000));
         assert_eq!(parse_size("5M"), Ok(5_000_000));
-        for bad in ["", "G", "-1", "1.5G", "2g", "99999999999G", "1KiB"] {
+        assert_eq!(parse_size("2k"), Ok(2_000));
+        for bad in ["", "G", "-1", "1.5G", "99999999999G", "1KiB"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
     }

@@ -1,12 +1,14 @@
 //! The final report for people, on standard error.
 
+use std::path::Path;
+
 use indicatif::DecimalBytes;
 
 use super::messages::say;
 use crate::advice::Alternative;
 use crate::compare::Comparison;
 use crate::describe::Note;
-use crate::input::listed;
+use crate::input::{listed, shell_word};
 use crate::write::Report;
 
 /// Prints what was written, where its bytes come from, and why not all of them are shared.
@@ -77,13 +79,35 @@ pub fn warn(report: &Report) {
     );
 }
 
-/// Says in one line how more could have been shared.
-pub fn print_advice(better: &Alternative, report: &Report) {
+/// Says how more could be shared next time, and what that costs; and where nothing is shared, how to do without a file.
+pub fn print_advice(better: Option<&Alternative>, report: &Report, model: &Path) {
+    let model = shell_word(&model.to_string_lossy());
+    if let Some(better) = better {
+        say(format_args!("  advice: {}", advice(better, report, &model)));
+    }
+    if report.bytes.cloned == 0 {
+        say(format_args!(
+            "  no space at all: `ggraft mount {model} DIR` shows this file in DIR without writing it, \
+             `ggraft with {model} -- COMMAND {{}}` only while COMMAND runs"
+        ));
+    }
+}
+
+fn advice(better: &Alternative, report: &Report, model: &str) -> String {
     let percent = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
-    say(format_args!(
-        "  advice: {} {:.1} % would be shared instead of {:.1} %; `ggraft plan` shows why",
-        better.way.instruction(),
+    let cost = match (better.rewritten, better.staying) {
+        (0, _) => String::new(),
+        (all, 0) => format!("(one rewrite of {}) ", DecimalBytes(all)),
+        (all, staying) => format!(
+            "(one rewrite of {}, beside {} that stay in the cache; --replace-blob replaces them) ",
+            DecimalBytes(all),
+            DecimalBytes(staying)
+        ),
+    };
+    format!(
+        "{} {cost}{:.1} % would be shared instead of {:.1} %; `ggraft plan {model}` shows why",
+        better.way.instruction().replace("MODEL", model),
         percent(better.shared, better.total),
         percent(report.bytes.cloned, report.bytes.total),
-    ));
+    )
 }

@@ -25,6 +25,8 @@ pub struct Note {
     pub bytes: u64,
     /// The first of them by name.
     pub example: String,
+    /// Whether another conversion writes them: that of the model's projector.
+    pub projected: bool,
 }
 
 /// Why tensors are left out.
@@ -64,19 +66,20 @@ impl LeftOut {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, tensors, bytes, example } = self;
+        let Self { what, tensors, bytes, example, projected } = self;
         let (bytes, why, example) = (DecimalBytes(*bytes), what.explanation(), quoted(example));
         match tensors {
-            1 => write!(f, "left out: 1 tensor {why} ({bytes}): {example}"),
-            n => write!(f, "left out: {n} tensors {why} ({bytes}), {example} first"),
+            1 => write!(f, "left out: 1 tensor {why} ({bytes}): {example}")?,
+            n => write!(f, "left out: {n} tensors {why} ({bytes}), {example} first")?,
         }
+        if *projected { write!(f, "; --mmproj converts that part") } else { Ok(()) }
     }
 }
 
 impl Note {
     /// The note for machines; the keys are a promise.
     pub fn to_json(&self) -> Value {
-        let Self { what, tensors, bytes, example } = self;
+        let Self { what, tensors, bytes, example, .. } = self;
         json!({"what": what.id(), "explanation": what.explanation(), "tensors": tensors, "bytes": bytes, "example": example})
     }
 }
@@ -117,6 +120,7 @@ pub fn left_out(checkpoint: &Checkpoint, tensors: &[OutputTensor], config: &Conf
         }
     }
     let layers = arch::own_layers(config);
+    let has_projector = has_projector(config);
     let mut notes: Vec<Note> = Vec::new();
     for (tensor, _) in checkpoint.tensors.iter().zip(used).filter(|(_, used)| !used) {
         let what = reason(&tensor.name, layers);
@@ -125,11 +129,22 @@ pub fn left_out(checkpoint: &Checkpoint, tensors: &[OutputTensor], config: &Conf
                 note.tensors += 1;
                 note.bytes += tensor.len;
             }
-            None => notes.push(Note { what, tensors: 1, bytes: tensor.len, example: tensor.name.clone() }),
+            None => {
+                let (bytes, example) = (tensor.len, tensor.name.clone());
+                let projected = has_projector && matches!(what, LeftOut::Vision | LeftOut::Audio);
+                notes.push(Note { what, tensors: 1, bytes, example, projected });
+            }
         }
     }
     notes.sort_by_key(|note| note.what);
     notes
+}
+
+/// Whether what sees or hears in the model can be converted.
+fn has_projector(config: &Config) -> bool {
+    let of_vision = config.map().get("vision_config").and_then(|vision| vision.get("architectures"));
+    let named = of_vision.and_then(|names| names.first()?.as_str()).or(config.origin_architecture());
+    named.is_some_and(arch::has_projector) || config.map().contains_key("vision_encoder")
 }
 
 /// Every source that `piece` is made of.
@@ -140,6 +155,7 @@ fn sources(piece: &Piece) -> impl Iterator<Item = usize> {
     };
     let scale = |step: &Arithmetic<usize>| match step {
         Arithmetic::Scale(scale) => Some(scale.source),
+        Arithmetic::Plus { other, .. } => Some(other.source),
         Arithmetic::Mxfp4 { scales } => Some(*scales),
         Arithmetic::Widen
         | Arithmetic::Add(_)

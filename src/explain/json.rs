@@ -21,6 +21,7 @@ struct Document<'a> {
     bytes: Value,
     reasons: Vec<Value>,
     advice: Vec<Value>,
+    min_extents: Vec<Value>,
     /// What of the checkpoint is in no output.
     left_out: Vec<Value>,
 }
@@ -90,6 +91,7 @@ impl Explanation<'_> {
             bytes: self.report.bytes.to_json(),
             reasons: self.report.reasons.iter().map(Shortfall::to_json).collect(),
             advice: self.advice.to_json(),
+            min_extents: self.advice.extents_to_json(),
             left_out: self.notes.iter().map(Note::to_json).collect(),
         };
         serde_json::to_writer(&mut *out, &document)?;

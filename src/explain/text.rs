@@ -78,9 +78,22 @@ impl Explanation<'_> {
                 percent(now, total)
             )?;
         }
-        if self.advice.better.is_empty() {
+        if !self.advice.better.is_empty() {
+            self.write_better(out)?;
+        }
+        if self.advice.extents.is_empty() {
             return Ok(());
         }
+        writeln!(out)?;
+        let rows = self.advice.extents.iter().map(|e| {
+            let size = format!("{}K", e.min_extent >> 10);
+            let new = DecimalBytes(total.saturating_sub(e.shared)).to_string();
+            [size, DecimalBytes(e.shared).to_string(), new, e.extents.to_string()]
+        });
+        table(out, [">--min-extent", ">SHARED", ">NEW", ">EXTENTS"], rows.collect())
+    }
+
+    fn write_better(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out)?;
         let rows = self.advice.better.iter().map(|a| {
             let shared = DecimalBytes(a.shared).to_string();

@@ -12,9 +12,11 @@ mod decode;
 mod encode;
 mod exp;
 mod quantize;
+mod softplus;
 
 pub use cpu::Cpu;
 pub use exp::{exp, exp_rounded};
+pub use softplus::softplus;
 
 use crate::dtype::{Dtype, GgmlType};
 

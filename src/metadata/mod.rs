@@ -1,15 +1,14 @@
 //! The `general.*` metadata of a GGUF: name, version, size, licence, base models, sampling defaults.
 //!
 //! It is collected as `convert_hf_to_gguf.py` does (gguf-py's `metadata.py`), from the model card, the
-//! configuration files, an override file and the directory's name, in that order, and is wrong wherever
+//! configuration files, an override file and the model's name, in that order, and is wrong wherever
 //! that is. Knows nothing of tensors or architectures: parameter counts are given.
 //!
 //! Values keep the types they were found with until they are written, since the reference chooses by
 //! type, and a value that is overridden may be anything.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::json::{self, JsonError};
@@ -38,7 +37,7 @@ const MAX_JSON: u64 = 4 << 20;
 /// What metadata is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
-    /// The model directory, as the user spelled it: its last component is a source of metadata.
+    /// The model directory, whose [name](ModelDir::name) is a source of metadata.
     pub dir: &'a ModelDir,
     /// A JSON file whose keys (`general.author`) override what was found. Ignored if it does not exist.
     pub metadata_override: Option<&'a Path>,
@@ -109,10 +108,8 @@ impl Metadata {
         if let Some(config) = metadata.read_map(Source::Config)? {
             metadata.apply_config(&config, total_params)?;
         }
-        let dir_name = dir_name(inputs.dir.path()).to_str().ok_or_else(|| {
-            Error::invalid(inputs.dir, "the directory's name is not UTF-8").hint("rename it")
-        })?;
-        metadata.apply_id(dir_name, total_params, Source::Directory);
+        let dir_name = inputs.dir.name()?;
+        metadata.apply_id(&dir_name, total_params, Source::Directory);
         if let Some(generation) = metadata.read_map(Source::GenerationConfig)? {
             for (key, names) in SAMPLING {
                 if let Some(value) = names.iter().find_map(|name| generation.entries.get(*name)) {
@@ -250,38 +247,6 @@ impl Metadata {
                 Ok(None)
             }
             Err(error) => Err(Error::invalid(&path, error.to_string())),
-        }
-    }
-}
-
-/// The last component of a path as Python sees it: `..` counts, `.` does not.
-fn dir_name(dir: &Path) -> &OsStr {
-    match dir.components().next_back() {
-        Some(Component::Normal(name)) => name,
-        Some(Component::ParentDir) => OsStr::new(".."),
-        _ => OsStr::new(""),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Results of Python's `pathlib.Path(path).name`.
-    #[test]
-    fn directory_names_are_pythons() {
-        for (path, name) in [
-            ("a", "a"),
-            ("a/", "a"),
-            ("a/.", "a"),
-            ("a/..", ".."),
-            ("..", ".."),
-            (".", ""),
-            ("/", ""),
-            ("", ""),
-            ("./a//", "a"),
-        ] {
-            assert_eq!(dir_name(Path::new(path)), name, "{path}");
         }
     }
 }

@@ -152,6 +152,10 @@ fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
             let needed = scale.last().map_or(u64::MAX, |last| last + 1);
             (needed, scale.source, kernels::supports(scale.source.dtype))
         }
+        Arithmetic::Plus { other, first } => {
+            let last = other.last().and_then(|last| last.checked_add(*first)?.checked_add(1));
+            (last.unwrap_or(u64::MAX), other.source, kernels::supports(other.source.dtype))
+        }
         Arithmetic::Mxfp4 { scales } => (source.elements / 16, *scales, scales.dtype.size() == 1),
         Arithmetic::Widen
         | Arithmetic::Add(_)

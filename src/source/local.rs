@@ -1,9 +1,9 @@
 //! What may be followed in a directory of this machine.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, FileType, Metadata};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use ggraft_platform as platform;
 
@@ -34,6 +34,51 @@ pub fn look(path: &Path) -> Result<Option<Metadata>> {
 /// As [`look`].
 pub fn is_dir(path: &Path) -> Result<bool> {
     Ok(look(path)?.is_some_and(|found| found.is_dir()))
+}
+
+/// What the directory `dir` calls the model in it. That is its own name as it was spelled; where that says nothing (`.`, `..`)
+/// the one it really has; and for a snapshot of a Hugging Face cache (`models--ORG--NAME/snapshots/COMMIT`) its repository's.
+/// Empty for the root directory.
+pub fn name(dir: &Path) -> OsString {
+    let spelled = match dir.components().next_back() {
+        Some(Component::Normal(name)) => Some(name.to_owned()),
+        _ => None,
+    };
+    let Ok(real) = dir.canonicalize() else { return spelled.unwrap_or_default() };
+    let own = real.file_name().map(OsStr::to_owned).unwrap_or_default();
+    match spelled {
+        // A link to a snapshot has a name that somebody chose.
+        Some(name) if name != own => name,
+        _ => repository(&real).unwrap_or(own),
+    }
+}
+
+/// The name of the repository that the real path `dir` is a snapshot of.
+fn repository(dir: &Path) -> Option<OsString> {
+    let snapshots = dir.parent().filter(|path| path.file_name().is_some_and(|name| name == "snapshots"))?;
+    let id = snapshots.parent()?.file_name()?.to_str()?.strip_prefix("models--")?;
+    let name = id.split_once("--").map_or(id, |(_, name)| name);
+    (!name.is_empty()).then(|| name.into())
+}
+
+/// A link to `blob` in another snapshot of the Hugging Face cache that `dir` is a snapshot of. Snapshots have few directories, each
+/// with few files.
+pub fn other_link(dir: &Path, blob: &Path) -> io::Result<Option<PathBuf>> {
+    let dir = dir.canonicalize()?;
+    let Some(snapshots) = dir.parent() else { return Ok(None) };
+    let mut left = vec![snapshots.to_owned()];
+    while let Some(next) = left.pop() {
+        for entry in fs::read_dir(next)? {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            if kind.is_dir() && path != dir {
+                left.push(path);
+            } else if kind.is_symlink() && path.canonicalize().is_ok_and(|real| real == blob) {
+                return Ok(Some(path));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Whether there is nothing at `path`, or can be nothing.
@@ -117,5 +162,35 @@ fn describe(kind: FileType) -> &'static str {
         "a device"
     } else {
         "something else"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_somebody_chose() {
+        let top = tempfile::tempdir().unwrap();
+        let commit = "4e20de362430cd3b72f300e6b0f18e50e7166e08";
+        let snapshots = top.path().join("models--meta-llama--Llama-3.2-1B/snapshots");
+        fs::create_dir_all(snapshots.join(commit).join("sub")).unwrap();
+        fs::create_dir_all(top.path().join("models--gpt2/snapshots/main")).unwrap();
+        fs::create_dir_all(top.path().join("plain").join(commit)).unwrap();
+        std::os::unix::fs::symlink(snapshots.join(commit), top.path().join("mine")).unwrap();
+        for (path, expected) in [
+            (snapshots.join(commit), "Llama-3.2-1B"),
+            (snapshots.join(commit).join("."), "Llama-3.2-1B"),
+            (snapshots.join(commit).join("sub/.."), "Llama-3.2-1B"),
+            (snapshots.join(commit).join("sub"), "sub"),
+            (top.path().join("models--gpt2/snapshots/main"), "gpt2"),
+            (top.path().join("plain"), "plain"),
+            (top.path().join("plain/../plain/.."), &*top.path().file_name().unwrap().to_string_lossy()),
+            (top.path().join("mine"), "mine"),
+            ("/".into(), ""),
+            (".".into(), &*std::env::current_dir().unwrap().file_name().unwrap().to_string_lossy()),
+        ] {
+            assert_eq!(name(&path), expected, "{}", path.display());
+        }
     }
 }

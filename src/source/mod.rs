@@ -68,6 +68,12 @@ const SOURCE_EXTENSIONS: [&str; 14] = [
     "txt",
 ];
 
+/// Holds the name of a model whose directory is called something else, as `ggraft align` leaves it.
+pub const NAME_FILE: &str = "ggraft-name.txt";
+
+/// Longest name of a model in bytes: what a file's name may have.
+const MAX_NAME: u64 = 255;
+
 impl ModelDir {
     /// The model in the directory `root`.
     ///
@@ -97,6 +103,42 @@ impl ModelDir {
     /// The directory, as it was named.
     pub fn path(&self) -> &Path {
         &self.0.root
+    }
+
+    /// What to call the model: [what is written down](NAME_FILE) in the directory, or the directory's
+    /// name, or that of the repository that it is a snapshot of.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is not UTF-8; as [`ModelDir::read`].
+    pub fn name(&self) -> Result<String> {
+        let written = self.read_if_there(NAME_FILE, MAX_NAME)?;
+        if let Some(name) = written.map(String::from_utf8) {
+            let name = name.map_err(|_| Error::invalid(self.join(NAME_FILE), "is not UTF-8"))?;
+            return Ok(name.trim().to_owned());
+        }
+        let name = match &self.0.kind {
+            Kind::Local(_) => local::name(self.path()),
+            Kind::Memory(_) => self.path().file_name().unwrap_or_default().to_owned(),
+        };
+        let not_text = |_| Error::invalid(self, "the directory's name is not UTF-8").hint("rename it");
+        name.into_string().map_err(not_text)
+    }
+
+    /// Where the file really is that is a symbolic link at `path`; none if it is no link.
+    pub fn blob(&self, path: &Path) -> Option<PathBuf> {
+        match &self.0.kind {
+            Kind::Local(_) if path.is_symlink() => path.canonicalize().ok(),
+            _ => None,
+        }
+    }
+
+    /// Whether anything but this model leads to `blob`, a file of the Hugging Face cache that it is a snapshot of.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the other snapshots cannot be read.
+    pub fn other_link(&self, blob: &Path) -> Result<Option<PathBuf>> {
+        local::other_link(self.path(), blob)
+            .map_err(|e| Error::io("cannot list the snapshots beside", self, e))
     }
 
     /// What to call the file `name` in messages.

@@ -22,6 +22,13 @@ pub enum Arithmetic<S> {
     NegExp,
     /// `x * scale of its block`, without rounding to F16.
     Scale(Arc<Scale<S>>),
+    /// `x + y`, where *y* is an element of another tensor, or of the same.
+    Plus {
+        /// Where *y* is, found as a scale is.
+        other: Arc<Scale<S>>,
+        /// The element of it that counts as the first.
+        first: u64,
+    },
     /// From bytes of two neighbouring four-bit codes, the first in the low half, 16 bytes to a block, to
     /// blocks of MXFP4.
     Mxfp4 {
@@ -66,6 +73,10 @@ impl<S> Arithmetic<S> {
             Self::Scale(scale) => {
                 Arithmetic::Scale(Arc::new(Scale { source: place(&scale.source)?, grid: scale.grid.clone() }))
             }
+            Self::Plus { other, first } => Arithmetic::Plus {
+                other: Arc::new(Scale { source: place(&other.source)?, grid: other.grid.clone() }),
+                first: *first,
+            },
             Self::Mxfp4 { scales } => Arithmetic::Mxfp4 { scales: place(scales)? },
         })
     }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::arithmetic::{Arithmetic, Scale};
+use super::arithmetic::{Arithmetic, GridAxis, Scale};
 use crate::error::{Error, Result};
 
 /// A tensor as movement over, and arithmetic on, source tensors and generated constants.
@@ -125,6 +125,26 @@ impl TensorExpr {
     /// Multiplies every element by the scale of its block.
     pub fn scaled(self, scale: Scale<usize>) -> Self {
         self.compute(&Arithmetic::Scale(Arc::new(scale)))
+    }
+
+    /// The sum of the two parts that the tensor, a whole source tensor of shape `[n, 2 × size]`, has in each row.
+    ///
+    /// # Errors
+    /// If it is none of that shape.
+    pub fn sum_of_halves(self, size: u64) -> Result<Self> {
+        let wrong = || shape_error("only whole tensors of rows with two parts can be summed up".into());
+        let (rows, source) = match (self.shape.as_slice(), self.pieces.as_slice()) {
+            ([rows, columns], [Piece { leaf: Leaf::Source(source), arithmetic, offset: 0, .. }])
+                if Some(*columns) == size.checked_mul(2) && arithmetic.is_empty() =>
+            {
+                (*rows, *source)
+            }
+            _ => return Err(wrong()),
+        };
+        let axes = [(rows, 1, 2 * size), (2, 2, 0), (size, 1, 1)];
+        let grid = axes.map(|(len, block, stride)| GridAxis { len, block, stride }).to_vec();
+        let first = self.slice(1, 0, size, 1)?;
+        Ok(first.compute(&Arithmetic::Plus { other: Arc::new(Scale { source, grid }), first: size }))
     }
 
     /// Packs four-bit codes, 16 bytes to a block (shape `[…, blocks, 16]`, U8), and their scales, which are

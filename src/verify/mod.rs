@@ -7,18 +7,16 @@ mod choices;
 mod metadata;
 mod places;
 mod report;
+mod structure;
 
-use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use report::{Difference, Report};
 
 use crate::compare::{self, How};
 use crate::describe::{self, Description};
-use crate::error::{Error, Result};
-use crate::gguf::{Gguf, TypeInfo};
-use crate::input::quoted;
+use crate::error::Result;
 use crate::inspect;
 use crate::source::{File, ModelDir};
 
@@ -40,13 +38,16 @@ pub struct Options {
 /// Verifies what `options` say, and tells `progress` of bytes as they are compared.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a file that llama.cpp would refuse or a model that cannot be read, [`Error::Io`]. That the file
+/// [`Error::Invalid`](crate::Error::Invalid) for a file that llama.cpp would refuse or a model that cannot be read, [`Error::Io`](crate::Error::Io). That the file
 /// differs is none: the [`Report`] says so.
 pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report> {
     let files = inspect::read_set(&options.gguf)?;
-    check_structure(&files)?;
+    structure::check(&files)?;
     let mut report = Report::new(&files);
-    let Some(model) = &options.model else { return Ok(report) };
+    let Some(model) = &options.model else {
+        structure::check_model(&files)?;
+        return Ok(report);
+    };
     let model = ModelDir::open(model)?;
     let Description { checkpoint, metadata, tensors, .. } =
         choices::describe(&model, &files, &options.describe)?;
@@ -61,35 +62,4 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report
     model.check_unchanged()?;
     opened.iter().try_for_each(File::check_unchanged)?;
     Ok(report)
-}
-
-/// What llama.cpp's loader demands beyond what the reader of files does.
-fn check_structure(files: &[(PathBuf, Gguf)]) -> Result<()> {
-    let mut names = HashSet::new();
-    for (path, gguf) in files {
-        for tensor in &gguf.tensors {
-            let (name, id) = (quoted(&tensor.name), tensor.type_id);
-            if TypeInfo::of(id).is_none() {
-                return Err(Error::invalid(path, format!("tensor {name} is of unknown type {id}")));
-            }
-            if !names.insert(tensor.name.as_str()) {
-                return Err(Error::invalid(
-                    path,
-                    format!("tensor {name} is in another file of the set, too"),
-                ));
-            }
-        }
-    }
-    let Some((path, first)) = files.first() else { return Ok(()) };
-    check_architecture(path, first)
-}
-
-fn check_architecture(path: &Path, first: &Gguf) -> Result<()> {
-    match first.metadata.get("general.architecture") {
-        Some(crate::gguf::Value::String(_)) => Ok(()),
-        Some(_) => {
-            Err(Error::invalid(path, "general.architecture is not a string, so llama.cpp does not load it"))
-        }
-        None => Err(Error::invalid(path, "general.architecture is missing, so llama.cpp does not load it")),
-    }
 }

@@ -1,6 +1,6 @@
 //! What a conversion did, in bytes, and why what was not shared was not.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::AddAssign;
 use std::path::PathBuf;
 
@@ -119,21 +119,21 @@ impl Report {
 
     /// Clones of `plan`, by output and step, were refused for these reasons and became copies.
     pub(super) fn refused(&mut self, plan: &Plan, refusals: &BTreeMap<(usize, usize), String>) {
-        let mut by_reason: BTreeMap<&str, (u64, HashSet<(usize, usize)>)> = BTreeMap::new();
+        let (mut by_reason, mut concerned) = (BTreeMap::<&str, u64>::new(), BTreeSet::new());
         for ((o, s), why) in refusals {
             let output = &plan.outputs[*o];
             let step = &output.steps[*s];
-            let (bytes, tensors) = by_reason.entry(why).or_default();
-            *bytes += step.len;
+            *by_reason.entry(why).or_default() += step.len;
             // One clone can be of several tensors, and a tensor of several clones.
             let first = output.tensors.partition_point(|t| t.offset + t.len <= step.start);
             let end = output.tensors.partition_point(|t| t.offset < step.end());
-            tensors.extend((first..end).map(|t| (*o, t)));
+            concerned.extend((first..end).map(|t| (why.as_str(), *o, t)));
         }
-        for (why, (bytes, tensors)) in by_reason {
+        for (why, bytes) in by_reason {
             self.bytes.cloned -= bytes;
             self.bytes.copied += bytes;
-            let (explanation, tensors) = (why.to_owned(), tensors.len() as u64);
+            let tensors = concerned.iter().filter(|(reason, ..)| *reason == why).count() as u64;
+            let explanation = why.to_owned();
             self.reasons.push(Shortfall { reason: "refused", explanation, bytes, tensors });
         }
         self.sort();

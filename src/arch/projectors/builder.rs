@@ -36,7 +36,15 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// If projectors have no such tensor.
     pub(super) fn resolve(&self, name: &str) -> Result<String> {
-        self.spelling.resolve(name).ok_or_else(|| {
+        self.resolve_with(name, &[".weight", ".bias"])
+    }
+
+    /// [`Builder::resolve`] of a name with one of `suffixes`, or none.
+    ///
+    /// # Errors
+    /// As [`Builder::resolve`].
+    pub(super) fn resolve_with(&self, name: &str, suffixes: &[&str]) -> Result<String> {
+        self.spelling.resolve_with(name, suffixes).ok_or_else(|| {
             let problem =
                 format!("a projector of {} layers has no tensor {}", self.input.layers, quoted(name));
             let error = Error::unsupported(problem).at(self.input.checkpoint.dir.path());
@@ -82,6 +90,11 @@ impl<'a> Builder<'a> {
     #[allow(dead_code)]
     pub(super) fn add_typed(&mut self, name: String, expr: TensorExpr, ggml_type: GgmlType) -> Result<()> {
         self.outputs.add(self.input.checkpoint, name, expr, ggml_type)
+    }
+
+    /// What is said of a tensor that the projector has no use for.
+    pub(super) fn unknown(&self, name: &str) -> Error {
+        self.invalid(format!("{} is not a tensor that this projector has", quoted(name)))
     }
 
     /// An error about the checkpoint.

@@ -41,14 +41,18 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::kind(keys, "gemma3");
     keys::epsilon(keys, config, &["layer_norm_eps"], 1e-6)?;
     keys.set_bool("use_gelu", Some(true));
+    keys.set_u32("vision.projector.scale_factor", token_scale(input)?);
+    Ok(())
+}
+
+/// How many patches side by side become one token, where that is not what llama.cpp takes for granted.
+pub(super) fn token_scale(input: &Input) -> Result<Option<u32>> {
+    let config = &input.vision;
     let tokens = keys::u32_or(&input.preprocessor, "image_seq_length", TOKENS)?.isqrt();
     let patches = config.require_u32(&["image_size"])?.checked_div(config.require_u32(&["patch_size"])?);
     let scale = patches.and_then(|patches| patches.checked_div(tokens));
     let scale = scale.ok_or_else(|| config.invalid("patch_size, or image_seq_length, is 0"))?;
-    if scale > 0 && scale != DEFAULT_SCALE {
-        keys.set_u32("vision.projector.scale_factor", Some(scale));
-    }
-    Ok(())
+    Ok((scale > 0 && scale != DEFAULT_SCALE).then_some(scale))
 }
 
 /// The norm of the projector is Gemma's, which counts from 1.

@@ -65,12 +65,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::kind(keys, "internvl");
     keys.set_f32("vision.attention.layer_norm_epsilon", Some(vision.require_f32(&["layer_norm_eps"])?));
     keys::activation(keys, vision)?;
-    let scale = (1.0 / global.require_f64(&["downsample_ratio"])?).trunc();
-    if !(0.0..=f64::from(u32::MAX)).contains(&scale) {
-        return Err(global.invalid("downsample_ratio: expected a number up to 1"));
-    }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "is in range")]
-    keys.set_u32("vision.projector.scale_factor", Some(scale as u32));
+    keys.set_u32("vision.projector.scale_factor", Some(keys::inverse(global, "downsample_ratio")?));
     for (key, setting) in [("min", "min_dynamic_patch"), ("max", "max_dynamic_patch")] {
         let tiles = keys::u32_or(global, setting, 0)?;
         keys.set_u32(&format!("vision.preproc_{key}_tiles"), (tiles > 0).then_some(tiles));

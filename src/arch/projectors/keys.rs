@@ -27,8 +27,8 @@ pub(super) const LAYERS: [&str; 8] = [
 const LAYERS_OF_BOTH: u32 = 128;
 
 /// How images are normalized for models in Mistral's own format.
-const MISTRAL_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const MISTRAL_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+pub(super) const MISTRAL_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+pub(super) const MISTRAL_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// Number of layers that tensors may belong to.
 ///
@@ -51,7 +51,7 @@ pub(super) fn common(input: &Input, keys: &mut Keys) -> Result<()> {
     if input.projector.vision {
         vision(input, keys)?;
     }
-    if input.projector.audio {
+    if input.hears {
         audio(input, keys)?;
     }
     Ok(())
@@ -131,11 +131,26 @@ pub(super) fn kind(keys: &mut Keys, kind: &str) {
 }
 
 /// Sets `vision.attention.layer_norm_epsilon`, which a setting gives, or else `default`.
+///
+/// # Errors
+/// If the setting is there and no number.
 pub(super) fn epsilon(keys: &mut Keys, config: &Config, settings: &[&str], default: f32) -> Result<()> {
-    let given = settings.iter().any(|key| config.map().contains_key(*key));
-    let epsilon = if given { config.require_f32(settings)? } else { default };
-    keys.set_f32("vision.attention.layer_norm_epsilon", Some(epsilon));
+    keys.set_f32("vision.attention.layer_norm_epsilon", Some(f32_or(config, settings, default)?));
     Ok(())
+}
+
+/// [`epsilon`] of what hears.
+///
+/// # Errors
+/// As [`epsilon`].
+pub(super) fn audio_epsilon(keys: &mut Keys, config: &Config, settings: &[&str], default: f32) -> Result<()> {
+    keys.set_f32("audio.attention.layer_norm_epsilon", Some(f32_or(config, settings, default)?));
+    Ok(())
+}
+
+fn f32_or(config: &Config, settings: &[&str], default: f32) -> Result<f32> {
+    let given = settings.iter().any(|key| config.map().contains_key(*key));
+    if given { config.require_f32(settings) } else { Ok(default) }
 }
 
 /// Sets which function the feed-forward layers have, by the name in `hidden_act`.
@@ -162,8 +177,74 @@ pub(super) fn u32_or(config: &Config, key: &str, default: u32) -> Result<u32> {
     if config.map().contains_key(key) { config.require_u32(&[key]) } else { Ok(default) }
 }
 
+/// [`activation`], and nothing where the function is another one.
+///
+/// # Errors
+/// If it is no name.
+pub(super) fn activation_if_known(keys: &mut Keys, config: &Config) -> Result<()> {
+    match config.str(&["hidden_act"])?.map(str::to_lowercase).as_deref() {
+        Some("gelu") => keys.set_bool("use_gelu", Some(true)),
+        Some("silu") => keys.set_bool("use_silu", Some(true)),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `number` rounded to an integer, the even one of two that are as near, which `key` must not make absurd.
+///
+/// # Errors
+/// If it does not fit.
+pub(super) fn rounded(config: &Config, key: &str, number: f64) -> Result<u32> {
+    let rounded = number.round_ties_even();
+    if !(0.0..=f64::from(u32::MAX)).contains(&rounded) {
+        return Err(config.invalid(format!("{key}: {number} is too large, or negative")));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "is in range")]
+    Ok(rounded as u32)
+}
+
+/// 1 divided by a setting, rounded down.
+///
+/// # Errors
+/// If the setting is missing, or the result absurd.
+pub(super) fn inverse(config: &Config, key: &str) -> Result<u32> {
+    let number = config.require_f64(&[key])?;
+    rounded(config, key, (1.0 / number).trunc())
+}
+
+/// The product of two settings, which `key` must not make absurd.
+///
+/// # Errors
+/// If it does not fit 32 bits.
+pub(super) fn times(config: &Config, key: &str, a: u32, b: u32) -> Result<u32> {
+    a.checked_mul(b).ok_or_else(|| config.invalid(format!("{key}: {a} times {b} does not fit 32 bits")))
+}
+
+/// How many pixels are `count` squares of `side` pixels.
+///
+/// # Errors
+/// If they are more than fit 32 bits.
+pub(super) fn pixels(config: &Config, key: &str, count: u32, side: u64) -> Result<u32> {
+    let pixels = side.checked_mul(side).and_then(|area| area.checked_mul(count.into()));
+    let pixels = pixels.and_then(|pixels| u32::try_from(pixels).ok());
+    pixels.ok_or_else(|| config.invalid(format!("{key}: {count} make too many pixels")))
+}
+
+/// A number that goes into a list, where GGUF's are signed.
+///
+/// # Errors
+/// If it does not fit.
+pub(super) fn signed(config: &Config, key: &str, number: u32) -> Result<i32> {
+    i32::try_from(number).map_err(|_| config.invalid(format!("{key}: {number} is too large")))
+}
+
+/// The type of what must be read exactly, but may be F16 where that was asked for.
+pub(super) fn exact(input: &Input) -> GgmlType {
+    if input.ftype == FileType::F16 { GgmlType::F16 } else { GgmlType::F32 }
+}
+
 /// The type of the output tensor `name` where all projectors agree that it is not what was asked for.
 pub(super) fn common_type(input: &Input, name: &str) -> Option<GgmlType> {
     let patches = [".patch_embd.weight", ".patch_merger.weight"].iter().any(|part| name.contains(part));
-    patches.then_some(if input.ftype == FileType::F16 { GgmlType::F16 } else { GgmlType::F32 })
+    patches.then(|| exact(input))
 }

@@ -5,15 +5,36 @@
 //! architecture, `clip`.
 
 mod builder;
+mod cogvlm;
+mod deepseek_ocr;
+mod deepseek_v4;
+mod dots_ocr;
 mod gemma3;
+mod gemma4;
+mod hunyuan_vl;
 mod internvl;
+mod janus;
 mod keys;
+mod kimi_k25;
+mod kimi_vl;
+mod lfm2_vl;
+mod ling3_vl;
+mod llama4;
+mod minicpmv;
+mod minimax_m3;
+mod muse_glimmer;
+mod paddleocr;
+mod patches;
+mod phi4;
 mod pixtral;
 mod projector;
 mod qkv;
 mod qwen2_vl;
 mod qwen3_vl;
 mod smolvlm;
+mod step3;
+mod whisper;
+mod youtu_vl;
 
 use crate::error::{Error, Result};
 use crate::input::quoted;
@@ -26,8 +47,29 @@ use projector::PLAIN;
 
 /// Every projector.
 static PROJECTORS: &[Projector] = &[
+    cogvlm::COGVLM,
+    deepseek_ocr::DEEPSEEK_OCR,
+    deepseek_ocr::DEEPSEEK_OCR2,
+    deepseek_ocr::UNLIMITED_OCR,
+    deepseek_v4::DEEPSEEK_V4,
+    dots_ocr::DOTS_OCR,
     gemma3::GEMMA3,
+    gemma4::GEMMA4,
+    gemma4::GEMMA4_UNIFIED,
+    hunyuan_vl::HUNYUAN_VL,
     internvl::INTERNVL,
+    janus::JANUS,
+    kimi_k25::GLM5V,
+    kimi_k25::KIMI_K25,
+    kimi_vl::KIMI_VL,
+    lfm2_vl::LFM2_VL,
+    ling3_vl::LING3_VL,
+    llama4::LLAMA4,
+    minicpmv::MINICPMV4_6,
+    minimax_m3::MINIMAX_M3,
+    muse_glimmer::MUSE_GLIMMER,
+    paddleocr::PADDLEOCR,
+    phi4::PHI4,
     pixtral::LIGHTON_OCR,
     pixtral::LLAVA,
     qwen2_vl::EXAONE4_5,
@@ -37,6 +79,14 @@ static PROJECTORS: &[Projector] = &[
     qwen3_vl::GLM5_NEXT,
     qwen3_vl::QWEN3_VL,
     smolvlm::IDEFICS3,
+    step3::STEP3,
+    whisper::AUDIO_FLAMINGO3,
+    whisper::GLM_ASR,
+    whisper::MERALION2,
+    whisper::QWEN2_AUDIO,
+    whisper::ULTRAVOX,
+    whisper::VOXTRAL,
+    youtu_vl::YOUTU_VL,
 ];
 
 /// The projector of the model whose class, or whose vision part's, is `architecture`.

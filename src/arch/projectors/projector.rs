@@ -93,6 +93,8 @@ pub(super) struct Input<'a> {
     pub(super) audio: Config,
     /// How images are to be prepared.
     pub(super) preprocessor: Config,
+    /// Whether there is a part that hears; some models are published without it.
+    pub(super) hears: bool,
     /// Whether the model is in Mistral's own format.
     pub(super) mistral_format: bool,
     pub(super) layers: u32,
@@ -143,7 +145,8 @@ impl Projector {
                 "--mtp and --no-nextn: a projector has no layers for multi-token prediction",
             ));
         }
-        let whisper = config.map().contains_key("whisper_config").then_some(&["whisper_config"][..]);
+        let whisper = self.audio_config == PLAIN.audio_config && config.map().contains_key("whisper_config");
+        let whisper = whisper.then_some(&["whisper_config"][..]);
         let mut input = Input {
             projector: self,
             dir,
@@ -153,6 +156,7 @@ impl Projector {
             audio: inner(config, whisper.unwrap_or(self.audio_config))?,
             global: config.clone(),
             preprocessor: Config::load_preprocessor(dir)?,
+            hears: self.audio,
             mistral_format,
             layers: 0,
             ftype: FileType::F32,

@@ -1,7 +1,7 @@
-//! Tensors that several projectors take apart in the same way.
+//! Joined matrices for queries, keys and values, taken apart.
 
 use crate::arch::tensors::Tensor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tensor::TensorExpr;
 
 use super::builder::Builder;
@@ -27,25 +27,6 @@ pub(super) fn thirds(builder: &Builder, tensor: &Tensor) -> Result<[TensorExpr; 
 pub(super) fn split(builder: &mut Builder, tensor: &Tensor, joined: &str, names: [&str; 3]) -> Result<()> {
     for (part, name) in thirds(builder, tensor)?.into_iter().zip(names) {
         builder.add_named(tensor.name.replace(joined, name), tensor.layer, part)?;
-    }
-    Ok(())
-}
-
-/// Adds the two matrices that embed patches of a pair of images, from one of shape n × channels × 2 × h × w.
-///
-/// # Errors
-/// If the shape is another.
-pub(super) fn pair_of_patches(builder: &mut Builder, tensor: Tensor) -> Result<()> {
-    let [n, channels, 2, height, width] = *tensor.expr.shape() else {
-        let shape = tensor.expr.shape();
-        let problem =
-            format!("{}: expected shape n × channels × 2 × height × width, found {shape:?}", tensor.name);
-        return Err(Error::unsupported(problem));
-    };
-    for (time, name) in [(0, "v.patch_embd.weight"), (1, "v.patch_embd.weight.1")] {
-        let frame =
-            tensor.expr.clone().slice(2, time, time + 1, 1)?.reshape(&[n, channels, height, width])?;
-        builder.add_as(name, tensor.layer, frame)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 use super::builder::Builder;
 use super::projector::{Input, Projector};
-use super::{PLAIN, keys, qkv};
+use super::{PLAIN, keys, patches, qkv};
 
 pub(super) const QWEN2_VL: Projector = Projector {
     names: &["Qwen2VLForConditionalGeneration", "Qwen2VLModel", "Qwen2_5_VLForConditionalGeneration"],
@@ -123,7 +123,7 @@ pub(super) fn emit(_: &Input, builder: &mut Builder, tensor: Tensor) -> Result<(
         return qkv::split(builder, &tensor, "qkv", ["q", "k", "v"]);
     }
     if tensor.name.contains("patch_embed.proj.weight") {
-        return qkv::pair_of_patches(builder, tensor);
+        return patches::pair(builder, &tensor);
     }
     builder.add(tensor)
 }

@@ -5,11 +5,10 @@ use crate::arch::Keys;
 use crate::arch::tensors::Tensor;
 use crate::error::Result;
 use crate::gguf::Value;
-use crate::input::quoted;
 
 use super::builder::Builder;
 use super::projector::{Input, Projector};
-use super::{PLAIN, keys, qkv};
+use super::{PLAIN, keys, patches};
 
 pub(super) const QWEN3_VL: Projector = Projector {
     names: &[
@@ -97,11 +96,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
 fn glm_keys(input: &Input, keys: &mut Keys, kind: &str) -> Result<()> {
     keys::common(input, keys)?;
     keys::kind(keys, kind);
-    match input.vision.str(&["hidden_act"])?.map(str::to_lowercase).as_deref() {
-        Some("gelu") => keys.set_bool("use_gelu", Some(true)),
-        Some("silu") => keys.set_bool("use_silu", Some(true)),
-        _ => {}
-    }
+    keys::activation_if_known(keys, &input.vision)?;
     keys::epsilon(keys, &input.vision, &["rms_norm_eps"], 1e-5)
 }
 
@@ -114,10 +109,7 @@ fn glm5_keys(input: &Input, keys: &mut Keys) -> Result<()> {
         * u64::from(keys::u32_or(images, "merge_size", 2)?);
     for (key, setting) in [("min", "min_image_tokens"), ("max", "max_image_tokens")] {
         if let Some(tokens) = images.u32(&[setting])? {
-            let pixels = side.checked_mul(side).and_then(|area| area.checked_mul(tokens.into()));
-            let pixels = pixels.and_then(|pixels| u32::try_from(pixels).ok());
-            let pixels =
-                pixels.ok_or_else(|| images.invalid(format!("{setting}: {tokens} make too many pixels")))?;
+            let pixels = keys::pixels(images, setting, tokens, side)?;
             keys.set(&format!("vision.image_{key}_pixels"), Value::U32(pixels));
         }
     }
@@ -127,18 +119,18 @@ fn glm5_keys(input: &Input, keys: &mut Keys) -> Result<()> {
 pub(super) fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     let layer = tensor.layer;
     if let Some(rest) = tensor.name.strip_prefix("visual.deepstack_merger_list.") {
-        let name = deepstack_name(input, rest).ok_or_else(|| unexpected(builder, &tensor))?;
+        let name = deepstack_name(input, rest).ok_or_else(|| builder.unknown(&tensor.name))?;
         return builder.add_named(name, layer, tensor.expr);
     }
     if let Some(rest) = tensor.name.strip_prefix("visual.merger.") {
         let name = [("linear_fc1.", "mm.0."), ("linear_fc2.", "mm.2."), ("norm.", "v.post_ln.")]
             .iter()
             .find_map(|(from, to)| Some(format!("{to}{}", rest.strip_prefix(from)?)));
-        let name = name.ok_or_else(|| unexpected(builder, &tensor))?;
+        let name = name.ok_or_else(|| builder.unknown(&tensor.name))?;
         return builder.add_as(name, layer, tensor.expr);
     }
     match tensor.name.as_str() {
-        "visual.patch_embed.proj.weight" => qkv::pair_of_patches(builder, tensor),
+        "visual.patch_embed.proj.weight" => patches::pair(builder, &tensor),
         "visual.patch_embed.proj.bias" => builder.add_as("v.patch_embd.bias", layer, tensor.expr),
         _ => builder.add(tensor),
     }
@@ -151,8 +143,4 @@ fn deepstack_name(input: &Input, rest: &str) -> Option<String> {
     let parts = [("norm.", "norm."), ("linear_fc1.", "fc1."), ("linear_fc2.", "fc2.")];
     let (from, to) = parts.iter().find(|(from, _)| part.starts_with(from))?;
     Some(format!("v.deepstack.{layer}.{to}{}", part.strip_prefix(from)?))
-}
-
-fn unexpected(builder: &Builder, tensor: &Tensor) -> crate::error::Error {
-    builder.invalid(format!("{} is not a tensor that this projector has", quoted(&tensor.name)))
 }

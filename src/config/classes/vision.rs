@@ -2,8 +2,8 @@
 
 use super::hooks::{Hooks, PLAIN};
 use crate::config::class::Class;
-use crate::config::values::{Object, Refusal};
-use crate::config::{rope, validate};
+use crate::config::values::{Object, Refusal, int, number};
+use crate::config::{layers, rope, validate};
 use crate::json::Value;
 
 pub(super) const CLIP: Hooks = Hooks { validate: &[validate::heads_fit], ..PLAIN };
@@ -12,6 +12,43 @@ pub(super) const INTERNVL: Hooks = Hooks { before: &[both_sides], ..PLAIN };
 
 /// Positions have two dimensions, so the text models' rules for rope do not hold. Nobody asks for its settings.
 pub(super) const PIXTRAL: Hooks = Hooks { before: &[head_dim], rope: |_, _, _| Ok(None), ..PLAIN };
+
+/// Positions have two dimensions here, too.
+pub(super) const GEMMA4: Hooks = Hooks { rope: |_, _, _| Ok(None), ..PLAIN };
+
+pub(super) const MUSE_GLIMMER: Hooks = Hooks {
+    layer_types: Some(|config, _| {
+        let last = layers::depth(config)?;
+        let full = (1..=last).map(|layer| layer % 4 == 0 || layer == last);
+        Ok(layers::named(full, layers::FULL, "window_attention"))
+    }),
+    ..GEMMA4
+};
+
+pub(super) const STEP3P5: Hooks = Hooks { before: &[usual_names], after: inner_size, ..GEMMA4 };
+
+/// Settings under the names that published files have them by.
+fn usual_names(_: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
+    for (from, to) in [
+        ("width", "hidden_size"),
+        ("layers", "num_hidden_layers"),
+        ("heads", "num_attention_heads"),
+        ("ls_init_value", "layer_scale_init_value"),
+    ] {
+        if let Some(value) = extra.shift_remove(from) {
+            config.insert(to.into(), value);
+        }
+    }
+    Ok(())
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "as Python's int() does it")]
+fn inner_size(config: &mut Object) -> Result<(), Refusal> {
+    let ratio = config.get("mlp_ratio").and_then(number).ok_or("mlp_ratio is no number")?;
+    let size = int(config, "hidden_size")? as f64 * ratio;
+    config.insert("intermediate_size".into(), (size as i64).into());
+    Ok(())
+}
 
 /// Sizes are given for height and width.
 fn both_sides(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {

@@ -198,8 +198,9 @@ fn refuses_files_that_are_no_model() {
     let mut non_utf8 = model(BPE, false).encode_to_vec();
     non_utf8.extend(b"\x0a\x05\x0a\x03a\xff\xfe");
     let whole = model(BPE, false).encode_to_vec();
-    let files: [&[u8]; 5] = [
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n",
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n";
+    assert_refused(load_bytes(pointer, &[]), "tokenizer.model", "is a Git LFS pointer");
+    let files: [&[u8]; 4] = [
         b"<!doctype html>",
         b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
         &whole[..whole.len() - 1],

@@ -1,0 +1,17 @@
+"""What sees and hears in Gemma 4."""
+
+from checkpoint import IMAGES, projector
+
+TEXT = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+        "global_head_dim": 16, "hidden_size_per_layer_input": 0, "layer_types": ["full_attention"], "vocab_size_per_layer_input": 40}
+
+
+def cases():
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16,
+              "patch_size": 4, "position_embedding_size": 24}
+    audio = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "subsampling_conv_channels": [16, 8], "output_proj_dims": 48}
+    config = {"architectures": ["Gemma4ForConditionalGeneration"], "model_type": "gemma4", "text_config": TEXT, "vision_config": vision}
+    yield projector("gemma4-eyes", config)
+    yield projector("gemma4-both", {**config, "audio_config": audio}, dtype="f32")
+    yield projector("gemma4-clipped", {**config, "vision_config": {**vision, "use_clipped_linears": True, "standardize": True}, "audio_config": audio})
+    yield projector("gemma4-f16", {**config, "audio_config": audio}, dtype="f16", images=None, processor={"image_processor": IMAGES})
