@@ -1,18 +1,19 @@
 //! Reads JSON from left to right, value by value, without a tree where none is wanted.
 
+mod number;
+mod plain;
+mod tree;
+
+use std::borrow::Cow;
+
+use super::JsonError;
 use super::gap::Gap;
 use super::text::{self, Text};
-use super::value::{Map, Value};
-use super::{JsonError, MAX_INT_DIGITS};
+pub use tree::Memory;
+use tree::TREES;
 
 /// Nesting beyond this is an error, as it is in Python.
 const MAX_DEPTH: u32 = 1000;
-/// What trees may take in memory, in bytes, unless the caller says otherwise: each byte of a file can take a hundred.
-const TREES: usize = 32 << 20;
-/// What an entry of an object takes besides its key's text and its value, and an allocation besides its content, in
-/// bytes.
-const ENTRY: usize = size_of::<String>() + 3 * size_of::<usize>();
-const ALLOCATION: usize = 16;
 
 /// A place in a text.
 ///
@@ -25,47 +26,12 @@ pub struct Reader<'a> {
     memory: Memory,
 }
 
-/// What trees may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Memory {
-    most: usize,
-    left: usize,
-}
-
-impl Memory {
-    /// So many bytes.
-    pub fn new(most: usize) -> Self {
-        Self { most, left: most }
-    }
-
-    fn take(&mut self, bytes: usize) -> Result<(), JsonError> {
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                let most = self.most >> 20;
-                Err(JsonError::Limit(format!(
-                    "expected values that fit {most} MiB of memory, found more; no model has as many"
-                )))
-            }
-        }
-    }
-}
-
 /// What stands around the items of lists of the same form.
 #[derive(Debug, Default)]
 pub struct Gaps {
     open: Gap,
     comma: Gap,
     close: Gap,
-}
-
-/// What is read of a list or an object, with the key of what comes next.
-enum Open {
-    Array(Vec<Value>),
-    Object(Map<String, Value>, String),
 }
 
 impl<'a> Reader<'a> {
@@ -85,11 +51,6 @@ impl<'a> Reader<'a> {
             return Err(JsonError::Syntax(problem.into()));
         }
         Ok(Self { text, at: 0, depth: 0, memory: Memory::new(TREES) })
-    }
-
-    /// Sets what trees may take from here on; gives what was left until then.
-    pub fn replace_memory(&mut self, memory: Memory) -> Memory {
-        std::mem::replace(&mut self.memory, memory)
     }
 
     /// Checks that nothing follows.
@@ -185,12 +146,19 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If there is something else.
+    #[inline]
     pub fn text(&mut self) -> Result<Text<'a>, JsonError> {
+        match self.plain() {
+            Some(text) => Ok(Text::Whole(Cow::Borrowed(text))),
+            None => self.text_with_escapes(),
+        }
+    }
+
+    fn text_with_escapes(&mut self) -> Result<Text<'a>, JsonError> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a string"));
         }
-        let start = self.at + 1;
-        match text::read(self.text, start) {
+        match text::read(self.text, self.at + 1) {
             Ok((text, end)) => {
                 self.at = end;
                 Ok(text)
@@ -200,109 +168,6 @@ impl<'a> Reader<'a> {
                 Err(self.syntax(problem))
             }
         }
-    }
-
-    /// Reads a number from 0 to 999,999,999 without point and exponent. Where there is anything else, nothing is read.
-    pub fn small_number(&mut self) -> Option<u32> {
-        self.skip_space();
-        let next: &[u8; 10] = self.text.as_bytes().get(self.at..)?.first_chunk()?;
-        let (mut number, mut digits) = (0, 0);
-        while let Some(byte) = next.get(digits).filter(|byte| byte.is_ascii_digit()) {
-            number = number * 10 + u64::from(byte - b'0');
-            digits += 1;
-        }
-        let after = next.get(digits)?;
-        if digits == 0 || matches!(after, b'.' | b'e' | b'E') || (digits > 1 && next[0] == b'0') {
-            return None;
-        }
-        self.at += digits;
-        u32::try_from(number).ok()
-    }
-
-    /// Reads whatever comes, as a tree. Not recursive: strangers' nesting would take as much stack as they like.
-    ///
-    /// # Errors
-    /// If it is not JSON, or too much.
-    pub fn value(&mut self) -> Result<Value, JsonError> {
-        let mut open: Vec<Open> = Vec::new();
-        loop {
-            let mut value = match self.peek() {
-                Some(b'{') if self.open(b'}')? => {
-                    self.memory.take(ALLOCATION)?;
-                    open.push(Open::Object(Map::new(), self.tree_key()?));
-                    continue;
-                }
-                Some(b'[') if self.open(b']')? => {
-                    self.memory.take(ALLOCATION)?;
-                    open.push(Open::Array(Vec::new()));
-                    continue;
-                }
-                // An empty one, which is read.
-                Some(b'{') => Value::Object(Map::new()),
-                Some(b'[') => Value::Array(Vec::new()),
-                Some(b'"') => match self.text()? {
-                    Text::Whole(text) => {
-                        self.memory.take(ALLOCATION + text.len())?;
-                        Value::String(text.into_owned())
-                    }
-                    Text::Unpaired(_) => Value::Unpaired,
-                },
-                _ => self.scalar()?,
-            };
-            loop {
-                value = match open.pop() {
-                    None => return Ok(value),
-                    Some(Open::Array(mut items)) => {
-                        self.memory.take(size_of::<Value>())?;
-                        items.push(value);
-                        if self.goes_on(b']')? {
-                            open.push(Open::Array(items));
-                            break;
-                        }
-                        Value::Array(items)
-                    }
-                    Some(Open::Object(mut map, key)) => {
-                        map.insert(key, value);
-                        if self.goes_on(b'}')? {
-                            open.push(Open::Object(map, self.tree_key()?));
-                            break;
-                        }
-                        Value::Object(map)
-                    }
-                };
-            }
-        }
-    }
-
-    /// Reads an object as a tree, of which the value of `key` may take other `memory` than the rest.
-    ///
-    /// # Errors
-    /// As [`Reader::value`]; also if there is something else.
-    pub fn object_with(&mut self, key: &str, memory: Memory) -> Result<Map<String, Value>, JsonError> {
-        if self.peek() != Some(b'{') {
-            let found = self.value()?;
-            return Err(JsonError::Unexpected(format!("expected a JSON object, found {}", found.kind())));
-        }
-        let mut map = Map::new();
-        self.object(|reader, found| {
-            let found = found.lossy().into_owned();
-            reader.memory.take(size_of::<Value>() + ENTRY + ALLOCATION + found.len())?;
-            let value = if found == key { reader.value_within(memory)? } else { reader.value()? };
-            map.insert(found, value);
-            Ok(())
-        })?;
-        Ok(map)
-    }
-
-    /// [`Reader::value`] that may take other `memory` than the rest.
-    ///
-    /// # Errors
-    /// As [`Reader::value`].
-    pub fn value_within(&mut self, memory: Memory) -> Result<Value, JsonError> {
-        let kept = self.replace_memory(memory);
-        let value = self.value();
-        self.replace_memory(kept);
-        value
     }
 
     /// Reads whatever comes and forgets it.
@@ -338,86 +203,6 @@ impl<'a> Reader<'a> {
                 break;
             }
         }
-    }
-
-    /// Reads the key of an entry of a tree.
-    fn tree_key(&mut self) -> Result<String, JsonError> {
-        let key = self.key()?.lossy().into_owned();
-        self.memory.take(size_of::<Value>() + ENTRY + ALLOCATION + key.len())?;
-        Ok(key)
-    }
-
-    fn scalar(&mut self) -> Result<Value, JsonError> {
-        const WORDS: [(&str, Value); 6] = [
-            ("null", Value::Null),
-            ("true", Value::Bool(true)),
-            ("false", Value::Bool(false)),
-            ("NaN", Value::Float(f64::NAN)),
-            ("Infinity", Value::Float(f64::INFINITY)),
-            ("-Infinity", Value::Float(f64::NEG_INFINITY)),
-        ];
-        if self.byte().is_some_and(|b| b.is_ascii_digit()) {
-            return self.number();
-        }
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        match WORDS.into_iter().find(|(word, _)| rest.starts_with(word)) {
-            Some((word, value)) => {
-                self.at += word.len();
-                Ok(value)
-            }
-            None => self.number(),
-        }
-    }
-
-    fn number(&mut self) -> Result<Value, JsonError> {
-        let start = self.at;
-        let negative = self.eat(b"-");
-        let digits = if self.eat(b"0") { 1 } else { self.digits() };
-        if digits == 0 {
-            self.at = start;
-            return Err(self.syntax("expected a value"));
-        }
-        let integer_end = self.at;
-        if self.eat(b".") && self.digits() == 0 {
-            self.at = integer_end;
-        }
-        let fraction_end = self.at;
-        if self.eat(b"eE") {
-            self.eat(b"+-");
-            if self.digits() == 0 {
-                self.at = fraction_end;
-            }
-        }
-        let number = self.text.get(start..self.at).unwrap_or_default();
-        if self.at > integer_end {
-            return number.parse().map(Value::Float).map_err(|_| self.syntax("expected a number"));
-        }
-        if digits > MAX_INT_DIGITS {
-            return Err(JsonError::Limit(format!("an integer has more than {MAX_INT_DIGITS} digits")));
-        }
-        // Ids, of which there are many, have few digits.
-        if digits < 10 && !negative {
-            return Ok(Value::Int(number.bytes().fold(0, |sum, b| sum * 10 + i64::from(b - b'0'))));
-        }
-        match number.parse() {
-            Ok(number) => Ok(Value::Int(number)),
-            Err(_) => number.parse().map(Value::BigInt).map_err(|_| self.syntax("expected a number")),
-        }
-    }
-
-    /// Skips digits, and returns how many.
-    fn digits(&mut self) -> usize {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let count = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-        self.at += count;
-        count
-    }
-
-    /// Skips a byte if it is one of these.
-    fn eat(&mut self, bytes: &[u8]) -> bool {
-        let found = self.byte().is_some_and(|b| bytes.contains(&b));
-        self.at += usize::from(found);
-        found
     }
 
     fn byte(&self) -> Option<u8> {
@@ -517,10 +302,10 @@ impl<'a> Reader<'a> {
     }
 
     fn key_alone(&mut self) -> Result<Text<'a>, JsonError> {
-        if self.peek() == Some(b'"') {
-            self.text()
-        } else {
-            Err(self.syntax("expected a key in double quotes"))
+        match self.plain() {
+            Some(key) => Ok(Text::Whole(Cow::Borrowed(key))),
+            None if self.peek() == Some(b'"') => self.text_with_escapes(),
+            None => Err(self.syntax("expected a key in double quotes")),
         }
     }
 

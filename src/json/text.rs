@@ -44,7 +44,8 @@ pub(super) fn read(json: &str, start: usize) -> Result<(Text<'_>, usize), (&'sta
 const UNENDED: &str = "expected the string to end, found a control character or the end";
 
 /// Where from `at` on the next quote, backslash, control character or the end is.
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+#[inline]
+pub(super) fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         let special = special(u64::from_le_bytes(*chunk));
         if special != 0 {

@@ -182,6 +182,9 @@ fn line(reader: &mut Reader, lists: &mut BpeLists) -> Result<(), JsonError> {
 
 /// Reads a merge ["left", "right"].
 fn pair(reader: &mut Reader, gaps: &mut Gaps, lists: &mut BpeLists) -> Result<(), JsonError> {
+    if let Some((left, right)) = reader.plain_pair(gaps) {
+        return lists.push_merge(left, right).ok_or_else(unusual);
+    }
     let (mut left, mut right) = (None, None);
     reader.array_like(gaps, |reader| {
         let text = reader.text()?;

@@ -177,7 +177,11 @@ fn document() -> impl Strategy<Value = Vec<u8>> {
         )
         .into_bytes();
         for (at, byte, kind) in changes {
-            let at = at.index(json.len().max(1)).min(json.len().saturating_sub(1));
+            // Nothing may be left of it.
+            if json.is_empty() {
+                break;
+            }
+            let at = at.index(json.len());
             match kind {
                 0 => json[at] = byte,
                 1 => _ = json.remove(at),
