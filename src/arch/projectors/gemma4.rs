@@ -10,7 +10,7 @@ use crate::kernels::softplus;
 use crate::tensor::TensorExpr;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const GEMMA4: Projector = Projector {
