@@ -41,8 +41,8 @@ fn exp(x: f32) -> f32 {
 fn log1p(x: f32) -> f32 {
     const LN_2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_3e-9];
     const SERIES: [f32; 3] = [0.302_729_5, 0.399_610_8, 0.666_669_5];
+    // Half of the smallest numbers would be none.
     if x < f32::MIN_POSITIVE {
-        // Halves of such numbers lose bits, and the result is `x` anyway.
         return x;
     }
     let exponent = (((x + 1.0) * (1.0 / 0.75)).to_bits() >> 23) as i32 - 127;

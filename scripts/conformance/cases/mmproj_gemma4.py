@@ -1,6 +1,6 @@
 """What sees and hears in Gemma 4."""
 
-from checkpoint import IMAGES, projector
+from checkpoint import projector
 
 TEXT = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
         "global_head_dim": 16, "hidden_size_per_layer_input": 0, "layer_types": ["full_attention"], "vocab_size_per_layer_input": 40}
@@ -14,4 +14,3 @@ def cases():
     yield projector("gemma4-eyes", config)
     yield projector("gemma4-both", {**config, "audio_config": audio}, dtype="f32")
     yield projector("gemma4-clipped", {**config, "vision_config": {**vision, "use_clipped_linears": True, "standardize": True}, "audio_config": audio})
-    yield projector("gemma4-f16", {**config, "audio_config": audio}, dtype="f16", images=None, processor={"image_processor": IMAGES})

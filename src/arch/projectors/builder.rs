@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::tensor::{OutputTensor, TensorExpr};
 
+use super::Input;
 use super::keys;
-use super::projector::Input;
 
 /// The output tensors so far.
 pub(super) struct Builder<'a> {

@@ -1,6 +1,6 @@
 //! What sees in CogVLM (`CogVLMVisionModel` of the reference).
 
-use super::projector::Projector;
+use super::Projector;
 use super::{PLAIN, keys};
 
 pub(super) const COGVLM: Projector = Projector {

@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::json::Value as Json;
 
 use super::gemma3::token_scale;
-use super::projector::{Input, Projector};
 use super::whisper::with_ones_before;
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const DEEPSEEK_OCR: Projector = Projector {

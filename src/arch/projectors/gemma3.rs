@@ -6,7 +6,7 @@ use crate::dtype::GgmlType;
 use crate::error::Result;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const GEMMA3: Projector = Projector {

@@ -2,15 +2,15 @@
 
 use crate::arch::Keys;
 use crate::arch::contents;
-use crate::arch::tensors::Tensor;
-use crate::dtype::GgmlType;
-use crate::error::Result;
+use crate::arch::tensors::{self, Tensor};
+use crate::dtype::{Dtype, GgmlType};
+use crate::error::{Error, Result};
 use crate::gguf::Value;
 use crate::kernels::softplus;
 use crate::tensor::TensorExpr;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const GEMMA4: Projector = Projector {
@@ -109,6 +109,11 @@ fn heard(input: &Input, builder: &Builder, mut tensor: Tensor) -> Result<Tensor>
     let own = tensor.name.clone();
     tensor.name = own.replace("model.audio_tower.", "conformer.").replace(".linear.", ".");
     if tensor.name.ends_with("per_dim_key_scale") || tensor.name.ends_with("per_dim_scale") {
+        let source = tensors::source(input.checkpoint, &tensor.expr);
+        if source.is_some_and(|source| source.dtype == Dtype::F16) {
+            // torch computes in F16 then.
+            return Err(Error::unsupported(format!("{own}: F16 is not supported yet")).tensor(&own));
+        }
         let shape = tensor.expr.shape().to_vec();
         let scales = contents::floats(input.checkpoint, &own, &tensor.expr)?;
         tensor.expr = TensorExpr::values(scales.into_iter().map(softplus).collect()).reshape(&shape)?;

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::json::Value;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
 use super::qwen2_vl::position_type;
+use super::{Input, Projector};
 use super::{PLAIN, keys, qkv};
 
 pub(super) const INTERNVL: Projector = Projector {

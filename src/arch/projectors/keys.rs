@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::gguf::Value;
 use crate::json::Value as Json;
 
-use super::projector::Input;
+use super::Input;
 use crate::arch::FileType;
 
 /// The number of layers, by any of its names.

@@ -7,7 +7,7 @@ use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys, qkv};
 
 pub(super) const KIMI_K25: Projector = Projector {

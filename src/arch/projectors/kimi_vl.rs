@@ -5,7 +5,7 @@ use crate::arch::tensors::Tensor;
 use crate::error::Result;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys, qkv};
 
 pub(super) const KIMI_VL: Projector = Projector {

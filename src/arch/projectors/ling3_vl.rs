@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::json::Value as Json;
 
 use super::keys;
-use super::projector::{Input, Projector};
 use super::qwen3_vl::{QWEN3_VL, emit, prepare};
+use super::{Input, Projector};
 
 pub(super) const LING3_VL: Projector = Projector {
     names: &["BailingMoeV3VLForConditionalGeneration"],

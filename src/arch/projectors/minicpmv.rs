@@ -7,7 +7,7 @@ use crate::gguf::Value;
 use crate::input::quoted;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const MINICPMV4_6: Projector = Projector {

@@ -43,7 +43,7 @@ use super::names;
 
 pub use projector::{Described, Projector};
 
-use projector::PLAIN;
+use projector::{Input, PLAIN};
 
 /// Every projector.
 static PROJECTORS: &[Projector] = &[

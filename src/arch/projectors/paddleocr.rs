@@ -3,7 +3,7 @@
 use crate::arch::Keys;
 use crate::error::Result;
 
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const PADDLEOCR: Projector = Projector {

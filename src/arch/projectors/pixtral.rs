@@ -12,7 +12,7 @@ use crate::json::Value as Json;
 use crate::vocab::{TokenizerFile, special_tekken_token};
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const LLAVA: Projector = Projector {

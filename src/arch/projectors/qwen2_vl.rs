@@ -8,7 +8,7 @@ use crate::dtype::GgmlType;
 use crate::error::Result;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys, patches, qkv};
 
 pub(super) const QWEN2_VL: Projector = Projector {

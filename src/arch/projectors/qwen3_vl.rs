@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::gguf::Value;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys, patches};
 
 pub(super) const QWEN3_VL: Projector = Projector {

@@ -4,7 +4,7 @@ use crate::arch::Keys;
 use crate::dtype::GgmlType;
 use crate::error::Result;
 
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const IDEFICS3: Projector = Projector {

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::json::Value as Json;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const STEP3: Projector = Projector {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::tensor::TensorExpr;
 
 use super::builder::Builder;
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const QWEN2_AUDIO: Projector = Projector {

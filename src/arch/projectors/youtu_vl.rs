@@ -4,7 +4,7 @@ use crate::arch::Keys;
 use crate::error::Result;
 use crate::input::quoted;
 
-use super::projector::{Input, Projector};
+use super::{Input, Projector};
 use super::{PLAIN, keys};
 
 pub(super) const YOUTU_VL: Projector = Projector {
