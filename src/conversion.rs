@@ -120,6 +120,23 @@ struct Inputs {
 }
 
 impl Inputs {
+    /// What to write.
+    fn plan(&self, target: Target) -> Result<Plan> {
+        if target == Target::Vocabulary && self.splits.no_tensor_first_split {
+            let problem = "a vocabulary cannot be split";
+            return Err(Error::usage(problem).hint("leave --no-tensor-first-split out"));
+        }
+        let plan = match target {
+            Target::Vocabulary => Plan::metadata_only(&self.path, &self.metadata),
+            Target::Text | Target::Projector => Plan::new(&self.request())?,
+        };
+        for output in &plan.outputs {
+            let (path, len, start) = (output.path.display(), output.len, output.data_start);
+            tracing::debug!("{path}: {len} bytes, {} tensors from byte {start} on", output.tensors.len());
+        }
+        Ok(plan)
+    }
+
     fn request(&self) -> Request<'_> {
         Request {
             checkpoint: &self.checkpoint,
@@ -177,24 +194,7 @@ impl Conversion {
             alignment: options.alignment,
             splits: options.splits,
         };
-        let plan = if options.target() == Target::Vocabulary {
-            if options.splits.no_tensor_first_split {
-                return Err(
-                    Error::usage("a vocabulary cannot be split").hint("leave --no-tensor-first-split out")
-                );
-            }
-            Plan::metadata_only(&inputs.path, &inputs.metadata)
-        } else {
-            Plan::new(&inputs.request())?
-        };
-        for output in &plan.outputs {
-            let (path, tensors) = (output.path.display(), output.tensors.len());
-            tracing::debug!(
-                "{path}: {} bytes, {tensors} tensors from byte {} on",
-                output.len,
-                output.data_start
-            );
-        }
+        let plan = inputs.plan(options.target())?;
         stage.end(format_args!("a plan for {} output(s)", plan.outputs.len()));
         plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, dir))?;
         let settings = Settings {

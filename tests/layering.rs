@@ -27,7 +27,7 @@ const FLOORS: [&[&str]; 15] = [
 ];
 
 /// Sources outside of `source` that open files or list directories, none of them a model's.
-const OTHER_FILES: [(&str, &str); 8] = [
+const OTHER_FILES: [(&str, &str); 9] = [
     ("align", "asks whether the output's directory is empty"),
     ("batch::fingerprint", "looks at lengths and times of what may be read"),
     ("batch::jobs", "reads lists of jobs"),
@@ -35,6 +35,7 @@ const OTHER_FILES: [(&str, &str); 8] = [
     ("batch::schedule", "syncs outputs"),
     ("batch::state", "keeps the state of jobs"),
     ("cli::batch::listener", "appends events to a file"),
+    ("mount", "asks whether /dev/fuse may be opened"),
     ("mount::private", "removes mount points left over"),
 ];
 

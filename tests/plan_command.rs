@@ -149,7 +149,7 @@ fn what_keeps_a_model_from_being_shared_is_said_with_the_remedy() {
 
 /// Every key of the document for machines; all of them are promises.
 const KEYS: &str = "advice block bytes bytes.cloned bytes.converted bytes.copied bytes.header bytes.padding bytes.total \
-    left_out min_extents min_extents[].extents min_extents[].min_extent min_extents[].shared model outputs outputs[].alignment outputs[].bytes outputs[].data_start outputs[].path \
+    left_out min_extents model outputs outputs[].alignment outputs[].bytes outputs[].data_start outputs[].path \
     outputs[].steps outputs[].steps[].action outputs[].steps[].file outputs[].steps[].last_tensor \
     outputs[].steps[].len outputs[].steps[].reason outputs[].steps[].source_offset \
     outputs[].steps[].start outputs[].steps[].tensor outputs[].tensors outputs[].tensors[].bytes \

@@ -290,7 +290,8 @@ impl Batch<'_> {
         Ok(Verdict::Proven)
     }
 
-    /// One conversion: its report, and what it wrote; none if it was stopped.
+    /// One conversion: its report, and what it wrote; none if it was stopped. Long, because it is a table: one arm for each
+    /// thing that a conversion tells.
     fn convert(
         &self,
         waiting: &Waiting,
@@ -303,8 +304,8 @@ impl Batch<'_> {
         let (mut last, mut written, mut planned, mut held) = (None, None, 0, None);
         let (mut told_at, mut share) = (Instant::now(), None);
         loop {
-            if let (Some(limit), true) = (self.settings.io_limit, share.is_some()) {
-                conversion.limit((limit / share_count(&self.writing)).max(1));
+            if share.is_some() {
+                self.limit(&mut conversion);
             }
             if interrupt::interrupted() {
                 conversion.stop();
@@ -315,9 +316,7 @@ impl Batch<'_> {
             {
                 held = None;
                 share = Some(Share::take(&self.writing));
-                if let Some(limit) = self.settings.io_limit {
-                    conversion.limit((limit / share_count(&self.writing)).max(1));
-                }
+                self.limit(&mut conversion);
                 conversion.go();
             }
             match conversion.hear() {
@@ -358,6 +357,13 @@ impl Batch<'_> {
         let written =
             written.ok_or_else(|| Error::Internal("a conversion did not say what it wrote".into()))?;
         Ok(Some((report, written)))
+    }
+
+    /// Tells a conversion at work its part of the limit.
+    fn limit(&self, conversion: &mut Conversion) {
+        if let Some(limit) = self.settings.io_limit {
+            conversion.limit((limit / share_count(&self.writing)).max(1));
+        }
     }
 
     /// Makes sure that no two jobs write one file.

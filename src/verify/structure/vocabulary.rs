@@ -1,7 +1,7 @@
 //! What the loader demands of a vocabulary.
 
 use super::keys::Keys;
-use crate::gguf::Value;
+use crate::gguf::{KeyValues, Value};
 use crate::input::quoted;
 
 /// Kinds of tokenizers that llama.cpp has.
@@ -29,6 +29,9 @@ const PRE_TOKENIZERS: &str = include_str!("pre_tokenizers.txt");
 const FLAGS: [&str; 5] =
     ["add_bos_token", "add_eos_token", "add_sep_token", "add_space_prefix", "remove_extra_whitespaces"];
 
+const SCORES: &str = "tokenizer.ggml.scores";
+const TYPES: &str = "tokenizer.ggml.token_type";
+
 /// Says what is wrong, or how many tokens there are.
 pub fn check(keys: &Keys) -> Result<u64, String> {
     let metadata = keys.metadata;
@@ -51,32 +54,7 @@ pub fn check(keys: &Keys) -> Result<u64, String> {
         Some(_) => return Err("tokenizer.ggml.tokens is not a list of strings".into()),
         None => return Err("tokenizer.ggml.tokens is missing".into()),
     };
-    for (key, len) in [
-        (
-            "tokenizer.ggml.scores",
-            metadata.get("tokenizer.ggml.scores").map(|value| match value {
-                Value::F32s(list) => Some(list.len()),
-                _ => None,
-            }),
-        ),
-        (
-            "tokenizer.ggml.token_type",
-            metadata.get("tokenizer.ggml.token_type").map(|value| match value {
-                Value::I32s(list) => Some(list.len()),
-                _ => None,
-            }),
-        ),
-    ] {
-        match len {
-            Some(None) => return Err(format!("{key} is of another type than expected")),
-            Some(Some(len)) if (len as u64) < tokens => {
-                return Err(format!(
-                    "{key} has {len} entries, {tokens} tokens need one each (tokenizer.ggml.tokens)"
-                ));
-            }
-            _ => {}
-        }
-    }
+    one_for_each(metadata, tokens)?;
     if MERGING.contains(&&*model)
         && let Some(Value::String(pre)) = metadata.get("tokenizer.ggml.pre")
         && !pre.is_empty()
@@ -85,6 +63,39 @@ pub fn check(keys: &Keys) -> Result<u64, String> {
         let pre = quoted(&String::from_utf8_lossy(pre));
         return Err(format!("tokenizer.ggml.pre is {pre}, which it does not know"));
     }
+    small_settings(keys)?;
+    match metadata.get("tokenizer.ggml.merges") {
+        None if MERGING.contains(&&*model) => Err("tokenizer.ggml.merges is missing".into()),
+        Some(value) if MERGING.contains(&&*model) && !matches!(value, Value::Strings(_)) => {
+            Err("tokenizer.ggml.merges is not a list of strings".into())
+        }
+        _ => Ok(tokens),
+    }
+}
+
+/// Makes sure that lists of what tokens are like have something for each of them.
+fn one_for_each(metadata: &KeyValues, tokens: u64) -> Result<(), String> {
+    let len = |key: &str| match metadata.get(key)? {
+        Value::F32s(list) if key == SCORES => Some(Some(list.len() as u64)),
+        Value::I32s(list) if key == TYPES => Some(Some(list.len() as u64)),
+        _ => Some(None),
+    };
+    for key in [SCORES, TYPES] {
+        match len(key) {
+            Some(None) => return Err(format!("{key} is of another type than expected")),
+            Some(Some(len)) if len < tokens => {
+                return Err(format!(
+                    "{key} has {len} entries, {tokens} tokens need one each (tokenizer.ggml.tokens)"
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn small_settings(keys: &Keys) -> Result<(), String> {
+    let metadata = keys.metadata;
     let types = metadata.get("tokenizer.ggml.token_type_count");
     if keys.arch == "bert" && !matches!(types, Some(Value::U32(1..))) {
         return Err("tokenizer.ggml.token_type_count is missing, or not a u32 of 1 or more".into());
@@ -94,11 +105,5 @@ pub fn check(keys: &Keys) -> Result<u64, String> {
             return Err(format!("{key} is of another type than expected (bool)"));
         }
     }
-    match metadata.get("tokenizer.ggml.merges") {
-        None if MERGING.contains(&&*model) => Err("tokenizer.ggml.merges is missing".into()),
-        Some(value) if MERGING.contains(&&*model) && !matches!(value, Value::Strings(_)) => {
-            Err("tokenizer.ggml.merges is not a list of strings".into())
-        }
-        _ => Ok(tokens),
-    }
+    Ok(())
 }
