@@ -75,8 +75,9 @@ fn mounted_files_are_the_references() {
             checked += run.files.len();
             split += usize::from(run.files.len() > 1);
             let outtype = format!("--outtype={}", TYPES[n % TYPES.len()]);
-            let format = run.convert.contains("--mistral-format").then_some("--mistral-format");
-            let flags: Vec<&str> = [Some(&*outtype), format].into_iter().flatten().collect();
+            let kinds = ["--mistral-format", "--mmproj"];
+            let kind = kinds.into_iter().filter(|flag| run.convert.split(' ').any(|word| word == *flag));
+            let flags: Vec<&str> = [&*outtype].into_iter().chain(kind).collect();
             as_converted(&model, site.path(), &flags);
             checked += 1;
         }
