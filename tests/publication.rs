@@ -330,10 +330,13 @@ fn more_files_than_may_be_open_are_aligned() {
     assert!(output.status.success(), "{}", said(&output));
     let but_weights = |dir: &Path| {
         let mut files = contents(dir);
-        files.retain(|(name, _)| name != Path::new("model.safetensors"));
+        let new = ["model.safetensors", "ggraft-name.txt"].map(Path::new);
+        files.retain(|(name, _)| !new.contains(&name.as_path()));
         files
     };
     assert!(but_weights(&model) == but_weights(&out));
+    // What the model is called, now that its directory is not.
+    assert_eq!(fs::read_to_string(out.join("ggraft-name.txt")).unwrap().trim(), "model");
     assert!(out.join("model.safetensors").is_file());
 }
 
