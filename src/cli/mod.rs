@@ -4,6 +4,7 @@ mod align;
 mod batch;
 mod convert;
 mod events;
+mod generate;
 mod inspect;
 mod messages;
 mod mount;
@@ -64,6 +65,10 @@ enum Command {
     Inspect(inspect::Args),
     /// Prove that a GGUF file is what becomes of a model, byte for byte.
     Verify(Box<verify::Args>),
+    /// Print a script that completes ggraft's commands and flags in a shell.
+    Completions(generate::CompletionsArgs),
+    /// Write ggraft's man pages to a directory.
+    Man(generate::ManArgs),
 }
 
 /// Runs the command line of this process.
@@ -101,6 +106,8 @@ pub fn main() -> ExitCode {
         Command::Batch(args) => (false, batch::run(&args)),
         Command::Schema => (false, batch::schema()),
         Command::Mount(args) => (false, mount::mount(&args).map(|ended| code = ended)),
+        Command::Completions(args) => (false, generate::completions(&args)),
+        Command::Man(args) => (false, generate::man(&args)),
         Command::With(args) => (false, mount::with(&args).map(|ended| code = ended)),
     };
     let code = match result {
