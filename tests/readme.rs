@@ -16,7 +16,8 @@ const GGRAFT: &str = env!("CARGO_BIN_EXE_ggraft");
 
 /// Where a line of README.md shows what is another way here: the tokenizer of Llama-3.2-1B is a small one, its weights
 /// are holes, and the file system is whatever there is.
-const DIFFERS: [&str; 6] = [
+const DIFFERS: [&str; 7] = [
+    " in 0.",
     "(2.48 GB)",
     "7.83 MB metadata",
     "92.90 % shared with",
