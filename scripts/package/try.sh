@@ -21,7 +21,7 @@ cp "$out"/* "$root/packages/"
 cp -r tests/models/tiny-llama "$root/root/"
 
 # inside SCRIPT: in the bare root, as a login there would.
-inside() { chroot "$root" /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/root bash -euc "cd /root; $1"; }
+inside() { chroot "$root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root bash -euc "cd /root; $1"; }
 first_page='ggraft --version
 ggraft convert tiny-llama --outfile tiny.gguf
 ggraft verify tiny.gguf tiny-llama
