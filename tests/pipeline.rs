@@ -93,7 +93,7 @@ impl Draft {
         self.add(
             match to {
                 Some(to) => Action::Encode { walk, first: 0, to },
-                None => Action::Copy { walk, first: 0 },
+                None => Action::Copy { walk, first: 0, quiet: false },
             },
             &bytes,
         );

@@ -23,9 +23,8 @@ impl Look {
     /// At `range` of `output`.
     pub fn at(output: &Output, range: &Range<u64>) -> Self {
         let mut look = Self::default();
-        let first = output.steps.partition_point(|step| step.end() <= range.start);
-        for step in output.steps[first..].iter().take_while(|step| step.start < range.end) {
-            look.add(step);
+        for spot in output.spots_from(range.start).take_while(|spot| spot.start() < range.end) {
+            look.add(spot.step);
         }
         look
     }
@@ -34,11 +33,11 @@ impl Look {
         match &step.action {
             Action::Clone { file, .. } => self.source(*file),
             Action::Copy { walk, .. } => self.walk(walk),
-            Action::Encode { walk, to, .. } => {
-                self.computed |= to.same_bits() != Some(walk.dtype) || !walk.arithmetic.is_empty();
+            Action::Encode { walk, .. } => {
+                self.computed = true;
                 self.walk(walk);
             }
-            Action::Bytes(_) | Action::Zero => {}
+            Action::Bytes(_) | Action::Zero | Action::Repeat(_) => {}
         }
     }
 

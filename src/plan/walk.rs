@@ -94,7 +94,7 @@ impl Walk {
     }
 
     /// The outer loops and the length in elements of the innermost runs.
-    fn split_dims(&self) -> (&[Dim], u64) {
+    pub(super) fn split_dims(&self) -> (&[Dim], u64) {
         match self.dims.split_last() {
             Some((Dim { len, stride: 1 }, outer)) => (outer, *len),
             _ => (&self.dims, 1),

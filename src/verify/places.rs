@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use super::Difference;
 use crate::checkpoint::Checkpoint;
-use crate::compare::NO_SOURCE;
 use crate::dtype::GgmlType;
 use crate::error::Result;
 use crate::gguf::{Gguf, StoredTensor};
-use crate::plan::{Action, Output, Placed, Step, steps_of};
+use crate::plan::{Action, NO_SOURCE, Output, Placed, Step, steps_of};
 use crate::tensor::OutputTensor;
 
 /// An output for each of `files`, whose steps cover its tensors and what is between and behind them: zeros. Tensors that
