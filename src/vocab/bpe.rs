@@ -102,12 +102,7 @@ pub fn add_as_written(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<S
     add_base(kv, files, Base::read_with(files, config, Added::AsWritten)?, &[])
 }
 
-fn add_base(
-    kv: &mut KeyValues,
-    files: &TokenizerFiles,
-    base: Base,
-    roles: &[(&str, &str)],
-) -> Result<()> {
+fn add_base(kv: &mut KeyValues, files: &TokenizerFiles, base: Base, roles: &[(&str, &str)]) -> Result<()> {
     let mut special = SpecialVocab::load(files, true, &KINDS, None)?;
     for (kind, text) in roles {
         let id = base.added.get(*text).ok_or_else(|| {

@@ -37,7 +37,8 @@ fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<
     let settings = files.config.as_ref();
     let added = settings.and_then(|settings| settings.get("added_tokens_decoder")).and_then(Value::as_object);
     for (id, token) in added.into_iter().flatten() {
-        let invalid = || Error::invalid(&path, "added_tokens_decoder: expected ids with objects that have a content");
+        let invalid =
+            || Error::invalid(&path, "added_tokens_decoder: expected ids with objects that have a content");
         let id: usize = id.trim().parse().map_err(|_| invalid())?;
         if id >= pieces.tokens.len() {
             tracing::debug!("token {id} is ignored: there are {}", pieces.tokens.len());

@@ -33,7 +33,8 @@ pub(super) const XVERSE: Family = Family {
         let query = tensor.name.ends_with("q_proj.weight");
         if query || tensor.name.ends_with("k_proj.weight") {
             let (heads, key_heads) = heads(input)?;
-            tensor.expr = permuted(builder, &tensor, tensor.expr.clone(), if query { heads } else { key_heads })?;
+            tensor.expr =
+                permuted(builder, &tensor, tensor.expr.clone(), if query { heads } else { key_heads })?;
         }
         builder.add(tensor)
     },
@@ -65,7 +66,8 @@ fn permuted(builder: &Builder, tensor: &Tensor, expr: TensorExpr, heads: u32) ->
 
 /// Takes the matrices of queries, keys and values apart, which are thirds of one.
 fn unpack(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
-    let Some(layer) = tensor.layer.filter(|layer| tensor.name == format!("model.layers.{layer}.self_attn.W_pack.weight"))
+    let Some(layer) =
+        tensor.layer.filter(|layer| tensor.name == format!("model.layers.{layer}.self_attn.W_pack.weight"))
     else {
         return builder.add(tensor);
     };

@@ -24,7 +24,8 @@ pub(super) const CHAMELEON: Family = Family {
 };
 
 fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
-    let is = |norm: &str| ["weight", "bias"].iter().any(|kind| tensor.name.ends_with(&format!("{norm}.{kind}")));
+    let is =
+        |norm: &str| ["weight", "bias"].iter().any(|kind| tensor.name.ends_with(&format!("{norm}.{kind}")));
     let heads = match () {
         () if is("q_norm") => "num_attention_heads",
         () if is("k_norm") => "num_key_value_heads",

@@ -42,7 +42,8 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
         let experts = input.config.section("ffn_config")?;
         let sizes = [experts.require_u32(&["moe_num_experts"])?, experts.require_u32(&["ffn_hidden_size"])?];
         let shape = [sizes[0], sizes[1], input.config.require_u32(&["d_model"])?].map(u64::from);
-        tensor.expr = tensor.expr.reshape(&shape).map_err(|e| builder.invalid(format!("{}: {e}", tensor.name)))?;
+        tensor.expr =
+            tensor.expr.reshape(&shape).map_err(|e| builder.invalid(format!("{}: {e}", tensor.name)))?;
         if turned {
             tensor.expr = tensor.expr.swap_axes(1, 2)?;
         }

@@ -73,7 +73,8 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
         return builder.add(tensor);
     }
     if tensor.name.contains(OTHERS) {
-        let name = tensor.name.replace(OTHERS, ".moe.").replacen("model.layers.", "transformer.decoder_layer.", 1);
+        let name =
+            tensor.name.replace(OTHERS, ".moe.").replacen("model.layers.", "transformer.decoder_layer.", 1);
         let pairs = [(".w1.", ".linear."), (".w2.", ".linear_1."), (".w3.", ".linear_v.")];
         tensor.name = pairs.iter().fold(name, |name, (old, new)| name.replacen(old, new, 1));
     }

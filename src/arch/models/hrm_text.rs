@@ -75,7 +75,9 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
     };
     let (rows, count) = (tensor.expr.shape().first().copied().unwrap_or(0), parts.len() as u64);
     if !rows.is_multiple_of(count) {
-        return Err(builder.invalid(format!("{}: expected {count} equal parts, found {rows} rows", tensor.name)));
+        return Err(
+            builder.invalid(format!("{}: expected {count} equal parts, found {rows} rows", tensor.name))
+        );
     }
     for (at, matrix) in (0..).zip(parts) {
         let expr = tensor.expr.clone().rows(at * rows / count, (at + 1) * rows / count)?;

@@ -90,7 +90,8 @@ fn alibi_bias(input: &Input, builder: &Builder, slopes: &Tensor) -> Result<f32> 
     let first = first.filter(|slope| *slope > 0.0 && slope.is_finite()).ok_or_else(|| {
         builder.invalid(format!("{}: expected positive slopes, found {first:?} first", slopes.name))
     })?;
-    let power = heads.checked_ilog2().ok_or_else(|| input.config.invalid("n_head: expected at least 1, found 0"))?;
+    let power =
+        heads.checked_ilog2().ok_or_else(|| input.config.invalid("n_head: expected at least 1, found 0"))?;
     #[allow(clippy::cast_possible_truncation)]
     let bias = -(f64::from(first).log2() * f64::from(1u32 << power)).round_ties_even() as f32;
     // Python's integers know no minus zero.

@@ -7,14 +7,8 @@ use crate::gguf::KeyValues;
 use crate::json::Object;
 use crate::vocab::{self, TokenizerFiles, sentencepiece};
 
-pub(super) const MPT: Family = Family {
-    names: &["MPTForCausalLM"],
-    arch: "mpt",
-    vocab,
-    tensors: names::MPT,
-    keys: key_values,
-    ..TEXT
-};
+pub(super) const MPT: Family =
+    Family { names: &["MPTForCausalLM"], arch: "mpt", vocab, tensors: names::MPT, keys: key_values, ..TEXT };
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;

@@ -63,5 +63,7 @@ fn turned_back(input: &Input, builder: &Builder, tensor: &Tensor) -> Result<Tens
         let second = whole.slice(1, head / 2, head, 1)?.times(-1.0);
         TensorExpr::concat_along(1, vec![first, second])?.reshape(&shape)
     });
-    turned.map_err(|_| builder.invalid(format!("{}: expected heads of {head} rows, found shape {shape:?}", tensor.name)))
+    turned.map_err(|_| {
+        builder.invalid(format!("{}: expected heads of {head} rows, found shape {shape:?}", tensor.name))
+    })
 }

@@ -37,11 +37,8 @@ pub(super) const MPT: Hooks = Hooks {
 /// The fields of a section: name, types, default in JSON.
 type Fields = &'static [(&'static str, Kinds, &'static str)];
 
-const DBRX_ATTENTION: Fields = &[
-    ("attn_pdrop", INT | FLOAT, "0.0"),
-    ("clip_qkv", INT | FLOAT | NULL, "null"),
-    ("kv_n_heads", INT, "1"),
-];
+const DBRX_ATTENTION: Fields =
+    &[("attn_pdrop", INT | FLOAT, "0.0"), ("clip_qkv", INT | FLOAT | NULL, "null"), ("kv_n_heads", INT, "1")];
 
 const DBRX_FEED_FORWARD: Fields = &[
     ("hidden_size", INT, "6144"),
