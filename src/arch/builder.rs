@@ -21,6 +21,8 @@ pub(super) struct Builder<'a> {
     outputs: Outputs,
     experts: Experts,
     fusion: Fusion,
+    /// Tensors that wait for another to come ([`Builder::hold_expert`]).
+    held: Vec<Tensor>,
     /// Key-values that come before all that describe the model ([`super::Model::early`]).
     pub early: Keys,
     /// The checkpoint's name of the tensor that is being converted.
@@ -36,6 +38,7 @@ impl<'a> Builder<'a> {
             spelling,
             outputs: Outputs::default(),
             experts: Experts::default(),
+            held: Vec::new(),
             early: Keys { arch: input.family.arch, values: KeyValues::new() },
             current: String::new(),
         }
@@ -86,6 +89,29 @@ impl<'a> Builder<'a> {
             self.add(Tensor { name, layer: Some(layer), expr })?;
         }
         Ok(())
+    }
+
+    /// [`Builder::add_expert`] that keeps the stacks until [`Builder::release`].
+    ///
+    /// # Errors
+    /// As [`Builder::add_expert`].
+    pub(super) fn hold_expert(&mut self, tensor: Tensor, count: u32, names: &ExpertNames) -> Result<()> {
+        let stacks = self.experts.take(tensor, count, names).map_err(|problem| self.invalid(problem))?;
+        for (name, layer, experts) in stacks {
+            let expr = TensorExpr::stack(experts).map_err(|e| e.of_output(&name))?;
+            self.held.push(Tensor { name, layer: Some(layer), expr });
+        }
+        Ok(())
+    }
+
+    /// Adds what was held back, in the order of layers.
+    ///
+    /// # Errors
+    /// As [`Builder::add`].
+    pub(super) fn release(&mut self) -> Result<()> {
+        let mut held = std::mem::take(&mut self.held);
+        held.sort_by_key(|tensor| tensor.layer);
+        held.into_iter().try_for_each(|tensor| self.add(tensor))
     }
 
     /// Adds a tensor under GGUF name `name`.

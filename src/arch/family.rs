@@ -38,6 +38,8 @@ pub struct Family {
     pub dense_modules: bool,
     /// Whether the configuration is read without the defaults of its class.
     pub(super) bare_config: bool,
+    /// The configuration with what the family corrects in it; none leaves it as it is.
+    pub(super) corrected: fn(&Config) -> Result<Option<Config>>,
     /// Number of layers of the model.
     pub(super) layers: fn(&Config, &Options, &Checkpoint) -> Result<u32>,
     /// The family to use instead for a model that differs in more than its class's name tells. Refuses
@@ -69,6 +71,7 @@ pub(super) const TEXT: Family = Family {
     mtp_file_name: true,
     dense_modules: false,
     bare_config: false,
+    corrected: |_| Ok(None),
     layers: |config, _, _| keys::layer_count(config),
     variant: |_| Ok(None),
     keys: keys::common,
@@ -187,6 +190,8 @@ impl Family {
             config.require_known_class()?;
             config
         };
+        let corrected = (self.corrected)(config)?;
+        let config = corrected.as_ref().unwrap_or(config);
         if options.mtp != Mtp::Keep && !self.mtp {
             let architecture = config.architecture()?;
             return Err(Error::unsupported(format!(

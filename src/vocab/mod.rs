@@ -22,6 +22,7 @@ mod mistral;
 mod mistral_common;
 mod nearest;
 mod phi3;
+mod plain;
 mod pre;
 mod qwen;
 mod route;
@@ -47,6 +48,7 @@ pub(crate) use internlm::{add_2 as internlm2, add_3 as internlm3};
 pub(crate) use llama::add as llama;
 pub(crate) use mistral_common::add as mistral;
 pub(crate) use phi3::add as phi3;
+pub(crate) use plain::{none, xverse};
 pub(crate) use qwen::add as qwen;
 pub(crate) use route::{
     Padding, gpt2, kind_of, padded, qwen2, sentencepiece as sentencepiece_only, tiktoken,
@@ -107,7 +109,10 @@ fn sentencepiece_size(config: &Map<String, Value>, dir: &ModelDir) -> Result<Opt
 }
 
 /// `vocab_size` of the configuration.
-fn vocab_size(config: &Map<String, Value>, dir: &ModelDir) -> Result<Option<usize>> {
+///
+/// # Errors
+/// If it is no number of tokens.
+pub(crate) fn vocab_size(config: &Map<String, Value>, dir: &ModelDir) -> Result<Option<usize>> {
     size_of(config, "vocab_size", dir)
 }
 

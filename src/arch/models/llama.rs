@@ -28,6 +28,16 @@ pub(super) const LLAMA_EMBED: Family =
 pub(super) const SMOLLM3: Family =
     Family { names: &["SmolLM3ForCausalLM"], arch: "smollm3", tensors: names::SMOLLM3, ..LLAMA };
 
+/// Some of these models do not say how many heads they have.
+pub(super) const VLLAMA3: Family = Family {
+    names: &["VLlama3ForCausalLM"],
+    corrected: |config| {
+        let known = config.map().contains_key("num_attention_heads");
+        Ok((!known).then(|| config.replaced("num_attention_heads", 32)))
+    },
+    ..LLAMA
+};
+
 pub(super) const LLAMA: Family = Family {
     names: &[
         "IQuestCoderForCausalLM",

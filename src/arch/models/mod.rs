@@ -2,15 +2,20 @@
 
 mod afmoe;
 mod apertus;
+mod arctic;
+mod baichuan;
 mod bailing;
 mod bert;
 mod bloom;
+mod chameleon;
 mod chatglm;
 mod codeshell;
 mod command_r;
+mod dbrx;
 mod deci;
 mod deepseek;
 mod dots1;
+mod dream;
 mod ernie;
 mod exaone;
 mod falcon;
@@ -23,10 +28,13 @@ mod gpt_oss;
 mod gptneox;
 mod granite;
 mod granite_hybrid;
+mod grok;
 mod grovemoe;
+mod hrm_text;
 mod hunyuan;
 mod hy_v3;
 mod internlm;
+mod jais;
 mod jais2;
 mod jamba;
 mod kimi_linear;
@@ -45,6 +53,7 @@ mod minimax;
 mod mistral;
 mod mistral3;
 mod modern_bert;
+mod mpt;
 mod muse_glimmer;
 mod nemotron;
 mod nemotron_h;
@@ -62,10 +71,13 @@ mod qwen_vl;
 mod refact;
 mod rerank;
 mod smallthinker;
+mod spark;
 mod stablelm;
 mod starcoder;
 mod step3;
 mod t5;
+mod talkie;
+mod wavtokenizer;
 
 use super::Family;
 use crate::config::Config;
@@ -76,6 +88,9 @@ pub(super) use llama::interleave_rotary;
 pub(super) static FAMILIES: &[Family] = &[
     afmoe::AFMOE,
     apertus::APERTUS,
+    arctic::ARCTIC,
+    baichuan::BAICHUAN,
+    baichuan::XVERSE,
     bailing::BAILING_MOE,
     bailing::BAILING_MOE2,
     bert::BERT,
@@ -84,16 +99,20 @@ pub(super) static FAMILIES: &[Family] = &[
     bert::ROBERTA,
     bert::XLM_ROBERTA,
     bloom::BLOOM,
+    chameleon::CHAMELEON,
     chatglm::CHATGLM,
     codeshell::CODESHELL,
     command_r::COHERE2,
     command_r::COHERE2_MOE,
     command_r::COMMAND_R,
+    dbrx::DBRX,
     deci::DECI,
     deepseek::DEEPSEEK,
     deepseek::DEEPSEEK2,
     deepseek::DEEPSEEK32,
     dots1::DOTS1,
+    dream::DREAM,
+    dream::LLADA,
     ernie::ERNIE,
     ernie::ERNIE_MOE,
     ernie::PADDLEOCR,
@@ -124,17 +143,21 @@ pub(super) static FAMILIES: &[Family] = &[
     granite::GRANITE_MOE_SWA,
     granite::GRANITE_SWA,
     granite_hybrid::GRANITE_HYBRID,
+    grok::GROK,
     grovemoe::GROVEMOE,
+    hrm_text::HRM_TEXT,
     hunyuan::HUNYUAN,
     hunyuan::HUNYUAN_VL,
     hy_v3::HY_V3,
     internlm::INTERNLM2,
     internlm::INTERNLM3,
     jais2::JAIS2,
+    jais::JAIS,
     jamba::JAMBA,
     kimi_linear::KIMI_LINEAR,
     laguna::LAGUNA,
     lfm2::LFM2,
+    lfm2::LFM2_AUDIO_TOKENIZER,
     lfm2::LFM2_MOE,
     llada_moe::LLADA_MOE,
     llama4::LLAMA4,
@@ -142,6 +165,7 @@ pub(super) static FAMILIES: &[Family] = &[
     llama::LLAMA,
     llama::LLAMA_EMBED,
     llama::SMOLLM3,
+    llama::VLLAMA3,
     llama_likes::COGVLM,
     llama_likes::JANUS,
     llama_likes::NANBEIGE,
@@ -160,6 +184,7 @@ pub(super) static FAMILIES: &[Family] = &[
     modern_bert::EURO_BERT,
     modern_bert::MODERN_BERT,
     modern_bert::NEO_BERT,
+    mpt::MPT,
     muse_glimmer::MUSE_GLIMMER,
     nemotron::NEMOTRON,
     nemotron_h::NEMOTRON_H,
@@ -193,12 +218,15 @@ pub(super) static FAMILIES: &[Family] = &[
     qwen_vl::QWEN3_VL_MOE,
     refact::REFACT,
     smallthinker::SMALLTHINKER,
+    spark::SPARK2_5,
     stablelm::STABLELM,
     starcoder::STARCODER,
     starcoder::STARCODER2,
     step3::STEP35,
     t5::T5,
     t5::T5_ENCODER,
+    talkie::TALKIE,
+    wavtokenizer::WAVTOKENIZER_DEC,
 ];
 
 /// The family of a model in Mistral's own format, by what [`Config::load_params`] read.

@@ -34,6 +34,7 @@ mod phi;
 mod qwen;
 mod qwen_moe;
 mod qwen_vl;
+mod sections;
 mod smollm;
 mod stablelm;
 mod t5;
@@ -53,6 +54,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("clip_vision_model", &vision::CLIP),
     ("cohere2", &cohere::COHERE2),
     ("cohere2_moe", &cohere::COHERE2_MOE),
+    ("dbrx", &sections::DBRX),
     ("deepseek_v2", &deepseek::V2),
     ("deepseek_v3", &deepseek::V3),
     ("deepseek_v32", &deepseek::V32),
@@ -87,6 +89,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("granite_swa", &granite::GRANITE_SWA),
     ("granitemoe_swa", &granite::GRANITE_SWA),
     ("granitemoehybrid", &granite::HYBRID),
+    ("hrm_text", &sections::HRM_TEXT),
     ("hunyuan_vl", &hunyuan::HUNYUAN_VL),
     ("hunyuan_vl_text", &hunyuan::HUNYUAN_VL_TEXT),
     ("hy_v3", &hunyuan::HY_V3),
@@ -114,6 +117,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("ministral3", &mistral::MINISTRAL3),
     ("mistral", &mistral::MISTRAL),
     ("modernbert", &bert::MODERNBERT),
+    ("mpt", &sections::MPT),
     ("mt5", &t5::MT5),
     ("muse_glimmer_text", &muse_glimmer::MUSE_GLIMMER),
     ("muse_glimmer_vision", &vision::MUSE_GLIMMER),
