@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::options::HubArgs;
 use super::messages::{explain, start_logging};
 use super::{catch_signals, stdout};
 use crate::describe;
@@ -24,6 +25,9 @@ pub struct Args {
 
     /// Directory of the model it should be made of [default: only the file's structure is looked at]
     model: Option<PathBuf>,
+
+    #[command(flatten)]
+    hub: HubArgs,
 
     /// Read everything, even what the file system says to be the same blocks
     #[arg(long)]
@@ -61,6 +65,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let options = Options {
         gguf: args.gguf.clone(),
         model: args.model.clone(),
+        on_hub: args.hub.on_hub(),
         describe: describe::Options {
             model_name: args.model_name.clone(),
             metadata: args.metadata.clone(),

@@ -18,7 +18,7 @@ use crate::compare::{self, How};
 use crate::describe::{self, Description};
 use crate::error::Result;
 use crate::inspect;
-use crate::source::{File, ModelDir};
+use crate::source::{File, ModelDir, OnHub};
 
 /// What to verify, and how.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Options {
     pub gguf: PathBuf,
     /// The model that it should be made of; without, only the structure is looked at.
     pub model: Option<PathBuf>,
+    /// What else is said about a model on a hub.
+    pub on_hub: OnHub,
     /// What a file does not tell of how it was made.
     pub describe: describe::Options,
     /// Reads what the extent map shows to be the same blocks, too.
@@ -48,7 +50,7 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report
         structure::check_model(&files)?;
         return Ok(report);
     };
-    let model = ModelDir::open(model)?;
+    let model = ModelDir::find(model, &options.on_hub)?;
     let Description { checkpoint, metadata, tensors, .. } =
         choices::describe(&model, &files, &options.describe)?;
     report.has_model = true;
