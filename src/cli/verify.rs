@@ -23,13 +23,14 @@ pub struct Args {
     /// The GGUF file, any one of a split set
     gguf: PathBuf,
 
-    /// Directory of the model it should be made of [default: only the file's structure is looked at]
+    /// Directory of the model it should be made of, or a repository on the hub: of that only headers are read, unless
+    /// --read-all is given [default: only the file's structure is looked at]
     model: Option<PathBuf>,
 
     #[command(flatten)]
     hub: HubArgs,
 
-    /// Read everything, even what the file system says to be the same blocks
+    /// Read everything, even what the file system says to be the same blocks, and all of a model on the hub
     #[arg(long)]
     read_all: bool,
 
