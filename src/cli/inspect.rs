@@ -38,7 +38,9 @@ pub fn run(args: &Args) -> Result<()> {
     let on_hub = args.hub.on_hub();
     if args.hash && ModelDir::is_on_hub(&args.path, &on_hub)? {
         let problem = format!("--hash reads all of {}, which is on a hub", args.path.display());
-        return Err(Error::usage(problem).hint("`ggraft pull` it first; the hub lists the hashes of whole files"));
+        return Err(
+            Error::usage(problem).hint("`ggraft pull` it first; the hub lists the hashes of whole files")
+        );
     }
     let mut inspection = inspect::inspect_on_hub(&args.path, &on_hub)?;
     // Phases are relative to the blocks of the file system at hand.

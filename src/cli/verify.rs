@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::options::HubArgs;
 use super::messages::{explain, start_logging};
+use super::options::HubArgs;
 use super::{catch_signals, stdout};
 use crate::describe;
 use crate::error::{Error, Result};

@@ -110,18 +110,30 @@ impl ModelDir {
     pub fn find(model: &Path, on_hub: &OnHub) -> Result<Self> {
         let Some(address) = address(model, on_hub)? else {
             return match &on_hub.revision {
-                Some(_) => Err(Error::usage("--revision is for repositories on a hub, and not for directories")),
+                Some(_) => {
+                    Err(Error::usage("--revision is for repositories on a hub, and not for directories"))
+                }
                 None => Self::open(model),
             };
         };
         let id = address.id.clone();
-        let found = hub::find(address, Settings::from_env()?)?;
+        let found = hub::find(address, Settings::from_env()?).map_err(|error| match error {
+            // Who meant a directory has to hear of that.
+            Error::Io { action, path, source } if model.as_os_str() == id.as_str() && !on_hub.remote => {
+                let source =
+                    std::io::Error::new(source.kind(), format!("{source}; and there is no {id} here"));
+                Error::Io { action, path, source }
+            }
+            error => error,
+        })?;
         let mut dir = match found {
             Found::Snapshot(snapshot) => {
                 tracing::debug!("{id}: read from the cache, {}", snapshot.display());
                 Self::open(&snapshot)?
             }
-            Found::Repository(repository) => Self::new(repository.address.to_string().into(), Kind::Hub(repository)),
+            Found::Repository(repository) => {
+                Self::new(repository.address.to_string().into(), Kind::Hub(repository))
+            }
         };
         if on_hub.remote
             && let Some(inner) = Arc::get_mut(&mut dir.0)

@@ -185,11 +185,13 @@ impl Answer {
     /// If it is longer, or does not come.
     pub fn body(self, limit: u64) -> Result<Vec<u8>, Failure> {
         let (url, mut bytes) = (self.url, Vec::new());
-        let mut reader = self.response.into_body().into_with_config().limit(u64::MAX).reader().take(limit + 1);
+        let mut reader =
+            self.response.into_body().into_with_config().limit(u64::MAX).reader().take(limit + 1);
         reader.read_to_end(&mut bytes).map_err(|error| of_body(&url, &error))?;
         match bytes.len() as u64 > limit {
             true => {
-                let problem = format!("{} sent more than {limit} bytes, which no honest hub does", host(&url));
+                let problem =
+                    format!("{} sent more than {limit} bytes, which no honest hub does", host(&url));
                 Err(Failure::Final(Error::io("cannot read", origin_path(&url), io::Error::other(problem))))
             }
             false => Ok(bytes),
@@ -218,7 +220,9 @@ pub fn of_body(url: &str, error: &io::Error) -> Failure {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
     match inner {
         Some(error) => of_transport(url, error),
-        None => Failure::Passing(format!("the connection to {} broke off: {}", host(url), plain(error)), None),
+        None => {
+            Failure::Passing(format!("the connection to {} broke off: {}", host(url), plain(error)), None)
+        }
     }
 }
 
@@ -265,9 +269,9 @@ fn certificates(path: &Path) -> Result<RootCerts> {
     });
     let found: Vec<_> = found.collect();
     match found.is_empty() {
-        true => Err(Error::usage(format!("{}: no certificates in it", path.display()))
-            .about(path)
-            .hint("SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it; unset that for the usual ones")),
+        true => Err(Error::usage(format!("{}: no certificates in it", path.display())).about(path).hint(
+            "SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it; unset that for the usual ones",
+        )),
         false => Ok(RootCerts::new_with_certs(&found)),
     }
 }

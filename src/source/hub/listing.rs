@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn dishonest_lists_are_refused() {
-        let entry = |path: &str| serde_json::json!({"type": "file", "path": path, "oid": "a".repeat(40), "size": 1});
+        let entry =
+            |path: &str| serde_json::json!({"type": "file", "path": path, "oid": "a".repeat(40), "size": 1});
         for bad in ["../x", "/etc/passwd", "a/../../x", "a//b", "./a", "", "a/", "a\nb", ".."] {
             assert!(listing(&[serde_json::json!([entry(bad)])]).is_err(), "{bad:?}");
         }

@@ -43,7 +43,9 @@ pub fn find(address: Address, settings: Settings) -> Result<Found> {
     let seen = cache::last_seen(&cache, &address);
     if settings.offline {
         let missing = || {
-            let problem = format!("{address}: the hub must not be asked (HF_HUB_OFFLINE), and the cache does not have it");
+            let problem = format!(
+                "{address}: the hub must not be asked (HF_HUB_OFFLINE), and the cache does not have it"
+            );
             Error::usage(problem)
                 .about(address.to_string())
                 .hint(format!("the cache is {}; unset HF_HUB_OFFLINE, or name a directory", cache.display()))

@@ -23,10 +23,8 @@ pub fn refused(refusal: &Refusal, address: &Address, name: Option<&Path>, settin
                 false => error.hint(LOG_IN),
             }
         }
-        ("RevisionNotFound", _) => {
-            error(format!("{id} has no revision {:?}", address.revision()))
-                .hint("name a branch, a tag or a commit that it has, or leave the revision out")
-        }
+        ("RevisionNotFound", _) => error(format!("{id} has no revision {:?}", address.revision()))
+            .hint("name a branch, a tag or a commit that it has, or leave the revision out"),
         ("EntryNotFound", _) => Error::invalid(&place, "is listed, but the hub does not have it"),
         ("DisabledRepo", _) => error(format!("{id} was disabled by {hub}")),
         ("RepoNotFound", _) | ("", 404) => not_found(error, id, hub, has_token),
@@ -35,10 +33,12 @@ pub fn refused(refusal: &Refusal, address: &Address, name: Option<&Path>, settin
                 .hint("HF_TOKEN or `hf auth login` sets another one; unset it for what is public")
         }
         (_, 401) => not_found(error, id, hub, false),
-        (_, 403) => error(format!("{hub} does not let you read {id}{}", said(refusal))).hint(match has_token {
-            true => "the token that was sent may not read it",
-            false => LOG_IN,
-        }),
+        (_, 403) => {
+            error(format!("{hub} does not let you read {id}{}", said(refusal))).hint(match has_token {
+                true => "the token that was sent may not read it",
+                false => LOG_IN,
+            })
+        }
         (_, status) => error(format!("{hub} answered {status} for {id}{}", said(refusal))),
     }
 }
@@ -47,8 +47,10 @@ pub fn refused(refusal: &Refusal, address: &Address, name: Option<&Path>, settin
 const LOG_IN: &str = "log in with `hf auth login`, or set HF_TOKEN";
 
 fn not_found(error: impl Fn(String) -> Error, id: &str, hub: &str, has_token: bool) -> Error {
-    let error = error(format!("{id}: {hub} has no such repository, or it is private; and there is nothing of that name here"))
-        .hint("mind its spelling: organization/name for a repository, or a path for a directory");
+    let error = error(format!(
+        "{id}: {hub} has no such repository, or it is private; and there is nothing of that name here"
+    ))
+    .hint("mind its spelling: organization/name for a repository, or a path for a directory");
     error.hint(match has_token {
         true => "if it is private, the token that was sent may not read it",
         false => "if it is private: log in with `hf auth login`, or set HF_TOKEN",

@@ -60,7 +60,8 @@ struct Place {
 impl Remote {
     /// The file `name` of `repository`, if there is one.
     pub fn new(repository: &Arc<Repository>, name: &Path) -> Option<Self> {
-        let (number, (name, listed)) = repository.files.iter().enumerate().find(|(_, (path, _))| *path == name)?;
+        let (number, (name, listed)) =
+            repository.files.iter().enumerate().find(|(_, (path, _))| *path == name)?;
         let (name, listed, place) = (name.clone(), listed.clone(), Mutex::default());
         Some(Self(Arc::new(Inner { repository: repository.clone(), name, number, listed, place })))
     }
@@ -68,11 +69,6 @@ impl Remote {
     /// Its length in bytes, according to the hub.
     pub fn len(&self) -> u64 {
         self.0.listed.size
-    }
-
-    /// What the hub says it is.
-    pub fn listed(&self) -> &Listed {
-        &self.0.listed
     }
 
     /// Fills `out` from byte `offset` on.
@@ -169,7 +165,8 @@ impl Remote {
     fn range(&self, offset: u64, len: u64) -> Result<Range<u64>> {
         let end = offset.checked_add(len).filter(|end| *end <= self.len());
         end.map(|end| offset..end).ok_or_else(|| {
-            let problem = format!("expected bytes up to {}, but it has {}", offset.saturating_add(len), self.len());
+            let problem =
+                format!("expected bytes up to {}, but it has {}", offset.saturating_add(len), self.len());
             Error::invalid(self.path(), problem)
         })
     }
@@ -320,7 +317,9 @@ impl Remote {
             return match (known, size, header(headers, "x-repo-commit")) {
                 (Some(etag), ..) if etag != id => changed("the hub has another file there now"),
                 (_, Some(size), _) if size != self.len() => changed("the hub has another file there now"),
-                (_, _, Some(commit)) if commit != repository.commit => changed("the hub gives another commit"),
+                (_, _, Some(commit)) if commit != repository.commit => {
+                    changed("the hub gives another commit")
+                }
                 _ => Ok(()),
             };
         }
@@ -384,7 +383,8 @@ fn together(count: usize, work: &(dyn Fn() -> Result<()> + Sync)) -> Result<()> 
 fn content_range(text: &str) -> Option<(u64, u64, u64)> {
     let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let (first, last, total): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
+    let (first, last, total): (u64, u64, u64) =
+        (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
     (first <= last && last < total).then_some((first, last, total))
 }
 

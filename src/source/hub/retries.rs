@@ -66,7 +66,11 @@ impl Retries {
         let most = if client.has_answered() { MOST } else { MOST_AT_FIRST };
         if self.0 >= most {
             let source = io::Error::other(format!("{what}; tried {} times", self.0));
-            return Err(Reason::Error(Error::io("cannot read from", origin_path(&client.settings.endpoint), source)));
+            return Err(Reason::Error(Error::io(
+                "cannot read from",
+                origin_path(&client.settings.endpoint),
+                source,
+            )));
         }
         let own = (FIRST_WAIT * (1 << (self.0 - 1))).min(LONGEST_WAIT);
         // So that those who failed together do not come back together.

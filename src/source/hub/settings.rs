@@ -112,9 +112,8 @@ fn endpoint() -> Result<String> {
     match rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain)) {
         true => Ok(address.to_owned()),
         // It may hold a password.
-        false => Err(Error::usage("HF_ENDPOINT is not an address of a hub").hint(format!(
-            "they look like {ENDPOINT}, without a user's name; leave it unset for that one"
-        ))),
+        false => Err(Error::usage("HF_ENDPOINT is not an address of a hub")
+            .hint(format!("they look like {ENDPOINT}, without a user's name; leave it unset for that one"))),
     }
 }
 
@@ -123,7 +122,9 @@ fn token(path: PathBuf) -> Result<Option<Token>> {
         let Some(value) = variable(name) else { continue };
         return match value.to_str().and_then(Token::new) {
             Some(token) => Ok(Some(token)),
-            None => Err(Error::usage(format!("{name} does not hold a token")).hint("set it anew, or unset it")),
+            None => {
+                Err(Error::usage(format!("{name} does not hold a token")).hint("set it anew, or unset it"))
+            }
         };
     }
     match fs::metadata(&path) {
@@ -145,6 +146,8 @@ mod tests {
         assert_eq!(format!("{token:?}"), "Token");
         assert_eq!(token.header(), "Bearer hf_secret");
         assert_eq!(token.hidden_in("no user has hf_secret"), "no user has ***");
-        assert!(Token::new("two words").is_none() && Token::new("a\nb").is_none() && Token::new(" ").is_none());
+        assert!(
+            Token::new("two words").is_none() && Token::new("a\nb").is_none() && Token::new(" ").is_none()
+        );
     }
 }

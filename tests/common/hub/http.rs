@@ -29,6 +29,7 @@ impl Tls {
     pub fn new() -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "authority of a test");
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let authority = parameters.self_signed(&key).unwrap();
         let issuer = rcgen::Issuer::new(parameters, key);
@@ -39,7 +40,8 @@ impl Tls {
         let own = own.signed_by(&own_key, &issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = builder.with_no_client_auth().with_single_cert(vec![own.der().clone()], key).unwrap();
         Self { config: Arc::new(config), authority: authority.pem() }
     }
@@ -64,7 +66,10 @@ impl Request {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn host(&self) -> &str {
@@ -147,7 +152,8 @@ impl Answer {
             Some((first, last)) if first <= last && first < size => (206, first, last - first + 1),
             Some(_) => return Self::refusal(416, "", "no such range"),
         };
-        let mut headers = vec![("ETag".into(), format!("\"{etag}\"")), ("Accept-Ranges".into(), "bytes".into())];
+        let mut headers =
+            vec![("ETag".into(), format!("\"{etag}\"")), ("Accept-Ranges".into(), "bytes".into())];
         if status == 206 {
             headers.push(("Content-Range".into(), format!("bytes {start}-{}/{size}", start + len - 1)));
         }
@@ -187,6 +193,11 @@ pub fn listen(listener: &TcpListener, tls: Option<&Tls>, is_cdn: bool, state: &A
 fn converse<S: Read + Write>(stream: S, is_cdn: bool, state: &State) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream)? {
+        if request.method == "CONNECT" {
+            // A proxy that knows one way only: to itself.
+            stream.get_mut().write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+            continue;
+        }
         let mut answer = state.answer(&request, is_cdn);
         let host = if is_cdn { "cdn " } else { "hub " };
         let len = answer.len();
@@ -199,7 +210,9 @@ fn converse<S: Read + Write>(stream: S, is_cdn: bool, state: &State) -> io::Resu
             Some(Fault::Changed) => {
                 let is_etag = |name: &str| ["etag", "x-linked-etag"].contains(&name.to_lowercase().as_str());
                 let etags = answer.headers.iter_mut().filter(|(name, _)| is_etag(name));
-                etags.for_each(|(_, etag)| *etag = format!("\"{}\"", etag.trim_matches('"').replace(['a', 'b', 'c', '1'], "0")));
+                etags.for_each(|(_, etag)| {
+                    *etag = format!("\"{}\"", etag.trim_matches('"').replace(['a', 'b', 'c', '1'], "0"))
+                });
             }
             _ => {}
         }

@@ -244,7 +244,11 @@ impl State {
             };
             let commit = ("X-Repo-Commit".to_owned(), repository.commit.clone());
             let mut answer = if file.is_lfs {
-                let target = format!("{cdn}/repos/{id}/{}?path={}&Signature=secret", file.sha256, request.encoded_tail(rest));
+                let target = format!(
+                    "{cdn}/repos/{id}/{}?path={}&Signature=secret",
+                    file.sha256,
+                    request.encoded_tail(rest)
+                );
                 let mut answer = Answer::redirect(302, &target);
                 answer.headers.push(("X-Linked-Size".into(), file.size.to_string()));
                 answer.headers.push(("X-Linked-ETag".into(), format!("\"{}\"", file.sha256)));

@@ -42,7 +42,10 @@ impl Repository {
                 if path.is_dir() {
                     dirs.push(path);
                 } else {
-                    files.insert(path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned(), Entry::of(&path));
+                    files.insert(
+                        path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned(),
+                        Entry::of(&path),
+                    );
                 }
             }
         }
