@@ -60,7 +60,7 @@ impl Faults {
             return Some(planned.remove(at).1);
         }
         let mut random = self.random.lock().unwrap();
-        if !is_file || random.left == 0 || random.number() % random.one_in != 0 {
+        if !is_file || random.left == 0 || !random.number().is_multiple_of(random.one_in) {
             return None;
         }
         random.left -= 1;
