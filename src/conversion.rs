@@ -14,7 +14,7 @@ use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
-use crate::source::{File, ModelDir, is_dir, look};
+use crate::source::{File, ModelDir, OnHub, is_dir, look};
 use crate::stage::Stage;
 use crate::tensor::OutputTensor;
 use crate::write::{self, Control, Report, Settings};
@@ -22,8 +22,10 @@ use crate::write::{self, Control, Report, Settings};
 /// What to convert, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The model directory.
+    /// The model directory, or a repository on a hub.
     pub model: PathBuf,
+    /// What else is said about the repository.
+    pub on_hub: OnHub,
     /// Output file, directory, or file name template; the model directory if absent.
     pub outfile: Option<PathBuf>,
     /// What the GGUF holds.
@@ -57,6 +59,7 @@ impl Options {
     pub fn new(model: impl Into<PathBuf>, outfile: impl Into<PathBuf>) -> Self {
         Self {
             model: model.into(),
+            on_hub: OnHub::default(),
             outfile: Some(outfile.into()),
             describe: describe::Options::default(),
             projector: false,
@@ -159,8 +162,13 @@ impl Conversion {
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
         let mut stage = Stage::begin();
-        let dir = &ModelDir::open(&options.model)?;
-        let description = describe(dir, options.target(), &options.describe)?;
+        let dir = &ModelDir::find(&options.model, &options.on_hub)?;
+        let mut how = options.describe.clone();
+        if options.on_hub.remote {
+            // As the reference does, and in spite of all other names.
+            how.model_name = Some(options.model.to_string_lossy().into_owned());
+        }
+        let description = describe(dir, options.target(), &how)?;
         let Description { checkpoint, metadata, tensors, name, notes } = description;
         let read: u64 = checkpoint.sources.iter().map(File::len).sum();
         let (files, count) = (checkpoint.sources.len(), tensors.len());
@@ -168,7 +176,7 @@ impl Conversion {
             "{}: {count} tensors of {files} file(s), {read} bytes",
             options.model.display()
         ));
-        let path = output_path(options, &name)?;
+        let path = output_path(options, dir, &name)?;
         if !is_dir(parent(&path))? {
             let missing = parent(&path).display();
             return Err(Error::usage(format!("--outfile: there is no directory {missing}")));
@@ -309,8 +317,15 @@ impl Conversion {
 }
 
 /// Where to write: a directory gets the default name, anything else is a template.
-fn output_path(options: &Options, name: &NameParts) -> Result<PathBuf> {
-    let target = options.outfile.as_deref().unwrap_or(&options.model);
+fn output_path(options: &Options, model: &ModelDir, name: &NameParts) -> Result<PathBuf> {
+    let remote = options.on_hub.remote.then(|| {
+        // The reference's name for it.
+        PathBuf::from(options.model.to_string_lossy().replace('/', "-") + "-{ftype}.gguf")
+    });
+    // A snapshot in a cache is no place for anything else.
+    let is_own = model.is_local() && model.path() == options.model;
+    let default = if is_own { model.path() } else { Path::new(".") };
+    let target = options.outfile.as_deref().or(remote.as_deref()).unwrap_or(default);
     if is_dir(target)? {
         return Ok(target.join(name.default_file_name()?));
     }
@@ -363,6 +378,10 @@ fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Shar
     let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
     let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
     for (source, refusal) in checkpoint.sources.iter().zip(&mut sharing.refusals) {
+        if !source.is_local() {
+            *refusal = Some("the model is on a hub, and not on this machine".to_owned());
+            continue;
+        }
         *refusal = match platform::can_clone(&*source.handle()?, dir) {
             Ok(()) => None,
             Err(why) if options.reflink == Reflink::Always => {

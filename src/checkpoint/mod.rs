@@ -83,6 +83,9 @@ pub struct SourceTensor {
     pub len: u64,
 }
 
+/// Headers that are fetched at the same time where that takes a while.
+const TOGETHER: usize = 16;
+
 impl Checkpoint {
     /// Indexes the model directory `dir`: reads and checks every header, no tensor data.
     ///
@@ -112,7 +115,10 @@ impl Checkpoint {
         let mut checkpoint = Self { dir, format, incomplete, ..Self::default() };
         let mut budget = Budget::default();
         let mut files = Vec::with_capacity(parts.names.len());
-        for name in parts.names {
+        for (i, name) in parts.names.iter().enumerate() {
+            if i % TOGETHER == 0 {
+                checkpoint.dir.expect(&parts.names[i..parts.names.len().min(i + TOGETHER)]);
+            }
             let source = checkpoint.dir.file(name)?;
             let part = match parts.format {
                 Format::Safetensors => Part::Safetensors(safetensors::read(&source)?),

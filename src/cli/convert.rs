@@ -28,9 +28,11 @@ use crate::write::Control;
   ggraft convert Llama-3.2-1B --outfile out/        default name, elsewhere
   ggraft convert Llama-3.2-1B --outfile 'm-{ftype}.gguf' --outtype f16
   ggraft convert Llama-3.2-1B --no-reflink          byte for byte what convert_hf_to_gguf.py writes
+  ggraft convert meta-llama/Llama-3.2-1B            from the hub into the GGUF, and no copy of the checkpoint here
   ggraft convert Llama-3.2-1B --outfile - | ssh …   no file here, the same bytes elsewhere")]
 pub struct Args {
-    /// Directory that holds the model: config.json, *.safetensors, tokenizer files
+    /// Directory that holds the model: config.json, *.safetensors, tokenizer files;
+    /// or a repository on the Hugging Face hub, org/name or hf://org/name@revision
     #[arg(required_unless_present = "print_supported_models")]
     model: Option<PathBuf>,
 

@@ -12,9 +12,11 @@ use crate::conversion::{Options, Reflink};
 use crate::describe;
 use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout, SplitRules};
+use crate::source::OnHub;
 
 const SPLITTING: &str = "Splitting";
 const TENSORS: &str = "Tensors";
+const HUB: &str = "Models on the hub";
 const SHARING: &str = "Sharing blocks";
 /// Help heading of the flags that decide what is reported.
 pub const REPORTS: &str = "Reports";
@@ -89,8 +91,31 @@ pub struct OptionArgs {
     #[command(flatten)]
     arch: ArchArgs,
 
+    /// The model is a repository on the hub, even if there is something here of that name, and gets the name that
+    /// convert_hf_to_gguf.py --remote gives it
+    #[arg(long, help_heading = HUB)]
+    remote: bool,
+
+    #[command(flatten)]
+    hub: HubArgs,
+
     #[command(flatten)]
     reference: ReferenceOnly,
+}
+
+/// What to read from a hub.
+#[derive(Debug, clap::Args)]
+pub struct HubArgs {
+    /// Branch, tag or commit of a repository on the hub [default: main]
+    #[arg(long, value_name = "REV", help_heading = HUB)]
+    revision: Option<String>,
+}
+
+impl HubArgs {
+    /// As the library wants it.
+    pub fn on_hub(&self) -> OnHub {
+        OnHub { remote: false, revision: self.revision.clone() }
+    }
 }
 
 impl OptionArgs {
@@ -103,6 +128,7 @@ impl OptionArgs {
         self.reference.check()?;
         Ok(Options {
             model: model.to_owned(),
+            on_hub: OnHub { remote: self.remote, ..self.hub.on_hub() },
             outfile: self.outfile.clone(),
             describe: describe::Options {
                 arch: self.arch.options(self.outtype.into(), self.vocab_only),

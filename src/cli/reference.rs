@@ -15,8 +15,6 @@ pub struct ReferenceOnly {
     #[arg(long, hide = true)]
     bigendian: bool,
     #[arg(long, hide = true)]
-    remote: bool,
-    #[arg(long, hide = true)]
     dspark: bool,
     #[arg(long, hide = true, value_name = "DIR")]
     target_model_dir: Option<PathBuf>,
@@ -30,7 +28,6 @@ impl ReferenceOnly {
     pub fn check(&self) -> Result<()> {
         let missing = [
             ("--bigendian", self.bigendian),
-            ("--remote", self.remote),
             ("--dspark", self.dspark),
             ("--target-model-dir", self.target_model_dir.is_some()),
         ];

@@ -34,6 +34,9 @@ use worker::Work;
 /// More threads than this do not help: memory is not that fast.
 const USEFUL_THREADS: usize = 16;
 
+/// Threads where reading means waiting for a hub: as many requests are on their way at once.
+const WAITING_THREADS: usize = 24;
+
 /// Bytes that a thread's buffers may take.
 const THREAD_MEMORY: u64 = 32 << 20;
 
@@ -84,7 +87,9 @@ pub(crate) fn run<S: Sink>(
     threads: Option<NonZeroUsize>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
-    let threads = threads.map_or_else(default_threads, NonZeroUsize::get);
+    let waiting = sources.files().iter().any(File::is_remote);
+    let default = || if waiting { WAITING_THREADS } else { default_threads() };
+    let threads = threads.map_or_else(default, NonZeroUsize::get);
     Work::new(sources, Queue::new(outputs, refused), sink).run(threads, progress)
 }
 

@@ -47,7 +47,7 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// As [`File::read_exact_at`].
     pub fn read(&self, file: usize, out: &mut [u8], offset: u64) -> Result<()> {
-        self.files[file].read_exact_at(out, offset)?;
+        self.files[file].read_nearby(out, offset)?;
         self.read.fetch_add(out.len() as u64, Ordering::Relaxed);
         self.forget(file, offset, out.len() as u64);
         Ok(())

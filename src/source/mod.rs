@@ -2,12 +2,14 @@
 //!
 //! A [`ModelDir`] lists, reads small files whole and opens large ones for reading by range ([`File`]). Nothing else
 //! opens a model's files. It decides what may be followed, since a model comes from strangers: what lies in the
-//! directory, and the blobs of the Hugging Face cache that the directory is part of. And it remembers what was read,
+//! directory, and the blobs of the Hugging Face cache that the directory is part of. A repository on a hub is a model
+//! directory, too, whose files are read over HTTP. And it remembers what was read,
 //! in which state: what a conversion makes must come from one state of its source.
 //!
 //! Must not know what the files mean.
 
 mod file;
+pub(crate) mod hub;
 mod local;
 mod mistaken;
 mod reader;
@@ -22,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ggraft_platform::Identity;
 
 use crate::error::{Error, Result};
+use hub::{Address, Found, Remote, Repository, Settings, is_repository};
 
 pub use file::File;
 pub(crate) use local::{is_dir, look};
@@ -37,6 +40,8 @@ pub struct ModelDir(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     kind: Kind,
+    /// What to call it, if that is not for its place to say.
+    name: Option<String>,
     /// What was read, by the path it was read from.
     read: Mutex<BTreeMap<PathBuf, Identity>>,
 }
@@ -47,6 +52,17 @@ enum Kind {
     Local(Vec<PathBuf>),
     /// Files by name.
     Memory(BTreeMap<PathBuf, Arc<[u8]>>),
+    /// A repository on a hub.
+    Hub(Arc<Repository>),
+}
+
+/// What flags say about a model on a hub.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnHub {
+    /// It is on a hub, whatever may be here under that name, and is called what the reference calls it with `--remote`.
+    pub remote: bool,
+    /// A branch, a tag or a commit.
+    pub revision: Option<String>,
 }
 
 /// What a model directory holds, whether it is read or not: no output replaces such a file by accident. Weights in other
@@ -87,6 +103,70 @@ impl ModelDir {
         Ok(Self::new(root.to_owned(), Kind::Local(homes)))
     }
 
+    /// The model that `model` names: a directory if there is one; otherwise a repository on a hub, if it looks like one.
+    ///
+    /// # Errors
+    /// As [`ModelDir::open`]; [`Error::Usage`] saying why the hub does not give it, [`Error::Invalid`] for nonsense from the hub.
+    pub fn find(model: &Path, on_hub: &OnHub) -> Result<Self> {
+        let Some(address) = address(model, on_hub)? else {
+            return match &on_hub.revision {
+                Some(_) => {
+                    Err(Error::usage("--revision is for repositories on a hub, and not for directories"))
+                }
+                None => Self::open(model),
+            };
+        };
+        let id = address.id.clone();
+        let found = hub::find(address, Settings::from_env()?).map_err(|error| match error {
+            // Who meant a directory has to hear of that.
+            Error::Io { action, path, source } if model.as_os_str() == id.as_str() && !on_hub.remote => {
+                let source =
+                    std::io::Error::new(source.kind(), format!("{source}; and there is no {id} here"));
+                Error::Io { action, path, source }
+            }
+            error => error,
+        })?;
+        let mut dir = match found {
+            Found::Snapshot(snapshot) => {
+                tracing::debug!("{id}: read from the cache, {}", snapshot.display());
+                Self::open(&snapshot)?
+            }
+            Found::Repository(repository) => {
+                Self::new(repository.address.to_string().into(), Kind::Hub(repository))
+            }
+        };
+        if on_hub.remote
+            && let Some(inner) = Arc::get_mut(&mut dir.0)
+        {
+            // The reference reads a snapshot, and takes the directory's name for the model's.
+            inner.name = match &inner.kind {
+                Kind::Hub(repository) => Some(repository.commit.clone()),
+                _ => inner.root.file_name().map(|name| name.to_string_lossy().into_owned()),
+            };
+        }
+        Ok(dir)
+    }
+
+    /// Whether `model` names a repository on a hub and not something of this machine.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for what begins like one and is none.
+    pub fn is_on_hub(model: &Path, on_hub: &OnHub) -> Result<bool> {
+        address(model, on_hub).map(|address| address.is_some())
+    }
+
+    /// Whether it is a directory of this machine.
+    pub fn is_local(&self) -> bool {
+        matches!(self.0.kind, Kind::Local(_))
+    }
+
+    /// Tells that the beginnings of the files `names` will be read, at about the same time.
+    pub fn expect(&self, names: &[PathBuf]) {
+        if let Kind::Hub(repository) = &self.0.kind {
+            hub::expect(repository, names);
+        }
+    }
+
     /// A model whose files are given; `name` stands for the directory in messages and metadata.
     pub fn in_memory<N: Into<PathBuf>, B: Into<Arc<[u8]>>>(
         name: impl Into<PathBuf>,
@@ -97,7 +177,7 @@ impl ModelDir {
     }
 
     fn new(root: PathBuf, kind: Kind) -> Self {
-        Self(Arc::new(Inner { root, kind, read: Mutex::default() }))
+        Self(Arc::new(Inner { root, kind, name: None, read: Mutex::default() }))
     }
 
     /// The directory, as it was named.
@@ -111,6 +191,9 @@ impl ModelDir {
     /// # Errors
     /// [`Error::Invalid`] if it is not UTF-8; as [`ModelDir::read`].
     pub fn name(&self) -> Result<String> {
+        if let Some(name) = &self.0.name {
+            return Ok(name.clone());
+        }
         let written = self.read_if_there(NAME_FILE, MAX_NAME)?;
         if let Some(name) = written.map(String::from_utf8) {
             let name = name.map_err(|_| Error::invalid(self.join(NAME_FILE), "is not UTF-8"))?;
@@ -119,6 +202,7 @@ impl ModelDir {
         let name = match &self.0.kind {
             Kind::Local(_) => local::name(self.path()),
             Kind::Memory(_) => self.path().file_name().unwrap_or_default().to_owned(),
+            Kind::Hub(repository) => repository.address.name().into(),
         };
         let not_text = |_| Error::invalid(self, "the directory's name is not UTF-8").hint("rename it");
         name.into_string().map_err(not_text)
@@ -153,13 +237,8 @@ impl ModelDir {
     pub fn list(&self, below: &str) -> Result<Vec<OsString>> {
         match &self.0.kind {
             Kind::Local(homes) => local::list(&self.0.root, below, homes),
-            Kind::Memory(files) => {
-                let here = files.keys().filter_map(|path| path.strip_prefix(below).ok());
-                let mut names: Vec<_> =
-                    here.filter_map(|path| path.iter().next()).map(OsString::from).collect();
-                names.dedup();
-                Ok(names)
-            }
+            Kind::Memory(files) => Ok(names_below(files.keys(), below)),
+            Kind::Hub(repository) => Ok(names_below(repository.files.keys(), below)),
         }
     }
 
@@ -176,6 +255,7 @@ impl ModelDir {
                 false => local::follow(&self.join(name), homes).map(|_| true),
             },
             Kind::Memory(files) => Ok(files.contains_key(name)),
+            Kind::Hub(repository) => Ok(repository.files.contains_key(&tidy(name))),
         }
     }
 
@@ -184,6 +264,7 @@ impl ModelDir {
         match &self.0.kind {
             Kind::Local(_) => local::is_absent(&self.join(name)),
             Kind::Memory(files) => !files.contains_key(name.as_ref()),
+            Kind::Hub(repository) => !repository.files.contains_key(&tidy(name.as_ref())),
         }
     }
 
@@ -217,7 +298,11 @@ impl ModelDir {
             Kind::Local(homes) => self.remember(File::open_at(&path, &local::follow(&path, homes)?)?),
             Kind::Memory(files) => match files.get(name) {
                 Some(bytes) => Ok(File::in_memory(path, bytes.clone())),
-                None => Err(Error::io("cannot open", path, std::io::ErrorKind::NotFound.into())),
+                None => Err(absent(path)),
+            },
+            Kind::Hub(repository) => match Remote::new(repository, &tidy(name)) {
+                Some(file) => Ok(File::remote(path, file)),
+                None => Err(absent(path)),
             },
         }
     }
@@ -237,7 +322,9 @@ impl ModelDir {
     pub fn below(&self) -> Result<Below> {
         match &self.0.kind {
             Kind::Local(homes) => walk::below(&self.0.root, homes),
-            Kind::Memory(_) => Err(Error::unsupported("is not a directory").at(self.path())),
+            Kind::Memory(_) | Kind::Hub(_) => {
+                Err(Error::unsupported("is not a directory of this machine").at(self.path()))
+            }
         }
     }
 
@@ -311,6 +398,45 @@ impl AsRef<Path> for ModelDir {
     fn as_ref(&self) -> &Path {
         self.path()
     }
+}
+
+/// The repository on a hub that `model` names, if it does.
+fn address(model: &Path, on_hub: &OnHub) -> Result<Option<Address>> {
+    let text = model.to_str().unwrap_or_default();
+    let explicit = if text.contains("://") {
+        let settings = Settings::from_env()?;
+        Address::explicit(text, &settings.endpoint)?
+    } else {
+        None
+    };
+    let revision = on_hub.revision.clone();
+    match explicit {
+        Some(Address { revision: Some(_), .. }) if revision.is_some() => {
+            Err(Error::usage("the revision is named twice: by --revision, and after the @"))
+        }
+        Some(address) => Address::new(&address.id, address.revision.or(revision)).map(Some),
+        None if on_hub.remote => Address::new(text, revision).map(Some),
+        // What cannot be looked at is there.
+        None if is_repository(model) && local::is_absent(model) => Address::new(text, revision).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The first parts of what `paths` are called from `below` on, each once.
+fn names_below<'a>(paths: impl Iterator<Item = &'a PathBuf>, below: &str) -> Vec<OsString> {
+    let here = paths.filter_map(|path| path.strip_prefix(below).ok());
+    let mut names: Vec<_> = here.filter_map(|path| path.iter().next()).map(OsString::from).collect();
+    names.dedup();
+    names
+}
+
+/// A path as it is listed: without `.`.
+fn tidy(name: &Path) -> PathBuf {
+    name.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+fn absent(path: PathBuf) -> Error {
+    Error::io("cannot open", path, std::io::ErrorKind::NotFound.into())
 }
 
 /// A model without files.
