@@ -30,7 +30,7 @@ use crate::source::{File, ModelDir};
 use crate::stage::Stage;
 use behind::Behind;
 use files::Files;
-use pace::Pace;
+pub(crate) use pace::Pace;
 pub use pace::Rate;
 
 /// Files that are open besides those of the plan: standard streams, the directory, and what libraries hold.
