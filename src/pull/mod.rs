@@ -92,42 +92,33 @@ impl Pull {
     /// As [`ModelDir::on_hub`]; [`Error::Usage`] if the directory holds something else.
     pub fn prepare(options: &Options) -> Result<Self> {
         let wish = OnHub { remote: true, revision: options.revision.clone() };
-        let address = ModelDir::address(&options.model, &wish)?;
+        let mut address = ModelDir::address(&options.model, &wish)?;
         let dir = options.dir.clone().unwrap_or_else(|| address.name().into());
         let before = State::manifest(&dir)?;
         check_directory(&dir, before.as_ref())?;
-        let mut going_on = before.filter(|before| {
-            options
-                .revision
-                .as_ref()
-                .or(address.revision.as_ref())
-                .is_none_or(|wish| *wish == before.revision)
-        });
-        let finished = match going_on {
-            Some(_) => State::finished(&dir)?,
-            None => Vec::new(),
-        };
-        let (model, repository) = open(&address, going_on.as_ref(), &finished)?;
+        if let Some(before) = &before {
+            check_same(before, &address.id, options.plain, &dir)?;
+            address.revision.get_or_insert_with(|| before.revision.clone());
+        }
+        let finished = if before.is_some() { State::finished(&dir)? } else { Vec::new() };
+        let (model, repository) = open(&address, before.as_ref(), &finished)?;
         let (files, left_out) = choose(&repository, options.all, &finished);
         let endpoint = &repository.client.settings.endpoint;
-        if let Some(before) =
-            going_on.take_if(|before| before.id != repository.id || before.endpoint != *endpoint)
-        {
-            return Err(other(&dir, &before));
+        if let Some(before) = before.as_ref().filter(|before| before.endpoint != *endpoint) {
+            return Err(other(&dir, before));
         }
-        let plain = options.plain;
-        if let Some(before) = going_on.as_ref().filter(|before| before.plain != plain) {
-            let (was, flag) =
-                if before.plain { ("with", "give it again") } else { ("without", "leave it out") };
-            let problem = format!("{}: this download was begun {was} --plain", dir.display());
-            return Err(Error::usage(problem).about(&dir).hint(format!("{flag}, or name another directory")));
-        }
-        let block = match going_on {
+        let block = match &before {
             Some(before) => before.block,
             None => align::block(file_system(&dir)?.block_size),
         };
-        let manifest =
-            Manifest::new(endpoint, &repository.id, address.revision(), &repository.commit, plain, block);
+        let manifest = Manifest::new(
+            endpoint,
+            &address.id,
+            address.revision(),
+            &repository.commit,
+            options.plain,
+            block,
+        );
         let own = address.name().to_owned();
         let is_called = dir.canonicalize().ok().or(Some(dir.clone())).is_some_and(|dir| dir.ends_with(&own));
         let name = Some(own).filter(|_| !is_called && !repository.files.contains_key(Path::new(NAME_FILE)));
@@ -212,7 +203,9 @@ fn open(
         let address = crate::source::hub::Address { revision, ..address.clone() };
         ModelDir::on_hub(address)
     };
-    let Some(before) = before else { return at(address.revision.clone()) };
+    let Some(before) = before.filter(|before| before.revision == address.revision()) else {
+        return at(address.revision.clone());
+    };
     let (model, repository) = at(Some(before.commit.clone()))?;
     let is_complete = choose(&repository, false, finished).0.iter().all(|file| file.is_here);
     match is_complete {
@@ -265,6 +258,19 @@ fn check_directory(dir: &Path, before: Option<&Manifest>) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses to go on with a download of something else, or in another way.
+fn check_same(before: &Manifest, id: &str, plain: bool, dir: &Path) -> Result<()> {
+    if !before.id.eq_ignore_ascii_case(id) {
+        return Err(other(dir, before));
+    }
+    if before.plain == plain {
+        return Ok(());
+    }
+    let (was, flag) = if before.plain { ("with", "give it again") } else { ("without", "leave it out") };
+    let problem = format!("{}: this download was begun {was} --plain", dir.display());
+    Err(Error::usage(problem).about(dir).hint(format!("{flag}, or name another directory")))
 }
 
 fn other(dir: &Path, before: &Manifest) -> Error {

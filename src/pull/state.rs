@@ -29,7 +29,7 @@ pub struct Manifest {
     version: u32,
     /// Address of the hub.
     pub endpoint: String,
-    /// The repository.
+    /// The repository, as it was asked for.
     pub id: String,
     /// What was asked for: a branch, a tag or a commit.
     pub revision: String,
@@ -184,7 +184,9 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::metadata(path) {
         Ok(found) if found.len() <= NOTES_MAX => {}
         Ok(_) => return Err(Error::invalid(path, "is longer than ggraft makes it; remove it")),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(e) => return Err(Error::io("cannot read", path, e)),
     }
     fs::read(path).map(Some).map_err(|e| Error::io("cannot read", path, e))
