@@ -28,7 +28,7 @@ const FLOORS: [&[&str]; 16] = [
 ];
 
 /// Sources outside of `source` that open files or list directories, none of them a model's.
-const OTHER_FILES: [(&str, &str); 13] = [
+const OTHER_FILES: [(&str, &str); 12] = [
     ("align", "asks whether the output's directory is empty"),
     ("batch::fingerprint", "looks at lengths and times of what may be read"),
     ("batch::jobs", "reads lists of jobs"),
@@ -37,7 +37,6 @@ const OTHER_FILES: [(&str, &str); 13] = [
     ("batch::state", "keeps the state of jobs"),
     ("cli::batch::listener", "appends events to a file"),
     ("pull", "asks whether the directory is empty, and names the model in it"),
-    ("pull::fetch", "removes notes"),
     ("pull::part", "writes what comes"),
     ("pull::state", "keeps the state of downloads"),
     ("mount", "asks whether /dev/fuse may be opened"),

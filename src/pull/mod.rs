@@ -89,7 +89,7 @@ impl Pull {
     /// Asks the hub what there is, and looks at what is here. Writes nothing.
     ///
     /// # Errors
-    /// As [`ModelDir::on_hub`]; [`Error::Usage`] if the directory holds something else.
+    /// As [`ModelDir::find`]; [`Error::Usage`] if the directory holds something else.
     pub fn prepare(options: &Options) -> Result<Self> {
         let wish = OnHub { remote: true, revision: options.revision.clone() };
         let mut address = ModelDir::address(&options.model, &wish)?;
