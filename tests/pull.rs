@@ -152,8 +152,8 @@ fn another_hash_is_refused_and_named() {
     assert!(!client.path("large/model-00001-of-00002.safetensors").exists());
     client.succeeds(&["pull", "org/large", "--plain"]);
     assert!(pulled(&client, "large") == contents(files.path()));
-    hub.faults().plan("/resolve/", Fault::Damaged);
-    client.fails(&["pull", "org/large", "other"], 4, &["expected"]);
+    hub.faults().plan("config.json", Fault::Damaged);
+    client.fails(&["pull", "org/large", "other"], 4, &["expected Git hash"]);
     hub.faults().plan("config.json", Fault::Changed);
     client.fails(&["pull", "org/large", "third"], 4, &["was changed"]);
 }
