@@ -12,6 +12,7 @@ mod options;
 mod plan;
 mod prefixes;
 mod progress;
+mod pull;
 mod ready;
 mod reference;
 mod report;
@@ -49,6 +50,8 @@ struct Cli {
 enum Command {
     /// Convert a model directory to GGUF.
     Convert(Box<convert::Args>),
+    /// Download a model from the hub, aligned as it comes: every conversion of it shares nearly everything.
+    Pull(Box<pull::Args>),
     /// Rewrite a checkpoint once, so that every conversion of it shares nearly everything.
     Align(align::Args),
     /// Show what a conversion would share, copy and convert, and why, without writing anything.
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     let (json, result) = match cli.command {
         Command::Convert(args) => (args.json, convert::run(&args)),
+        Command::Pull(args) => (args.json, pull::run(&args)),
         Command::Align(args) => (args.json, align::run(&args)),
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),

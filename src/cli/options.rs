@@ -108,7 +108,7 @@ pub struct OptionArgs {
 pub struct HubArgs {
     /// Branch, tag or commit of a repository on the hub [default: main]
     #[arg(long, value_name = "REV", help_heading = HUB)]
-    revision: Option<String>,
+    pub revision: Option<String>,
 }
 
 impl HubArgs {
@@ -273,7 +273,7 @@ enum AlignmentArg {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum OutTypeArg {
+pub enum OutTypeArg {
     Auto,
     F32,
     F16,

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -45,6 +46,9 @@ struct Handle {
     /// The open file, unless too many are open.
     kept: Option<Arc<fs::File>>,
 }
+
+/// Bytes that are streamed at a time.
+const PIECE: u64 = 1 << 20;
 
 /// Files that are kept open, of all models.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
@@ -201,6 +205,24 @@ impl File {
             }
         }
         Ok(bytes)
+    }
+
+    /// Gives the bytes of `range` to `sink` as they come, in order, each once.
+    ///
+    /// # Errors
+    /// As [`File::read_exact_at`], and those of `sink`.
+    pub fn stream(&self, range: Range<u64>, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        if let Content::Remote(file) = &self.0.content {
+            return file.stream(range, sink);
+        }
+        let (mut at, mut piece) = (range.start, Vec::new());
+        while at < range.end {
+            piece.resize((range.end - at).min(PIECE) as usize, 0);
+            self.read_exact_at(&mut piece, at)?;
+            sink(&piece)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
     }
 
     /// The file of the operating system, to share its blocks or ask for its extents; read through

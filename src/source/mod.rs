@@ -147,6 +147,28 @@ impl ModelDir {
         Ok(dir)
     }
 
+    /// The repository that `model` names, whatever may be here under that name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if that is no name of one.
+    pub(crate) fn address(model: &Path, on_hub: &OnHub) -> Result<Address> {
+        let address = address(model, &OnHub { remote: true, ..on_hub.clone() })?;
+        address.ok_or_else(|| Error::usage(format!("{} is not the name of a repository", model.display())))
+    }
+
+    /// The repository at `address`, read from the hub even if this machine has a snapshot of it.
+    ///
+    /// # Errors
+    /// As [`ModelDir::find`].
+    pub(crate) fn on_hub(address: Address) -> Result<(Self, Arc<Repository>)> {
+        let settings = Settings::from_env()?;
+        if settings.offline {
+            return Err(Error::usage(format!("{address}: the hub must not be asked (HF_HUB_OFFLINE)")));
+        }
+        let repository = Arc::new(Repository::open(address, settings)?);
+        Ok((Self::new(repository.address.to_string().into(), Kind::Hub(repository.clone())), repository))
+    }
+
     /// Whether `model` names a repository on a hub and not something of this machine.
     ///
     /// # Errors

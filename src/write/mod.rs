@@ -31,7 +31,7 @@ use crate::source::{File, ModelDir};
 use crate::stage::Stage;
 use behind::Behind;
 use files::Files;
-use pace::Pace;
+pub(crate) use pace::Pace;
 pub use pace::Rate;
 use refusals::Refusals;
 

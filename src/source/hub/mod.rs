@@ -19,6 +19,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use address::{Address, is_repository};
+pub use cache::is_wanted;
+pub use listing::Listed;
 pub use remote::{Remote, expect};
 pub use repository::Repository;
 pub use settings::Settings;
