@@ -1,13 +1,13 @@
-//! [`TensorExpr`]: what is computed from the elements, wherever they move to.
+//! [`Strided`]: what is computed from the elements, wherever they move to.
 
 use std::sync::Arc;
 
 use super::arithmetic::{Arithmetic, GridAxis, Scale};
-use super::expr::{TensorExpr, shape_error};
 use super::piece::{Leaf, Piece};
+use super::strided::{Strided, shape_error};
 use crate::error::Result;
 
-impl TensorExpr {
+impl Strided {
     /// Adds `constant` to every element.
     pub fn plus(self, constant: f32) -> Self {
         self.compute(&Arithmetic::Add(constant))

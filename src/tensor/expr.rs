@@ -1,86 +1,158 @@
-//! [`TensorExpr`]: what a tensor is made of, in normal form, and what moves its elements: reshape, transpose, slice.
+//! [`TensorExpr`]: what an output tensor is made of, as `arch` puts it together.
 //!
-//! However a tensor was cut up and put together, it is a list of strided walks over source
-//! tensors, in output order. That makes the planner's question trivial: a piece whose dims
-//! have merged into one with stride 1, and of which nothing is computed, is one run of bytes
-//! that can be cloned.
+//! Nearly always elements of source tensors ([`Strided`]). An adapter's is the product of two of those ([`LowRank`]),
+//! which families move about as they move any other tensor, and which falls apart into its factors in the end.
 
-use super::piece::{Dim, Leaf, Piece, merged, split_by_axis};
-use crate::error::{Error, Result};
+use super::arithmetic::Scale;
+use super::low_rank::LowRank;
+use super::piece::Piece;
+use super::strided::{Strided, shape_error};
+use crate::error::Result;
 
 /// A tensor as movement over, and arithmetic on, source tensors and generated constants.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TensorExpr {
-    /// Dimensions, outermost first (Hugging Face order; GGUF writes them reversed).
-    pub(super) shape: Vec<u64>,
-    /// What to read, in output order. Their elements add up to the product of `shape`.
-    pub(super) pieces: Vec<Piece>,
+pub struct TensorExpr(Repr);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Repr {
+    Plain(Strided),
+    Product(Box<LowRank>),
+}
+
+impl From<Strided> for TensorExpr {
+    fn from(plain: Strided) -> Self {
+        Self(Repr::Plain(plain))
+    }
+}
+
+impl From<LowRank> for TensorExpr {
+    fn from(product: LowRank) -> Self {
+        Self(Repr::Product(Box::new(product)))
+    }
 }
 
 impl TensorExpr {
     /// The whole source tensor `index`, as it lies in its file. Its element count must not
     /// overflow, which `Checkpoint` has checked.
     pub fn source(index: usize, shape: &[u64]) -> Self {
-        let elements = shape.iter().product();
-        Self {
-            shape: shape.to_vec(),
-            pieces: vec![Piece {
-                leaf: Leaf::Source(index),
-                arithmetic: Vec::new(),
-                offset: 0,
-                dims: merged([Dim { len: elements, stride: 1 }]),
-            }],
-        }
+        Strided::source(index, shape).into()
     }
 
     /// A generated one-dimensional F32 tensor.
     pub fn values(values: Vec<f32>) -> Self {
-        let shape = vec![values.len() as u64];
-        Self::generated(shape, Leaf::Values(values.into()))
+        Strided::values(values).into()
     }
 
     /// Zeros, of whatever type the output has. Their number must not overflow.
     pub fn zeros(shape: &[u64]) -> Self {
-        Self::generated(shape.to_vec(), Leaf::Zeros)
+        Strided::zeros(shape).into()
     }
 
-    fn generated(shape: Vec<u64>, leaf: Leaf) -> Self {
-        let dims = merged([Dim { len: shape.iter().product(), stride: 1 }]);
-        Self { shape, pieces: vec![Piece { leaf, arithmetic: Vec::new(), offset: 0, dims }] }
+    /// The product `b · a` of shapes `[…, rows, rank]` and `[…, rank, columns]`.
+    ///
+    /// # Errors
+    /// If they have others, or no rank, or are products themselves.
+    pub fn product(a: Self, b: Self) -> Result<Self> {
+        match (a.0, b.0) {
+            (Repr::Plain(a), Repr::Plain(b)) => LowRank::new(a, b).map(Self::from),
+            _ => Err(shape_error("a product of products".into())),
+        }
+    }
+
+    /// The factors `a` and `b` of a product; none of any other tensor.
+    ///
+    /// # Errors
+    /// If something was asked of the product that no pair of factors can express.
+    pub fn factors(&self) -> Result<Option<(Self, Self)>> {
+        match &self.0 {
+            Repr::Plain(_) => Ok(None),
+            Repr::Product(product) => product.clone().factors().map(|(a, b)| Some((a.into(), b.into()))),
+        }
     }
 
     /// Dimensions, outermost first.
     pub fn shape(&self) -> &[u64] {
-        &self.shape
+        match &self.0 {
+            Repr::Plain(plain) => plain.shape(),
+            Repr::Product(product) => &product.shape,
+        }
     }
 
-    /// Strided walks in output order.
+    /// Strided walks in output order; none of a product.
     pub fn pieces(&self) -> &[Piece] {
-        &self.pieces
+        match &self.0 {
+            Repr::Plain(plain) => plain.pieces(),
+            Repr::Product(_) => &[],
+        }
     }
 
     /// Number of elements.
     pub fn elements(&self) -> u64 {
-        self.shape.iter().product()
+        self.shape().iter().product()
+    }
+
+    /// Adds `constant` to every element.
+    pub fn plus(self, constant: f32) -> Self {
+        self.compute(|plain| plain.plus(constant), "adding to its elements")
+    }
+
+    /// Multiplies every element by `constant`.
+    pub fn times(self, constant: f32) -> Self {
+        match self.0 {
+            Repr::Plain(plain) => plain.times(constant).into(),
+            Repr::Product(product) => product.times(constant).into(),
+        }
+    }
+
+    /// e to the power of every element.
+    pub fn exp(self) -> Self {
+        self.compute(Strided::exp, "powers of its elements")
+    }
+
+    /// Minus e to the power of every element.
+    pub fn neg_exp(self) -> Self {
+        self.compute(Strided::neg_exp, "powers of its elements")
+    }
+
+    /// Makes what follows happen in F32 even if the source is F16.
+    pub fn widen(self) -> Self {
+        self.compute(Strided::widen, "computing in another type")
+    }
+
+    /// Multiplies every element by the scale of its block.
+    pub fn scaled(self, scale: Scale<usize>) -> Self {
+        self.compute(|plain| plain.scaled(scale), "scales of blocks")
+    }
+
+    /// The sum of the two parts that the tensor, a whole source tensor of shape `[n, 2 × size]`, has in each row.
+    ///
+    /// # Errors
+    /// If it is none of that shape.
+    pub fn sum_of_halves(self, size: u64) -> Result<Self> {
+        self.change(|plain| plain.sum_of_halves(size), |product| Ok(product.refuse("sums of its elements")))
+    }
+
+    /// Packs four-bit codes, 16 bytes to a block (shape `[…, blocks, 16]`, U8), and their scales, which are
+    /// source tensor `scales` (shape `[…, blocks]`, U8), into blocks of MXFP4. The shape becomes that of the
+    /// values, `[…, blocks × 32]`.
+    ///
+    /// # Errors
+    /// If the shape is not that of codes.
+    pub fn mxfp4(self, scales: usize) -> Result<Self> {
+        self.change(|plain| plain.mxfp4(scales), |product| Ok(product.refuse("four-bit codes")))
     }
 
     /// The same elements in the same order under another shape.
     ///
     /// # Errors
     /// If the element counts differ.
-    pub fn reshape(mut self, shape: &[u64]) -> Result<Self> {
-        let elements = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d));
-        if elements != Some(self.elements()) {
-            return Err(shape_error(format!("cannot reshape {:?} to {shape:?}", self.shape)));
-        }
-        self.shape = shape.to_vec();
-        Ok(self)
+    pub fn reshape(self, shape: &[u64]) -> Result<Self> {
+        self.change(|plain| plain.reshape(shape), |product| product.reshape(shape))
     }
 
     /// The same without axes of length 1.
-    pub fn squeeze(mut self) -> Self {
-        self.shape.retain(|len| *len != 1);
-        self
+    pub fn squeeze(self) -> Self {
+        self.compute(Strided::squeeze, "leaving axes out")
     }
 
     /// Exchanges axes `a` and `b`.
@@ -88,29 +160,8 @@ impl TensorExpr {
     /// # Errors
     /// If an axis does not exist, or the tensor was put together from several parts in a way
     /// that does not fall on axis boundaries.
-    pub fn swap_axes(mut self, a: usize, b: usize) -> Result<Self> {
-        let rank = self.shape.len();
-        if a >= rank || b >= rank {
-            return Err(shape_error(format!("no axes {a} and {b} in {:?}", self.shape)));
-        }
-        let joined = self.pieces.len() > 1;
-        if joined && (a == 0 || b == 0) && a != b {
-            return Err(shape_error(format!("cannot transpose {:?} after joining tensors", self.shape)));
-        }
-        let row: u64 = self.shape.iter().skip(1).product();
-        for piece in &mut self.pieces {
-            let mut shape = self.shape.clone();
-            if joined {
-                // Parts of whole rows: all axes but the outermost are those of the whole.
-                shape[0] = piece.elements().checked_div(row).unwrap_or(0);
-            }
-            let mut axes = split_by_axis(&piece.dims, &shape)
-                .ok_or_else(|| shape_error(format!("axes of {:?} do not match its strides", self.shape)))?;
-            axes.swap(a, b);
-            piece.dims = merged(axes.into_iter().flatten());
-        }
-        self.shape.swap(a, b);
-        Ok(self)
+    pub fn swap_axes(self, a: usize, b: usize) -> Result<Self> {
+        self.change(|plain| plain.swap_axes(a, b), |product| product.swap_axes(a, b))
     }
 
     /// Every `step`-th of `start..end` along `axis`.
@@ -118,38 +169,10 @@ impl TensorExpr {
     /// # Errors
     /// As [`TensorExpr::swap_axes`]; also if the range does not fit, or `step` does not divide it.
     pub fn slice(self, axis: usize, start: u64, end: u64, step: u64) -> Result<Self> {
-        let Some(&len) = self.shape.get(axis).filter(|len| start <= end && end <= **len) else {
-            return Err(shape_error(format!("no {start}..{end} along axis {axis} of {:?}", self.shape)));
-        };
-        if step == 0 || !(end - start).is_multiple_of(step) {
-            return Err(shape_error(format!("no steps of {step} in {start}..{end}")));
-        }
-        let mut shape = self.shape.clone();
-        shape[axis] = (end - start) / step;
-        let row: u64 = self.shape.iter().skip(1).product();
-        if axis == 0 && self.pieces.len() > 1 {
-            return if step == 1 {
-                self.rows(start, end)
-            } else {
-                Err(shape_error("steps over joined tensors".into()))
-            };
-        }
-        let mut pieces = self.pieces;
-        for piece in &mut pieces {
-            let mut whole = self.shape.clone();
-            if axis > 0 {
-                whole[0] = piece.elements().checked_div(row).unwrap_or(0);
-            }
-            let mut axes = split_by_axis(&piece.dims, &whole)
-                .filter(|axes| axes[axis].len() <= 1 || (start, end, step) == (0, len, 1))
-                .ok_or_else(|| shape_error(format!("axes of {:?} do not match its strides", self.shape)))?;
-            if let [dim] = axes[axis].as_mut_slice() {
-                piece.offset += start * dim.stride;
-                *dim = Dim { len: (end - start) / step, stride: dim.stride * step };
-            }
-            piece.dims = merged(axes.into_iter().flatten());
-        }
-        Ok(Self { shape, pieces })
+        self.change(
+            |plain| plain.slice(axis, start, end, step),
+            |product| product.slice(axis, start, end, step),
+        )
     }
 
     /// Rows `start..end` of the outermost axis.
@@ -157,29 +180,7 @@ impl TensorExpr {
     /// # Errors
     /// If the range does not fit, or joined parts are cut in the middle.
     pub fn rows(self, start: u64, end: u64) -> Result<Self> {
-        if self.pieces.len() == 1 {
-            return self.slice(0, start, end, 1);
-        }
-        let Some((_, inner)) = self.shape.split_first().filter(|(n, _)| start <= end && end <= **n) else {
-            return Err(shape_error(format!("no rows {start}..{end} in {:?}", self.shape)));
-        };
-        let row: u64 = inner.iter().product();
-        let mut shape = self.shape.clone();
-        shape[0] = end - start;
-        let (mut at, mut pieces) = (0, Vec::new());
-        for piece in self.pieces {
-            let next = at + piece.elements();
-            if at >= start * row && next <= end * row {
-                pieces.push(piece);
-            } else if next > start * row && at < end * row {
-                return Err(shape_error(format!(
-                    "rows {start}..{end} of {:?} cut a joined part",
-                    self.shape
-                )));
-            }
-            at = next;
-        }
-        Ok(Self { shape, pieces })
+        self.change(|plain| plain.rows(start, end), |product| product.slice(0, start, end, 1))
     }
 
     /// The two halves along `axis`.
@@ -187,9 +188,9 @@ impl TensorExpr {
     /// # Errors
     /// As [`TensorExpr::slice`], or if there is no middle.
     pub fn halves(self, axis: usize) -> Result<(Self, Self)> {
-        let len = self.shape.get(axis).copied().unwrap_or(0);
+        let len = self.shape().get(axis).copied().unwrap_or(0);
         if len == 0 || len % 2 != 0 {
-            return Err(shape_error(format!("axis {axis} of {:?} has no middle", self.shape)));
+            return Err(shape_error(format!("axis {axis} of {:?} has no middle", self.shape())));
         }
         Ok((self.clone().slice(axis, 0, len / 2, 1)?, self.slice(axis, len / 2, len, 1)?))
     }
@@ -199,9 +200,9 @@ impl TensorExpr {
     /// # Errors
     /// As [`TensorExpr::swap_axes`], or if `order` does not name every axis once.
     pub fn permute(mut self, order: &[usize]) -> Result<Self> {
-        let mut now: Vec<usize> = (0..self.shape.len()).collect();
+        let mut now: Vec<usize> = (0..self.shape().len()).collect();
         if order.len() != now.len() {
-            return Err(shape_error(format!("{order:?} does not name the axes of {:?}", self.shape)));
+            return Err(shape_error(format!("{order:?} does not name the axes of {:?}", self.shape())));
         }
         for (to, axis) in order.iter().enumerate() {
             let from = now.iter().position(|a| a == axis).filter(|from| *from >= to);
@@ -211,8 +212,76 @@ impl TensorExpr {
         }
         Ok(self)
     }
-}
 
-pub(super) fn shape_error(problem: String) -> Error {
-    Error::shape(problem)
+    /// Joins tensors along `axis`; all other dimensions must agree.
+    ///
+    /// # Errors
+    /// As [`TensorExpr::concat`]; also if an inner axis would take more parts than any tensor has.
+    pub fn concat_along(axis: usize, parts: Vec<Self>) -> Result<Self> {
+        match axis {
+            0 => Self::concat(parts),
+            _ => Self::join(
+                parts,
+                |plain| Strided::concat_along(axis, plain),
+                |mut products| {
+                    let first = products.swap_remove(0);
+                    Ok(first.refuse("joining along an inner axis"))
+                },
+            ),
+        }
+    }
+
+    /// Joins tensors along the outermost axis; all other dimensions must agree.
+    ///
+    /// # Errors
+    /// If there are none, or shapes differ.
+    pub fn concat(parts: Vec<Self>) -> Result<Self> {
+        Self::join(parts, Strided::concat, LowRank::concat)
+    }
+
+    /// Puts tensors of one shape under a new outermost axis.
+    ///
+    /// # Errors
+    /// If there are none, or shapes differ.
+    pub fn stack(parts: Vec<Self>) -> Result<Self> {
+        Self::join(parts, Strided::stack, LowRank::stack)
+    }
+
+    fn join(
+        parts: Vec<Self>,
+        plain: impl FnOnce(Vec<Strided>) -> Result<Strided>,
+        product: impl FnOnce(Vec<LowRank>) -> Result<LowRank>,
+    ) -> Result<Self> {
+        let count = parts.len();
+        let (mut all, mut products) = (Vec::new(), Vec::new());
+        for part in parts {
+            match part.0 {
+                Repr::Plain(part) => all.push(part),
+                Repr::Product(part) => products.push(*part),
+            }
+        }
+        match products.len() {
+            0 => plain(all).map(Self::from),
+            n if n == count => product(products).map(Self::from),
+            _ => Err(shape_error("cannot join products and other tensors".into())),
+        }
+    }
+
+    fn compute(self, plain: impl FnOnce(Strided) -> Strided, what: &'static str) -> Self {
+        match self.0 {
+            Repr::Plain(strided) => plain(strided).into(),
+            Repr::Product(product) => product.refuse(what).into(),
+        }
+    }
+
+    fn change(
+        self,
+        plain: impl FnOnce(Strided) -> Result<Strided>,
+        product: impl FnOnce(LowRank) -> Result<LowRank>,
+    ) -> Result<Self> {
+        match self.0 {
+            Repr::Plain(strided) => plain(strided).map(Self::from),
+            Repr::Product(low_rank) => product(*low_rank).map(Self::from),
+        }
+    }
 }

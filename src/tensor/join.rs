@@ -1,16 +1,16 @@
-//! [`TensorExpr`]: tensors joined to a larger one.
+//! [`Strided`]: tensors joined to a larger one.
 
-use super::expr::{TensorExpr, shape_error};
+use super::strided::{Strided, shape_error};
 use crate::error::Result;
 
 /// More parts than a tensor of experts has; each is a run of its own in the plan.
 const MOST_JOINED: u64 = 1 << 16;
 
-impl TensorExpr {
+impl Strided {
     /// Joins tensors along `axis`; all other dimensions must agree.
     ///
     /// # Errors
-    /// As [`TensorExpr::concat`]; also if an inner axis would take more than `MOST_JOINED` parts.
+    /// As [`Strided::concat`]; also if an inner axis would take more than `MOST_JOINED` parts.
     pub fn concat_along(axis: usize, parts: Vec<Self>) -> Result<Self> {
         if axis == 0 {
             return Self::concat(parts);
@@ -43,7 +43,7 @@ impl TensorExpr {
     /// The rows of a matrix, each a vector.
     ///
     /// # Errors
-    /// As [`TensorExpr::rows`].
+    /// As [`Strided::rows`].
     fn each_row(self) -> Result<Vec<Self>> {
         let &[count, len] = self.shape.as_slice() else {
             return Err(shape_error(format!("{:?} is no matrix", self.shape)));

@@ -7,7 +7,9 @@ mod arithmetic;
 mod compute;
 mod expr;
 mod join;
+mod low_rank;
 mod piece;
+mod strided;
 #[cfg(test)]
 mod tests;
 

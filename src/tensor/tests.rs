@@ -3,7 +3,7 @@
 use super::{Leaf, TensorExpr};
 
 /// Source indices in output order, by walking the loops.
-fn walk(expr: &TensorExpr) -> Vec<u64> {
+pub fn walk(expr: &TensorExpr) -> Vec<u64> {
     let mut out = Vec::new();
     for piece in expr.pieces() {
         let mut at = vec![piece.offset];
