@@ -5,6 +5,7 @@
 //! it serves, the GGUF tensors it has, and a few functions. What families share lies here, in `keys`, `experts`,
 //! `rope`, `tensors` and `pooling`.
 
+mod adapter;
 mod builder;
 mod contents;
 mod experts;
@@ -28,6 +29,7 @@ mod tensors;
 use crate::error::{Error, Result};
 use crate::input::quoted;
 
+pub(crate) use adapter::{FACTOR_A, FACTOR_B};
 pub use family::{Family, Model};
 pub use models::in_mistral_format;
 pub use mtp::own_layers;

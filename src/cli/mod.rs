@@ -5,6 +5,7 @@ mod batch;
 mod convert;
 mod events;
 mod inspect;
+mod lora;
 mod messages;
 mod mount;
 mod options;
@@ -48,6 +49,8 @@ struct Cli {
 enum Command {
     /// Convert a model directory to GGUF.
     Convert(Box<convert::Args>),
+    /// Convert a LoRA adapter to GGUF.
+    Lora(Box<lora::Args>),
     /// Rewrite a checkpoint once, so that every conversion of it shares nearly everything.
     Align(align::Args),
     /// Show what a conversion would share, copy and convert, and why, without writing anything.
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     let (json, result) = match cli.command {
         Command::Convert(args) => (args.json, convert::run(&args)),
+        Command::Lora(args) => (args.json, lora::run(&args)),
         Command::Align(args) => (args.json, align::run(&args)),
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),

@@ -111,8 +111,10 @@ impl OptionArgs {
                 model_name: self.model_name.clone(),
                 metadata: self.metadata.clone(),
                 allow_incomplete: self.allow_incomplete,
+                ..describe::Options::default()
             },
             projector: self.mmproj,
+            adapter: false,
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,
@@ -245,9 +247,11 @@ enum AlignmentArg {
     Relaxed,
 }
 
+/// `--outtype`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum OutTypeArg {
+#[allow(missing_docs)]
+pub enum OutTypeArg {
     Auto,
     F32,
     F16,

@@ -4,6 +4,8 @@
 //! The only place that sees `config`, `checkpoint`, `arch`, `metadata` and `vocab` together. Knows nothing of offsets,
 //! reflinks, or where the GGUF goes.
 
+mod adapter;
+mod base;
 mod completeness;
 mod notes;
 mod parameters;
@@ -34,6 +36,9 @@ pub enum Target {
     Vocabulary,
     /// What turns images and sound into what the model reads.
     Projector,
+    /// An adapter, which is added to a model when that is loaded. The directory is the adapter's, and
+    /// [`Options::base`] the model.
+    Adapter,
 }
 
 /// How to describe it.
@@ -51,6 +56,10 @@ pub struct Options {
     pub model_name: Option<String>,
     /// JSON file that overrides `general.*`.
     pub metadata: Option<PathBuf>,
+    /// Of an adapter: the directory of the model it is for.
+    pub base: Option<PathBuf>,
+    /// Of an adapter: the id of that model, which becomes its name.
+    pub base_model_id: Option<String>,
 }
 
 /// What a GGUF must hold.
@@ -87,6 +96,7 @@ impl NameParts {
     pub fn default_file_name(&self) -> Result<String> {
         match self.target {
             Target::Projector => self.general.projector_file_name(self.output_type),
+            Target::Adapter => self.general.adapter_file_name(self.output_type),
             Target::Text if self.only_prediction => self.general.prediction_file_name(self.output_type),
             Target::Text => self.general.default_file_name(self.output_type, false),
             Target::Vocabulary => self.general.default_file_name(self.output_type, true),
@@ -101,6 +111,7 @@ impl NameParts {
 pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Description> {
     match target {
         Target::Projector => projector::describe(dir, options),
+        Target::Adapter => adapter::describe(dir, options),
         Target::Text | Target::Vocabulary => Opened::new(dir, target, options)?.describe(options),
     }
 }
@@ -180,7 +191,7 @@ impl<'a> Opened<'a> {
         }
         let notes = match target {
             Target::Text => notes::left_out(&checkpoint, &tensors, &config),
-            Target::Vocabulary | Target::Projector => Vec::new(),
+            Target::Vocabulary | Target::Projector | Target::Adapter => Vec::new(),
         };
         let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
         let name = NameParts { general, target, output_type, only_prediction };
