@@ -29,7 +29,8 @@ impl Adapter {
 
     /// With these settings beside the usual ones; null takes one away.
     fn config(self, changes: Value) -> Self {
-        let mut config = json!({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": TINY});
+        let mut config =
+            json!({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": TINY});
         for (key, value) in changes.as_object().unwrap() {
             config[key] = value.clone();
         }
@@ -56,7 +57,8 @@ impl Adapter {
     #[track_caller]
     fn says_with(self, flags: &[&str], code: i32, expected: &[&str]) {
         let before = list(&self.dir());
-        let output = Command::new(env!("CARGO_BIN_EXE_ggraft")).arg("lora").arg(self.dir()).args(flags).output();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_ggraft")).arg("lora").arg(self.dir()).args(flags).output();
         let output = output.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{said}");
@@ -111,9 +113,10 @@ fn factors_that_contradict_each_other() {
     with(pair(Q, [4, 64], [63, 4])).says(4, &["q_proj"]);
     let twice = [pair(Q, [4, 64], [64, 4]), vec![(format!("{Q}.lora_embedding_A"), vec![4, 64])]].concat();
     with(twice).says(4, &["another tensor of the adapter has its place"]);
-    let both = [pair("base_model.model.model.norm", [4, 64], [64, 4]), vec![
-        ("base_model.model.model.norm.weight".to_owned(), vec![64]),
-    ]];
+    let both = [
+        pair("base_model.model.model.norm", [4, 64], [64, 4]),
+        vec![("base_model.model.model.norm.weight".to_owned(), vec![64])],
+    ];
     with(both.concat()).says(4, &["another tensor of the adapter has its place"]);
 }
 
@@ -172,13 +175,22 @@ fn base_models_that_are_not_there() {
     named(Value::Null).says(2, &["does not say what it adapts", "--base"]);
     named("no-such-org/no-such-model".into()).says(
         2,
-        &["no-such-org/no-such-model", "is not on this machine", "--base", "hf download no-such-org/no-such-model"],
+        &[
+            "no-such-org/no-such-model",
+            "is not on this machine",
+            "--base",
+            "hf download no-such-org/no-such-model",
+        ],
     );
     named("../../etc/passwd".into()).says(2, &["is not on this machine"]);
     named("a\u{1b}[31m/b".into()).says(2, &["is not on this machine", "\\u{1b}"]);
     named(3.into()).says(4, &["base_model_name_or_path", "expected a string"]);
     Adapter::new().says_with(&["--base", "/nonexistent"], 2, &["nothing of that name"]);
-    Adapter::new().says_with(&["--base-model-id", "no-such-org/x"], 2, &["--base-model-id", "is not on this machine"]);
+    Adapter::new().says_with(
+        &["--base-model-id", "no-such-org/x"],
+        2,
+        &["--base-model-id", "is not on this machine"],
+    );
     let adapter = Adapter::new();
     let dir = adapter.dir();
     adapter.says_with(&["--base", dir.to_str().unwrap()], 3, &["is an adapter"]);
@@ -194,10 +206,14 @@ fn files_that_are_missing_or_damaged() {
     without("adapter_config.json").says(4, &["there is no adapter_config.json", "save_pretrained"]);
     without("adapter_model.safetensors").says(4, &["adapter_model.safetensors or adapter_model.bin"]);
     without("adapter_config.json").file("config.json", b"{}").says(4, &["this is a model", "--base"]);
-    Adapter::new().file("adapter_model.safetensors", b"version https://git-lfs.github.com/spec/v1\n").says(4, &["LFS"]);
+    Adapter::new()
+        .file("adapter_model.safetensors", b"version https://git-lfs.github.com/spec/v1\n")
+        .says(4, &["LFS"]);
     let whole = safetensors(&pair(Q, [4, 64], [64, 4]));
     for len in [0, 7, 8, 20, whole.len() - 1] {
-        Adapter::new().file("adapter_model.safetensors", &whole[..len]).says(4, &["adapter_model.safetensors"]);
+        Adapter::new()
+            .file("adapter_model.safetensors", &whole[..len])
+            .says(4, &["adapter_model.safetensors"]);
     }
     without("adapter_model.safetensors").file("adapter_model.bin", b"not torch's").says(3, &["torch.save"]);
     let adapter = without("adapter_model.safetensors");
@@ -213,7 +229,11 @@ fn outputs_that_would_replace_what_is_read() {
     let target = adapter.dir().join("adapter_model.safetensors");
     adapter.says_with(&["--outfile", target.to_str().unwrap()], 2, &["is part of the model that is read"]);
     let base = Path::new(TINY).join("tokenizer.json");
-    Adapter::new().says_with(&["--outfile", base.to_str().unwrap()], 2, &["is part of the model that is read"]);
+    Adapter::new().says_with(
+        &["--outfile", base.to_str().unwrap()],
+        2,
+        &["is part of the model that is read"],
+    );
     Adapter::new().says_with(&["--outtype", "tq1_0"], 2, &["--outtype"]);
     Adapter::new().says_with(&["--bigendian"], 3, &["--bigendian"]);
 }

@@ -83,7 +83,7 @@ impl Contents {
 }
 
 impl Pair {
-    /// Where its factors are.
+    /// Where its factors are, A first.
     ///
     /// # Errors
     /// If one is missing.
@@ -149,18 +149,32 @@ pub(super) fn parts(name: String, expr: TensorExpr) -> Result<Vec<(String, Tenso
     if name.contains("_norm") {
         return match expr.factors()? {
             None if expr.shape().len() == 1 => Ok(vec![(name, expr)]),
-            _ => Err(Error::unsupported(format!("{name}: expected a vector, for it is a norm"))),
+            _ => Err(Error::unsupported(format!("expected a vector, for {name} is a norm"))),
         };
     }
-    let factors = expr.factors().map_err(|error| Error::unsupported(format!("{name}: {error}")))?;
-    let Some((mut a, b)) = factors else {
-        return Err(Error::unsupported(format!("{name}: expected the factors of a matrix")));
+    let Some((mut a, b)) = expr.factors()? else {
+        return Err(Error::unsupported(format!("expected the factors of a matrix, which {name} is")));
     };
     // llama.cpp looks up rows of it, as of the embeddings themselves.
     if name.contains("token_embd.weight") {
         a = a.swap_axes(0, 1)?;
     }
     Ok(vec![(format!("{name}{FACTOR_A}"), a), (format!("{name}{FACTOR_B}"), b)])
+}
+
+/// `error`, found in what the adapter has for `name`, unless it knows its place.
+pub(super) fn place(input: &Input, name: &str, expr: &TensorExpr, error: Error) -> Error {
+    match error {
+        Error::Unsupported(problem) if problem.file.is_none() => {
+            let source = tensors::source(input.checkpoint, expr);
+            let file = source.and_then(|source| input.checkpoint.files.get(source.file));
+            let path = file.map_or(input.checkpoint.dir.path(), |file| &file.path);
+            let problem = format!("{}: {}", quoted(name), problem.message);
+            let hint = "ggraft lora --merge writes the model with the adapter in it";
+            Error::unsupported(problem).at(path).tensor(name).hint(hint)
+        }
+        other => tensors::place(input.checkpoint, name, expr, other),
+    }
 }
 
 /// What to say of factors for an output matrix that the base model does not have, for its embeddings are used instead.
@@ -207,12 +221,19 @@ fn base_name(name: &str) -> String {
     HALVES.iter().fold(name.replace(PREFIX, ""), |name, (ending, _)| name.replace(ending, ".weight"))
 }
 
+/// The module of the base model that the adapter's tensor `name` is for.
+pub(super) fn module(name: &str) -> String {
+    let base = base_name(name);
+    base.strip_suffix(".weight").map(str::to_owned).unwrap_or(base)
+}
+
 /// Which factor the tensor `name` is.
 fn half(name: &str) -> Option<Half> {
     HALVES.iter().find(|(ending, _)| name.contains(ending)).map(|(_, half)| *half)
 }
 
-fn at(input: &Input, tensor: &SourceTensor, problem: impl Into<String>) -> Error {
+/// An error about the adapter's `tensor`.
+pub(super) fn at(input: &Input, tensor: &SourceTensor, problem: impl Into<String>) -> Error {
     let path = input.checkpoint.files.get(tensor.file).map_or(input.checkpoint.dir.path(), |file| &file.path);
     let problem = format!("tensor {}: {}", quoted(&tensor.name), problem.into());
     Error::invalid(path, problem).tensor(&tensor.name)

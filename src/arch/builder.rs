@@ -95,7 +95,7 @@ impl<'a> Builder<'a> {
     /// If there is one of that name already, or no GGUF reader would take the shape.
     pub(super) fn add_as(&mut self, name: String, layer: Option<u64>, expr: TensorExpr) -> Result<()> {
         let parts = match self.input.adapter {
-            true => adapter::parts(name, expr).map_err(|error| error.at(self.input.checkpoint.dir.path()))?,
+            true => adapter::parts(name, expr)?,
             false => vec![(name, expr)],
         };
         parts.into_iter().try_for_each(|(name, expr)| {

@@ -18,7 +18,7 @@ use super::adapter;
 use super::builder::Builder;
 use super::options::{FileType, Mtp, Options};
 use super::tensors::{self, Tensor};
-use super::{keys, quantized};
+use super::{keys, merge, quantized};
 
 /// Architectures that are converted alike. Most start from `TEXT`.
 pub struct Family {
@@ -216,8 +216,9 @@ impl Family {
         tokenizer: &TokenizerFile,
         options: &Options,
     ) -> Result<Model> {
-        let config = self.effective(config)?;
-        let mut input = self.input(checkpoint, &config, tokenizer, options)?;
+        // The reference reads it for adapters in one way whatever the family.
+        config.require_known_class()?;
+        let mut input = self.input(checkpoint, config, tokenizer, options)?;
         input.adapter = true;
         input.tensors = adapter::tensors(&input)?;
         input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
@@ -274,6 +275,7 @@ impl Family {
     fn describe_tensors(&self, input: &mut Input) -> Result<(Vec<OutputTensor>, KeyValues)> {
         if !input.adapter {
             quantized::dequantize(input)?;
+            merge::apply(input)?;
         }
         let mut builder = Builder::new(input);
         if !input.adapter {
@@ -287,7 +289,10 @@ impl Family {
                 if input.adapter && builder.count() == before && name == "lm_head.weight" {
                     converted = converted.and_then(|()| Err(adapter::ignored_output(&input.checkpoint.dir)));
                 }
-                converted.map_err(|error| tensors::place(input.checkpoint, name, expr, error))?;
+                converted.map_err(|error| match input.adapter {
+                    true => adapter::place(input, name, expr, error),
+                    false => tensors::place(input.checkpoint, name, expr, error),
+                })?;
             }
         }
         (self.finish)(input, &mut builder)?;

@@ -13,6 +13,7 @@ mod family;
 mod fuse;
 mod generated;
 mod keys;
+mod merge;
 mod models;
 mod mtp;
 mod options;

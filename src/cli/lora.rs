@@ -23,7 +23,11 @@ when it loads that: llama-cli -m MODEL.gguf --lora ADAPTER.gguf.
 Examples:
   ggraft lora my-adapter --base Llama-3.2-1B        default name, in the adapter's directory
   ggraft lora my-adapter                            base model as the adapter names it, from the Hugging Face cache
-  ggraft lora my-adapter --outtype f16 --outfile out/")]
+  ggraft lora my-adapter --outtype f16 --outfile out/
+  ggraft lora my-adapter --merge                    the base model with the adapter in it, as one GGUF
+
+--merge needs the base model's weights, and no merged checkpoint: matrices are computed as they are written. It is
+short for `ggraft convert BASE --lora my-adapter --outfile my-adapter`, which has all flags of convert.")]
 pub struct Args {
     /// Directory that holds the adapter as PEFT saves it: adapter_config.json, adapter_model.safetensors
     adapter: PathBuf,
@@ -38,16 +42,20 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     base_model_id: Option<String>,
 
+    /// Write the base model with the adapter in it instead: W + scale · B · A, as PEFT's merge_and_unload computes it
+    #[arg(long)]
+    merge: bool,
+
     /// File or directory to write to; {ftype} in a file name becomes the output type [default: a name made from the
     /// adapter's name and type, in the adapter's directory]
     #[arg(long, short, alias = "output", value_name = "PATH")]
     outfile: Option<PathBuf>,
 
-    /// Type of the output's matrices; auto keeps the adapter's 16-bit type [default: f32]
+    /// Type of the output's matrices; auto keeps the 16-bit type there is [default: f32; with --merge auto]
     #[arg(long, value_name = "TYPE", value_enum, ignore_case = true)]
     outtype: Option<OutTypeArg>,
 
-    /// Name of the adapter [default: from its card or its directory]
+    /// Name of what is written [default: from the adapter's card or directory; with --merge from the base model's]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
 
@@ -62,6 +70,10 @@ pub struct Args {
     /// Do not wait until the output is on the disk before it gets its name
     #[arg(long)]
     no_fsync: bool,
+
+    /// With --merge: do not share blocks with the base model where those stay as they are
+    #[arg(long, requires = "merge")]
+    no_reflink: bool,
 
     /// Only print the name of the file that would be written
     #[arg(long)]
@@ -114,27 +126,34 @@ impl ReferenceOnly {
 impl Args {
     fn options(&self) -> Result<Options> {
         self.reference.check()?;
-        let outtype = self.outtype.unwrap_or(OutTypeArg::F32);
-        if matches!(outtype, OutTypeArg::Tq1_0 | OutTypeArg::Tq2_0) {
+        let outtype = self.outtype.unwrap_or(if self.merge { OutTypeArg::Auto } else { OutTypeArg::F32 });
+        if !self.merge && matches!(outtype, OutTypeArg::Tq1_0 | OutTypeArg::Tq2_0) {
             let problem = "--outtype: an adapter can be f32, f16, bf16, q8_0 or auto";
             return Err(Error::usage(problem));
         }
+        let describe = describe::Options {
+            arch: arch::Options { out: outtype.into(), ..arch::Options::default() },
+            model_name: self.model_name.clone(),
+            metadata: self.metadata.clone(),
+            base: self.base.clone(),
+            base_model_id: self.base_model_id.clone(),
+            adapter: self.merge.then(|| self.adapter.clone()),
+            ..describe::Options::default()
+        };
+        let model = match self.merge {
+            true => describe::base_of(&self.adapter, &describe)?,
+            false => self.adapter.clone(),
+        };
+        let outfile = self.outfile.clone().unwrap_or_else(|| self.adapter.clone());
+        // Adapters are small, and whoever makes one wants the reference's.
+        let share = self.merge && !self.no_reflink;
         Ok(Options {
-            outfile: self.outfile.clone(),
-            describe: describe::Options {
-                arch: arch::Options { out: outtype.into(), ..arch::Options::default() },
-                model_name: self.model_name.clone(),
-                metadata: self.metadata.clone(),
-                base: self.base.clone(),
-                base_model_id: self.base_model_id.clone(),
-                ..describe::Options::default()
-            },
-            adapter: true,
-            // Adapters are small, and whoever makes one wants the reference's.
-            reflink: Reflink::Never,
+            describe,
+            adapter: !self.merge,
+            reflink: if share { Reflink::Auto } else { Reflink::Never },
             fsync: !self.no_fsync,
             threads: self.threads.and_then(|n| NonZeroUsize::new(n.into())),
-            ..Options::new(&self.adapter, PathBuf::new())
+            ..Options::new(model, outfile)
         })
     }
 }

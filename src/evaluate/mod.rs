@@ -10,6 +10,7 @@ mod queue;
 mod range;
 mod sources;
 mod tile;
+mod update;
 mod worker;
 
 use std::collections::HashSet;

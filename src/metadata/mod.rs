@@ -52,6 +52,7 @@ pub struct Inputs<'a> {
 pub struct Metadata {
     dir: ModelDir,
     override_path: Option<PathBuf>,
+    of_adapter: bool,
     /// By GGUF key, or the override file's name for what becomes several keys. Never null.
     fields: HashMap<&'static str, (Object, Source)>,
 }
@@ -95,6 +96,7 @@ impl Metadata {
         let mut metadata = Self {
             dir: inputs.dir.clone(),
             override_path: inputs.metadata_override.map(Path::to_owned),
+            of_adapter: params.of_adapter,
             fields: HashMap::new(),
         };
 
@@ -135,6 +137,20 @@ impl Metadata {
             metadata.set_default("general.size_label", label.into(), Source::Directory);
         }
         Ok(metadata)
+    }
+
+    /// Whether it is of an adapter with factors.
+    pub fn is_of_adapter(&self) -> bool {
+        self.of_adapter
+    }
+
+    /// Says that an adapter called `name` was merged into the model.
+    pub fn merged(&mut self, name: &str) {
+        let finetune = match self.get("general.finetune") {
+            Some(Object::Text(before)) => format!("{before}-{name}"),
+            _ => name.to_owned(),
+        };
+        self.set("general.finetune", finetune.into(), Source::Directory);
     }
 
     fn get(&self, key: &str) -> Option<&Object> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::arithmetic::{Arithmetic, GridAxis, Scale};
+use super::arithmetic::{Arithmetic, GridAxis, Scale, Update};
 use super::piece::{Leaf, Piece};
 use super::strided::{Strided, shape_error};
 use crate::error::Result;
@@ -36,6 +36,29 @@ impl Strided {
     /// Multiplies every element by the scale of its block.
     pub fn scaled(self, scale: Scale<usize>) -> Self {
         self.compute(&Arithmetic::Scale(Arc::new(scale)))
+    }
+
+    /// Adds a product of two thin matrices to it, a whole matrix of a source.
+    ///
+    /// # Errors
+    /// If it is none, or has another number of columns.
+    pub fn updated(self, update: Update<usize>) -> Result<Self> {
+        let whole = match (self.shape.as_slice(), self.pieces.as_slice()) {
+            ([rows, columns], [piece]) => {
+                let packed = piece.arithmetic.iter().any(|step| matches!(step, Arithmetic::Mxfp4 { .. }));
+                let source =
+                    matches!(piece.leaf, Leaf::Source(_)) && piece.offset == 0 && piece.is_contiguous();
+                source
+                    && !packed
+                    && *columns == update.columns
+                    && Some(piece.elements()) == rows.checked_mul(*columns)
+            }
+            _ => false,
+        };
+        match whole {
+            true => Ok(self.compute(&Arithmetic::Update(Arc::new(update)))),
+            false => Err(shape_error(format!("{:?} is not a whole matrix of the checkpoint", self.shape))),
+        }
     }
 
     /// The sum of the two parts that the tensor, a whole source tensor of shape `[n, 2 × size]`, has in each row.

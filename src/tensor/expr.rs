@@ -3,7 +3,7 @@
 //! Nearly always elements of source tensors ([`Strided`]). An adapter's is the product of two of those ([`LowRank`]),
 //! which families move about as they move any other tensor, and which falls apart into its factors in the end.
 
-use super::arithmetic::Scale;
+use super::arithmetic::{Scale, Update};
 use super::low_rank::LowRank;
 use super::piece::Piece;
 use super::strided::{Strided, shape_error};
@@ -124,6 +124,14 @@ impl TensorExpr {
         self.compute(|plain| plain.scaled(scale), "scales of blocks")
     }
 
+    /// Adds a product of two thin matrices to it, a whole matrix of a source.
+    ///
+    /// # Errors
+    /// If it is none, or has another number of columns.
+    pub fn updated(self, update: Update<usize>) -> Result<Self> {
+        self.change(|plain| plain.updated(update), |product| Ok(product.refuse("a sum")))
+    }
+
     /// The sum of the two parts that the tensor, a whole source tensor of shape `[n, 2 × size]`, has in each row.
     ///
     /// # Errors
@@ -162,6 +170,15 @@ impl TensorExpr {
     /// that does not fall on axis boundaries.
     pub fn swap_axes(self, a: usize, b: usize) -> Result<Self> {
         self.change(|plain| plain.swap_axes(a, b), |product| product.swap_axes(a, b))
+    }
+
+    /// Takes `axis` for `outer` groups of `inner` parts each, and puts the first part of every group first, then the second of
+    /// every group, and so on.
+    ///
+    /// # Errors
+    /// As [`TensorExpr::swap_axes`], or if the axis has no such groups.
+    pub fn regroup(self, axis: usize, outer: u64, inner: u64) -> Result<Self> {
+        self.change(|plain| plain.regroup(axis, outer, inner), |product| product.regroup(axis, outer, inner))
     }
 
     /// Every `step`-th of `start..end` along `axis`.

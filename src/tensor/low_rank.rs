@@ -94,6 +94,20 @@ impl LowRank {
         Ok(Self { a, b, ..self })
     }
 
+    /// Takes `axis` for groups of parts, and puts the first parts first, then the second.
+    pub fn regroup(mut self, axis: usize, outer: u64, inner: u64) -> Result<Self> {
+        let last = self.shape.len() - 1;
+        if axis == last {
+            self.a = self.a.regroup(axis, outer, inner)?;
+        } else {
+            if axis + 1 < last && self.a.shape()[axis] != 1 {
+                self.a = self.a.regroup(axis, outer, inner)?;
+            }
+            self.b = self.b.regroup(axis, outer, inner)?;
+        }
+        Ok(self)
+    }
+
     /// Every `step`-th of `start..end` along `axis`.
     pub fn slice(mut self, axis: usize, start: u64, end: u64, step: u64) -> Result<Self> {
         let last = self.shape.len() - 1;
@@ -198,6 +212,8 @@ mod tests {
         alike(8, 6, |w| Ok(w.halves(1)?.1));
         alike(8, 6, |w| w.reshape(&[4, 2, 6])?.slice(1, 1, 2, 1)?.reshape(&[4, 6]));
         alike(8, 6, |w| w.reshape(&[2, 4, 6])?.rows(1, 2)?.reshape(&[4, 6]));
+        alike(8, 5, |w| w.regroup(0, 2, 2));
+        alike(3, 12, |w| w.regroup(1, 2, 3));
         alike(9, 4, |w| TensorExpr::concat(vec![w.clone().rows(6, 9)?, w.rows(0, 6)?]));
     }
 
@@ -234,6 +250,8 @@ mod tests {
         assert!(TensorExpr::stack(vec![product(0, 4, 4), product(0, 4, 5)]).is_err());
         assert!(TensorExpr::concat(vec![product(0, 4, 4), TensorExpr::source(4, &[4, 4])]).is_err());
         assert!(product(0, 4, 4).swap_axes(0, 2).is_err());
+        assert!(product(0, 4, 4).regroup(0, 3, 1).is_err());
+        assert!(product(0, 4, 4).regroup(0, 0, 0).is_err());
     }
 
     fn refused_shape(a: &[u64], b: &[u64]) -> String {

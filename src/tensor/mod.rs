@@ -13,7 +13,7 @@ mod strided;
 #[cfg(test)]
 mod tests;
 
-pub use arithmetic::{Arithmetic, GridAxis, Scale};
+pub use arithmetic::{Arithmetic, Factor, GridAxis, Scale, Update};
 pub use expr::TensorExpr;
 pub use piece::{Dim, Leaf, Piece};
 

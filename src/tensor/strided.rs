@@ -113,6 +113,18 @@ impl Strided {
         Ok(self)
     }
 
+    /// Takes `axis` for `outer` groups of `inner` parts, and puts the first parts first, then the second.
+    pub fn regroup(self, axis: usize, outer: u64, inner: u64) -> Result<Self> {
+        let (shape, mut split) = (self.shape.clone(), self.shape.clone());
+        let parts = outer.checked_mul(inner).filter(|parts| *parts > 0);
+        let size = self.shape.get(axis).zip(parts).filter(|(len, parts)| *len % *parts == 0);
+        let Some((len, parts)) = size else {
+            return Err(shape_error(format!("no {outer} groups of {inner} along axis {axis} of {shape:?}")));
+        };
+        split.splice(axis..=axis, [outer, inner, len / parts]);
+        self.reshape(&split)?.swap_axes(axis, axis + 1)?.reshape(&shape)
+    }
+
     /// Every `step`-th of `start..end` along `axis`.
     ///
     /// # Errors
