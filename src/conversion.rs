@@ -32,6 +32,8 @@ pub struct Options {
     pub describe: describe::Options,
     /// Whether that is the model's projector, and not the model itself.
     pub projector: bool,
+    /// Whether `model` is an adapter of another model.
+    pub adapter: bool,
     /// How many files, and what decides where one ends.
     pub layout: Layout,
     /// Alignment of the files that [`Layout::Split`] adds.
@@ -63,6 +65,7 @@ impl Options {
             outfile: Some(outfile.into()),
             describe: describe::Options::default(),
             projector: false,
+            adapter: false,
             layout: Layout::default(),
             alignment: Alignment::default(),
             splits: SplitRules::default(),
@@ -78,6 +81,7 @@ impl Options {
     fn target(&self) -> Target {
         match self.projector {
             true => Target::Projector,
+            false if self.adapter => Target::Adapter,
             false if self.describe.arch.vocab_only => Target::Vocabulary,
             false => Target::Text,
         }
@@ -131,7 +135,7 @@ impl Inputs {
         }
         let plan = match target {
             Target::Vocabulary => Plan::metadata_only(&self.path, &self.metadata),
-            Target::Text | Target::Projector => Plan::new(&self.request())?,
+            Target::Text | Target::Projector | Target::Adapter => Plan::new(&self.request())?,
         };
         for output in &plan.outputs {
             let (path, len, start) = (output.path.display(), output.len, output.data_start);
@@ -184,7 +188,7 @@ impl Conversion {
         check_target("--outfile", &path, dir)?;
         let sharing = match options.target() {
             Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
-            Target::Text | Target::Projector => probe(&checkpoint, &path, options)?,
+            Target::Text | Target::Projector | Target::Adapter => probe(&checkpoint, &path, options)?,
         };
         for (source, refusal) in checkpoint.sources.iter().zip(&sharing.refusals) {
             let why = refusal.as_deref().unwrap_or("can be shared");

@@ -7,6 +7,7 @@ use crate::gguf::KeyValues;
 use crate::input::quoted;
 use crate::tensor::{OutputTensor, TensorExpr};
 
+use super::adapter;
 use super::experts::{ExpertNames, Experts};
 use super::fuse::{Fused, Fusion};
 use super::outputs::Outputs;
@@ -119,15 +120,28 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// If there is one of that name already, or no GGUF reader would take the shape.
     pub(super) fn add_as(&mut self, name: String, layer: Option<u64>, expr: TensorExpr) -> Result<()> {
-        let rank = expr.shape().len();
-        let forced = match (self.input.family.ggml_type)(self.input, &self.current, &name) {
-            None if self.input.options.fp8_as_q8 && rank >= 2 && self.input.fp8.contains(&self.current) => {
-                Some(GgmlType::Q8_0)
-            }
+        let parts = match self.input.adapter {
+            true => adapter::parts(name, expr)?,
+            false => vec![(name, expr)],
+        };
+        parts.into_iter().try_for_each(|(name, expr)| {
+            let ggml_type = self.ggml_type(&name, layer, expr.shape());
+            self.add_typed(name, expr, ggml_type)
+        })
+    }
+
+    fn ggml_type(&self, name: &str, layer: Option<u64>, shape: &[u64]) -> GgmlType {
+        let quantized = self.input.options.fp8_as_q8 && self.input.fp8.contains(&self.current);
+        let forced = match (self.input.family.ggml_type)(self.input, &self.current, name) {
+            None if quantized && shape.len() >= 2 => Some(GgmlType::Q8_0),
             forced => forced,
         };
-        let ggml_type = tensors::ggml_type(&name, layer, expr.shape(), forced, self.input.ftype);
-        self.add_typed(name, expr, ggml_type)
+        tensors::ggml_type(name, layer, shape, forced, self.input.ftype)
+    }
+
+    /// How many tensors were added.
+    pub(super) fn count(&self) -> usize {
+        self.outputs.count()
     }
 
     /// Adds a tensor under GGUF name `name`, of type `ggml_type` without regard to what was asked for.

@@ -1,6 +1,7 @@
 //! What a family of architectures consists of, and how it describes a model: the names and functions that families
 //! fill in, and the order in which they are asked.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use indexmap::IndexMap;
@@ -13,10 +14,11 @@ use crate::gguf::{KeyValues, Value};
 use crate::tensor::{OutputTensor, TensorExpr};
 use crate::vocab::{self, Route, TokenizerFile};
 
+use super::adapter;
 use super::builder::Builder;
 use super::options::{FileType, Mtp, Options};
 use super::tensors::{self, Tensor};
-use super::{keys, quantized};
+use super::{keys, merge, quantized};
 
 /// Architectures that are converted alike. Most start from `TEXT`.
 pub struct Family {
@@ -121,6 +123,8 @@ pub(super) struct Input<'a> {
     pub(super) tensors: IndexMap<String, TensorExpr>,
     /// Which of `tensors` were FP8.
     pub(super) fp8: HashSet<String>,
+    /// Whether `tensors` are an adapter's.
+    pub(super) adapter: bool,
 }
 
 /// Key-values under the architecture's prefix.
@@ -182,38 +186,10 @@ impl Family {
         tokenizer: &TokenizerFile,
         options: &Options,
     ) -> Result<Model> {
-        let bare;
-        let config = if self.bare_config {
-            bare = config.bare()?;
-            &bare
-        } else {
-            config.require_known_class()?;
-            config
-        };
-        let corrected = (self.corrected)(config)?;
-        let config = corrected.as_ref().unwrap_or(config);
-        if options.mtp != Mtp::Keep && !self.mtp {
-            let architecture = config.architecture()?;
-            return Err(Error::unsupported(format!(
-                "--mtp and --no-nextn: {architecture} has no layers for multi-token prediction"
-            )));
-        }
-        let mut input = Input {
-            family: self,
-            architecture: config.architecture()?,
-            checkpoint,
-            config,
-            tokenizer,
-            options,
-            rope: config.rope()?,
-            layers: (self.layers)(config, options, checkpoint)?,
-            ftype: FileType::F32,
-            tensors: IndexMap::new(),
-            fp8: HashSet::new(),
-        };
-        if let Some(family) = (self.variant)(&input)? {
-            input.family = family;
-        }
+        let config = self.effective(config)?;
+        let corrected = (self.corrected)(&config)?;
+        let config = corrected.as_ref().unwrap_or(&config);
+        let mut input = self.input(checkpoint, config, tokenizer, options)?;
         let family = input.family;
         input.tensors = tensors::index(&input);
         input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
@@ -234,16 +210,94 @@ impl Family {
         })
     }
 
+    /// Describes the GGUF for the adapter in `checkpoint` of a model of this family; it has no hyperparameters.
+    ///
+    /// # Errors
+    /// As [`Family::build`]; also if factors are missing or do not fit each other, or the adapter has more than those.
+    pub fn build_adapter(
+        &'static self,
+        checkpoint: &Checkpoint,
+        config: &Config,
+        tokenizer: &TokenizerFile,
+        options: &Options,
+    ) -> Result<Model> {
+        // The reference reads it for adapters in one way whatever the family.
+        config.require_known_class()?;
+        let mut input = self.input(checkpoint, config, tokenizer, options)?;
+        input.adapter = true;
+        input.tensors = adapter::tensors(&input)?;
+        input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
+        let family = input.family;
+        let (tensors, early) = family.describe_tensors(&mut input)?;
+        let (arch, ftype, vocab, hparams) = (family.arch, input.ftype, family.vocab, KeyValues::new());
+        Ok(Model { arch, hparams, early, only_prediction: false, tensors, ftype, vocab })
+    }
+
+    /// The configuration as this family reads it.
+    fn effective<'c>(&self, config: &'c Config) -> Result<Cow<'c, Config>> {
+        if self.bare_config {
+            return config.bare().map(Cow::Owned);
+        }
+        config.require_known_class()?;
+        Ok(Cow::Borrowed(config))
+    }
+
+    /// What the functions of the family, or the variant of it that the model is, may look at; no tensors yet.
+    fn input<'a>(
+        &'static self,
+        checkpoint: &'a Checkpoint,
+        config: &'a Config,
+        tokenizer: &'a TokenizerFile,
+        options: &'a Options,
+    ) -> Result<Input<'a>> {
+        if options.mtp != Mtp::Keep && !self.mtp {
+            let architecture = config.architecture()?;
+            return Err(Error::unsupported(format!(
+                "--mtp and --no-nextn: {architecture} has no layers for multi-token prediction"
+            )));
+        }
+        let mut input = Input {
+            family: self,
+            architecture: config.architecture()?,
+            checkpoint,
+            config,
+            tokenizer,
+            options,
+            rope: config.rope()?,
+            layers: (self.layers)(config, options, checkpoint)?,
+            ftype: FileType::F32,
+            tensors: IndexMap::new(),
+            fp8: HashSet::new(),
+            adapter: false,
+        };
+        if let Some(family) = (self.variant)(&input)? {
+            input.family = family;
+        }
+        Ok(input)
+    }
+
     /// The tensors of `input`, and [`Model::early`]. What they are stored as may change the type of the file.
     fn describe_tensors(&self, input: &mut Input) -> Result<(Vec<OutputTensor>, KeyValues)> {
-        quantized::dequantize(input)?;
+        if !input.adapter {
+            quantized::dequantize(input)?;
+            merge::apply(input)?;
+        }
         let mut builder = Builder::new(input);
-        (self.generate)(input, &mut builder)?;
+        if !input.adapter {
+            (self.generate)(input, &mut builder)?;
+        }
         for (name, expr) in &input.tensors {
             if let Some(tensor) = tensors::load(input.checkpoint, name, expr)? {
                 builder.begin(name);
-                let converted = (self.emit)(input, &mut builder, tensor);
-                converted.map_err(|error| tensors::place(input.checkpoint, name, expr, error))?;
+                let before = builder.count();
+                let mut converted = (self.emit)(input, &mut builder, tensor);
+                if input.adapter && builder.count() == before && name == "lm_head.weight" {
+                    converted = converted.and_then(|()| Err(adapter::ignored_output(&input.checkpoint.dir)));
+                }
+                converted.map_err(|error| match input.adapter {
+                    true => adapter::place(input, name, expr, error),
+                    false => tensors::place(input.checkpoint, name, expr, error),
+                })?;
             }
         }
         (self.finish)(input, &mut builder)?;

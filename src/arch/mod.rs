@@ -5,6 +5,7 @@
 //! it serves, the GGUF tensors it has, and a few functions. What families share lies here, in `keys`, `experts`,
 //! `rope`, `tensors` and `pooling`.
 
+mod adapter;
 mod builder;
 mod contents;
 mod experts;
@@ -12,6 +13,7 @@ mod family;
 mod fuse;
 mod generated;
 mod keys;
+mod merge;
 mod models;
 mod mtp;
 mod options;
@@ -28,6 +30,7 @@ mod tensors;
 use crate::error::{Error, Result};
 use crate::input::quoted;
 
+pub(crate) use adapter::{FACTOR_A, FACTOR_B};
 pub use family::{Family, Model};
 pub use models::in_mistral_format;
 pub use mtp::own_layers;

@@ -96,12 +96,17 @@ const NEVER_TERNARY: [&str; 6] = [
 /// second takes the first's place.
 pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
     let named = input.checkpoint.own_tensors().iter().enumerate().filter_map(|(index, tensor)| {
-        let name = (input.family.rename)(input, &tensor.name)?;
-        let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
-            || OTHER_PARTS.iter().any(|part| name.contains(part));
-        (!other).then(|| (general_name(&name), TensorExpr::source(index, &tensor.shape)))
+        Some((name(input, &tensor.name)?, TensorExpr::source(index, &tensor.shape)))
     });
     named.collect()
+}
+
+/// What families know the checkpoint's tensor `name` by; none if it is not the text model's.
+pub(super) fn name(input: &Input, name: &str) -> Option<String> {
+    let name = (input.family.rename)(input, name)?;
+    let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
+        || OTHER_PARTS.iter().any(|part| name.contains(part));
+    (!other).then(|| general_name(&name))
 }
 
 /// What a tensor is called whatever larger model the language model is a part of.
@@ -119,7 +124,8 @@ pub(super) fn general_name(name: &str) -> String {
 
 /// What the checkpoint says of the (first) tensor that `expr` reads.
 pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Option<&'c SourceTensor> {
-    match expr.pieces().first()?.leaf {
+    let factor = expr.factors().ok().flatten().map(|(a, _)| a);
+    match factor.as_ref().unwrap_or(expr).pieces().first()?.leaf {
         Leaf::Source(index) => checkpoint.tensors.get(index),
         Leaf::Values(_) | Leaf::Zeros => None,
     }

@@ -6,6 +6,7 @@ mod convert;
 mod events;
 mod generate;
 mod inspect;
+mod lora;
 mod messages;
 mod mount;
 mod options;
@@ -52,6 +53,8 @@ enum Command {
     Convert(Box<convert::Args>),
     /// Download a model from the hub, aligned as it comes: every conversion of it shares nearly everything.
     Pull(Box<pull::Args>),
+    /// Convert a LoRA adapter to GGUF.
+    Lora(Box<lora::Args>),
     /// Rewrite a checkpoint once, so that every conversion of it shares nearly everything.
     Align(align::Args),
     /// Show what a conversion would share, copy and convert, and why, without writing anything.
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
     let (json, result) = match cli.command {
         Command::Convert(args) => (args.json, convert::run(&args)),
         Command::Pull(args) => (args.json, pull::run(&args)),
+        Command::Lora(args) => (args.json, lora::run(&args)),
         Command::Align(args) => (args.json, align::run(&args)),
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),

@@ -41,6 +41,10 @@ pub struct OptionArgs {
     #[arg(long, conflicts_with = "vocab_only")]
     mmproj: bool,
 
+    /// Merge the LoRA adapter in this directory into the model: every matrix it is for becomes W + scale · B · A
+    #[arg(long, value_name = "ADAPTER_DIR", conflicts_with_all = ["mmproj", "vocab_only", "mistral_format"])]
+    lora: Option<PathBuf>,
+
     /// Convert a model that lacks files, layers or embeddings, or contradicts config.json about their shape;
     /// llama.cpp does not load what comes of it
     #[arg(long)]
@@ -137,8 +141,11 @@ impl OptionArgs {
                 model_name: self.model_name.clone(),
                 metadata: self.metadata.clone(),
                 allow_incomplete: self.allow_incomplete,
+                adapter: self.lora.clone(),
+                ..describe::Options::default()
             },
             projector: self.mmproj,
+            adapter: false,
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,
@@ -271,8 +278,10 @@ enum AlignmentArg {
     Relaxed,
 }
 
+/// `--outtype`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
+#[allow(missing_docs)]
 pub enum OutTypeArg {
     Auto,
     F32,

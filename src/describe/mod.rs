@@ -4,16 +4,18 @@
 //! The only place that sees `config`, `checkpoint`, `arch`, `metadata` and `vocab` together. Knows nothing of offsets,
 //! reflinks, or where the GGUF goes.
 
+mod adapter;
+mod base;
 mod completeness;
 mod notes;
 mod parameters;
 mod projector;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::arch::{self, Family};
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::config::{AdapterConfig, Config};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata};
@@ -34,6 +36,9 @@ pub enum Target {
     Vocabulary,
     /// What turns images and sound into what the model reads.
     Projector,
+    /// An adapter, which is added to a model when that is loaded. The directory is the adapter's, and
+    /// [`Options::base`] the model.
+    Adapter,
 }
 
 /// How to describe it.
@@ -51,6 +56,12 @@ pub struct Options {
     pub model_name: Option<String>,
     /// JSON file that overrides `general.*`.
     pub metadata: Option<PathBuf>,
+    /// Of a text model: the directory of an adapter to merge into it.
+    pub adapter: Option<PathBuf>,
+    /// Of an adapter: the directory of the model it is for.
+    pub base: Option<PathBuf>,
+    /// Of an adapter: the id of that model, which becomes its name.
+    pub base_model_id: Option<String>,
 }
 
 /// What a GGUF must hold.
@@ -87,11 +98,24 @@ impl NameParts {
     pub fn default_file_name(&self) -> Result<String> {
         match self.target {
             Target::Projector => self.general.projector_file_name(self.output_type),
+            Target::Adapter if self.general.is_of_adapter() => {
+                self.general.adapter_file_name(self.output_type)
+            }
+            Target::Adapter => self.general.default_file_name(self.output_type, false),
             Target::Text if self.only_prediction => self.general.prediction_file_name(self.output_type),
             Target::Text => self.general.default_file_name(self.output_type, false),
             Target::Vocabulary => self.general.default_file_name(self.output_type, true),
         }
     }
+}
+
+/// The directory of the model that the adapter in `adapter` is for, as `options` or the adapter say.
+///
+/// # Errors
+/// If none is named, or the one named is not on this machine.
+pub fn base_of(adapter: &Path, options: &Options) -> Result<PathBuf> {
+    let dir = ModelDir::open(adapter)?;
+    base::find(&dir, &AdapterConfig::load(&dir)?, options).map(|base| base.path().to_owned())
 }
 
 /// Describes the GGUF that `target` is of the model in `dir`. Reads everything but weights.
@@ -101,6 +125,7 @@ impl NameParts {
 pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Description> {
     match target {
         Target::Projector => projector::describe(dir, options),
+        Target::Adapter => adapter::describe(dir, options),
         Target::Text | Target::Vocabulary => Opened::new(dir, target, options)?.describe(options),
     }
 }
@@ -113,6 +138,8 @@ pub(crate) struct Opened<'a> {
     family: &'static Family,
     checkpoint: Checkpoint,
     tokenizer: TokenizerFile,
+    /// The name of the adapter that is merged into it.
+    merged: Option<String>,
 }
 
 impl<'a> Opened<'a> {
@@ -125,7 +152,14 @@ impl<'a> Opened<'a> {
         if options.arch.dense_modules && family.dense_modules {
             checkpoint.add_modules("Dense")?;
         }
-        Ok(Self { dir, target, config, family, checkpoint, tokenizer: TokenizerFile::new(dir) })
+        let mut merged = None;
+        if let Some(adapter) = &options.adapter {
+            let adapter = dir.open_beside(adapter)?;
+            checkpoint.add_adapter(&adapter, AdapterConfig::load(&adapter)?)?;
+            merged = Some(adapter.name()?);
+        }
+        let tokenizer = TokenizerFile::new(dir);
+        Ok(Self { dir, target, config, family, checkpoint, tokenizer, merged })
     }
 
     /// What `options` make of its tensors.
@@ -152,14 +186,18 @@ impl<'a> Opened<'a> {
             completeness::report(self.dir.path(), self.checkpoint.incomplete.as_slice(), strict)?;
         }
         let model = self.build(&options.arch)?;
-        let Self { dir, target, config, checkpoint, tokenizer, .. } = self;
+        let Self { dir, target, config, checkpoint, tokenizer, merged, .. } = self;
         let tensors = model.tensors;
-        let general = Metadata::load(&metadata::Inputs {
+        let mut general = Metadata::load(&metadata::Inputs {
             dir,
             metadata_override: options.metadata.as_deref(),
             model_name: options.model_name.as_deref(),
             params: parameters::count(&tensors),
         })?;
+
+        if let Some(adapter) = merged {
+            general.merged(&adapter);
+        }
 
         let mut keys = KeyValues::new();
         keys.set_string("general.architecture", model.arch);
@@ -180,7 +218,7 @@ impl<'a> Opened<'a> {
         }
         let notes = match target {
             Target::Text => notes::left_out(&checkpoint, &tensors, &config),
-            Target::Vocabulary | Target::Projector => Vec::new(),
+            Target::Vocabulary | Target::Projector | Target::Adapter => Vec::new(),
         };
         let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
         let name = NameParts { general, target, output_type, only_prediction };

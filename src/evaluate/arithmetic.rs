@@ -4,6 +4,7 @@ use half::f16;
 
 use super::overflow;
 use super::sources::Sources;
+use super::update;
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::Result;
 use crate::kernels::{self, exp, exp_rounded};
@@ -19,6 +20,7 @@ const BATCH: usize = 2048;
 
 /// The arithmetic of a walk, ready to be carried out on any part of it.
 pub struct Evaluation<'a> {
+    sources: &'a Sources<'a>,
     walk: &'a Walk,
     /// The scales of each step that has some.
     scales: Vec<Option<Scales<'a>>>,
@@ -35,9 +37,10 @@ impl<'a> Evaluation<'a> {
             | Arithmetic::Add(_)
             | Arithmetic::Multiply(_)
             | Arithmetic::Exp
-            | Arithmetic::NegExp => None,
+            | Arithmetic::NegExp
+            | Arithmetic::Update(_) => None,
         });
-        Self { walk, scales: scales.collect() }
+        Self { sources, walk, scales: scales.collect() }
     }
 
     /// Runs of the walk, counted from the start of the source tensor.
@@ -76,6 +79,10 @@ impl<'a> Evaluation<'a> {
                         each(out, half, |x| x);
                     }
                 }
+                Arithmetic::Update(product) => {
+                    half = false;
+                    update::apply(self.sources, product, self.runs(first, out.len() as u64), out)?;
+                }
                 Arithmetic::Mxfp4 { .. } => unreachable!("codes have no arithmetic but their own"),
             }
         }
@@ -104,6 +111,12 @@ impl<'a> Evaluation<'a> {
             return Ok(0);
         }
         let size = self.walk.dtype.size() as usize;
+        if self.walk.arithmetic.iter().any(|step| matches!(step, Arithmetic::Update(_))) {
+            // Factors are read once for what is computed together.
+            let mut values = vec![0.0; raw.len() / size];
+            self.values(first, raw, &mut values)?;
+            return Ok(overflow::encode(to, &values, out));
+        }
         let (mut values, mut overflowed) = ([0.0; BATCH], 0);
         let batches = raw.chunks(BATCH * size).zip(out.chunks_mut(to.bytes(BATCH as u64) as usize));
         for (first, (raw, out)) in (first..).step_by(BATCH).zip(batches) {

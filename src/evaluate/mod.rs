@@ -11,6 +11,7 @@ mod range;
 mod refused;
 mod sources;
 mod tile;
+mod update;
 mod worker;
 
 use std::num::NonZeroUsize;

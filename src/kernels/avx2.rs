@@ -8,8 +8,8 @@ use std::arch::x86_64::*;
 
 use super::quantize::q8_0_by;
 use super::{
-    check_lengths, convert_here, decode_here, encode_here, has_infinite_f16_here, multiply_here,
-    quiet_bf16_here, scale_f8_e4m3_here,
+    add_products_here, check_lengths, convert_here, decode_here, encode_here, has_infinite_f16_here,
+    multiply_here, quiet_bf16_here, scale_f8_e4m3_here,
 };
 use crate::dtype::{Dtype, GgmlType};
 
@@ -205,6 +205,12 @@ fn bf16(x: [__m256; 2]) -> __m256i {
 #[target_feature(enable = "avx2,f16c")]
 pub fn multiply(values: &mut [f32], factor: f32) {
     multiply_here(values, factor);
+}
+
+/// See [`super::add_products`].
+#[target_feature(enable = "avx2,f16c")]
+pub fn add_products(sums: &mut [f32], factors: &[f32], matrix: &[f32], stride: usize) {
+    add_products_here(sums, factors, matrix, stride);
 }
 
 /// The bits of the largest magnitude; NaNs are larger than all others.

@@ -63,6 +63,15 @@ pub fn multiply(values: &mut [f32], factor: f32) {
     Cpu::best().multiply(values, factor);
 }
 
+/// Adds to each of `sums` the sum of the products of `factors` with its column of a matrix: element *j* of row *k* is
+/// `matrix[k * stride + j]`. Products are added one after the other.
+///
+/// # Panics
+/// If the matrix has fewer rows than there are factors, or rows too short.
+pub fn add_products(sums: &mut [f32], factors: &[f32], matrix: &[f32], stride: usize) {
+    Cpu::best().add_products(sums, factors, matrix, stride);
+}
+
 /// Multiplies F8_E4M3 elements in `src` by `factor`, and rounds to BF16 in `dst`: [`decode`], [`multiply`] and
 /// [`encode`] without what is in between, for most of an FP8 checkpoint.
 ///
@@ -176,6 +185,23 @@ fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
 #[inline(always)]
 fn multiply_here(values: &mut [f32], factor: f32) {
     values.iter_mut().for_each(|x| *x *= factor);
+}
+
+/// [`add_products`] for whatever instructions its caller is compiled for.
+#[inline(always)]
+fn add_products_here(sums: &mut [f32], factors: &[f32], matrix: &[f32], stride: usize) {
+    let (fours, rest) = factors.as_chunks::<4>();
+    for (n, [a, b, c, d]) in fours.iter().enumerate() {
+        // Sums are read and written once for four rows.
+        let [w, x, y, z] = [0, 1, 2, 3].map(|k| &matrix[(4 * n + k) * stride..][..sums.len()]);
+        for (((sum, w), x), (y, z)) in sums.iter_mut().zip(w).zip(x).zip(y.iter().zip(z)) {
+            *sum = *sum + a * w + b * x + c * y + d * z;
+        }
+    }
+    for (k, factor) in rest.iter().enumerate() {
+        let row = &matrix[(4 * fours.len() + k) * stride..][..sums.len()];
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += factor * x);
+    }
 }
 
 /// [`scale_f8_e4m3`] for whatever instructions its caller is compiled for.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
 use crate::input::quoted;
 use crate::kernels;
-use crate::tensor::{Arithmetic, Leaf, OutputTensor, Piece};
+use crate::tensor::{Arithmetic, Leaf, OutputTensor, Piece, Update};
 
 /// An output tensor, lowered.
 #[derive(Clone, Debug)]
@@ -145,6 +145,21 @@ fn place(index: usize, checkpoint: &Checkpoint) -> Result<Place> {
     Ok(Place { file: source.file, offset: source.offset, dtype, elements })
 }
 
+/// Makes sure that every element of `source` finds its row and column in the factors, and that they can be read.
+fn check_update(update: &Update<Place>, source: Place) -> Result<(), String> {
+    let rows = source.elements.checked_div(update.columns).unwrap_or_default();
+    for (factor, count) in [(&update.left, rows), (&update.right, update.columns)] {
+        let Place { dtype, elements, .. } = factor.source;
+        if factor.last(count, update.rank).is_none_or(|last| last >= elements) {
+            return Err(format!("expected a factor for {count} rows or columns, found {elements} elements"));
+        }
+        if !kernels::supports(dtype) {
+            return Err(format!("expected factors in a floating-point type, found {}", dtype.name()));
+        }
+    }
+    Ok(())
+}
+
 /// Makes sure that every element of `source` finds the scale it is computed with, and that it can be read.
 fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
     let (needed, scales, readable) = match step {
@@ -156,6 +171,7 @@ fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
             let last = other.last().and_then(|last| last.checked_add(*first)?.checked_add(1));
             (last.unwrap_or(u64::MAX), other.source, kernels::supports(other.source.dtype))
         }
+        Arithmetic::Update(update) => return check_update(update, source),
         Arithmetic::Mxfp4 { scales } => (source.elements / 16, *scales, scales.dtype.size() == 1),
         Arithmetic::Widen
         | Arithmetic::Add(_)

@@ -29,12 +29,55 @@ pub enum Arithmetic<S> {
         /// The element of it that counts as the first.
         first: u64,
     },
+    /// `x + scale · product`, where the product of two thin matrices has an element for each of the source's.
+    Update(Arc<Update<S>>),
     /// From bytes of two neighbouring four-bit codes, the first in the low half, 16 bytes to a block, to
     /// blocks of MXFP4.
     Mxfp4 {
         /// One byte per block, in the blocks' order in the source: its power of two, plus 127.
         scales: S,
     },
+}
+
+/// A product of two thin matrices, scaled: what low-rank adaptation adds to a matrix, whose element in row *i* and column
+/// *j* becomes `x + scale · Σ left[i][k] · right[j][k]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update<S> {
+    /// A vector for each row of the matrix.
+    pub left: Factor<S>,
+    /// A vector for each of its columns.
+    pub right: Factor<S>,
+    /// Length of the vectors.
+    pub rank: u64,
+    /// Number of the matrix's columns.
+    pub columns: u64,
+    /// What the product is multiplied with.
+    pub scale: f32,
+}
+
+/// One of the two matrices, as vectors. One of the steps is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factor<S> {
+    /// The tensor that holds it.
+    pub source: S,
+    /// Distance between the beginnings of two vectors, in elements.
+    pub vector_step: u64,
+    /// Distance between a vector's elements.
+    pub step: u64,
+}
+
+impl<S> Factor<S> {
+    /// The same with another name for the source.
+    fn at<T>(&self, source: T) -> Factor<T> {
+        Factor { source, vector_step: self.vector_step, step: self.step }
+    }
+
+    /// The last element that `count` vectors of length `rank` have; none if that is absurd.
+    pub fn last(&self, count: u64, rank: u64) -> Option<u64> {
+        let [vectors, elements] = [(count, self.vector_step), (rank, self.step)]
+            .map(|(count, step)| count.checked_sub(1)?.checked_mul(step));
+        vectors?.checked_add(elements?)
+    }
 }
 
 /// Scales of a tensor, one for each block of it.
@@ -59,11 +102,23 @@ pub struct GridAxis {
 }
 
 impl<S> Arithmetic<S> {
+    /// The sources it reads beside the one whose elements it changes.
+    pub fn sources(&self) -> impl Iterator<Item = &S> {
+        let sources = match self {
+            Self::Scale(scale) => [Some(&scale.source), None],
+            Self::Plus { other, .. } => [Some(&other.source), None],
+            Self::Update(update) => [&update.left.source, &update.right.source].map(Some),
+            Self::Mxfp4 { scales } => [Some(scales), None],
+            Self::Widen | Self::Add(_) | Self::Multiply(_) | Self::Exp | Self::NegExp => [None, None],
+        };
+        sources.into_iter().flatten()
+    }
+
     /// The same with sources named by what `place` makes of their names.
     ///
     /// # Errors
     /// What `place` says.
-    pub fn place<T, E>(&self, place: impl FnOnce(&S) -> Result<T, E>) -> Result<Arithmetic<T>, E> {
+    pub fn place<T, E>(&self, mut place: impl FnMut(&S) -> Result<T, E>) -> Result<Arithmetic<T>, E> {
         Ok(match self {
             Self::Widen => Arithmetic::Widen,
             Self::Add(constant) => Arithmetic::Add(*constant),
@@ -77,6 +132,13 @@ impl<S> Arithmetic<S> {
                 other: Arc::new(Scale { source: place(&other.source)?, grid: other.grid.clone() }),
                 first: *first,
             },
+            Self::Update(update) => Arithmetic::Update(Arc::new(Update {
+                left: update.left.at(place(&update.left.source)?),
+                right: update.right.at(place(&update.right.source)?),
+                rank: update.rank,
+                columns: update.columns,
+                scale: update.scale,
+            })),
             Self::Mxfp4 { scales } => Arithmetic::Mxfp4 { scales: place(scales)? },
         })
     }

@@ -75,6 +75,15 @@ enum TokenType {
     Byte = 6,
 }
 
+/// The ids of `text` by the tokenizer in `dir`, of a model with this configuration, with what it puts around texts.
+///
+/// # Errors
+/// As those of reading a vocabulary.
+pub(crate) fn encode(dir: &ModelDir, config: &Map<String, Value>, text: &str) -> Result<Vec<u32>> {
+    let files = TokenizerFiles::read(dir, TokenizerFile::new(dir))?;
+    hf::HfTokenizer::new(&files, config)?.encode(text)
+}
+
 /// A file that the route needs is not there.
 fn missing(dir: &ModelDir, name: &str) -> Error {
     Error::invalid(dir, format!("there is no {name}")).hint("download it along with the model's other files")

@@ -85,6 +85,8 @@ pub struct Weights {
     /// Names of files start with `consolidated`, as in Mistral's own format, which has no index.
     #[serde(default)]
     pub consolidated: bool,
+    /// Or with this.
+    pub stem: Option<String>,
     #[serde(default)]
     pub header: Header,
 }
@@ -187,7 +189,8 @@ impl Weights {
     fn write(&self, dir: &Path, config: &Map<String, Value>) -> io::Result<()> {
         let tensors = self.tensors(config);
         let shards = self.shards;
-        let stem = if self.consolidated { "consolidated" } else { "model" };
+        let usual = if self.consolidated { "consolidated" } else { "model" };
+        let stem = self.stem.as_deref().unwrap_or(usual);
         let mut weight_map = Map::new();
         for (i, part) in tensors.chunks(tensors.len().div_ceil(shards).max(1)).enumerate() {
             let file = match shards {

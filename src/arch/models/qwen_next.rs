@@ -66,6 +66,8 @@ fn layers(config: &Config, options: &Options, checkpoint: &Checkpoint) -> Result
     if more == 0 {
         let layer = |name: &str| Some(mtp_layer(&general_name(name))?.0.saturating_add(1));
         let found = checkpoint.tensors.iter().filter_map(|tensor| layer(&tensor.name)).max();
+        // An adapter comes without the model's tensors, and has none for such layers.
+        let found = found.or_else(|| checkpoint.own_tensors().is_empty().then_some(0));
         let Some(found) = found else {
             let problem = "the model has no layers for multi-token prediction (tensors mtp.layers.…), which the \
                            reference wants";
@@ -232,13 +234,11 @@ impl Heads {
     /// Value heads come grouped by key head; llama.cpp repeats key heads as a whole, and wants the first value
     /// head of each group, then the second, and so on. They lie along `axis`, `size` elements each.
     fn tile(&self, expr: TensorExpr, axis: usize, size: u64) -> Result<TensorExpr> {
-        let shape = expr.shape().to_vec();
-        let mut split = shape.clone();
-        if axis >= split.len() {
-            return Err(Error::shape(format_args!("{shape:?}")));
+        let wanted = self.keys.saturating_mul(self.ratio()).saturating_mul(size);
+        if expr.shape().get(axis) != Some(&wanted) {
+            return Err(Error::shape(format_args!("{:?}", expr.shape())));
         }
-        split.splice(axis..=axis, [self.keys, self.ratio(), size]);
-        expr.reshape(&split)?.swap_axes(axis, axis + 1)?.reshape(&shape)
+        expr.regroup(axis, self.keys, self.ratio())
     }
 
     /// [`Heads::tile`] for the rows that follow the first `before`.
