@@ -7,6 +7,7 @@
 
 mod builder;
 mod contents;
+mod draft;
 mod experts;
 mod family;
 mod fuse;
@@ -28,6 +29,7 @@ mod tensors;
 use crate::error::{Error, Result};
 use crate::input::quoted;
 
+pub use draft::TargetModel;
 pub use family::{Family, Model};
 pub use models::in_mistral_format;
 pub use mtp::own_layers;
@@ -36,7 +38,7 @@ pub use projectors::{
     Described, Projector, has_projector, lookup_projector, projector_in_mistral_format, supported_projectors,
 };
 
-use family::{Input, Keys, TEXT};
+use family::{Input, Keys, TEXT, bare};
 use generated::names;
 use models::FAMILIES;
 

@@ -121,7 +121,7 @@ pub(super) fn general_name(name: &str) -> String {
 pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Option<&'c SourceTensor> {
     match expr.pieces().first()?.leaf {
         Leaf::Source(index) => checkpoint.tensors.get(index),
-        Leaf::Values(_) | Leaf::Zeros => None,
+        Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
     }
 }
 

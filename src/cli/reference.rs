@@ -1,7 +1,5 @@
 //! Flags of `convert_hf_to_gguf.py` without a meaning here.
 
-use std::path::PathBuf;
-
 use crate::error::{Error, Result};
 
 /// Flags of the reference that do nothing here, or are not there yet. Hidden from the help, so
@@ -18,8 +16,6 @@ pub struct ReferenceOnly {
     remote: bool,
     #[arg(long, hide = true)]
     dspark: bool,
-    #[arg(long, hide = true, value_name = "DIR")]
-    target_model_dir: Option<PathBuf>,
 }
 
 impl ReferenceOnly {
@@ -32,7 +28,6 @@ impl ReferenceOnly {
             ("--bigendian", self.bigendian),
             ("--remote", self.remote),
             ("--dspark", self.dspark),
-            ("--target-model-dir", self.target_model_dir.is_some()),
         ];
         if let Some((flag, _)) = missing.iter().find(|(_, given)| *given) {
             return Err(Error::unsupported(format!(

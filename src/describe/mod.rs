@@ -11,7 +11,7 @@ mod projector;
 
 use std::path::PathBuf;
 
-use crate::arch::{self, Family};
+use crate::arch::{self, Family, TargetModel};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -51,6 +51,8 @@ pub struct Options {
     pub model_name: Option<String>,
     /// JSON file that overrides `general.*`.
     pub metadata: Option<PathBuf>,
+    /// The directory of the model that this one drafts for.
+    pub target_model: Option<PathBuf>,
 }
 
 /// What a GGUF must hold.
@@ -113,6 +115,7 @@ pub(crate) struct Opened<'a> {
     family: &'static Family,
     checkpoint: Checkpoint,
     tokenizer: TokenizerFile,
+    target_model: Option<TargetModel>,
 }
 
 impl<'a> Opened<'a> {
@@ -125,7 +128,9 @@ impl<'a> Opened<'a> {
         if options.arch.dense_modules && family.dense_modules {
             checkpoint.add_modules("Dense")?;
         }
-        Ok(Self { dir, target, config, family, checkpoint, tokenizer: TokenizerFile::new(dir) })
+        let target_model = options.target_model.as_deref().map(TargetModel::open).transpose()?;
+        let tokenizer = TokenizerFile::new(dir);
+        Ok(Self { dir, target, config, family, checkpoint, tokenizer, target_model })
     }
 
     /// What `options` make of its tensors.
@@ -138,7 +143,8 @@ impl<'a> Opened<'a> {
 
     fn build(&self, options: &arch::Options) -> Result<arch::Model> {
         let options = arch::Options { vocab_only: self.target == Target::Vocabulary, ..*options };
-        let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options);
+        let drafts_for = self.target_model.as_ref();
+        let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options, drafts_for);
         model.map_err(|error| error.of_model(self.dir.path()))
     }
 
@@ -152,7 +158,7 @@ impl<'a> Opened<'a> {
             completeness::report(self.dir.path(), self.checkpoint.incomplete.as_slice(), strict)?;
         }
         let model = self.build(&options.arch)?;
-        let Self { dir, target, config, checkpoint, tokenizer, .. } = self;
+        let Self { dir, target, config, checkpoint, tokenizer, target_model, .. } = self;
         let tensors = model.tensors;
         let general = Metadata::load(&metadata::Inputs {
             dir,
@@ -168,15 +174,20 @@ impl<'a> Opened<'a> {
         general.write(&mut keys)?;
         keys.extend(model.hparams);
         keys.set_u32("general.quantization_version", 2);
-        let mut files = TokenizerFiles::read(dir, tokenizer)?;
+        let mut files = match target_model.filter(|_| model.drafts) {
+            Some(target) => TokenizerFiles::read(&target.dir, TokenizerFile::new(&target.dir))?,
+            None => TokenizerFiles::read(dir, tokenizer)?,
+        };
         files.own_template_only = options.own_template_only;
-        (model.vocab)(&mut keys, &files, config.map())?;
+        (model.vocab)(&mut keys, &files, model.settings.map())?;
         drop(files);
+        keys.extend(model.late);
 
         if target == Target::Text {
             let only_prediction = options.arch.mtp == arch::Mtp::Only;
-            let (tensors, key_values, config) = (&tensors, &keys, &config);
-            completeness::Model { tensors, key_values, config, only_prediction }.check(dir.path(), strict)?;
+            let (tensors, key_values, config, drafts) = (&tensors, &keys, &config, model.drafts);
+            completeness::Model { tensors, key_values, config, only_prediction, drafts }
+                .check(dir.path(), strict)?;
         }
         let notes = match target {
             Target::Text => notes::left_out(&checkpoint, &tensors, &config),

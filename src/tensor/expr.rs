@@ -49,6 +49,8 @@ pub enum Leaf {
     Source(usize),
     /// Generated values; always F32 in the output.
     Values(Arc<[f32]>),
+    /// Generated integers; always I64 in the output.
+    Integers(Arc<[i64]>),
     /// Zeros of the output's type.
     Zeros,
 }
@@ -85,6 +87,12 @@ impl TensorExpr {
     pub fn values(values: Vec<f32>) -> Self {
         let shape = vec![values.len() as u64];
         Self::generated(shape, Leaf::Values(values.into()))
+    }
+
+    /// A generated one-dimensional I64 tensor.
+    pub fn integers(values: Vec<i64>) -> Self {
+        let shape = vec![values.len() as u64];
+        Self::generated(shape, Leaf::Integers(values.into()))
     }
 
     /// Zeros, of whatever type the output has. Their number must not overflow.

@@ -172,8 +172,8 @@ static DEEPSEEK_OCR: Family = Family {
     tensors: names::DEEPSEEK2OCR,
     variant: |_| Ok(None),
     keys: |input, keys| expert_keys(input, keys, false),
-    generate: |_, builder| {
-        builder.early.values.set_string("tokenizer.chat_template", OCR_TEMPLATE);
+    early: |_, keys| {
+        keys.values.set_string("tokenizer.chat_template", OCR_TEMPLATE);
         Ok(())
     },
     ..DEEPSEEK2
@@ -187,11 +187,6 @@ fn ocr(input: &Input) -> Result<Option<&'static Family>> {
     let origin = input.config.origin_architecture();
     if !origin.is_some_and(|origin| reads.contains(&origin)) {
         return Ok(None);
-    }
-    if input.options.vocab_only {
-        return Err(input
-            .config
-            .unsupported("--vocab-only of a model that reads images is not supported yet"));
     }
     Ok(Some(&DEEPSEEK_OCR))
 }

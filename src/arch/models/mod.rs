@@ -10,13 +10,16 @@ mod codeshell;
 mod command_r;
 mod deci;
 mod deepseek;
+mod dflash;
 mod dots1;
+mod eagle3;
 mod ernie;
 mod exaone;
 mod falcon;
 mod gemma;
 mod gemma3n;
 mod gemma4;
+mod gemma4_drafts;
 mod glm;
 mod gpt2;
 mod gpt_oss;
@@ -93,6 +96,9 @@ pub(super) static FAMILIES: &[Family] = &[
     deepseek::DEEPSEEK,
     deepseek::DEEPSEEK2,
     deepseek::DEEPSEEK32,
+    dflash::DFLASH,
+    dflash::DSPARK,
+    dflash::MUSE_GLIMMER_ASSISTANT,
     dots1::DOTS1,
     ernie::ERNIE,
     ernie::ERNIE_MOE,
@@ -105,6 +111,8 @@ pub(super) static FAMILIES: &[Family] = &[
     gemma3n::GEMMA3N,
     gemma4::GEMMA4,
     gemma4::GEMMA4_UNIFIED,
+    gemma4_drafts::GEMMA4_ASSISTANT,
+    gemma4_drafts::GEMMA4_DSPARK,
     gemma::GEMMA,
     gemma::GEMMA2,
     gemma::GEMMA3,
