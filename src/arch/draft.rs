@@ -49,7 +49,8 @@ impl TargetModel {
 /// If none was named.
 pub(super) fn target<'a>(input: &Input<'a>) -> Result<&'a TargetModel> {
     input.target.ok_or_else(|| {
-        Error::usage("a draft model needs --target-model-dir, the model it drafts for")
+        let problem = "the model drafts for another one, from which it has its vocabulary";
+        Error::invalid(&input.checkpoint.dir, problem).hint("name that one with --target-model-dir")
     })
 }
 

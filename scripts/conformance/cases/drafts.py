@@ -84,7 +84,8 @@ def cases():
                              "partial_rotary_factor": 0.5, "head_dim": None, "rope_is_neox_style": True},
                  [*flash(), ("embed_tokens.weight", [40, 64]), ("lm_head.weight", [40, 64]),
                   ("candidate_selector.predecessor_codebook", [40, 8]), ("candidate_selector.successor_codebook", [40, 8]),
-                  ("candidate_selector.hidden_proj.weight", [8, 64])],
+                  ("candidate_selector.hidden_projection.weight", [8, 64]),
+                  ("layers.{0-1}.attention_conv.base_kernel", [2, 4]), ("layers.{0-1}.attention_conv.kernel_projection.weight", [8, 64])],
                  arch="DFlash2DraftModel", target=(LLAMA, "llama3-trimmed"), dtype="f16")
     yield dflash("dflash-turned", {"block_size": 4, "target_layer_ids": [3], "rope_is_neox_style": False, "has_embed_tokens": False,
                                    "use_sliding_window": True, "sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"],
@@ -111,3 +112,53 @@ def cases():
     yield dflash("dspark-ling", {"dflash_config": own}, [*flash(), *markov], arch="LingDSparkModel")
     yield dflash("dspark-gated", {"markov_head_type": "gated"}, arch="Qwen3DSparkModel", refused=True)
     yield dflash("dspark-lacking", {"draft_vocab_size": 24}, arch="Qwen3DSparkModel", refused=True)
+
+    muse = {"architectures": ["MuseGlimmerForConditionalGeneration"]}
+    def assistant(id, config, **more):
+        return case(id, {"architectures": ["MuseGlimmerAssistantModel"], "model_type": "muse_glimmer_assistant", **SMALL, "num_hidden_layers": 2,
+                         "vocab_size": VOCAB["gpt2-trimmed"], **config}, tokenizer=None, target=(muse, "gpt2-trimmed"), **more)
+    yield assistant("muse-assistant", {"target_layer_ids": [1, 3]})
+    yield assistant("muse-assistant-f16", {"block_size": 8, "mask_token_id": 40, "num_key_value_heads": 4, "rope_theta": 1e4,
+                                           "layer_types": ["full_attention", "sliding_attention"]}, dtype="f16", saved=True)
+    yield assistant("muse-assistant-f32", {"sliding_window": 0, "target_layer_ids": [0], "head_dim": 32}, dtype="f32")
+
+    four = {"model_type": "gemma4_text", **SMALL, "num_hidden_layers": 4, "global_head_dim": 32, "sliding_window": 128,
+            "hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0}
+    def gemma(id, config, outer=None, unified=False, **more):
+        name = "Gemma4UnifiedAssistantForCausalLM" if unified else "Gemma4AssistantForCausalLM"
+        text = {**four, **({"model_type": "gemma4_unified_text"} if unified else {}), **config}
+        size = config.get("global_head_dim", 32)
+        tensors = [t for layer in range(4) for t in block(f"model.layers.{layer}", size=16 if layer % 2 else size, norms=True)
+                   if "k_" not in t[0] and "v_" not in t[0]]
+        tensors += [("model.layers.{0-3}.pre_feedforward_layernorm.weight", [64]), ("model.layers.{0-3}.post_feedforward_layernorm.weight", [64]),
+                    ("model.layers.{0-3}.layer_scalar", [1]), ("model.embed_tokens.weight", [40, 64]), ("model.norm.weight", [64]),
+                    ("pre_projection.weight", [64, 192]), ("post_projection.weight", [96, 64]), ("masked_embedding.centroids.weight", [8, 64]),
+                    ("masked_embedding.token_ordering", [40], "i64")]
+        return case(id, {"architectures": [name], "model_type": "gemma4_unified_assistant" if unified else "gemma4_assistant",
+                         "text_config": text, **(outer or {})}, tokenizer="llama-hf", tensors=tensors, **more)
+    yield gemma("gemma4-assistant", {})
+    yield gemma("gemma4-assistant-f16", {"num_key_value_heads": 1, "attention_k_eq_v": True, "num_global_key_value_heads": 1},
+                {"backbone_hidden_size": 96}, dtype="f16", saved=True)
+    yield gemma("gemma4-assistant-f32", {"layer_types": ["sliding_attention", "full_attention"] * 2, "final_logit_softcapping": 30.0},
+                {"use_ordered_embeddings": True, "num_centroids": 8, "centroid_intermediate_top_k": 2}, dtype="f32")
+    yield gemma("gemma4-assistant-unified", {"moe_intermediate_size": None}, unified=True)
+    yield gemma("gemma4-assistant-unified-f16", {"moe_intermediate_size": None, "num_key_value_heads": 4}, {"backbone_hidden_size": 128}, unified=True, dtype="f16")
+    yield gemma("gemma4-assistant-unified-f32", {"moe_intermediate_size": None, "global_head_dim": 64}, unified=True, dtype="f32", saved=True)
+
+    def spark(id, config, tensors, **more):
+        return case(id, {"architectures": ["Gemma4DSparkModel"], "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4,
+                         "num_key_value_heads": 2, "head_dim": 16, "global_head_dim": 32, "num_global_key_value_heads": 1,
+                         "num_hidden_layers": 2, "layer_types": ["full_attention"] * 2, "attention_k_eq_v": True, "rms_norm_eps": 1e-6,
+                         "vocab_size": VOCAB["llama-hf"], "max_position_embeddings": 512, "target_layer_ids": [1, 2], "mask_token_id": 4,
+                         **config}, tokenizer=None, tensors=tensors,
+                    target=({"architectures": ["Gemma4ForConditionalGeneration"]}, "llama-hf"), **more)
+    four = [t for at in ("layers.0", "layers.1") for t in block(at, kv=1, size=32, norms=True) if "v_proj" not in t[0]]
+    four += [("layers.{0-1}.pre_feedforward_layernorm.weight", [64]), ("layers.{0-1}.post_feedforward_layernorm.weight", [64]),
+             ("layers.{0-1}.layer_scalar", [1]), ("fc.weight", [64, 128]), ("hidden_norm.weight", [64]), ("norm.weight", [64]), *markov]
+    yield spark("gemma4-dspark", {"tie_word_embeddings": True}, four)
+    yield spark("gemma4-dspark-f16", {"dflash_config": {"mask_token_id": 3, "block_size": 4, "target_layer_ids": [0]}, "sample_from_anchor": False,
+                                      "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 5e5}}},
+                [*four, ("lm_head.weight", [40, 64]), ("confidence_proj.weight", [1, 64])], dtype="f16")
+    yield spark("gemma4-dspark-f32", {"tie_word_embeddings": True, "rope_parameters": {"rope_type": "proportional", "partial_rotary_factor": 0.5,
+                                      "rope_theta": 1e5}}, four, dtype="f32")
+    yield spark("gemma4-dspark-untied", {}, four, refused=True)
