@@ -86,7 +86,9 @@ pub(super) fn integers(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -
     let mut reader = Reader::new(checkpoint, source)?;
     reader.read_raw(0, source.len / source.dtype.size())?;
     Ok(match source.dtype {
-        Dtype::I32 => reader.raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect(),
+        Dtype::I32 => {
+            reader.raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect()
+        }
         _ => reader.raw.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
     })
 }

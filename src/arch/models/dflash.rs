@@ -101,7 +101,8 @@ pub(super) fn key_values(input: &Input, rope: &Config, keys: &mut Keys) -> Resul
     keys.set_f32("embedding_scale", first("input_embedding_scale").f32(&["input_embedding_scale"])?);
     target_layers(first("target_layer_ids"), keys)?;
     sliding_window(input, own, keys)?;
-    let causal = if config.get(&["is_causal"]).is_some() { config.get(&["is_causal"]) } else { own.get(&["causal"]) };
+    let causal =
+        if config.get(&["is_causal"]).is_some() { config.get(&["is_causal"]) } else { own.get(&["causal"]) };
     keys.set_bool("attention.causal", causal.map(|(_, causal)| truthy(causal)));
     if turns_in_several_dimensions(input)? {
         let half = i32::try_from(size / 2).unwrap_or(i32::MAX);
@@ -131,7 +132,8 @@ fn sliding_window(input: &Input, own: &Config, keys: &mut Keys) -> Result<()> {
         Some(window) => Some(window),
         None => keys::nonzero(config, &["sliding_window"])?,
     };
-    let Some(window) = window.filter(|_| all || config.map().get("use_sliding_window").is_some_and(truthy)) else {
+    let Some(window) = window.filter(|_| all || config.map().get("use_sliding_window").is_some_and(truthy))
+    else {
         return Ok(());
     };
     keys.set_u32("attention.sliding_window", Some(window));
@@ -203,7 +205,8 @@ fn split_pairs(builder: &Builder, tensor: &Tensor, size: u32) -> Result<crate::t
     let (shape, half) = (tensor.expr.shape().to_vec(), u64::from(size / 2));
     let fits = shape.first().filter(|rows| half > 0 && rows.is_multiple_of(half * 2));
     let Some(rows) = fits else {
-        let problem = format!("{}: expected rows of whole heads of {size}, found shape {shape:?}", tensor.name);
+        let problem =
+            format!("{}: expected rows of whole heads of {size}, found shape {shape:?}", tensor.name);
         return Err(builder.invalid(problem));
     };
     let pairs = [&[rows / half / 2, half, 2], &shape[1..]].concat();

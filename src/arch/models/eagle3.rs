@@ -45,7 +45,9 @@ fn early(input: &Input, keys: &mut Keys) -> Result<()> {
     let (own, target) = (input.config.bare()?, &draft::target(input)?.config);
     let layers = match own.u32_or_list(&["eagle_aux_hidden_state_layer_ids"])? {
         Some(Counts::Each(layers)) if !layers.is_empty() => layers,
-        Some(Counts::One(1..)) => return Err(own.invalid("eagle_aux_hidden_state_layer_ids: expected a list")),
+        Some(Counts::One(1..)) => {
+            return Err(own.invalid("eagle_aux_hidden_state_layer_ids: expected a list"));
+        }
         _ => {
             let count = target.require_u32(&["num_hidden_layers"])?;
             let absurd = || target.invalid(format!("num_hidden_layers: {count} is absurd"));

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::arch::builder::Builder;
-use crate::arch::tensors::Tensor;
 use crate::arch::rope::LARGEST_HEAD;
+use crate::arch::tensors::Tensor;
 use crate::arch::{Family, Input, Keys, keys, names};
 use crate::config::{Config, truthy};
 use crate::error::Result;
@@ -122,7 +122,11 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_f32("embedding_scale", Some(scale));
     keys.set_f32("attention.scale", Some(1.0));
     keys.set("hidden_activation", Value::String(ACTIVATION.into()));
-    let anchor = if config.map().contains_key("sample_from_anchor") { config.bool(&["sample_from_anchor"])? } else { Some(true) };
+    let anchor = if config.map().contains_key("sample_from_anchor") {
+        config.bool(&["sample_from_anchor"])?
+    } else {
+        Some(true)
+    };
     keys.set_bool("sample_from_anchor", anchor);
     keys.set_bool("has_confidence_head", Some(dflash::has_confidence(input)));
     let of = if own.map().contains_key("target_layer_ids") { &own } else { config };
@@ -153,7 +157,8 @@ fn rope_factors(input: &Input, builder: &mut Builder) -> Result<()> {
     let rotated = keys::fraction(input, size, part / 2.0)?;
     #[allow(clippy::float_cmp)]
     if part <= 0.0 || f64::from(size) * part != f64::from(rotated) * 2.0 {
-        let problem = format!("{part} of a head of {size} is no positive, even number of dimensions to rotate");
+        let problem =
+            format!("{part} of a head of {size} is no positive, even number of dimensions to rotate");
         return Err(input.config.invalid(problem));
     }
     let factors = (0..size / 2).map(|at| if at < rotated { 1.0 } else { 1e30 });

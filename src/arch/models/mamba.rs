@@ -2,7 +2,7 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, contents, bare, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, bare, contents, keys, names};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::gguf::Value;

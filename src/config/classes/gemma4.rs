@@ -18,12 +18,8 @@ pub(super) const GEMMA4: Hooks = Hooks {
 };
 
 /// A model that drafts for Gemma 4 with keys and values of that one.
-pub(super) const ASSISTANT: Hooks = Hooks { after: shared_keys, validate: &[drafts], ..PLAIN };
-
-/// The settings of the model proper.
-fn text(config: &Object) -> Option<&Object> {
-    config.get("text_config").and_then(Value::as_object)
-}
+pub(super) const ASSISTANT: Hooks = Hooks { validate: &[drafts], ..UNIFIED_ASSISTANT };
+pub(super) const UNIFIED_ASSISTANT: Hooks = Hooks { after: shared_keys, ..PLAIN };
 
 fn shared_keys(config: &mut Object) -> Result<(), Refusal> {
     let Some(Value::Object(text)) = config.get_mut("text_config") else { return Ok(()) };
@@ -35,7 +31,7 @@ fn shared_keys(config: &mut Object) -> Result<(), Refusal> {
 }
 
 fn drafts(config: &Object) -> Result<(), Refusal> {
-    let Some(text) = text(config) else { return Ok(()) };
+    let Some(text) = config.get("text_config").and_then(Value::as_object) else { return Ok(()) };
     let off = |key: &str| text.get(key) == Some(&Value::Bool(false));
     let zero = |key: &str| text.get(key).and_then(Value::as_f64) == Some(0.0);
     let shared = text.get("num_kv_shared_layers") == text.get("num_hidden_layers");

@@ -71,7 +71,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("gemma3n_text", &gemma::GEMMA3N),
     ("gemma4_assistant", &gemma4::ASSISTANT),
     ("gemma4_text", &gemma4::GEMMA4),
-    ("gemma4_unified_assistant", &gemma4::ASSISTANT),
+    ("gemma4_unified_assistant", &gemma4::UNIFIED_ASSISTANT),
     ("gemma4_unified_text", &gemma4::GEMMA4),
     ("gemma4_vision", &vision::GEMMA4),
     ("glm", &glm::GLM),
