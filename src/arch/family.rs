@@ -36,8 +36,8 @@ pub struct Family {
     pub(super) mtp: bool,
     /// Whether a file of such layers alone says so in its name.
     pub(super) mtp_file_name: bool,
-    /// Whether dense layers of sentence-transformers can follow the model ([`Checkpoint::modules`]).
-    pub dense_modules: bool,
+    /// What of sentence-transformers can follow the model ([`Checkpoint::modules`]).
+    pub modules: Modules,
     /// The settings to go by, where those of the model's configuration are not as the family has them.
     pub(super) settings: fn(&Config) -> Result<Cow<'_, Config>>,
     /// How a draft finds the way to read a vocabulary, which is that of the model it drafts for.
@@ -66,6 +66,17 @@ pub struct Family {
     pub(super) finish: fn(&Input, &mut Builder) -> Result<()>,
 }
 
+/// Layers of sentence-transformers that follow a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modules {
+    /// There are none.
+    None,
+    /// Dense ones, if that is asked for.
+    Dense,
+    /// The one in this directory, if it has weights.
+    At(&'static str),
+}
+
 /// What most families have in common.
 pub(super) const TEXT: Family = Family {
     names: &[],
@@ -75,7 +86,7 @@ pub(super) const TEXT: Family = Family {
     packed: &[],
     mtp: false,
     mtp_file_name: true,
-    dense_modules: false,
+    modules: Modules::None,
     settings: |config| {
         config.require_known_class()?;
         Ok(Cow::Borrowed(config))

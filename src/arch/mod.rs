@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::input::quoted;
 
 pub use draft::TargetModel;
-pub use family::{Family, Model};
+pub use family::{Family, Model, Modules};
 pub use models::in_mistral_format;
 pub use mtp::own_layers;
 pub use options::{FileType, Mtp, Options, OutType};

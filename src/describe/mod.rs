@@ -11,7 +11,7 @@ mod projector;
 
 use std::path::PathBuf;
 
-use crate::arch::{self, Family, TargetModel};
+use crate::arch::{self, Family, Modules, TargetModel};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -125,8 +125,10 @@ impl<'a> Opened<'a> {
     /// As [`describe`].
     pub fn new(dir: &'a ModelDir, target: Target, options: &Options) -> Result<Self> {
         let (config, family, mut checkpoint) = open(dir, target, options)?;
-        if options.arch.dense_modules && family.dense_modules {
-            checkpoint.add_modules("Dense")?;
+        match family.modules {
+            Modules::Dense if options.arch.dense_modules => checkpoint.add_modules("Dense")?,
+            Modules::At(path) => checkpoint.add_module(path.into())?,
+            Modules::None | Modules::Dense => {}
         }
         let target_model = options.target_model.as_deref().map(TargetModel::open).transpose()?;
         let tokenizer = TokenizerFile::new(dir);

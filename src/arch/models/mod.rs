@@ -3,6 +3,7 @@
 mod afmoe;
 mod apertus;
 mod bailing;
+mod bailing3;
 mod bert;
 mod bloom;
 mod chatglm;
@@ -12,6 +13,7 @@ mod deci;
 mod deepseek;
 mod dflash;
 mod dots1;
+mod dots3;
 mod eagle3;
 mod ernie;
 mod exaone;
@@ -21,6 +23,7 @@ mod gemma3n;
 mod gemma4;
 mod gemma4_drafts;
 mod glm;
+mod glm5_next;
 mod gpt2;
 mod gpt_oss;
 mod gptneox;
@@ -29,6 +32,7 @@ mod granite_hybrid;
 mod grovemoe;
 mod hunyuan;
 mod hy_v3;
+mod hy_v4;
 mod internlm;
 mod jais2;
 mod jamba;
@@ -81,6 +85,8 @@ pub(super) static FAMILIES: &[Family] = &[
     apertus::APERTUS,
     bailing::BAILING_MOE,
     bailing::BAILING_MOE2,
+    bailing3::BAILING_MOE3,
+    bailing3::BAILING_MOE3_VL,
     bert::BERT,
     bert::DISTILBERT,
     bert::JINA_BERT_V2,
@@ -100,6 +106,7 @@ pub(super) static FAMILIES: &[Family] = &[
     dflash::DSPARK,
     dflash::MUSE_GLIMMER_ASSISTANT,
     dots1::DOTS1,
+    dots3::DOTS3,
     ernie::ERNIE,
     ernie::ERNIE_MOE,
     ernie::PADDLEOCR,
@@ -123,6 +130,7 @@ pub(super) static FAMILIES: &[Family] = &[
     glm::GLM_DSA,
     glm::GLM_OCR,
     glm::SOLAR_OPEN,
+    glm5_next::GLM5_NEXT,
     gpt2::GPT2,
     gpt2::RU_GPT3_XL,
     gpt_oss::GPT_OSS,
@@ -136,6 +144,7 @@ pub(super) static FAMILIES: &[Family] = &[
     hunyuan::HUNYUAN,
     hunyuan::HUNYUAN_VL,
     hy_v3::HY_V3,
+    hy_v4::HY_V4,
     internlm::INTERNLM2,
     internlm::INTERNLM3,
     jais2::JAIS2,
@@ -143,6 +152,7 @@ pub(super) static FAMILIES: &[Family] = &[
     kimi_linear::KIMI_LINEAR,
     laguna::LAGUNA,
     lfm2::LFM2,
+    lfm2::LFM2_EMBEDDING,
     lfm2::LFM2_MOE,
     llada_moe::LLADA_MOE,
     llama4::LLAMA4,
