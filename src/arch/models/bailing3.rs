@@ -53,7 +53,8 @@ fn rename(input: &Input, name: &str) -> Option<String> {
 fn attends(config: &Config, layer: u64) -> Result<bool> {
     let count = u64::from(config.require_u32(&["num_hidden_layers"])?);
     let group = u64::from(config.require_u32(&["layer_group_size"])?);
-    let groups = count.checked_div(group).ok_or_else(|| config.invalid("layer_group_size: expected at least 1"))?;
+    let groups =
+        count.checked_div(group).ok_or_else(|| config.invalid("layer_group_size: expected at least 1"))?;
     Ok(layer >= count || (layer + 1).is_multiple_of(group) || layer >= groups * group)
 }
 
@@ -79,8 +80,10 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("kda.head_dim", get("head_dim")?);
     keys.set_bool("kda.safe_gate", config.bool(&["kda_safe_gate"])?);
     keys.set_f32("kda.gate_lower_bound", Some(config.require_f32(&["kda_lower_bound"])?));
-    let (rank, rotated) = (config.require_u32(&["kv_lora_rank"])?, config.require_u32(&["qk_rope_head_dim"])?);
-    let sum = |a: u32| a.checked_add(rotated).ok_or_else(|| config.invalid("qk_rope_head_dim is absurd")).map(Some);
+    let (rank, rotated) =
+        (config.require_u32(&["kv_lora_rank"])?, config.require_u32(&["qk_rope_head_dim"])?);
+    let sum =
+        |a: u32| a.checked_add(rotated).ok_or_else(|| config.invalid("qk_rope_head_dim is absurd")).map(Some);
     keys.set_u32("attention.q_lora_rank", config.u32(&["q_lora_rank"])?);
     keys.set_u32("attention.kv_lora_rank", Some(rank));
     keys.set_u32("rope.dimension_count", Some(rotated));
@@ -89,7 +92,8 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("attention.value_length_mla", get("v_head_dim")?);
     keys.set_u32("expert_feed_forward_length", get("moe_intermediate_size")?);
     keys.set_u32("expert_shared_feed_forward_length", get("moe_shared_expert_intermediate_size")?);
-    let shared = if config.map().contains_key("num_shared_experts") { get("num_shared_experts")? } else { Some(1) };
+    let shared =
+        if config.map().contains_key("num_shared_experts") { get("num_shared_experts")? } else { Some(1) };
     keys.set_u32("expert_shared_count", shared);
     keys.set_u32("leading_dense_block_count", get("first_k_dense_replace")?);
     keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
@@ -106,7 +110,8 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
 fn limits(input: &Input, keys: &mut Keys, key: &str, setting: &str) -> Result<()> {
     let config = input.config;
     let Some((_, given)) = config.get(&[setting]) else { return Ok(()) };
-    let number = |limit: &Json| if limit.is_null() { Some(0.0) } else { limit.as_f64().map(|limit| limit as f32) };
+    let number =
+        |limit: &Json| if limit.is_null() { Some(0.0) } else { limit.as_f64().map(|limit| limit as f32) };
     let given = given.as_array().and_then(|list| list.iter().map(number).collect::<Option<Vec<_>>>());
     let mut limits = given.ok_or_else(|| config.invalid(format!("{setting}: expected a list of numbers")))?;
     limits.resize(input.layers as usize, 0.0);
@@ -123,7 +128,8 @@ fn sections(config: &Config) -> Result<Vec<i32>> {
     let sum: i64 = sections.iter().map(|section| i64::from(*section)).sum();
     let rotated = config.require_u32(&["qk_rope_head_dim"])?;
     if sum * 2 != i64::from(rotated) {
-        let problem = format!("{KEY}: expected pairs of {rotated} dimensions (qk_rope_head_dim), found {sum}");
+        let problem =
+            format!("{KEY}: expected pairs of {rotated} dimensions (qk_rope_head_dim), found {sum}");
         return Err(config.invalid(problem));
     }
     sections.push(0);

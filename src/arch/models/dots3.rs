@@ -84,9 +84,15 @@ fn check(config: &Config) -> Result<()> {
         (is("n_group", 1.into(), false) && is("topk_group", 1.into(), false), "experts in groups"),
         (off("use_dynamic_rsf") && off("moe_gating_fp32"), "use_dynamic_rsf or moe_gating_fp32"),
         (is("attention_gate_type", "headwise".into(), false), "attention_gate_type is not \"headwise\""),
-        (is("swa_attention_gate_type", "headwise".into(), false), "swa_attention_gate_type is not \"headwise\""),
+        (
+            is("swa_attention_gate_type", "headwise".into(), false),
+            "swa_attention_gate_type is not \"headwise\"",
+        ),
         (both == u64::from(swa_head), "swa_head_dim is not the sum of its parts"),
-        (size("swa_qk_rope_head_dim")? == size("qk_rope_head_dim")?, "swa_qk_rope_head_dim is not qk_rope_head_dim"),
+        (
+            size("swa_qk_rope_head_dim")? == size("qk_rope_head_dim")?,
+            "swa_qk_rope_head_dim is not qk_rope_head_dim",
+        ),
         (size("swa_q_lora_rank")? == size("q_lora_rank")?, "swa_q_lora_rank is not q_lora_rank"),
     ] {
         if !holds {
@@ -99,16 +105,21 @@ fn check(config: &Config) -> Result<()> {
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     check(config)?;
-    let [own, window] = ["num_attention_heads", "swa_num_attention_heads"].map(|key| keys::signed(config, key));
+    let [own, window] =
+        ["num_attention_heads", "swa_num_attention_heads"].map(|key| keys::signed(config, key));
     let (own, window) = (own?, window?);
-    let heads = (0..input.layers).map(|layer| Ok(Json::from(if slides(config, layer.into())? { window } else { own })));
+    let heads = (0..input.layers)
+        .map(|layer| Ok(Json::from(if slides(config, layer.into())? { window } else { own })));
     let heads: Vec<Json> = heads.collect::<Result<_>>()?;
     let listed = config.replaced("num_attention_heads", Json::Array(heads)).replaced("head_dim", Json::Null);
     latent_keys_of(input, &listed, keys)?;
     let size = |key: &str| config.require_u32(&[key]);
     let (rank, rotated) = (size("swa_kv_lora_rank")?, size("swa_qk_rope_head_dim")?);
-    let sum = |a: u32| a.checked_add(rotated).ok_or_else(|| config.invalid("swa_qk_rope_head_dim is absurd")).map(Some);
-    let pattern = (0..mtp::own_layers(config)).map(|layer| slides(config, layer)).collect::<Result<Vec<_>>>()?;
+    let sum = |a: u32| {
+        a.checked_add(rotated).ok_or_else(|| config.invalid("swa_qk_rope_head_dim is absurd")).map(Some)
+    };
+    let pattern =
+        (0..mtp::own_layers(config)).map(|layer| slides(config, layer)).collect::<Result<Vec<_>>>()?;
     keys.set_u32("attention.sliding_window", Some(size("sliding_window_size")?));
     keys.set_bools("attention.sliding_window_pattern", pattern.clone());
     keys.set_u32("attention.kv_lora_rank_swa", Some(rank));
@@ -127,7 +138,11 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
     let config = input.config;
     if tensor.name == EMBEDDING {
         let layer = mtp::own_layers(config);
-        tensor = Tensor { name: format!("model.layers.{layer}.embed_tokens.weight"), layer: Some(layer), ..tensor };
+        tensor = Tensor {
+            name: format!("model.layers.{layer}.embed_tokens.weight"),
+            layer: Some(layer),
+            ..tensor
+        };
     }
     let Some(layer) = tensor.layer else { return latent(input, builder, tensor) };
     let window = slides(config, layer)?;
@@ -147,7 +162,8 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
         }
     }
     if tensor.name.ends_with("kv_b_proj.weight") {
-        let sizes = [size("num_attention_heads")?, size("qk_nope_head_dim")?, size("v_head_dim")?].map(u64::from);
+        let sizes =
+            [size("num_attention_heads")?, size("qk_nope_head_dim")?, size("v_head_dim")?].map(u64::from);
         return split_latent(builder, tensor, sizes[0], sizes[1], sizes[2]);
     }
     latent(input, builder, tensor)

@@ -27,14 +27,16 @@ pub(super) const HY_V4: Family = Family {
     emit,
     ggml_type: |input, _, name| {
         let exact = ["hc_attn_fn.weight", "hc_ffn_fn.weight", "output_hc_fn.weight", ".indexer.k_norm.bias"];
-        let head = name == "output.weight" && input.config.map().get("enable_lm_head_fp32").is_some_and(truthy);
+        let head =
+            name == "output.weight" && input.config.map().get("enable_lm_head_fp32").is_some_and(truthy);
         (head || exact.iter().any(|suffix| name.ends_with(suffix))).then_some(GgmlType::F32)
     },
     ..DEEPSEEK2
 };
 
 /// What a layer with an indexer has.
-const INDEXER: [&str; 5] = ["k_norm.bias", "k_norm.weight", "weights_proj.weight", "wk.weight", "wq_b.weight"];
+const INDEXER: [&str; 5] =
+    ["k_norm.bias", "k_norm.weight", "weights_proj.weight", "wk.weight", "wq_b.weight"];
 
 /// Which layers have an indexer of their own; the others use the last one before. None if no layer has one.
 fn indexers(config: &Config) -> Result<Option<Vec<bool>>> {
@@ -79,7 +81,8 @@ fn check_indexers(input: &Input) -> Result<()> {
     for (layer, (own, found)) in owns.iter().zip(&found).enumerate() {
         let expected: BTreeSet<&str> = if *own { INDEXER.into() } else { BTreeSet::new() };
         if *found != expected {
-            let problem = format!("layer {layer}: expected tensors {expected:?} of the indexer, found {found:?}");
+            let problem =
+                format!("layer {layer}: expected tensors {expected:?} of the indexer, found {found:?}");
             return Err(input.config.invalid(problem));
         }
     }
@@ -127,10 +130,14 @@ fn dense_layers(config: &Config) -> Result<u32> {
 }
 
 fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
-    if let Some(module) = tensor.name.strip_suffix(".gate_up_proj").filter(|name| name.ends_with("mlp.experts")) {
+    if let Some(module) =
+        tensor.name.strip_suffix(".gate_up_proj").filter(|name| name.ends_with("mlp.experts"))
+    {
         let length = u64::from(input.config.require_u32(&["moe_intermediate_size"])?);
         let &[_, rows, _] = tensor.expr.shape() else {
-            return Err(builder.invalid(format!("{module}: expected a stack, found {:?}", tensor.expr.shape())));
+            return Err(
+                builder.invalid(format!("{module}: expected a stack, found {:?}", tensor.expr.shape()))
+            );
         };
         if rows != 2 * length {
             return Err(builder.invalid(format!("{}: expected 2 × {length} rows, found {rows}", tensor.name)));
@@ -144,7 +151,10 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
         tensor.name.ends_with(&format!(".hc_head.hc_head_{part}"))
             || tensor.name.ends_with(&format!("_layer.hc_pre.hc_{part}"))
     });
-    if bare || tensor.name.ends_with("mlp.experts.down_proj") || tensor.name.ends_with(".self_attn.learnable_sink_param") {
+    if bare
+        || tensor.name.ends_with("mlp.experts.down_proj")
+        || tensor.name.ends_with(".self_attn.learnable_sink_param")
+    {
         tensor.name.push_str(".weight");
     }
     stacked(input, builder, tensor, "num_attention_heads")

@@ -54,13 +54,15 @@ const DENSE: &str = "1_Dense";
 fn dense_layer(input: &Input, builder: &mut Builder) -> Result<()> {
     let checkpoint = input.checkpoint;
     let Some(module) = checkpoint.modules.first() else { return Ok(()) };
-    let named = |index: &usize| checkpoint.tensors.get(*index).is_some_and(|tensor| tensor.name == "linear.weight");
+    let named =
+        |index: &usize| checkpoint.tensors.get(*index).is_some_and(|tensor| tensor.name == "linear.weight");
     let Some(index) = module.tensors.clone().find(named) else {
         return Err(builder.invalid(format!("{DENSE} has no tensor linear.weight")));
     };
     let shape = &checkpoint.tensors[index].shape;
     let width = shape.first().and_then(|rows| u32::try_from(*rows).ok());
-    let width = width.ok_or_else(|| builder.invalid(format!("{DENSE}: linear.weight has shape {shape:?}")))?;
+    let width =
+        width.ok_or_else(|| builder.invalid(format!("{DENSE}: linear.weight has shape {shape:?}")))?;
     builder.early.set_u32("embedding_length_out", Some(width));
     let expr = TensorExpr::source(index, shape);
     if let Some(tensor) = tensors::load(checkpoint, "dense_2.weight", &expr)? {
