@@ -101,6 +101,8 @@ pub enum GgmlType {
     F32 = 0,
     F16 = 1,
     Q8_0 = 8,
+    I32 = 26,
+    I64 = 27,
     BF16 = 30,
     TQ1_0 = 34,
     TQ2_0 = 35,
@@ -109,8 +111,17 @@ pub enum GgmlType {
 
 impl GgmlType {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::F32, Self::F16, Self::Q8_0, Self::BF16, Self::TQ1_0, Self::TQ2_0, Self::MXFP4];
+    pub const ALL: [Self; 9] = [
+        Self::F32,
+        Self::F16,
+        Self::Q8_0,
+        Self::I32,
+        Self::I64,
+        Self::BF16,
+        Self::TQ1_0,
+        Self::TQ2_0,
+        Self::MXFP4,
+    ];
 
     /// What is known of the type.
     pub fn info(self) -> &'static TypeInfo {
@@ -118,6 +129,8 @@ impl GgmlType {
             Self::F32 => const { TypeInfo::known(Self::F32 as u32) },
             Self::F16 => const { TypeInfo::known(Self::F16 as u32) },
             Self::Q8_0 => const { TypeInfo::known(Self::Q8_0 as u32) },
+            Self::I32 => const { TypeInfo::known(Self::I32 as u32) },
+            Self::I64 => const { TypeInfo::known(Self::I64 as u32) },
             Self::BF16 => const { TypeInfo::known(Self::BF16 as u32) },
             Self::TQ1_0 => const { TypeInfo::known(Self::TQ1_0 as u32) },
             Self::TQ2_0 => const { TypeInfo::known(Self::TQ2_0 as u32) },
@@ -151,6 +164,8 @@ impl GgmlType {
             Self::F32 => Some(Dtype::F32),
             Self::F16 => Some(Dtype::F16),
             Self::BF16 => Some(Dtype::BF16),
+            Self::I32 => Some(Dtype::I32),
+            Self::I64 => Some(Dtype::I64),
             Self::Q8_0 | Self::TQ1_0 | Self::TQ2_0 | Self::MXFP4 => None,
         }
     }

@@ -81,6 +81,7 @@ fn build(case: &Value, shared: &[Value]) -> Result<Model> {
         &config,
         &TokenizerFile::new(&model_dir),
         &arch::Options { out: outtype, ..arch::Options::default() },
+        None,
     )
 }
 

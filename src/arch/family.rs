@@ -16,6 +16,7 @@ use crate::vocab::{self, Route, TokenizerFile};
 
 use super::adapter;
 use super::builder::Builder;
+use super::draft::{self, TargetModel};
 use super::options::{FileType, Mtp, Options};
 use super::tensors::{self, Tensor};
 use super::{keys, merge, quantized};
@@ -36,19 +37,23 @@ pub struct Family {
     pub(super) mtp: bool,
     /// Whether a file of such layers alone says so in its name.
     pub(super) mtp_file_name: bool,
-    /// Whether dense layers of sentence-transformers can follow the model ([`Checkpoint::modules`]).
-    pub dense_modules: bool,
-    /// Whether the configuration is read without the defaults of its class.
-    pub(super) bare_config: bool,
-    /// The configuration with what the family corrects in it; none leaves it as it is.
-    pub(super) corrected: fn(&Config) -> Result<Option<Config>>,
+    /// What of sentence-transformers can follow the model ([`Checkpoint::modules`]).
+    pub modules: Modules,
+    /// The settings to go by, where those of the model's configuration are not as the family has them.
+    pub(super) settings: fn(&Config) -> Result<Cow<'_, Config>>,
+    /// How a draft finds the way to read a vocabulary, which is that of the model it drafts for.
+    pub(super) draft: Option<fn(&TargetModel) -> Result<Route>>,
     /// Number of layers of the model.
     pub(super) layers: fn(&Config, &Options, &Checkpoint) -> Result<u32>,
     /// The family to use instead for a model that differs in more than its class's name tells. Refuses
     /// variants that need more than is done here.
     pub(super) variant: fn(&Input) -> Result<Option<&'static Family>>,
+    /// Adds key-values that come before all others ([`Model::early`]).
+    pub(super) early: fn(&Input, &mut Keys) -> Result<()>,
     /// Adds the key-values, in order.
     pub(super) keys: fn(&Input, &mut Keys) -> Result<()>,
+    /// Adds key-values that come after those of the vocabulary, in whose place they go if they are there already.
+    pub(super) late: fn(&Input, &mut Keys) -> Result<()>,
     /// Renames a tensor where its name depends on the family, before anything else looks at it; none leaves
     /// it out.
     pub(super) rename: fn(&Input, &str) -> Option<String>,
@@ -62,6 +67,17 @@ pub struct Family {
     pub(super) finish: fn(&Input, &mut Builder) -> Result<()>,
 }
 
+/// Layers of sentence-transformers that follow a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modules {
+    /// There are none.
+    None,
+    /// Dense ones, if that is asked for.
+    Dense,
+    /// The one in this directory, if it has weights.
+    At(&'static str),
+}
+
 /// What most families have in common.
 pub(super) const TEXT: Family = Family {
     names: &[],
@@ -71,18 +87,28 @@ pub(super) const TEXT: Family = Family {
     packed: &[],
     mtp: false,
     mtp_file_name: true,
-    dense_modules: false,
-    bare_config: false,
-    corrected: |_| Ok(None),
+    modules: Modules::None,
+    settings: |config| {
+        config.require_known_class()?;
+        Ok(Cow::Borrowed(config))
+    },
+    draft: None,
+    early: |_, _| Ok(()),
     layers: |config, _, _| keys::layer_count(config),
     variant: |_| Ok(None),
     keys: keys::common,
+    late: |_, _| Ok(()),
     rename: |_, name| Some(name.to_owned()),
     generate: |_, _| Ok(()),
     emit: |_, builder, tensor| builder.add(tensor),
     ggml_type: |_, _, _| None,
     finish: |_, _| Ok(()),
 };
+
+/// [`Family::settings`] of a family whose configuration is read without the defaults of its class.
+pub(super) fn bare(config: &Config) -> Result<Cow<'_, Config>> {
+    config.bare().map(Cow::Owned)
+}
 
 /// What a GGUF must contain.
 #[derive(Clone, Debug)]
@@ -91,9 +117,10 @@ pub struct Model {
     pub arch: &'static str,
     /// The hyperparameters, `general.file_type` among them, in the reference's order.
     pub hparams: KeyValues,
-    /// Key-values that the reference finds out while it goes through the tensors; they come before all that
-    /// describe the model.
+    /// Key-values that the reference finds out before it describes the model; they come before all that do.
     pub early: KeyValues,
+    /// Key-values that come after those of the vocabulary.
+    pub late: KeyValues,
     /// The tensors, in the reference's order.
     pub tensors: Vec<OutputTensor>,
     /// Whether these are only layers for multi-token prediction, and the file's name has to say so.
@@ -102,6 +129,10 @@ pub struct Model {
     pub ftype: FileType,
     /// How the vocabulary is read.
     pub vocab: Route,
+    /// Whether that is the vocabulary of the model that this one drafts for.
+    pub drafts: bool,
+    /// The settings that were gone by.
+    pub settings: Config,
 }
 
 /// What a family's functions may look at.
@@ -114,6 +145,8 @@ pub(super) struct Input<'a> {
     /// The few families that ask it would else read it again.
     pub(super) tokenizer: &'a TokenizerFile,
     pub(super) options: &'a Options,
+    /// What this model drafts for. There if the family drafts.
+    pub(super) target: Option<&'a TargetModel>,
     /// The rope settings in `config`.
     pub(super) rope: Config,
     pub(super) layers: u32,
@@ -185,28 +218,39 @@ impl Family {
         config: &Config,
         tokenizer: &TokenizerFile,
         options: &Options,
+        target: Option<&TargetModel>,
     ) -> Result<Model> {
-        let config = self.effective(config)?;
-        let corrected = (self.corrected)(&config)?;
-        let config = corrected.as_ref().unwrap_or(&config);
-        let mut input = self.input(checkpoint, config, tokenizer, options)?;
+        let settings = (self.settings)(config)?;
+        let mut input = self.input(checkpoint, settings.as_ref(), tokenizer, options, target)?;
         let family = input.family;
+        let vocab = match family.draft {
+            None => family.vocab,
+            Some(route) => route(draft::target(&input)?)?,
+        };
         input.tensors = tensors::index(&input);
         input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
-        let (tensors, early) = match options.vocab_only {
+        let keys = || Keys { arch: family.arch, values: KeyValues::new() };
+        let (mut early, mut hparams, mut late) = (keys(), keys(), keys());
+        (family.early)(&input, &mut early)?;
+        let (tensors, found) = match options.vocab_only {
             true => (Vec::new(), KeyValues::new()),
             false => family.describe_tensors(&mut input)?,
         };
-        let mut keys = Keys { arch: family.arch, values: KeyValues::new() };
-        (family.keys)(&input, &mut keys)?;
+        early.values.extend(found);
+        (family.keys)(&input, &mut hparams)?;
+        (family.late)(&input, &mut late)?;
+        let (ftype, only_prediction) = (input.ftype, options.mtp == Mtp::Only && family.mtp_file_name);
         Ok(Model {
             arch: family.arch,
-            hparams: keys.values,
-            early,
-            only_prediction: options.mtp == Mtp::Only && family.mtp_file_name,
+            hparams: hparams.values,
+            early: early.values,
+            late: late.values,
+            only_prediction,
             tensors,
-            ftype: input.ftype,
-            vocab: family.vocab,
+            ftype,
+            vocab,
+            drafts: family.draft.is_some(),
+            settings: settings.into_owned(),
         })
     }
 
@@ -223,23 +267,24 @@ impl Family {
     ) -> Result<Model> {
         // The reference reads it for adapters in one way whatever the family.
         config.require_known_class()?;
-        let mut input = self.input(checkpoint, config, tokenizer, options)?;
+        let mut input = self.input(checkpoint, config, tokenizer, options, None)?;
         input.adapter = true;
         input.tensors = adapter::tensors(&input)?;
         input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
         let family = input.family;
         let (tensors, early) = family.describe_tensors(&mut input)?;
-        let (arch, ftype, vocab, hparams) = (family.arch, input.ftype, family.vocab, KeyValues::new());
-        Ok(Model { arch, hparams, early, only_prediction: false, tensors, ftype, vocab })
-    }
-
-    /// The configuration as this family reads it.
-    fn effective<'c>(&self, config: &'c Config) -> Result<Cow<'c, Config>> {
-        if self.bare_config {
-            return config.bare().map(Cow::Owned);
-        }
-        config.require_known_class()?;
-        Ok(Cow::Borrowed(config))
+        Ok(Model {
+            arch: family.arch,
+            hparams: KeyValues::new(),
+            early,
+            late: KeyValues::new(),
+            only_prediction: false,
+            tensors,
+            ftype: input.ftype,
+            vocab: family.vocab,
+            drafts: false,
+            settings: config.clone(),
+        })
     }
 
     /// What the functions of the family, or the variant of it that the model is, may look at; no tensors yet.
@@ -249,6 +294,7 @@ impl Family {
         config: &'a Config,
         tokenizer: &'a TokenizerFile,
         options: &'a Options,
+        target: Option<&'a TargetModel>,
     ) -> Result<Input<'a>> {
         if options.mtp != Mtp::Keep && !self.mtp {
             let architecture = config.architecture()?;
@@ -263,6 +309,7 @@ impl Family {
             config,
             tokenizer,
             options,
+            target,
             rope: config.rope()?,
             layers: (self.layers)(config, options, checkpoint)?,
             ftype: FileType::F32,

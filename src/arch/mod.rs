@@ -8,6 +8,7 @@
 mod adapter;
 mod builder;
 mod contents;
+mod draft;
 mod experts;
 mod family;
 mod fuse;
@@ -31,7 +32,8 @@ use crate::error::{Error, Result};
 use crate::input::quoted;
 
 pub(crate) use adapter::{FACTOR_A, FACTOR_B};
-pub use family::{Family, Model};
+pub use draft::TargetModel;
+pub use family::{Family, Model, Modules};
 pub use models::in_mistral_format;
 pub use mtp::own_layers;
 pub use options::{FileType, Mtp, Options, OutType};
@@ -39,7 +41,7 @@ pub use projectors::{
     Described, Projector, has_projector, lookup_projector, projector_in_mistral_format, supported_projectors,
 };
 
-use family::{Input, Keys, TEXT};
+use family::{Input, Keys, TEXT, bare};
 use generated::names;
 use models::FAMILIES;
 

@@ -127,7 +127,7 @@ pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Optio
     let factor = expr.factors().ok().flatten().map(|(a, _)| a);
     match factor.as_ref().unwrap_or(expr).pieces().first()?.leaf {
         Leaf::Source(index) => checkpoint.tensors.get(index),
-        Leaf::Values(_) | Leaf::Zeros => None,
+        Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
     }
 }
 

@@ -157,13 +157,19 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::open`]; also if one leads out of the model directory.
     pub fn add_modules(&mut self, kind: &str) -> Result<()> {
-        for path in modules::listed(&self.dir, kind)? {
-            let Some(weights) = modules::weights(&self.dir, &path)? else { continue };
-            let file = safetensors::read(&weights)?;
-            let start = self.tensors.len();
-            self.add(weights, file.data_start, file.data_start, file.tensors);
-            self.modules.push(Module { path, tensors: start..self.tensors.len() });
-        }
+        modules::listed(&self.dir, kind)?.into_iter().try_for_each(|path| self.add_module(path))
+    }
+
+    /// Adds the module of sentence-transformers in directory `path`, if it has weights.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`]; also if it leads out of the model directory.
+    pub fn add_module(&mut self, path: String) -> Result<()> {
+        let Some(weights) = modules::weights(&self.dir, &path)? else { return Ok(()) };
+        let file = safetensors::read(&weights)?;
+        let start = self.tensors.len();
+        self.add(weights, file.data_start, file.data_start, file.tensors);
+        self.modules.push(Module { path, tensors: start..self.tensors.len() });
         Ok(())
     }
 

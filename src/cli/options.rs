@@ -67,6 +67,10 @@ pub struct OptionArgs {
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
 
+    /// Directory of the model that this one drafts for, from which a draft (EAGLE-3, DFlash, DSpark) has its vocabulary
+    #[arg(long, value_name = "DIR")]
+    target_model_dir: Option<PathBuf>,
+
     /// Start another file beyond this many bytes of tensors (K, M and G are powers of 1000); 0 is no limit
     #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size, default_value = "0", help_heading = SPLITTING)]
     split_max_size: u64,
@@ -140,6 +144,7 @@ impl OptionArgs {
                 own_template_only: self.disable_mistral_community_chat_template,
                 model_name: self.model_name.clone(),
                 metadata: self.metadata.clone(),
+                target_model: self.target_model_dir.clone(),
                 allow_incomplete: self.allow_incomplete,
                 adapter: self.lora.clone(),
                 ..describe::Options::default()
@@ -175,6 +180,8 @@ impl OptionArgs {
         let mut args = Vec::new();
         args.extend(self.model_name.as_ref().map(|name| with("--model-name=", name.as_ref())));
         args.extend(self.metadata.as_ref().map(|file| with("--metadata=", file.as_ref())));
+        let target = self.target_model_dir.as_ref();
+        args.extend(target.map(|dir| with("--target-model-dir=", dir.as_ref())));
         args.extend(self.mistral_format.then(|| "--mistral-format".into()));
         let own_template = "--disable-mistral-community-chat-template";
         args.extend(self.disable_mistral_community_chat_template.then(|| own_template.into()));

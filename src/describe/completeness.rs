@@ -32,6 +32,8 @@ pub struct Model<'a> {
     pub config: &'a Config,
     /// Whether only layers for multi-token prediction were asked for.
     pub only_prediction: bool,
+    /// Whether it drafts for another model, and may use that one's embedding.
+    pub drafts: bool,
 }
 
 /// Layers' names go on after this with their number and what they have.
@@ -95,7 +97,9 @@ impl Model<'_> {
     /// counts.
     fn embeddings(&self, findings: &mut Findings) {
         let Some(tokens) = self.tensor("token_embd.weight") else {
-            findings.problems.push("there is no token embedding (token_embd.weight)".into());
+            if !self.drafts {
+                findings.problems.push("there is no token embedding (token_embd.weight)".into());
+            }
             return;
         };
         let positions = self.tensor("position_embd.weight");
@@ -305,8 +309,8 @@ mod tests {
         keys.iter().for_each(|(key, value)| key_values.set_u32(format!("{arch}.{key}"), *value));
         let config = crate::json::parse_object(config.to_string().as_bytes()).unwrap();
         let config = Config::from_json(PathBuf::from("config.json"), config).unwrap();
-        Model { tensors: &tensors, key_values: &key_values, config: &config, only_prediction: false }
-            .examine()
+        let (tensors, key_values, config) = (&tensors, &key_values, &config);
+        Model { tensors, key_values, config, only_prediction: false, drafts: false }.examine()
     }
 
     /// Layers with one tensor each.

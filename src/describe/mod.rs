@@ -13,7 +13,7 @@ mod projector;
 
 use std::path::{Path, PathBuf};
 
-use crate::arch::{self, Family};
+use crate::arch::{self, Family, Modules, TargetModel};
 use crate::checkpoint::Checkpoint;
 use crate::config::{AdapterConfig, Config};
 use crate::error::{Error, Result};
@@ -62,6 +62,8 @@ pub struct Options {
     pub base: Option<PathBuf>,
     /// Of an adapter: the id of that model, which becomes its name.
     pub base_model_id: Option<String>,
+    /// The directory of the model that this one drafts for.
+    pub target_model: Option<PathBuf>,
 }
 
 /// What a GGUF must hold.
@@ -140,6 +142,7 @@ pub(crate) struct Opened<'a> {
     tokenizer: TokenizerFile,
     /// The name of the adapter that is merged into it.
     merged: Option<String>,
+    target_model: Option<TargetModel>,
 }
 
 impl<'a> Opened<'a> {
@@ -149,8 +152,10 @@ impl<'a> Opened<'a> {
     /// As [`describe`].
     pub fn new(dir: &'a ModelDir, target: Target, options: &Options) -> Result<Self> {
         let (config, family, mut checkpoint) = open(dir, target, options)?;
-        if options.arch.dense_modules && family.dense_modules {
-            checkpoint.add_modules("Dense")?;
+        match family.modules {
+            Modules::Dense if options.arch.dense_modules => checkpoint.add_modules("Dense")?,
+            Modules::At(path) => checkpoint.add_module(path.into())?,
+            Modules::None | Modules::Dense => {}
         }
         let mut merged = None;
         if let Some(adapter) = &options.adapter {
@@ -158,8 +163,9 @@ impl<'a> Opened<'a> {
             checkpoint.add_adapter(&adapter, AdapterConfig::load(&adapter)?)?;
             merged = Some(adapter.name()?);
         }
+        let target_model = options.target_model.as_deref().map(TargetModel::open).transpose()?;
         let tokenizer = TokenizerFile::new(dir);
-        Ok(Self { dir, target, config, family, checkpoint, tokenizer, merged })
+        Ok(Self { dir, target, config, family, checkpoint, tokenizer, merged, target_model })
     }
 
     /// What `options` make of its tensors.
@@ -172,7 +178,8 @@ impl<'a> Opened<'a> {
 
     fn build(&self, options: &arch::Options) -> Result<arch::Model> {
         let options = arch::Options { vocab_only: self.target == Target::Vocabulary, ..*options };
-        let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options);
+        let drafts_for = self.target_model.as_ref();
+        let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options, drafts_for);
         model.map_err(|error| error.of_model(self.dir.path()))
     }
 
@@ -186,7 +193,7 @@ impl<'a> Opened<'a> {
             completeness::report(self.dir.path(), self.checkpoint.incomplete.as_slice(), strict)?;
         }
         let model = self.build(&options.arch)?;
-        let Self { dir, target, config, checkpoint, tokenizer, merged, .. } = self;
+        let Self { dir, target, config, checkpoint, tokenizer, merged, target_model, .. } = self;
         let tensors = model.tensors;
         let mut general = Metadata::load(&metadata::Inputs {
             dir,
@@ -206,15 +213,20 @@ impl<'a> Opened<'a> {
         general.write(&mut keys)?;
         keys.extend(model.hparams);
         keys.set_u32("general.quantization_version", 2);
-        let mut files = TokenizerFiles::read(dir, tokenizer)?;
+        let mut files = match target_model.filter(|_| model.drafts) {
+            Some(target) => TokenizerFiles::read(&target.dir, TokenizerFile::new(&target.dir))?,
+            None => TokenizerFiles::read(dir, tokenizer)?,
+        };
         files.own_template_only = options.own_template_only;
-        (model.vocab)(&mut keys, &files, config.map())?;
+        (model.vocab)(&mut keys, &files, model.settings.map())?;
         drop(files);
+        keys.extend(model.late);
 
         if target == Target::Text {
             let only_prediction = options.arch.mtp == arch::Mtp::Only;
-            let (tensors, key_values, config) = (&tensors, &keys, &config);
-            completeness::Model { tensors, key_values, config, only_prediction }.check(dir.path(), strict)?;
+            let (tensors, key_values, config, drafts) = (&tensors, &keys, &config, model.drafts);
+            completeness::Model { tensors, key_values, config, only_prediction, drafts }
+                .check(dir.path(), strict)?;
         }
         let notes = match target {
             Target::Text => notes::left_out(&checkpoint, &tensors, &config),

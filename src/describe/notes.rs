@@ -151,7 +151,7 @@ fn has_projector(config: &Config) -> bool {
 fn sources(piece: &Piece) -> impl Iterator<Item = usize> {
     let leaf = match piece.leaf {
         Leaf::Source(index) => Some(index),
-        Leaf::Values(_) | Leaf::Zeros => None,
+        Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
     };
     leaf.into_iter().chain(piece.arithmetic.iter().flat_map(Arithmetic::sources).copied())
 }

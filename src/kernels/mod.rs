@@ -28,10 +28,19 @@ pub fn supports(from: Dtype) -> bool {
     from.is_readable() && !matches!(from, Dtype::U16 | Dtype::U32 | Dtype::U64)
 }
 
+/// Whether elements of `from` can be converted to `to`. Of integers, only whether they fit is at stake: the reference
+/// keeps the lower half, and so does this.
+pub fn converts(from: Dtype, to: GgmlType) -> bool {
+    match to {
+        GgmlType::I32 | GgmlType::I64 => (from, to) == (Dtype::I64, GgmlType::I32),
+        _ => supports(from),
+    }
+}
+
 /// Converts little-endian elements of `from` in `src` to `to` in `dst`.
 ///
 /// # Panics
-/// If `from` is not [supported](supports), or the lengths are not those of the same number of elements, a
+/// If `from` cannot be [converted](converts) to `to`, or the lengths are not those of the same number of elements, a
 /// whole number of blocks of `to`.
 pub fn convert(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
     Cpu::best().convert(from, to, src, dst);
@@ -105,6 +114,11 @@ fn convert_here(
     check_lengths(to, src.len() / size, dst.len());
     match (from, to) {
         (Dtype::F32, GgmlType::F32) | (Dtype::F16, GgmlType::F16) => dst.copy_from_slice(src),
+        (Dtype::I64, GgmlType::I32) => {
+            for (to, from) in dst.as_chunks_mut::<4>().0.iter_mut().zip(src.as_chunks::<8>().0) {
+                to.copy_from_slice(&from[..4]);
+            }
+        }
         (Dtype::BF16, GgmlType::BF16) => {
             for (to, from) in dst.as_chunks_mut().0.iter_mut().zip(src.as_chunks().0) {
                 *to = encode::quiet_bf16(*from);
@@ -177,6 +191,7 @@ fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
         GgmlType::Q8_0 => quantize::q8_0(src, dst),
         GgmlType::TQ1_0 => quantize::tq1_0(src, dst),
         GgmlType::TQ2_0 => quantize::tq2_0(src, dst),
+        GgmlType::I32 | GgmlType::I64 => unreachable!("only from integers, and without floats between"),
         GgmlType::MXFP4 => unreachable!("only repacked, from sources that have it already"),
     }
 }

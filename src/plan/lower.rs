@@ -67,6 +67,10 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 Origin::Bytes(bytes.into())
             }
+            Leaf::Integers(values) => {
+                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                Origin::Bytes(bytes.into())
+            }
             // Ternary types have no block of zero bytes that means zeros.
             Leaf::Zeros if matches!(tensor.ggml_type, GgmlType::TQ1_0 | GgmlType::TQ2_0) => {
                 let (name, ggml_type) = (&tensor.name, tensor.ggml_type.name());
@@ -123,7 +127,7 @@ fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpo
     });
     if unchanged {
         Ok(Origin::Move(walk))
-    } else if kernels::supports(source.dtype) || walk.is_packed() {
+    } else if kernels::converts(source.dtype, tensor.ggml_type) || walk.is_packed() {
         Ok(Origin::Encode(walk))
     } else {
         let source = &checkpoint.tensors[index];

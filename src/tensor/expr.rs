@@ -43,6 +43,11 @@ impl TensorExpr {
         Strided::values(values).into()
     }
 
+    /// A generated one-dimensional I64 tensor.
+    pub fn integers(values: Vec<i64>) -> Self {
+        Strided::integers(values).into()
+    }
+
     /// Zeros, of whatever type the output has. Their number must not overflow.
     pub fn zeros(shape: &[u64]) -> Self {
         Strided::zeros(shape).into()

@@ -37,6 +37,8 @@ pub enum Leaf {
     Source(usize),
     /// Generated values; always F32 in the output.
     Values(Arc<[f32]>),
+    /// Generated integers; always I64 in the output.
+    Integers(Arc<[i64]>),
     /// Zeros of the output's type.
     Zeros,
 }

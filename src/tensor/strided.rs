@@ -39,6 +39,12 @@ impl Strided {
         Self::generated(shape, Leaf::Values(values.into()))
     }
 
+    /// A generated one-dimensional I64 tensor.
+    pub fn integers(values: Vec<i64>) -> Self {
+        let shape = vec![values.len() as u64];
+        Self::generated(shape, Leaf::Integers(values.into()))
+    }
+
     /// Zeros, of whatever type the output has. Their number must not overflow.
     pub fn zeros(shape: &[u64]) -> Self {
         Self::generated(shape.to_vec(), Leaf::Zeros)

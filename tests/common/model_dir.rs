@@ -30,6 +30,16 @@ pub struct ModelDir {
     /// Those of further modules, each in a directory of its own.
     #[serde(default)]
     pub modules: BTreeMap<String, Weights>,
+    /// The model that this one drafts for, in its subdirectory `target`.
+    pub target: Option<Target>,
+}
+
+/// A model of which only settings and tokenizer count.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    pub config: Map<String, Value>,
+    pub tokenizer: String,
 }
 
 /// The tensors of a decoder of the Llama kind, and how they lie in files.
@@ -47,6 +57,9 @@ pub struct Weights {
     /// Nothing beyond 8, infinite or no number.
     #[serde(default)]
     pub bounded: bool,
+    /// Tensors of integers that never fall.
+    #[serde(default)]
+    pub ascending: Vec<String>,
     /// All tensors, instead of those that would follow from the dimensions. `{0-3}` in a name stands for
     /// each of the numbers.
     pub tensors: Option<Vec<Listed>>,
@@ -157,13 +170,13 @@ impl ModelDir {
             fs::write(dir.join("config.json"), serde_json::to_string_pretty(config)?)?;
         }
         if let Some(name) = &self.tokenizer {
-            for entry in fs::read_dir(tokenizers.join(name))? {
-                let entry = entry?;
-                // What the tokenizer's own test expects, and no part of a model.
-                if entry.file_name() != "expected.json" {
-                    fs::copy(entry.path(), dir.join(entry.file_name()))?;
-                }
-            }
+            copy_tokenizer(&tokenizers.join(name), &dir)?;
+        }
+        if let Some(target) = &self.target {
+            let dir = dir.join("target");
+            fs::create_dir_all(&dir)?;
+            fs::write(dir.join("config.json"), serde_json::to_string_pretty(&target.config)?)?;
+            copy_tokenizer(&tokenizers.join(&target.tokenizer), &dir)?;
         }
         for (name, content) in &self.files {
             let text = match content {
@@ -183,6 +196,17 @@ impl ModelDir {
         }
         self.weights.write(&dir, self.config.as_ref().unwrap_or(&Map::new()))
     }
+}
+
+fn copy_tokenizer(from: &Path, dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        // What the tokenizer's own test expects, and no part of a model.
+        if entry.file_name() != "expected.json" {
+            fs::copy(entry.path(), dir.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 impl Weights {
@@ -329,6 +353,9 @@ fn safetensors(tensors: &[Tensor], weights: &Weights) -> Vec<u8> {
         data.extend(weights::bytes(weights.seed, &t.name, t.dtype, t.elements(), weights.ordinary));
         if weights.bounded {
             weights::bound(t.dtype, &mut data[start..]);
+        }
+        if weights.ascending.contains(&t.name) {
+            weights::ascend(t.dtype, &mut data[start..]);
         }
         let entry = json!({"dtype": t.dtype.name(), "shape": t.shape, "data_offsets": [start, data.len()]});
         header.insert(t.name.clone(), entry);

@@ -57,7 +57,8 @@ pub(super) fn variant(input: &Input) -> Result<Option<&'static Family>> {
             return Err(input.config.unsupported(format!("{key}: vision models are not supported yet")));
         }
     }
-    llama::refuse_variants(input)
+    llama::refuse_drafts(input)?;
+    Ok(None)
 }
 
 /// Leaves out what belongs to pictures and speech.

@@ -6,7 +6,7 @@ use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, keys, names};
+use crate::arch::{Family, Input, Keys, bare, keys, names};
 use crate::config::{Config, truthy};
 use crate::error::Result;
 use crate::gguf::Value;
@@ -20,7 +20,7 @@ pub(super) const GRANITE_HYBRID: Family = Family {
     arch: "granitehybrid",
     vocab: |kv, files, config| vocab2(kv, files, config, Padding::To(8)),
     tensors: names::GRANITE_HYBRID,
-    bare_config: true,
+    settings: bare,
     variant,
     keys: key_values,
     rename: |_, name| granite::rename(&mamba::rename2(name)),

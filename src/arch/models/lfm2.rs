@@ -2,10 +2,13 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
-use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, keys, names};
+use crate::arch::pooling::pooling_type;
+use crate::arch::tensors::{self, Tensor};
+use crate::arch::{Family, Input, Keys, Modules, TEXT, keys, names};
 use crate::config::{Config, truthy};
 use crate::error::Result;
+use crate::gguf::Value;
+use crate::tensor::TensorExpr;
 use crate::vocab;
 
 pub(super) const LFM2: Family = Family {
@@ -40,6 +43,50 @@ pub(super) const LFM2_AUDIO_TOKENIZER: Family = Family {
     },
     ..LFM2
 };
+
+/// Models that embed texts.
+pub(super) const LFM2_EMBEDDING: Family = Family {
+    names: &["Lfm2BidirectionalModel", "Lfm2Model"],
+    modules: Modules::At(DENSE),
+    keys: |input, keys| {
+        (LFM2.keys)(input, keys)?;
+        if input.architecture == "Lfm2BidirectionalModel" {
+            keys.set("attention.causal", Value::Bool(false));
+        }
+        pooling_type(input, keys)
+    },
+    generate: dense_layer,
+    emit: |_, builder, mut tensor| {
+        tensor.name.insert_str(0, "model.");
+        builder.add(convolution(tensor)?)
+    },
+    ..LFM2
+};
+
+/// Where sentence-transformers puts what follows the model.
+const DENSE: &str = "1_Dense";
+
+/// The matrix that follows the model, if one does.
+fn dense_layer(input: &Input, builder: &mut Builder) -> Result<()> {
+    let checkpoint = input.checkpoint;
+    let Some(module) = checkpoint.modules.first() else { return Ok(()) };
+    let named =
+        |index: &usize| checkpoint.tensors.get(*index).is_some_and(|tensor| tensor.name == "linear.weight");
+    let Some(index) = module.tensors.clone().find(named) else {
+        return Err(builder.invalid(format!("{DENSE} has no tensor linear.weight")));
+    };
+    let shape = &checkpoint.tensors[index].shape;
+    let width = shape.first().and_then(|rows| u32::try_from(*rows).ok());
+    let width =
+        width.ok_or_else(|| builder.invalid(format!("{DENSE}: linear.weight has shape {shape:?}")))?;
+    builder.early.set_u32("embedding_length_out", Some(width));
+    let expr = TensorExpr::source(index, shape);
+    if let Some(tensor) = tensors::load(checkpoint, "dense_2.weight", &expr)? {
+        builder.begin("dense_2.weight");
+        builder.add(tensor)?;
+    }
+    Ok(())
+}
 
 pub(super) const LFM2_MOE: Family = Family {
     names: &["Lfm2MoeForCausalLM"],

@@ -1,15 +1,19 @@
 //! Llama, Mistral and Mixtral, and models that differ by little (`LlamaModel`, `ArceeModel`, `SmolLM3Model`,
 //! `LlamaEmbedNemotronModel` of the reference).
 
+use std::borrow::Cow;
+
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::pooling::pooling_type;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, keys, names, rope};
+use crate::arch::{Family, Input, Keys, TEXT, draft, keys, names, rope};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
 use crate::vocab;
+
+use super::eagle3::{EAGLE3, is_eagle3};
 
 pub(super) const ARCEE: Family = Family {
     names: &["ArceeForCausalLM"],
@@ -31,18 +35,23 @@ pub(super) const SMOLLM3: Family =
 /// Some of these models do not say how many heads they have.
 pub(super) const VLLAMA3: Family = Family {
     names: &["VLlama3ForCausalLM"],
-    corrected: |config| {
+    settings: |config| {
+        let config = (TEXT.settings)(config)?;
         let known = config.map().contains_key("num_attention_heads");
-        Ok((!known).then(|| config.replaced("num_attention_heads", 32)))
+        Ok(if known { config } else { Cow::Owned(config.replaced("num_attention_heads", 32)) })
     },
     ..LLAMA
 };
 
 pub(super) const LLAMA: Family = Family {
     names: &[
+        "Eagle3DraftModel",
+        "Eagle3LlamaForCausalLM",
+        "Eagle3Speculator",
         "IQuestCoderForCausalLM",
         "LLaMAForCausalLM",
         "LlamaForCausalLM",
+        "LlamaForCausalLMEagle3",
         "LlamaModel",
         "LlavaForConditionalGeneration",
         "MistralForCausalLM",
@@ -52,7 +61,8 @@ pub(super) const LLAMA: Family = Family {
     arch: "llama",
     vocab: vocab::llama,
     tensors: names::LLAMA,
-    variant: refuse_variants,
+    settings: draft::unwrapped,
+    variant,
     keys: key_values,
     rename: |_, name| Some(name.replace("text_model.", "")),
     generate: rope::llama3_factors,
@@ -70,12 +80,11 @@ const EXPERTS: ExpertNames = ExpertNames {
 const HEADS: [&str; 2] = ["n_heads", "num_attention_heads"];
 const KV_HEADS: [&str; 2] = ["n_kv_heads", "num_key_value_heads"];
 
-pub(super) fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> {
+pub(super) fn variant(input: &Input) -> Result<Option<&'static Family>> {
     let config = input.config;
     let has = |key: &str| config.map().contains_key(key);
-    let draft = has("draft_vocab_size") && config.u32(&["num_hidden_layers"])? == Some(1);
-    if draft || has("transformer_layer_config") {
-        return Err(Error::unsupported("EAGLE-3 draft models are not supported yet"));
+    if is_eagle3(config)? {
+        return Ok(Some(&EAGLE3));
     }
     if config.origin_architecture() == Some("GlmasrModel") {
         return Err(Error::unsupported("architecture GlmasrModel is not supported yet"));
@@ -84,6 +93,14 @@ pub(super) fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> 
         return Err(config.invalid("num_key_value_heads is missing"));
     }
     Ok(None)
+}
+
+/// [`variant`] for families of which there are no drafts.
+pub(super) fn refuse_drafts(input: &Input) -> Result<()> {
+    match variant(input)? {
+        None => Ok(()),
+        Some(_) => Err(input.config.unsupported("an EAGLE-3 draft of another class than Llama's")),
+    }
 }
 
 pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {

@@ -19,7 +19,7 @@ pub(super) static MISTRAL: Family = Family {
     vocab: VOCAB,
     tensors: names::MISTRAL3,
     variant: |input| {
-        llama::refuse_variants(input)?;
+        llama::refuse_drafts(input)?;
         let scaled = input.config.map().contains_key("llama_4_scaling");
         Ok((!scaled).then_some(&MISTRAL_LLAMA))
     },

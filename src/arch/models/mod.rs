@@ -5,6 +5,7 @@ mod apertus;
 mod arctic;
 mod baichuan;
 mod bailing;
+mod bailing3;
 mod bert;
 mod bloom;
 mod chameleon;
@@ -14,15 +15,20 @@ mod command_r;
 mod dbrx;
 mod deci;
 mod deepseek;
+mod dflash;
 mod dots1;
 mod dream;
+mod dots3;
+mod eagle3;
 mod ernie;
 mod exaone;
 mod falcon;
 mod gemma;
 mod gemma3n;
 mod gemma4;
+mod gemma4_drafts;
 mod glm;
+mod glm5_next;
 mod gpt2;
 mod gpt_oss;
 mod gptneox;
@@ -33,6 +39,7 @@ mod grovemoe;
 mod hrm_text;
 mod hunyuan;
 mod hy_v3;
+mod hy_v4;
 mod internlm;
 mod jais;
 mod jais2;
@@ -93,6 +100,8 @@ pub(super) static FAMILIES: &[Family] = &[
     baichuan::XVERSE,
     bailing::BAILING_MOE,
     bailing::BAILING_MOE2,
+    bailing3::BAILING_MOE3,
+    bailing3::BAILING_MOE3_VL,
     bert::BERT,
     bert::DISTILBERT,
     bert::JINA_BERT_V2,
@@ -110,9 +119,13 @@ pub(super) static FAMILIES: &[Family] = &[
     deepseek::DEEPSEEK,
     deepseek::DEEPSEEK2,
     deepseek::DEEPSEEK32,
+    dflash::DFLASH,
+    dflash::DSPARK,
+    dflash::MUSE_GLIMMER_ASSISTANT,
     dots1::DOTS1,
     dream::DREAM,
     dream::LLADA,
+    dots3::DOTS3,
     ernie::ERNIE,
     ernie::ERNIE_MOE,
     ernie::PADDLEOCR,
@@ -124,6 +137,8 @@ pub(super) static FAMILIES: &[Family] = &[
     gemma3n::GEMMA3N,
     gemma4::GEMMA4,
     gemma4::GEMMA4_UNIFIED,
+    gemma4_drafts::GEMMA4_ASSISTANT,
+    gemma4_drafts::GEMMA4_DSPARK,
     gemma::GEMMA,
     gemma::GEMMA2,
     gemma::GEMMA3,
@@ -134,6 +149,7 @@ pub(super) static FAMILIES: &[Family] = &[
     glm::GLM_DSA,
     glm::GLM_OCR,
     glm::SOLAR_OPEN,
+    glm5_next::GLM5_NEXT,
     gpt2::GPT2,
     gpt2::RU_GPT3_XL,
     gpt_oss::GPT_OSS,
@@ -149,6 +165,7 @@ pub(super) static FAMILIES: &[Family] = &[
     hunyuan::HUNYUAN,
     hunyuan::HUNYUAN_VL,
     hy_v3::HY_V3,
+    hy_v4::HY_V4,
     internlm::INTERNLM2,
     internlm::INTERNLM3,
     jais2::JAIS2,
@@ -158,6 +175,7 @@ pub(super) static FAMILIES: &[Family] = &[
     laguna::LAGUNA,
     lfm2::LFM2,
     lfm2::LFM2_AUDIO_TOKENIZER,
+    lfm2::LFM2_EMBEDDING,
     lfm2::LFM2_MOE,
     llada_moe::LLADA_MOE,
     llama4::LLAMA4,

@@ -7,7 +7,7 @@ use crate::vocab::{Padding, gpt2, padded};
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, Mtp, Options, keys, names};
+use crate::arch::{Family, Input, Keys, Mtp, Options, TEXT, keys, names};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, truthy};
 use crate::error::Result;
@@ -23,7 +23,7 @@ pub(super) const NEMOTRON_H: Family = Family {
     vocab: |kv, files, config| gpt2(kv, files, &padded(Padding::To(8), files, config)?),
     tensors: names::NEMOTRON_H,
     mtp: true,
-    bare_config: false,
+    settings: TEXT.settings,
     layers,
     variant,
     keys: key_values,
