@@ -105,12 +105,26 @@ pub enum GgmlType {
     TQ1_0 = 34,
     TQ2_0 = 35,
     MXFP4 = 39,
+    NVFP4 = 40,
 }
 
 impl GgmlType {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::F32, Self::F16, Self::Q8_0, Self::BF16, Self::TQ1_0, Self::TQ2_0, Self::MXFP4];
+    pub const ALL: [Self; 8] = [
+        Self::F32,
+        Self::F16,
+        Self::Q8_0,
+        Self::BF16,
+        Self::TQ1_0,
+        Self::TQ2_0,
+        Self::MXFP4,
+        Self::NVFP4,
+    ];
+
+    /// Whether values are only moved into it, from sources that have it already.
+    pub fn is_repacked(self) -> bool {
+        matches!(self, Self::MXFP4 | Self::NVFP4)
+    }
 
     /// What is known of the type.
     pub fn info(self) -> &'static TypeInfo {
@@ -122,6 +136,7 @@ impl GgmlType {
             Self::TQ1_0 => const { TypeInfo::known(Self::TQ1_0 as u32) },
             Self::TQ2_0 => const { TypeInfo::known(Self::TQ2_0 as u32) },
             Self::MXFP4 => const { TypeInfo::known(Self::MXFP4 as u32) },
+            Self::NVFP4 => const { TypeInfo::known(Self::NVFP4 as u32) },
         }
     }
 
@@ -151,7 +166,7 @@ impl GgmlType {
             Self::F32 => Some(Dtype::F32),
             Self::F16 => Some(Dtype::F16),
             Self::BF16 => Some(Dtype::BF16),
-            Self::Q8_0 | Self::TQ1_0 | Self::TQ2_0 | Self::MXFP4 => None,
+            Self::Q8_0 | Self::TQ1_0 | Self::TQ2_0 | Self::MXFP4 | Self::NVFP4 => None,
         }
     }
 }

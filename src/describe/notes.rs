@@ -12,7 +12,7 @@ use crate::arch;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::input::quoted;
-use crate::tensor::{Arithmetic, Leaf, OutputTensor, Piece};
+use crate::tensor::{Leaf, OutputTensor, Piece};
 
 /// Tensors of the checkpoint that are not in the GGUF, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,17 +153,7 @@ fn sources(piece: &Piece) -> impl Iterator<Item = usize> {
         Leaf::Source(index) => Some(index),
         Leaf::Values(_) | Leaf::Zeros => None,
     };
-    let scale = |step: &Arithmetic<usize>| match step {
-        Arithmetic::Scale(scale) => Some(scale.source),
-        Arithmetic::Plus { other, .. } => Some(other.source),
-        Arithmetic::Mxfp4 { scales } => Some(*scales),
-        Arithmetic::Widen
-        | Arithmetic::Add(_)
-        | Arithmetic::Multiply(_)
-        | Arithmetic::Exp
-        | Arithmetic::NegExp => None,
-    };
-    leaf.into_iter().chain(piece.arithmetic.iter().filter_map(scale))
+    leaf.into_iter().chain(piece.arithmetic.iter().filter_map(|step| step.operand().copied()))
 }
 
 /// Why a tensor called `name` is left out, of a model with `layers` layers of its own.

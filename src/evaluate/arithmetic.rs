@@ -30,12 +30,13 @@ impl<'a> Evaluation<'a> {
         let scales = walk.arithmetic.iter().map(|step| match step {
             Arithmetic::Scale(scale) => Some(Scales::new(sources, scale.source)),
             Arithmetic::Plus { other, .. } => Some(Scales::new(sources, other.source)),
-            Arithmetic::Mxfp4 { scales } => Some(Scales::new(sources, *scales)),
+            Arithmetic::Mxfp4 { scales } | Arithmetic::Nvfp4 { scales } => Some(Scales::new(sources, *scales)),
             Arithmetic::Widen
             | Arithmetic::Add(_)
             | Arithmetic::Multiply(_)
             | Arithmetic::Exp
-            | Arithmetic::NegExp => None,
+            | Arithmetic::NegExp
+            | Arithmetic::Reciprocal => None,
         });
         Self { walk, scales: scales.collect() }
     }
@@ -62,6 +63,7 @@ impl<'a> Evaluation<'a> {
                 Arithmetic::Exp => each(out, half, exp),
                 Arithmetic::NegExp if half => each(out, half, |x| -exp_rounded(x)),
                 Arithmetic::NegExp => each(out, half, |x| -exp(x)),
+                Arithmetic::Reciprocal => each(out, half, f32::recip),
                 Arithmetic::Scale(scale) => {
                     half = false;
                     let runs = self.runs(first, out.len() as u64);
@@ -76,7 +78,9 @@ impl<'a> Evaluation<'a> {
                         each(out, half, |x| x);
                     }
                 }
-                Arithmetic::Mxfp4 { .. } => unreachable!("codes have no arithmetic but their own"),
+                Arithmetic::Mxfp4 { .. } | Arithmetic::Nvfp4 { .. } => {
+                    unreachable!("codes have no arithmetic but their own")
+                }
             }
         }
         Ok(())
@@ -114,14 +118,40 @@ impl<'a> Evaluation<'a> {
         Ok(overflowed)
     }
 
-    /// Packs codes from byte `first` of the walk on, which were gathered into `raw`, into blocks of MXFP4.
-    ///
-    /// A block is its scale, then 16 bytes: code *j* in the low half of byte *j*, code *j* + 16 in the high half.
-    /// The source has codes 2*j* and 2*j* + 1 in byte *j*.
+    /// Packs codes from byte `first` of the walk on, which were gathered into `raw`, into blocks of the type they are
+    /// of: MXFP4 or NVFP4. The source has codes 2*j* and 2*j* + 1 in byte *j*.
     ///
     /// # Errors
     /// As [`Evaluation::values`].
-    pub fn mxfp4(&mut self, first: u64, raw: &[u8], out: &mut [u8]) -> Result<()> {
+    pub fn repack(&mut self, first: u64, raw: &[u8], out: &mut [u8]) -> Result<()> {
+        match self.walk.arithmetic.as_slice() {
+            [Arithmetic::Nvfp4 { .. }] => self.nvfp4(first, raw, out),
+            _ => self.mxfp4(first, raw, out),
+        }
+    }
+
+    /// A block is the scales of four groups of 16 values, without their signs, then 8 bytes for each group: its code
+    /// *j* in the low half of byte *j*, code *j* + 8 in the high half.
+    fn nvfp4(&mut self, first: u64, raw: &[u8], out: &mut [u8]) -> Result<()> {
+        let runs = self.runs(first, raw.len() as u64);
+        let [Some(scales)] = self.scales.as_mut_slice() else { unreachable!("codes come with scales") };
+        let mut groups = raw.as_chunks::<8>().0.iter();
+        let mut to = out.as_chunks_mut::<36>().0.iter_mut().flat_map(|block| {
+            let (scales, codes) = block.split_at_mut(4);
+            scales.iter_mut().zip(codes.as_chunks_mut::<8>().0)
+        });
+        for Run { at, len } in runs {
+            for group in at / 8..(at + len) / 8 {
+                let (Some(codes), Some((scale, to))) = (groups.next(), to.next()) else { break };
+                *scale = scales.byte(group)? & 0x7f;
+                interleave(codes, to);
+            }
+        }
+        Ok(())
+    }
+
+    /// A block is its scale, then 16 bytes: code *j* in the low half of byte *j*, code *j* + 16 in the high half.
+    fn mxfp4(&mut self, first: u64, raw: &[u8], out: &mut [u8]) -> Result<()> {
         let runs = self.runs(first, raw.len() as u64);
         let [Some(scales)] = self.scales.as_mut_slice() else { unreachable!("codes come with scales") };
         let mut blocks = raw.as_chunks::<16>().0.iter().zip(out.as_chunks_mut::<17>().0);
@@ -129,13 +159,19 @@ impl<'a> Evaluation<'a> {
             for block in at / 16..(at + len) / 16 {
                 let Some((codes, [scale, to @ ..])) = blocks.next() else { break };
                 *scale = scales.byte(block)?;
-                for (pair, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                    let [low, high] = [codes[pair], codes[pair + 8]];
-                    *to = [low & 0x0f | high << 4, low >> 4 | high & 0xf0];
-                }
+                interleave(codes, to);
             }
         }
         Ok(())
+    }
+}
+
+/// Puts codes of neighbours in pairs into pairs of codes that are half of all apart.
+#[inline(always)]
+fn interleave<const N: usize>(codes: &[u8; N], to: &mut [u8; N]) {
+    let (low, high) = codes.split_at(N / 2);
+    for ((to, low), high) in to.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high) {
+        *to = [low & 0x0f | high << 4, low >> 4 | high & 0xf0];
     }
 }
 
@@ -332,7 +368,7 @@ mod tests {
         let dims = vec![Dim { len: 32, stride: 1 }];
         let walk = Walk { file: 0, offset: 0, dtype: Dtype::U8, dims, first: 0, arithmetic };
         let mut got = [0; 34];
-        with_sources(&bytes, |sources| Evaluation::new(sources, &walk).mxfp4(0, &codes, &mut got)).unwrap();
+        with_sources(&bytes, |sources| Evaluation::new(sources, &walk).repack(0, &codes, &mut got)).unwrap();
         let expected: Vec<u8> = (0..2u8)
             .flat_map(|block| {
                 std::iter::once(7 + block)

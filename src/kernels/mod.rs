@@ -168,7 +168,7 @@ fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
         GgmlType::Q8_0 => quantize::q8_0(src, dst),
         GgmlType::TQ1_0 => quantize::tq1_0(src, dst),
         GgmlType::TQ2_0 => quantize::tq2_0(src, dst),
-        GgmlType::MXFP4 => unreachable!("only repacked, from sources that have it already"),
+        GgmlType::MXFP4 | GgmlType::NVFP4 => unreachable!("only repacked, from sources that have it already"),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::plan::{Action, Output, Step, Walk};
-use crate::tensor::Arithmetic;
 
 /// Runs in a source shorter than this many bytes are read together with what lies between them.
 const SHORT_RUN: u64 = 4096;
@@ -44,18 +43,8 @@ impl Look {
 
     fn walk(&mut self, walk: &Walk) {
         self.source(walk.file);
-        for step in &walk.arithmetic {
-            match step {
-                Arithmetic::Scale(scale) | Arithmetic::Plus { other: scale, .. } => {
-                    self.source(scale.source.file)
-                }
-                Arithmetic::Mxfp4 { scales } => self.source(scales.file),
-                Arithmetic::Widen
-                | Arithmetic::Add(_)
-                | Arithmetic::Multiply(_)
-                | Arithmetic::Exp
-                | Arithmetic::NegExp => {}
-            }
+        for place in walk.arithmetic.iter().filter_map(|step| step.operand()) {
+            self.source(place.file);
         }
         if !walk.is_contiguous() && walk.run_bytes() < SHORT_RUN {
             self.computed = true;

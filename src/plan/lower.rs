@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Place, Walk};
 use crate::checkpoint::Checkpoint;
-use crate::dtype::GgmlType;
+use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
 use crate::input::quoted;
@@ -157,11 +157,13 @@ fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
             (last.unwrap_or(u64::MAX), other.source, kernels::supports(other.source.dtype))
         }
         Arithmetic::Mxfp4 { scales } => (source.elements / 16, *scales, scales.dtype.size() == 1),
+        Arithmetic::Nvfp4 { scales } => (source.elements / 8, *scales, scales.dtype == Dtype::F8E4M3),
         Arithmetic::Widen
         | Arithmetic::Add(_)
         | Arithmetic::Multiply(_)
         | Arithmetic::Exp
-        | Arithmetic::NegExp => return Ok(()),
+        | Arithmetic::NegExp
+        | Arithmetic::Reciprocal => return Ok(()),
     };
     match (needed <= scales.elements, readable) {
         (true, true) => Ok(()),

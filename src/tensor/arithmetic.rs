@@ -20,6 +20,8 @@ pub enum Arithmetic<S> {
     Exp,
     /// `-exp(x)`.
     NegExp,
+    /// `1 / x`.
+    Reciprocal,
     /// `x * scale of its block`, without rounding to F16.
     Scale(Arc<Scale<S>>),
     /// `x + y`, where *y* is an element of another tensor, or of the same.
@@ -33,6 +35,12 @@ pub enum Arithmetic<S> {
     /// blocks of MXFP4.
     Mxfp4 {
         /// One byte per block, in the blocks' order in the source: its power of two, plus 127.
+        scales: S,
+    },
+    /// From bytes of two neighbouring four-bit codes, the first in the low half, 8 bytes to a group with a scale, to
+    /// blocks of NVFP4, which are four groups.
+    Nvfp4 {
+        /// One F8_E4M3 number per group, in the groups' order in the source.
         scales: S,
     },
 }
@@ -59,6 +67,16 @@ pub struct GridAxis {
 }
 
 impl<S> Arithmetic<S> {
+    /// The source tensor that it reads, besides the one it is applied to.
+    pub fn operand(&self) -> Option<&S> {
+        match self {
+            Self::Scale(scale) => Some(&scale.source),
+            Self::Plus { other, .. } => Some(&other.source),
+            Self::Mxfp4 { scales } | Self::Nvfp4 { scales } => Some(scales),
+            Self::Widen | Self::Add(_) | Self::Multiply(_) | Self::Exp | Self::NegExp | Self::Reciprocal => None,
+        }
+    }
+
     /// The same with sources named by what `place` makes of their names.
     ///
     /// # Errors
@@ -70,6 +88,7 @@ impl<S> Arithmetic<S> {
             Self::Multiply(constant) => Arithmetic::Multiply(*constant),
             Self::Exp => Arithmetic::Exp,
             Self::NegExp => Arithmetic::NegExp,
+            Self::Reciprocal => Arithmetic::Reciprocal,
             Self::Scale(scale) => {
                 Arithmetic::Scale(Arc::new(Scale { source: place(&scale.source)?, grid: scale.grid.clone() }))
             }
@@ -78,6 +97,7 @@ impl<S> Arithmetic<S> {
                 first: *first,
             },
             Self::Mxfp4 { scales } => Arithmetic::Mxfp4 { scales: place(scales)? },
+            Self::Nvfp4 { scales } => Arithmetic::Nvfp4 { scales: place(scales)? },
         })
     }
 }

@@ -117,6 +117,11 @@ impl TensorExpr {
         self.compute(&Arithmetic::NegExp)
     }
 
+    /// One divided by every element.
+    pub fn reciprocal(self) -> Self {
+        self.compute(&Arithmetic::Reciprocal)
+    }
+
     /// Makes what follows happen in F32 even if the source is F16.
     pub fn widen(self) -> Self {
         self.compute(&Arithmetic::Widen)
@@ -159,6 +164,20 @@ impl TensorExpr {
         };
         *blocks *= 32;
         Ok(self.compute(&Arithmetic::Mxfp4 { scales }))
+    }
+
+    /// Packs bytes of two four-bit codes (shape `[rows, columns / 2]`, U8), 8 to a group, and the groups' scales, which are
+    /// source tensor `scales` (shape `[rows, columns / 16]`, F8_E4M3), into blocks of NVFP4. The shape becomes that of
+    /// the values.
+    ///
+    /// # Errors
+    /// If rows are no whole number of blocks.
+    pub fn nvfp4(mut self, scales: usize) -> Result<Self> {
+        match self.shape.last_mut() {
+            Some(bytes) if bytes.is_multiple_of(32) => *bytes *= 2,
+            _ => return Err(shape_error("rows of NVFP4 must be a multiple of 64 values".into())),
+        }
+        Ok(self.compute(&Arithmetic::Nvfp4 { scales }))
     }
 
     fn compute(mut self, arithmetic: &Arithmetic<usize>) -> Self {
