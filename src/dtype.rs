@@ -110,16 +110,8 @@ pub enum GgmlType {
 
 impl GgmlType {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::F32,
-        Self::F16,
-        Self::Q8_0,
-        Self::BF16,
-        Self::TQ1_0,
-        Self::TQ2_0,
-        Self::MXFP4,
-        Self::NVFP4,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::F32, Self::F16, Self::Q8_0, Self::BF16, Self::TQ1_0, Self::TQ2_0, Self::MXFP4, Self::NVFP4];
 
     /// Whether values are only moved into it, from sources that have it already.
     pub fn is_repacked(self) -> bool {

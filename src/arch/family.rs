@@ -48,6 +48,8 @@ pub struct Family {
     /// Renames a tensor where its name depends on the family, before anything else looks at it; none leaves
     /// it out.
     pub(super) rename: fn(&Input, &str) -> Option<String>,
+    /// Moves the codes of a matrix in NVFP4, two to a byte, as `emit` moves weights; asked with the matrix's name.
+    pub(super) nvfp4: fn(&Input, &str, TensorExpr) -> Result<TensorExpr>,
     /// Adds tensors that no checkpoint holds; they come first.
     pub(super) generate: fn(&Input, &mut Builder) -> Result<()>,
     /// Turns one tensor of the checkpoint into tensors of the GGUF.
@@ -73,6 +75,7 @@ pub(super) const TEXT: Family = Family {
     variant: |_| Ok(None),
     keys: keys::common,
     rename: |_, name| Some(name.to_owned()),
+    nvfp4: |_, _, codes| Ok(codes),
     generate: |_, _| Ok(()),
     emit: |_, builder, tensor| builder.add(tensor),
     ggml_type: |_, _, _| None,
@@ -89,6 +92,8 @@ pub struct Model {
     /// Key-values that the reference finds out while it goes through the tensors; they come before all that
     /// describe the model.
     pub early: KeyValues,
+    /// Key-values about single tensors; they come before those of the vocabulary.
+    pub extra: KeyValues,
     /// The tensors, in the reference's order.
     pub tensors: Vec<OutputTensor>,
     /// Whether these are only layers for multi-token prediction, and the file's name has to say so.
@@ -97,6 +102,26 @@ pub struct Model {
     pub ftype: FileType,
     /// How the vocabulary is read.
     pub vocab: Route,
+}
+
+/// The tensors of a model, and key-values that come of looking at them.
+#[derive(Default)]
+struct Described {
+    tensors: Vec<OutputTensor>,
+    early: KeyValues,
+    extra: KeyValues,
+}
+
+/// Says of tensors that they must not be multiplied by activations of four bits.
+fn extra(mut wide: Vec<String>) -> KeyValues {
+    let mut extra = KeyValues::new();
+    if !wide.is_empty() {
+        wide.sort_unstable();
+        let count = wide.len();
+        extra.set_strings("general.tensor_extra.name", wide);
+        extra.set("general.tensor_extra.prec_a4", Value::Bools(vec![false; count]));
+    }
+    extra
 }
 
 /// What a family's functions may look at.
@@ -212,8 +237,8 @@ impl Family {
         let family = input.family;
         input.tensors = tensors::index(&input);
         input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
-        let (tensors, early) = match options.vocab_only {
-            true => (Vec::new(), KeyValues::new()),
+        let described = match options.vocab_only {
+            true => Described::default(),
             false => family.describe_tensors(&mut input)?,
         };
         let mut keys = Keys { arch: family.arch, values: KeyValues::new() };
@@ -221,18 +246,20 @@ impl Family {
         Ok(Model {
             arch: family.arch,
             hparams: keys.values,
-            early,
+            early: described.early,
+            extra: described.extra,
             only_prediction: options.mtp == Mtp::Only && family.mtp_file_name,
-            tensors,
+            tensors: described.tensors,
             ftype: input.ftype,
             vocab: family.vocab,
         })
     }
 
-    /// The tensors of `input`, and [`Model::early`]. What they are stored as may change the type of the file.
-    fn describe_tensors(&self, input: &mut Input) -> Result<(Vec<OutputTensor>, KeyValues)> {
-        quantized::dequantize(input)?;
+    /// The tensors of `input` and what is found out on the way. What they are stored as may change the type of the file.
+    fn describe_tensors(&self, input: &mut Input) -> Result<Described> {
+        let mut quantized = quantized::dequantize(input)?;
         let mut builder = Builder::new(input);
+        let wide = quantized.add(input, &mut builder)?;
         (self.generate)(input, &mut builder)?;
         for (name, expr) in &input.tensors {
             if let Some(tensor) = tensors::load(input.checkpoint, name, expr)? {
@@ -243,11 +270,11 @@ impl Family {
         }
         (self.finish)(input, &mut builder)?;
         let (tensors, early) = builder.finish()?;
-        if quantized::is_mxfp4(input)?
+        if let Some(ftype) = quantized.file_type()
             && matches!(input.ftype, FileType::F32 | FileType::F16 | FileType::Bf16)
         {
-            input.ftype = FileType::Mxfp4Moe;
+            input.ftype = ftype;
         }
-        Ok((tensors, early.values))
+        Ok(Described { tensors, early: early.values, extra: extra(wide) })
     }
 }

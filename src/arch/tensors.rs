@@ -96,12 +96,17 @@ const NEVER_TERNARY: [&str; 6] = [
 /// second takes the first's place.
 pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
     let named = input.checkpoint.own_tensors().iter().enumerate().filter_map(|(index, tensor)| {
-        let name = (input.family.rename)(input, &tensor.name)?;
-        let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
-            || OTHER_PARTS.iter().any(|part| name.contains(part));
-        (!other).then(|| (general_name(&name), TensorExpr::source(index, &tensor.shape)))
+        Some((own_name(input, &tensor.name)?, TensorExpr::source(index, &tensor.shape)))
     });
     named.collect()
+}
+
+/// What families call a tensor of the text model, or a module; none of what belongs to other parts.
+pub(super) fn own_name(input: &Input, name: &str) -> Option<String> {
+    let name = (input.family.rename)(input, name)?;
+    let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
+        || OTHER_PARTS.iter().any(|part| name.contains(part));
+    (!other).then(|| general_name(&name))
 }
 
 /// What a tensor is called whatever larger model the language model is a part of.

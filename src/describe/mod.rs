@@ -168,6 +168,7 @@ impl<'a> Opened<'a> {
         general.write(&mut keys)?;
         keys.extend(model.hparams);
         keys.set_u32("general.quantization_version", 2);
+        keys.extend(model.extra);
         let mut files = TokenizerFiles::read(dir, tokenizer)?;
         files.own_template_only = options.own_template_only;
         (model.vocab)(&mut keys, &files, config.map())?;

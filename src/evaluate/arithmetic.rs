@@ -30,7 +30,9 @@ impl<'a> Evaluation<'a> {
         let scales = walk.arithmetic.iter().map(|step| match step {
             Arithmetic::Scale(scale) => Some(Scales::new(sources, scale.source)),
             Arithmetic::Plus { other, .. } => Some(Scales::new(sources, other.source)),
-            Arithmetic::Mxfp4 { scales } | Arithmetic::Nvfp4 { scales } => Some(Scales::new(sources, *scales)),
+            Arithmetic::Mxfp4 { scales } | Arithmetic::Nvfp4 { scales } => {
+                Some(Scales::new(sources, *scales))
+            }
             Arithmetic::Widen
             | Arithmetic::Add(_)
             | Arithmetic::Multiply(_)

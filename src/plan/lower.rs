@@ -112,6 +112,13 @@ fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpo
         })?;
         arithmetic.push(step);
     }
+    if let Some(group) = arithmetic.iter().find_map(Arithmetic::group)
+        && !piece.is_in_groups(group)
+    {
+        let problem =
+            format!("tensor {}: codes that share a scale would be torn apart", quoted(&tensor.name));
+        return Err(Error::invalid(&checkpoint.dir, problem).tensor(&tensor.name));
+    }
     let unchanged = arithmetic.is_empty() && tensor.ggml_type.same_bits() == Some(source.dtype);
     let walk = Arc::new(Walk {
         file: source.file,

@@ -50,7 +50,7 @@ impl Walk {
 
     /// Whether an element holds two elements of the output.
     pub fn is_packed(&self) -> bool {
-        self.arithmetic.iter().any(|step| matches!(step, Arithmetic::Mxfp4 { .. } | Arithmetic::Nvfp4 { .. }))
+        self.arithmetic.iter().any(|step| step.group().is_some())
     }
 
     /// Whether it is one run of bytes.

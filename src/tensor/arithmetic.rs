@@ -67,13 +67,24 @@ pub struct GridAxis {
 }
 
 impl<S> Arithmetic<S> {
+    /// How many elements in a row must stay together, if any must: those whose scale goes into the output with them.
+    pub fn group(&self) -> Option<u64> {
+        match self {
+            Self::Mxfp4 { .. } => Some(16),
+            Self::Nvfp4 { .. } => Some(8),
+            _ => None,
+        }
+    }
+
     /// The source tensor that it reads, besides the one it is applied to.
     pub fn operand(&self) -> Option<&S> {
         match self {
             Self::Scale(scale) => Some(&scale.source),
             Self::Plus { other, .. } => Some(&other.source),
             Self::Mxfp4 { scales } | Self::Nvfp4 { scales } => Some(scales),
-            Self::Widen | Self::Add(_) | Self::Multiply(_) | Self::Exp | Self::NegExp | Self::Reciprocal => None,
+            Self::Widen | Self::Add(_) | Self::Multiply(_) | Self::Exp | Self::NegExp | Self::Reciprocal => {
+                None
+            }
         }
     }
 

@@ -47,6 +47,13 @@ impl Piece {
         self.dims.iter().map(|d| d.len).product()
     }
 
+    /// Whether it goes through groups of `group` neighbours in the leaf, the first of which begins there.
+    pub fn is_in_groups(&self, group: u64) -> bool {
+        let whole = |dim: &Dim| if dim.stride == 1 { dim.len } else { dim.stride }.is_multiple_of(group);
+        let together = self.dims.last().is_some_and(|dim| dim.stride == 1);
+        together && self.offset.is_multiple_of(group) && self.dims.iter().all(whole)
+    }
+
     /// Whether the elements lie one after another in the leaf.
     pub fn is_contiguous(&self) -> bool {
         matches!(self.dims.as_slice(), [] | [Dim { stride: 1, .. }])

@@ -8,33 +8,35 @@ use indexmap::IndexMap;
 
 use crate::json::Value as Json;
 
-use crate::config::{Config, read_json};
+use crate::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::tensor::{Leaf, Scale};
 
-use super::{Input, tensors};
+use super::Method;
+use crate::arch::{Input, tensors};
 
 /// Replaces quantized tensors in `input.tensors` by what they stand for.
 ///
 /// # Errors
 /// [`Error::Unsupported`] naming a method that cannot be read, [`Error::Invalid`] where scales and weights do
 /// not go together.
-pub(super) fn dequantize(input: &mut Input) -> Result<()> {
-    let Some(method) = method(input)? else {
+pub(super) fn dequantize(input: &mut Input, method: &Method) -> Result<()> {
+    let Some(name) = &method.name else {
         return Ok(());
     };
-    let config = input.config.optional_section("quantization_config")?;
-    match method.as_str() {
-        method if input.family.packed.contains(&method) => Ok(()),
+    let config = &method.config;
+    match name.as_str() {
+        name if input.family.packed.contains(&name) => Ok(()),
         "fp8" => {
-            let block = block(&config, config.map().get("weight_block_size"))?;
+            let block = block(config, config.map().get("weight_block_size"))?;
             drop_unused(input, &[".activation_scale", "_activation_scale", ".qscale_act"]);
             multiply(input, "_scale_inv", "", block.as_deref(), |_| true)?;
             multiply(input, ".qscale_weight", ".weight", block.as_deref(), |_| true)
         }
-        "compressed-tensors" => compressed_tensors(input, &config),
+        "compressed-tensors" if method.nvfp4_compressed => Ok(()),
+        "compressed-tensors" => compressed_tensors(input, config),
         "modelopt" => {
             drop_unused(input, &[".input_scale", ".k_scale", ".v_scale"]);
             let lonely = |name: &str| {
@@ -46,7 +48,7 @@ pub(super) fn dequantize(input: &mut Input) -> Result<()> {
             let fp8 = |dtype| matches!(dtype, Dtype::F8E4M3 | Dtype::F8E5M2);
             multiply(input, ".weight_scale", ".weight", None, fp8)
         }
-        method => Err(unknown(input, method)),
+        name => Err(unknown(input, name)),
     }
 }
 
@@ -66,39 +68,6 @@ fn unknown(input: &Input, method: &str) -> Error {
     unsupported(input, &problem).hint(
         "if llama.cpp's convert_hf_to_gguf.py reads it, please report the method and the model's name to ggraft",
     )
-}
-
-/// Whether the model's matrices are MXFP4 and stay it.
-///
-/// # Errors
-/// As [`dequantize`].
-pub(super) fn is_mxfp4(input: &Input) -> Result<bool> {
-    Ok(method(input)?.as_deref() == Some("mxfp4"))
-}
-
-/// What the weights are quantized with, if they are.
-fn method(input: &Input) -> Result<Option<String>> {
-    let section = input.config.optional_section("quantization_config")?;
-    let mut method = section.str(&["quant_method"])?.map(str::to_owned);
-    let mut algorithm = section.get(&["quant_algo"]).map(|(_, value)| value.clone());
-    let (dir, name) = (&input.checkpoint.dir, "hf_quant_config.json");
-    if dir.exists(name)? {
-        let file = read_json(dir, name)?;
-        let producer = file.get("producer").and_then(|p| p.get("name")).and_then(Json::as_str);
-        method = method.or_else(|| Some(producer.unwrap_or("modelopt").to_lowercase()));
-        algorithm = file.get("quantization").and_then(|q| q.get("quant_algo")).cloned().or(algorithm);
-    }
-    let layers = section.map().get("quantized_layers").and_then(Json::as_object);
-    let algorithms =
-        layers.into_iter().flat_map(|layers| layers.values().filter_map(|l| l.get("quant_algo")));
-    let nvfp4 = |algorithm: &Json| algorithm.as_str().is_some_and(|name| name.ends_with("NVFP4"));
-    if algorithms.chain(&algorithm).any(nvfp4) {
-        return Err(unsupported(
-            input,
-            "the weights are quantized to NVFP4, says quant_algo there or in hf_quant_config.json",
-        ));
-    }
-    Ok(method)
 }
 
 fn compressed_tensors(input: &mut Input, config: &Config) -> Result<()> {
