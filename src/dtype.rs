@@ -1,4 +1,5 @@
-//! Element types: what safetensors stores ([`Dtype`]) and what GGUF stores ([`GgmlType`]).
+//! Element types: what safetensors stores ([`Dtype`], and integers of fewer bits by [`Packing`]) and what GGUF stores
+//! ([`GgmlType`]).
 
 use crate::ggml_types::TypeInfo;
 
@@ -90,6 +91,34 @@ impl Dtype {
     /// Bytes per element, of those with less than one byte: one.
     pub fn size(self) -> u64 {
         self.bits().div_ceil(8)
+    }
+}
+
+/// How unsigned integers of few bits lie in little-endian words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// Bits of each, 1 to 8.
+    pub bits: u32,
+    /// Bytes of a word, 1 to 4. Bits that are left over in it, the highest, are not used.
+    pub word: u32,
+    /// Whether the first is in the highest bits instead of the lowest. Then none are left over.
+    pub high_first: bool,
+}
+
+impl Packing {
+    /// Integers of `bits` bits in words of 32 bits, from the lowest bits on.
+    pub const fn words(bits: u32) -> Self {
+        Self { bits, word: 4, high_first: false }
+    }
+
+    /// Integers of `bits` bits in bytes, from the lowest bits on.
+    pub const fn bytes(bits: u32) -> Self {
+        Self { bits, word: 1, high_first: false }
+    }
+
+    /// How many are in a word.
+    pub fn per_word(self) -> u64 {
+        u64::from(8 * self.word / self.bits)
     }
 }
 

@@ -126,6 +126,7 @@ pub(super) fn general_name(name: &str) -> String {
 pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Option<&'c SourceTensor> {
     match expr.pieces().first()?.leaf {
         Leaf::Source(index) => checkpoint.tensors.get(index),
+        Leaf::Codes(ref codes) => checkpoint.tensors.get(codes.source),
         Leaf::Values(_) | Leaf::Zeros => None,
     }
 }
@@ -143,7 +144,9 @@ pub(super) fn place(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr, erro
 /// # Errors
 /// If its element type cannot be converted.
 pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<Option<Tensor>> {
+    let codes = expr.pieces().iter().any(|piece| matches!(piece.leaf, Leaf::Codes(_)));
     if let Some(source) = source(checkpoint, expr)
+        && !codes
         && (!source.dtype.is_readable() || matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64))
     {
         let problem = format!(

@@ -113,11 +113,12 @@ const AUDIO: [&str; 8] = [
 /// What of `checkpoint` is in none of `tensors`, by reason.
 pub fn left_out(checkpoint: &Checkpoint, tensors: &[OutputTensor], config: &Config) -> Vec<Note> {
     let mut used = vec![false; checkpoint.tensors.len()];
-    let pieces = tensors.iter().flat_map(|tensor| tensor.expr.pieces());
-    for index in pieces.flat_map(sources) {
-        if let Some(used) = used.get_mut(index) {
-            *used = true;
-        }
+    for piece in tensors.iter().flat_map(|tensor| tensor.expr.pieces()) {
+        sources(piece, &mut |index| {
+            if let Some(used) = used.get_mut(index) {
+                *used = true;
+            }
+        });
     }
     let layers = arch::own_layers(config);
     let has_projector = has_projector(config);
@@ -147,13 +148,14 @@ fn has_projector(config: &Config) -> bool {
     named.is_some_and(arch::has_projector) || config.map().contains_key("vision_encoder")
 }
 
-/// Every source that `piece` is made of.
-fn sources(piece: &Piece) -> impl Iterator<Item = usize> {
-    let leaf = match piece.leaf {
-        Leaf::Source(index) => Some(index),
-        Leaf::Values(_) | Leaf::Zeros => None,
-    };
-    leaf.into_iter().chain(piece.arithmetic.iter().filter_map(|step| step.operand().copied()))
+/// Tells `found` of every source that `piece` is made of.
+fn sources(piece: &Piece, found: &mut impl FnMut(usize)) {
+    match &piece.leaf {
+        Leaf::Source(index) => found(*index),
+        Leaf::Codes(codes) => found(codes.source),
+        Leaf::Values(_) | Leaf::Zeros => {}
+    }
+    piece.arithmetic.iter().for_each(|step| step.sources(&mut |index| found(*index)));
 }
 
 /// Why a tensor called `name` is left out, of a model with `layers` layers of its own.

@@ -55,7 +55,7 @@ impl Strided {
         let axes = [(rows, 1, 2 * size), (2, 2, 0), (size, 1, 1)];
         let grid = axes.map(|(len, block, stride)| GridAxis { len, block, stride }).to_vec();
         let first = self.slice(1, 0, size, 1)?;
-        Ok(first.compute(&Arithmetic::Plus { other: Arc::new(Scale { source, grid }), first: size }))
+        Ok(first.compute(&Arithmetic::Plus { other: Arc::new(Scale::of(source, grid)), first: size }))
     }
 
     /// Packs four-bit codes, 16 bytes to a block (shape `[…, blocks, 16]`, U8), and their scales, which are

@@ -7,6 +7,7 @@ use super::arithmetic::{Arithmetic, Scale};
 use super::low_rank::LowRank;
 use super::piece::Piece;
 use super::strided::{Strided, shape_error};
+use crate::dtype::Packing;
 use crate::error::Result;
 
 /// A tensor as movement over, and arithmetic on, source tensors and generated constants.
@@ -150,6 +151,15 @@ impl TensorExpr {
     /// If rows are no whole number of blocks.
     pub fn nvfp4(self, scales: usize) -> Result<Self> {
         self.change(|plain| plain.nvfp4(scales), |product| Ok(product.refuse("four-bit codes")))
+    }
+
+    /// The same elements, which are integers packed into a source tensor by `packing`. Positions were counted in them in
+    /// the order of the source; from here on, they are counted in the present order, which scales and the like refer to.
+    ///
+    /// # Errors
+    /// If anything was joined or computed, or the first one is not the source's.
+    pub fn codes(self, packing: Packing) -> Result<Self> {
+        self.change(|plain| plain.codes(packing), |product| Ok(product.refuse("packed integers")))
     }
 
     /// What `step` makes of every element.

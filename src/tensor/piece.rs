@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::arithmetic::Arithmetic;
+use super::codes::Codes;
 
 /// A strided walk over one leaf, yielding elements in output order.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,8 @@ pub struct Dim {
 pub enum Leaf {
     /// Tensor with this index in `Checkpoint::tensors`.
     Source(usize),
+    /// Integers packed into a source tensor.
+    Codes(Arc<Codes>),
     /// Generated values; always F32 in the output.
     Values(Arc<[f32]>),
     /// Zeros of the output's type.

@@ -132,5 +132,85 @@ def nvfp4_cases():
     yield model("nvfp4-compressed-other", MISTRAL, other, nvfp4_compressed, refused=True)
 
 
+# Integers of few bits, several to a word of 32.
+def pack_quantized(bits, size, zeros=False, scale="bf16"):
+    per_word = 32 // bits
+
+    def quantize(name, rows, columns):
+        found = [(f"{name}.weight_packed", [rows, -(-columns // per_word)], "words"), (f"{name}.weight_scale", [rows, columns // size], scale),
+                 (f"{name}.weight_shape", [2], "i64", [rows, columns])]
+        return found + ([(f"{name}.weight_zero_point", [-(-rows // per_word), columns // size], "words")] if zeros else [])
+    return quantize
+
+
+def integers(bits, size, **weights):
+    return compressed("pack-quantized", group(type="int", num_bits=bits, group_size=size, strategy="group", **weights))
+
+
+def pack_quantized_cases():
+    for family in (LLAMA, QWEN3, MIXTRAL):
+        yield model(f"w4a16-{family[1]}", family, integers(4, 32), pack_quantized(4, 32), also=[*RUNS, "--outtype auto --fuse-qkv", "--outtype tq1_0"])
+        yield model(f"w4a16-zeros-{family[1]}", family, integers(4, 64, symmetric=False), pack_quantized(4, 64, zeros=True, scale="f16"), dtype="f16")
+    yield model("w8a16", GEMMA2, integers(8, 32), pack_quantized(8, 32))
+    yield model("w8a16-zeros", QWEN3_MOE, integers(8, 64, symmetric=False), pack_quantized(8, 64, zeros=True, scale="f32"), also=[*RUNS, "--outtype auto --fuse-gate-up-exps"])
+    yield model("w2a16-zeros", MISTRAL, integers(2, 16), pack_quantized(2, 16, zeros=True), dtype="f32")
+    # Words are not full, rows end in one.
+    yield model("w3a16-zeros", LLAMA, integers(3, 32), pack_quantized(3, 32, zeros=True))
+    yield model("w5a16", QWEN3, integers(5, 64), pack_quantized(5, 64))
+    yield model("w6a16-zeros", QWEN3_MOE, integers(6, 32), pack_quantized(6, 32, zeros=True))
+    yield model("w4a16-channel", LLAMA, integers(4, None, strategy="channel"), pack_quantized(4, 32), refused=True)
+    yield model("w4a16-uneven", LLAMA, integers(4, 48), pack_quantized(4, 32), refused=True)
+    yield model("w4a16-other-scales", LLAMA, integers(4, 32), pack_quantized(4, 64), refused=True)
+    yield model("w4a16-two-groups", LLAMA, compressed("pack-quantized", group(type="int", strategy="group"), group()), pack_quantized(4, 32), refused=True)
+    yield model("w4a16-float", LLAMA, integers(4, 32, type="float"), pack_quantized(4, 32), refused=True)
+
+
+def gptq(bits, size, order=None, scale="f16", index=True):
+    """`order` puts rows into other groups, as act-order does."""
+    per_word = 32 // bits
+
+    def quantize(name, rows, columns):
+        groups = [order(at, columns // size) if order else at // size for at in range(columns)]
+        found = [(f"{name}.qweight", [columns // per_word, rows], "words"), (f"{name}.qzeros", [columns // size, rows // per_word], "words"),
+                 (f"{name}.scales", [columns // size, rows], scale)]
+        return found + ([(f"{name}.g_idx", [columns], "i32", groups)] if index else [])
+    return quantize
+
+
+def gptq_method(bits, size, **more):
+    return {"quant_method": "gptq", "bits": bits, "group_size": size, "desc_act": False, "sym": True, **more}
+
+
+def shuffled(at, groups):
+    return at * 7 % 11 % groups
+
+
+def gptq_cases():
+    for family in (LLAMA, QWEN3, MIXTRAL):
+        biases = [(f"model.layers.{{0-1}}.self_attn.{m}_proj.bias", [n], "f16") for m, n in (("q", 128), ("k", 64), ("v", 64))] if family is QWEN3 else []
+        yield model(f"gptq-{family[1]}", family, gptq_method(4, 64), gptq(4, 64), biases, dtype="f16", also=[*RUNS, "--outtype auto --fuse-qkv", "--outtype tq2_0"])
+        yield model(f"gptq-order-{family[1]}", family, gptq_method(4, 32, desc_act=True), gptq(4, 32, order=shuffled), dtype="bf16")
+        yield model(f"gptq-v2-{family[1]}", family, gptq_method(4, 32, checkpoint_format="gptq_v2"), gptq(4, 32), dtype="f16")
+    yield model("gptq-8", QWEN3_MOE, gptq_method(8, 64), gptq(8, 64), dtype="f16", also=[*RUNS, "--outtype auto --fuse-gate-up-exps"])
+    yield model("gptq-8-v2", LLAMA, gptq_method(8, 64, checkpoint_format="gptq_v2"), gptq(8, 64, order=shuffled, scale="bf16"))
+    yield model("gptq-2", GEMMA2, gptq_method(2, 32), gptq(2, 32, scale="f32"))
+    yield model("gptq-one-group", MISTRAL, gptq_method(4, -1), lambda name, rows, columns: gptq(4, columns)(name, rows, columns), dtype="f32")
+    yield model("gptq-3", LLAMA, gptq_method(3, 32), gptq(4, 32), refused=True)
+    yield model("gptq-no-index", LLAMA, gptq_method(4, 32), gptq(4, 32, index=False), refused=True)
+    yield model("gptq-beyond", LLAMA, gptq_method(4, 32), gptq(4, 32, order=lambda at, groups: at // 16), refused=True)
+
+
+def bitnet(name, rows, columns):
+    return [(f"{name}.weight", [rows // 4, columns], "u8"), (f"{name}.weight_scale", [1], "bf16")]
+
+
+def bitnet_cases():
+    for family in (LLAMA, QWEN3, MIXTRAL):
+        yield model(f"bitnet-{family[1]}", family, {"quant_method": "bitnet", "linear_class": "bitlinear"}, bitnet, also=[*RUNS, "--outtype tq1_0", "--outtype tq2_0"])
+
+
 def cases():
     yield from nvfp4_cases()
+    yield from pack_quantized_cases()
+    yield from gptq_cases()
+    yield from bitnet_cases()

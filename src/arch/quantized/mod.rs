@@ -3,7 +3,9 @@
 
 mod method;
 mod nvfp4;
+mod packed;
 mod scaled;
+mod stored;
 
 use crate::error::Result;
 

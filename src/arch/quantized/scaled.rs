@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::tensor::{Leaf, Scale};
 
-use super::Method;
+use super::{Method, packed};
 use crate::arch::{Input, tensors};
 
 /// Replaces quantized tensors in `input.tensors` by what they stand for.
@@ -37,6 +37,8 @@ pub(super) fn dequantize(input: &mut Input, method: &Method) -> Result<()> {
         }
         "compressed-tensors" if method.nvfp4_compressed => Ok(()),
         "compressed-tensors" => compressed_tensors(input, config),
+        "gptq" => packed::gptq(input, config),
+        "bitnet" => packed::bitnet(input),
         "modelopt" => {
             drop_unused(input, &[".input_scale", ".k_scale", ".v_scale"]);
             let lonely = |name: &str| {
@@ -53,7 +55,7 @@ pub(super) fn dequantize(input: &mut Input, method: &Method) -> Result<()> {
 }
 
 /// Methods that can be read for every family, by their names in `quant_method`.
-const METHODS: [&str; 3] = ["compressed-tensors", "fp8", "modelopt"];
+const METHODS: [&str; 5] = ["bitnet", "compressed-tensors", "fp8", "gptq", "modelopt"];
 
 /// What is said of a method that cannot be read.
 fn unknown(input: &Input, method: &str) -> Error {
@@ -78,6 +80,9 @@ fn compressed_tensors(input: &mut Input, config: &Config) -> Result<()> {
         _ => return Err(unsupported(input, "compressed-tensors with other than one group of settings")),
     };
     let weights = weights.unwrap_or_default();
+    if format == "pack-quantized" {
+        return packed::pack_quantized(input, config, &weights);
+    }
     let is = |key: &str, value: &Json| weights.get(key) == Some(value);
     let plain = ["float-quantized", "int-quantized", "naive-quantized"].contains(&format.as_str());
     let strategy = ["channel", "block"].iter().any(|strategy| is("strategy", &(*strategy).into()));
