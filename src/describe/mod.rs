@@ -208,5 +208,9 @@ fn open(dir: &ModelDir, target: Target, options: &Options) -> Result<(Config, &'
         }
         other => other?,
     };
+    let mut checkpoint = checkpoint;
+    for (prefix, who) in checkpoint.unwrap_names() {
+        tracing::warn!("all tensors are called {prefix}…, as {who} has them: converted without that");
+    }
     Ok((config, family, checkpoint))
 }

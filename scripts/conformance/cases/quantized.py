@@ -13,7 +13,7 @@ EXPERTS = {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 
            "norm_topk_prob": True}
 QWEN3_MOE = ("Qwen3MoeForCausalLM", "qwen3_moe", EXPERTS, ["q_norm", "k_norm"])
 MIXTRAL = ("MixtralForCausalLM", "mixtral", {"num_local_experts": 3, "num_experts_per_tok": 2}, [])
-RUNS = ["--outtype q8_0", "--outtype f32"]
+TYPES = ["f16", "bf16", "q8_0", "auto"]
 
 
 def matrices(family) -> list:
@@ -46,14 +46,15 @@ def others(family) -> list:
     return found
 
 
-def model(id, family, method, quantize, more=(), also=RUNS, **kwargs):
+def model(id, family, method, quantize, more=(), refused=False, **kwargs):
     """A model whose linear layers are what `quantize` makes of their names and shapes."""
     arch, kind, config, _ = family
     config = {"architectures": [arch], "model_type": kind, **SMALL, **config}
     if method is not None:
         config["quantization_config"] = method
     tensors = others(family) + [t for m in matrices(family) for t in quantize(*m)] + list(more)
-    return case(f"quantized-{id}", config, tensors=tensors, also=also, **{"tokenizer": "spm" if kind in ("llama", "gemma2") else "gpt2-trimmed", **kwargs})
+    return case(f"quantized-{id}", config, tensors=tensors, refused=refused, types=["auto"] if refused else TYPES,
+                **{"tokenizer": "spm" if kind in ("llama", "gemma2") else "gpt2-trimmed", **kwargs})
 
 
 # NVFP4: four-bit codes, a scale for 16 of them, and one for all.
@@ -104,9 +105,9 @@ MLP = [f"mlp.{m}_proj" for m in ("gate", "up", "down")]
 
 def nvfp4_cases():
     for family in (LLAMA, QWEN3, GEMMA2, MISTRAL):
-        yield model(f"nvfp4-{family[1]}", family, NVFP4, nvfp4, KV, also=[*RUNS, "--outtype auto --fuse-qkv", "--outtype tq1_0"])
+        yield model(f"nvfp4-{family[1]}", family, NVFP4, nvfp4, KV, also=["--outtype auto --fuse-qkv", "--outtype tq1_0"])
     yield model("nvfp4-file", QWEN3, None, nvfp4, KV, files={"hf_quant_config.json": MODELOPT}, dtype="f16")
-    yield model("nvfp4-experts", QWEN3_MOE, NVFP4, nvfp4, also=[*RUNS, "--outtype auto --fuse-gate-up-exps"])
+    yield model("nvfp4-experts", QWEN3_MOE, NVFP4, nvfp4, also=["--outtype auto --fuse-gate-up-exps"])
     yield model("nvfp4-experts-ones", QWEN3_MOE, NVFP4, lambda *m: nvfp4(*m, whole="up_proj" in m[0]))
     one = [("model.layers.0.self_attn.q_proj.weight_scale_2", [], "f32", [1.0000005]), ("model.layers.1.self_attn.q_proj.weight_scale_2", [], "f32", [1.000002]),
            ("model.layers.1.self_attn.q_proj.input_scale", [1], "f32", [1.0])]
@@ -115,7 +116,7 @@ def nvfp4_cases():
     yield model("nvfp4-experts-near", QWEN3_MOE, NVFP4, lambda *m: nvfp4(*m, whole=False), near)
     yield model("nvfp4-weight-only", LLAMA, {**NVFP4, "quant_algo": "W4A16_NVFP4"}, nvfp4, dtype="f16")
     mixed = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": layers("FP8", *ATTENTION) | layers("NVFP4", *MLP)}
-    yield model("nvfp4-mixed", LLAMA, mixed, attention_in(fp8, nvfp4), KV, also=[*RUNS, "--outtype auto --fp8-as-q8"])
+    yield model("nvfp4-mixed", LLAMA, mixed, attention_in(fp8, nvfp4), KV, also=["--outtype auto --fp8-as-q8"])
     mixed = {**mixed, "quantized_layers": layers("W4A16_NVFP4", "mlp.experts.0.up_proj", "mlp.experts") | layers("NVFP4", "self_attn.v_proj")
              | layers("W4A16_NVFP4", "self_attn")}
     yield model("nvfp4-mixed-experts", QWEN3_MOE, mixed, nvfp4)
@@ -144,15 +145,15 @@ def pack_quantized(bits, size, zeros=False, scale="bf16"):
 
 
 def integers(bits, size, **weights):
-    return compressed("pack-quantized", group(type="int", num_bits=bits, group_size=size, strategy="group", **weights))
+    return compressed("pack-quantized", group(**{"type": "int", "num_bits": bits, "group_size": size, "strategy": "group", **weights}))
 
 
 def pack_quantized_cases():
     for family in (LLAMA, QWEN3, MIXTRAL):
-        yield model(f"w4a16-{family[1]}", family, integers(4, 32), pack_quantized(4, 32), also=[*RUNS, "--outtype auto --fuse-qkv", "--outtype tq1_0"])
+        yield model(f"w4a16-{family[1]}", family, integers(4, 32), pack_quantized(4, 32), also=["--outtype auto --fuse-qkv", "--outtype tq1_0"])
         yield model(f"w4a16-zeros-{family[1]}", family, integers(4, 64, symmetric=False), pack_quantized(4, 64, zeros=True, scale="f16"), dtype="f16")
     yield model("w8a16", GEMMA2, integers(8, 32), pack_quantized(8, 32))
-    yield model("w8a16-zeros", QWEN3_MOE, integers(8, 64, symmetric=False), pack_quantized(8, 64, zeros=True, scale="f32"), also=[*RUNS, "--outtype auto --fuse-gate-up-exps"])
+    yield model("w8a16-zeros", QWEN3_MOE, integers(8, 64, symmetric=False), pack_quantized(8, 64, zeros=True, scale="f32"), also=["--outtype auto --fuse-gate-up-exps"])
     yield model("w2a16-zeros", MISTRAL, integers(2, 16), pack_quantized(2, 16, zeros=True), dtype="f32")
     # Words are not full, rows end in one.
     yield model("w3a16-zeros", LLAMA, integers(3, 32), pack_quantized(3, 32, zeros=True))
@@ -188,10 +189,10 @@ def shuffled(at, groups):
 def gptq_cases():
     for family in (LLAMA, QWEN3, MIXTRAL):
         biases = [(f"model.layers.{{0-1}}.self_attn.{m}_proj.bias", [n], "f16") for m, n in (("q", 128), ("k", 64), ("v", 64))] if family is QWEN3 else []
-        yield model(f"gptq-{family[1]}", family, gptq_method(4, 64), gptq(4, 64), biases, dtype="f16", also=[*RUNS, "--outtype auto --fuse-qkv", "--outtype tq2_0"])
+        yield model(f"gptq-{family[1]}", family, gptq_method(4, 64), gptq(4, 64), biases, dtype="f16", also=["--outtype auto --fuse-qkv", "--outtype tq2_0"])
         yield model(f"gptq-order-{family[1]}", family, gptq_method(4, 32, desc_act=True), gptq(4, 32, order=shuffled), dtype="bf16")
         yield model(f"gptq-v2-{family[1]}", family, gptq_method(4, 32, checkpoint_format="gptq_v2"), gptq(4, 32), dtype="f16")
-    yield model("gptq-8", QWEN3_MOE, gptq_method(8, 64), gptq(8, 64), dtype="f16", also=[*RUNS, "--outtype auto --fuse-gate-up-exps"])
+    yield model("gptq-8", QWEN3_MOE, gptq_method(8, 64), gptq(8, 64), dtype="f16", also=["--outtype auto --fuse-gate-up-exps"])
     yield model("gptq-8-v2", LLAMA, gptq_method(8, 64, checkpoint_format="gptq_v2"), gptq(8, 64, order=shuffled, scale="bf16"))
     yield model("gptq-2", GEMMA2, gptq_method(2, 32), gptq(2, 32, scale="f32"))
     yield model("gptq-one-group", MISTRAL, gptq_method(4, -1), lambda name, rows, columns: gptq(4, columns)(name, rows, columns), dtype="f32")
@@ -206,7 +207,7 @@ def bitnet(name, rows, columns):
 
 def bitnet_cases():
     for family in (LLAMA, QWEN3, MIXTRAL):
-        yield model(f"bitnet-{family[1]}", family, {"quant_method": "bitnet", "linear_class": "bitlinear"}, bitnet, also=[*RUNS, "--outtype tq1_0", "--outtype tq2_0"])
+        yield model(f"bitnet-{family[1]}", family, {"quant_method": "bitnet", "linear_class": "bitlinear"}, bitnet, also=["--outtype tq1_0", "--outtype tq2_0"])
 
 
 def cases():

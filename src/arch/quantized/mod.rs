@@ -1,11 +1,15 @@
 //! Checkpoints whose weights are quantized (`dequant_model` and `_generate_nvfp4_tensors` of the reference): each weight
 //! becomes an expression of what is stored, and scales, zero points and the like disappear from the list.
 
+mod awq;
+mod bitsandbytes;
 mod method;
+mod mlx;
 mod nvfp4;
 mod packed;
 mod scaled;
 mod stored;
+mod unsupported;
 
 use crate::error::Result;
 
@@ -33,9 +37,30 @@ pub(super) fn dequantize(input: &mut Input) -> Result<Quantized> {
     }
     let scale = |name: &str| name.ends_with(".weight_scale") || name.ends_with(".weight_scale_inv");
     if !method.nvfp4 || input.tensors.keys().any(|name| scale(name)) {
-        scaled::dequantize(input, &method)?;
+        by_method(input, &method)?;
     }
     Ok(Quantized { method, repacked })
+}
+
+/// Replaces what is quantized by the method that the model names, or that of MLX, which has none.
+fn by_method(input: &mut Input, method: &Method) -> Result<()> {
+    if let Some(settings) = mlx::settings(input)?.filter(|_| method.name.is_none()) {
+        return mlx::dequantize(input, &settings);
+    }
+    let config = &method.config;
+    match method.name.as_deref() {
+        None => Ok(()),
+        Some(name) if input.family.packed.contains(&name) => Ok(()),
+        Some("awq") => awq::dequantize(input, config),
+        Some("bitnet") => packed::bitnet(input),
+        Some("bitsandbytes") => bitsandbytes::dequantize(input),
+        Some("compressed-tensors") if method.nvfp4_compressed => Ok(()),
+        Some("compressed-tensors") => scaled::compressed_tensors(input, config),
+        Some("fp8") => scaled::fp8(input, config),
+        Some("gptq") => packed::gptq(input, config),
+        Some("modelopt") => scaled::modelopt(input),
+        Some(name) => Err(unsupported::method(input, method, name)),
+    }
 }
 
 impl Quantized {

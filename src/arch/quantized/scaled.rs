@@ -14,65 +14,41 @@ use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::tensor::{Leaf, Scale};
 
-use super::{Method, packed};
+use super::packed;
 use crate::arch::{Input, tensors};
 
-/// Replaces quantized tensors in `input.tensors` by what they stand for.
+/// Weights in FP8, scaled by blocks.
 ///
 /// # Errors
-/// [`Error::Unsupported`] naming a method that cannot be read, [`Error::Invalid`] where scales and weights do
-/// not go together.
-pub(super) fn dequantize(input: &mut Input, method: &Method) -> Result<()> {
-    let Some(name) = &method.name else {
-        return Ok(());
+/// If scales do not fit.
+pub(super) fn fp8(input: &mut Input, config: &Config) -> Result<()> {
+    let block = block(config, config.map().get("weight_block_size"))?;
+    drop_unused(input, &[".activation_scale", "_activation_scale", ".qscale_act"]);
+    multiply(input, "_scale_inv", "", block.as_deref(), |_| true)?;
+    multiply(input, ".qscale_weight", ".weight", block.as_deref(), |_| true)
+}
+
+/// What ModelOpt stores in FP8, or in eight bits, scaled by rows or as a whole.
+///
+/// # Errors
+/// If scales do not fit.
+pub(super) fn modelopt(input: &mut Input) -> Result<()> {
+    drop_unused(input, &[".input_scale", ".k_scale", ".v_scale"]);
+    let lonely = |name: &str| {
+        let weight = name.strip_suffix("_scale").filter(|weight| weight.ends_with(".weight"));
+        weight.is_some_and(|weight| !input.tensors.contains_key(weight))
     };
-    let config = &method.config;
-    match name.as_str() {
-        name if input.family.packed.contains(&name) => Ok(()),
-        "fp8" => {
-            let block = block(config, config.map().get("weight_block_size"))?;
-            drop_unused(input, &[".activation_scale", "_activation_scale", ".qscale_act"]);
-            multiply(input, "_scale_inv", "", block.as_deref(), |_| true)?;
-            multiply(input, ".qscale_weight", ".weight", block.as_deref(), |_| true)
-        }
-        "compressed-tensors" if method.nvfp4_compressed => Ok(()),
-        "compressed-tensors" => compressed_tensors(input, config),
-        "gptq" => packed::gptq(input, config),
-        "bitnet" => packed::bitnet(input),
-        "modelopt" => {
-            drop_unused(input, &[".input_scale", ".k_scale", ".v_scale"]);
-            let lonely = |name: &str| {
-                let weight = name.strip_suffix("_scale").filter(|weight| weight.ends_with(".weight"));
-                weight.is_some_and(|weight| !input.tensors.contains_key(weight))
-            };
-            let lonely: HashSet<String> = input.tensors.keys().filter(|name| lonely(name)).cloned().collect();
-            input.tensors.retain(|name, _| !lonely.contains(name));
-            let fp8 = |dtype| matches!(dtype, Dtype::F8E4M3 | Dtype::F8E5M2);
-            multiply(input, ".weight_scale", ".weight", None, fp8)
-        }
-        name => Err(unknown(input, name)),
-    }
+    let lonely: HashSet<String> = input.tensors.keys().filter(|name| lonely(name)).cloned().collect();
+    input.tensors.retain(|name, _| !lonely.contains(name));
+    let fp8 = |dtype| matches!(dtype, Dtype::F8E4M3 | Dtype::F8E5M2);
+    multiply(input, ".weight_scale", ".weight", None, fp8)
 }
 
-/// Methods that can be read for every family, by their names in `quant_method`.
-const METHODS: [&str; 5] = ["bitnet", "compressed-tensors", "fp8", "gptq", "modelopt"];
-
-/// What is said of a method that cannot be read.
-fn unknown(input: &Input, method: &str) -> Error {
-    let shown: String = method.chars().take(80).collect();
-    let known = || METHODS.iter().chain(input.family.packed);
-    let near = known().min_by_key(|known| strsim::damerau_levenshtein(known, &shown)).unwrap_or(&METHODS[0]);
-    let all = known().copied().collect::<Vec<_>>().join(", ");
-    let problem = format!(
-        "the weights are quantized by {}, and only {all} can be read (the nearest is {near})",
-        quoted(method)
-    );
-    unsupported(input, &problem).hint(
-        "if llama.cpp's convert_hf_to_gguf.py reads it, please report the method and the model's name to ggraft",
-    )
-}
-
-fn compressed_tensors(input: &mut Input, config: &Config) -> Result<()> {
+/// What compressed-tensors stores by one group of settings.
+///
+/// # Errors
+/// If the format cannot be read, or scales do not fit.
+pub(super) fn compressed_tensors(input: &mut Input, config: &Config) -> Result<()> {
     let format = config.str(&["format"])?.unwrap_or_default().to_owned();
     let groups = config.section("config_groups")?;
     let weights = match groups.map().values().collect::<Vec<_>>().as_slice() {

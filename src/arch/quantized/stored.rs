@@ -3,13 +3,11 @@
 use indexmap::IndexMap;
 
 use super::nvfp4::whole_source;
-use crate::arch::{Input, tensors};
+use crate::arch::{Input, contents, tensors};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::tensor::{List, TensorExpr};
-
-use crate::arch::contents;
 
 /// A tensor of the checkpoint, as it is.
 pub(super) struct Stored<'i> {
