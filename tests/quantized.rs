@@ -106,7 +106,7 @@ fn zeros(tensors: &[(&str, &str, &[u64])]) -> Vec<Tensor> {
     let size = |dtype: &str| match dtype {
         "I64" => 8,
         "I32" | "U32" | "F32" => 4,
-        "F16" | "BF16" => 2,
+        "F16" | "BF16" | "I16" => 2,
         _ => 1,
     };
     let tensor = |(name, dtype, shape): &(&str, &str, &[u64])| {
@@ -313,7 +313,7 @@ fn contradicting_matrices_of_other_formats_are_refused() {
     says(r#"{"shape": [64, 128], "blocksize": 64}"#, "dtype is missing");
     says(r#"{"shape": [64, 128], "blocksize": 0, "dtype": "float16"}"#, "blocksize");
     says(r#"{"shape": [64, 129], "blocksize": 64, "dtype": "float16"}"#, "4128 bytes of codes");
-    says(r#"{"shape": [18446744073709551615, 3], "blocksize": 64, "dtype": "float16"}"#, "absurd");
+    says(r#"{"shape": [9223372036854775807, 3], "blocksize": 64, "dtype": "float16"}"#, "absurd");
     says(r#"{"shape": [64, 128], "blocksize": 32, "dtype": "float16"}"#, "absmax");
     says(
         r#"{"shape": [64, 128], "blocksize": 64, "dtype": "float16", "nested_blocksize": 256, "nested_offset": 0.1}"#,
