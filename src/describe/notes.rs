@@ -38,6 +38,8 @@ pub enum LeftOut {
     Audio,
     /// Layers for multi-token prediction, beyond the model's own.
     Prediction,
+    /// They said how weights are quantized, and what they said went into the weights.
+    Quantization,
     /// Nothing in the architecture refers to them: buffers that are computed anew, copies of tied tensors, others.
     Unused,
 }
@@ -49,6 +51,7 @@ impl LeftOut {
             Self::Vision => "vision",
             Self::Audio => "audio",
             Self::Prediction => "prediction",
+            Self::Quantization => "quantization",
             Self::Unused => "unused",
         }
     }
@@ -59,6 +62,7 @@ impl LeftOut {
             Self::Vision => "of the vision part, which a GGUF for text does not hold",
             Self::Audio => "of the audio part, which a GGUF for text does not hold",
             Self::Prediction => "of layers for multi-token prediction",
+            Self::Quantization => "about how weights are quantized",
             Self::Unused => "that the architecture does not use",
         }
     }
@@ -108,6 +112,22 @@ const AUDIO: [&str; 8] = [
     "token2wav",
     "code2wav",
     "embed_audio",
+];
+
+/// Ends of names of tensors about quantized weights that become no part of them.
+const QUANTIZATION: [&str; 12] = [
+    ".g_idx",
+    ".weight_shape",
+    ".quant_map",
+    ".nested_quant_map",
+    ".bitsandbytes__nf4",
+    ".bitsandbytes__fp4",
+    ".weight_format",
+    ".weight_scale_2",
+    ".input_scale",
+    ".k_scale",
+    ".v_scale",
+    "activation_scale",
 ];
 
 /// What of `checkpoint` is in none of `tensors`, by reason.
@@ -168,6 +188,8 @@ fn reason(name: &str, layers: u64) -> LeftOut {
         LeftOut::Audio
     } else if parts().next() == Some("mtp") || layer.is_some_and(|layer| layer >= layers) {
         LeftOut::Prediction
+    } else if QUANTIZATION.iter().any(|end| name.ends_with(end)) {
+        LeftOut::Quantization
     } else {
         LeftOut::Unused
     }
@@ -189,6 +211,7 @@ mod tests {
             ("mtp.layers.0.norm.weight", LeftOut::Prediction),
             ("model.layers.60.self_attn.rotary_emb.inv_freq", LeftOut::Unused),
             ("model.layers.x.norm.weight", LeftOut::Unused),
+            ("model.layers.0.mlp.up_proj.g_idx", LeftOut::Quantization),
             ("lm_head.weight", LeftOut::Unused),
         ] {
             assert_eq!(reason(name, 61), what, "{name}");
