@@ -9,7 +9,15 @@ use ggraft::tensor::Dim;
 
 fn walk(elements: u64) -> Arc<Walk> {
     let dims = vec![Dim { len: elements, stride: 1 }];
-    Arc::new(Walk { file: 0, offset: 9000, dtype: Dtype::BF16, dims, first: 0, arithmetic: Vec::new() })
+    Arc::new(Walk {
+        file: 0,
+        offset: 9000,
+        dtype: Dtype::BF16,
+        dims,
+        first: 0,
+        arithmetic: Vec::new(),
+        codes: None,
+    })
 }
 
 fn placed(name: &str, dtype: &'static str, offset: u64, len: u64) -> Placed {

@@ -60,7 +60,7 @@ impl Contents {
     pub(super) fn of(input: &Input) -> Result<Self> {
         let mut contents = Self::default();
         for (index, tensor) in input.checkpoint.adapter_tensors() {
-            let Some(name) = tensors::name(input, &base_name(&tensor.name)) else { continue };
+            let Some(name) = tensors::own_name(input, &base_name(&tensor.name)) else { continue };
             let before = match half(&tensor.name) {
                 Some(half) => {
                     let pair = contents.pairs.entry(name).or_default();

@@ -12,6 +12,7 @@ use super::experts::{ExpertNames, Experts};
 use super::fuse::{Fused, Fusion};
 use super::outputs::Outputs;
 use super::spelling::Spelling;
+use super::stray;
 use super::tensors::{self, Tensor};
 use super::{Input, Keys};
 
@@ -57,6 +58,9 @@ impl<'a> Builder<'a> {
     pub(super) fn resolve(&self, name: &str) -> Result<String> {
         self.spelling.resolve(name).ok_or_else(|| {
             let arch = self.input.family.arch;
+            if let Some(stray) = stray::explain(name, self.input.layers) {
+                return self.unsupported(stray.sentence(name)).tensor(name).hint(stray.advice);
+            }
             self.unsupported(format!("architecture {arch} has no tensor {}", quoted(name)))
                 .tensor(name)
                 .hint("check that config.json names the right architecture")

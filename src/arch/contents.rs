@@ -42,7 +42,7 @@ fn whole<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Result<&'c Source
     let source = match expr.pieces() {
         [piece] if piece.arithmetic.is_empty() && piece.is_contiguous() => match piece.leaf {
             Leaf::Source(index) => checkpoint.tensors.get(index),
-            Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
+            Leaf::Codes(_) | Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
         },
         _ => None,
     };

@@ -57,6 +57,8 @@ pub struct Family {
     /// Renames a tensor where its name depends on the family, before anything else looks at it; none leaves
     /// it out.
     pub(super) rename: fn(&Input, &str) -> Option<String>,
+    /// Moves the codes of a matrix in NVFP4, two to a byte, as `emit` moves weights; asked with the matrix's name.
+    pub(super) nvfp4: fn(&Input, &str, TensorExpr) -> Result<TensorExpr>,
     /// Adds tensors that no checkpoint holds; they come first.
     pub(super) generate: fn(&Input, &mut Builder) -> Result<()>,
     /// Turns one tensor of the checkpoint into tensors of the GGUF.
@@ -99,6 +101,7 @@ pub(super) const TEXT: Family = Family {
     keys: keys::common,
     late: |_, _| Ok(()),
     rename: |_, name| Some(name.to_owned()),
+    nvfp4: |_, _, codes| Ok(codes),
     generate: |_, _| Ok(()),
     emit: |_, builder, tensor| builder.add(tensor),
     ggml_type: |_, _, _| None,
@@ -121,6 +124,8 @@ pub struct Model {
     pub early: KeyValues,
     /// Key-values that come after those of the vocabulary.
     pub late: KeyValues,
+    /// Key-values about single tensors; they come before those of the vocabulary.
+    pub extra: KeyValues,
     /// The tensors, in the reference's order.
     pub tensors: Vec<OutputTensor>,
     /// Whether these are only layers for multi-token prediction, and the file's name has to say so.
@@ -133,6 +138,26 @@ pub struct Model {
     pub drafts: bool,
     /// The settings that were gone by.
     pub settings: Config,
+}
+
+/// The tensors of a model, and key-values that come of looking at them.
+#[derive(Default)]
+struct Described {
+    tensors: Vec<OutputTensor>,
+    early: KeyValues,
+    extra: KeyValues,
+}
+
+/// Says of tensors that they must not be multiplied by activations of four bits.
+fn extra(mut wide: Vec<String>) -> KeyValues {
+    let mut extra = KeyValues::new();
+    if !wide.is_empty() {
+        wide.sort_unstable();
+        let count = wide.len();
+        extra.set_strings("general.tensor_extra.name", wide);
+        extra.set("general.tensor_extra.prec_a4", Value::Bools(vec![false; count]));
+    }
+    extra
 }
 
 /// What a family's functions may look at.
@@ -232,11 +257,11 @@ impl Family {
         let keys = || Keys { arch: family.arch, values: KeyValues::new() };
         let (mut early, mut hparams, mut late) = (keys(), keys(), keys());
         (family.early)(&input, &mut early)?;
-        let (tensors, found) = match options.vocab_only {
-            true => (Vec::new(), KeyValues::new()),
+        let described = match options.vocab_only {
+            true => Described::default(),
             false => family.describe_tensors(&mut input)?,
         };
-        early.values.extend(found);
+        early.values.extend(described.early);
         (family.keys)(&input, &mut hparams)?;
         (family.late)(&input, &mut late)?;
         let (ftype, only_prediction) = (input.ftype, options.mtp == Mtp::Only && family.mtp_file_name);
@@ -245,8 +270,9 @@ impl Family {
             hparams: hparams.values,
             early: early.values,
             late: late.values,
+            extra: described.extra,
             only_prediction,
-            tensors,
+            tensors: described.tensors,
             ftype,
             vocab,
             drafts: family.draft.is_some(),
@@ -272,14 +298,15 @@ impl Family {
         input.tensors = adapter::tensors(&input)?;
         input.ftype = tensors::file_type(options.out, checkpoint, &input.tensors);
         let family = input.family;
-        let (tensors, early) = family.describe_tensors(&mut input)?;
+        let described = family.describe_tensors(&mut input)?;
         Ok(Model {
             arch: family.arch,
             hparams: KeyValues::new(),
-            early,
+            early: described.early,
             late: KeyValues::new(),
+            extra: KeyValues::new(),
             only_prediction: false,
-            tensors,
+            tensors: described.tensors,
             ftype: input.ftype,
             vocab: family.vocab,
             drafts: false,
@@ -323,14 +350,19 @@ impl Family {
         Ok(input)
     }
 
-    /// The tensors of `input`, and [`Model::early`]. What they are stored as may change the type of the file.
-    fn describe_tensors(&self, input: &mut Input) -> Result<(Vec<OutputTensor>, KeyValues)> {
+    /// The tensors of `input` and what is found out on the way. What they are stored as may change the type of the file.
+    fn describe_tensors(&self, input: &mut Input) -> Result<Described> {
+        let mut quantized = None;
         if !input.adapter {
-            quantized::dequantize(input)?;
+            quantized = Some(quantized::dequantize(input)?);
             merge::apply(input)?;
         }
         let mut builder = Builder::new(input);
+        let mut wide = Vec::new();
         if !input.adapter {
+            if let Some(quantized) = &mut quantized {
+                wide = quantized.add(input, &mut builder)?;
+            }
             (self.generate)(input, &mut builder)?;
         }
         for (name, expr) in &input.tensors {
@@ -349,11 +381,11 @@ impl Family {
         }
         (self.finish)(input, &mut builder)?;
         let (tensors, early) = builder.finish()?;
-        if quantized::is_mxfp4(input)?
+        if let Some(ftype) = quantized.and_then(|quantized| quantized.file_type())
             && matches!(input.ftype, FileType::F32 | FileType::F16 | FileType::Bf16)
         {
-            input.ftype = FileType::Mxfp4Moe;
+            input.ftype = ftype;
         }
-        Ok((tensors, early.values))
+        Ok(Described { tensors, early: early.values, extra: extra(wide) })
     }
 }

@@ -26,6 +26,7 @@ mod quantile;
 mod quantized;
 mod rope;
 mod spelling;
+mod stray;
 mod tensors;
 
 use crate::error::{Error, Result};

@@ -11,6 +11,7 @@ pub(crate) mod modules;
 mod numbering;
 mod safetensors;
 mod torch;
+mod wrappers;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};

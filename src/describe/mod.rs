@@ -213,6 +213,7 @@ impl<'a> Opened<'a> {
         general.write(&mut keys)?;
         keys.extend(model.hparams);
         keys.set_u32("general.quantization_version", 2);
+        keys.extend(model.extra);
         let mut files = match target_model.filter(|_| model.drafts) {
             Some(target) => TokenizerFiles::read(&target.dir, TokenizerFile::new(&target.dir))?,
             None => TokenizerFiles::read(dir, tokenizer)?,
@@ -257,5 +258,9 @@ fn open(dir: &ModelDir, target: Target, options: &Options) -> Result<(Config, &'
         }
         other => other?,
     };
+    let mut checkpoint = checkpoint;
+    for (prefix, who) in checkpoint.unwrap_names() {
+        tracing::warn!("all tensors are called {prefix}…, as {who} has them: converted without that");
+    }
     Ok((config, family, checkpoint))
 }

@@ -80,7 +80,7 @@ impl<'a> Content<'a> {
                 if !walk.is_packed() {
                     return evaluation.encode(first, raw, to, out);
                 }
-                evaluation.mxfp4(first, raw, out)?;
+                evaluation.repack(first, raw, out)?;
             }
             Self::Bytes(bytes) => out.copy_from_slice(bytes),
             Self::Zeros => out.fill(0),

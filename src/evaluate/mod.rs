@@ -6,6 +6,7 @@ mod arithmetic;
 mod buffers;
 mod content;
 mod overflow;
+mod partners;
 mod queue;
 mod range;
 mod refused;

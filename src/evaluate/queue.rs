@@ -108,8 +108,9 @@ impl<'a> Part<'a> {
             {
                 let (block, bytes) = unit(walk, to);
                 let all = self.len / bytes * block == walk.elements();
-                let largest = if walk.arithmetic.is_empty() { walk.dtype.size() } else { 4 };
-                Tiling::new(walk, block, TILE / largest).filter(|_| all).map(|tiling| Special::Tiles {
+                let in_between =
+                    if walk.arithmetic.is_empty() || walk.codes.is_some() { walk.dtype.size() } else { 4 };
+                Tiling::new(walk, block, TILE / in_between).filter(|_| all).map(|tiling| Special::Tiles {
                     walk,
                     to,
                     tiling,

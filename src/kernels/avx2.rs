@@ -9,9 +9,9 @@ use std::arch::x86_64::*;
 use super::quantize::q8_0_by;
 use super::{
     add_products_here, check_lengths, convert_here, decode_here, encode_here, has_infinite_f16_here,
-    multiply_here, quiet_bf16_here, scale_f8_e4m3_here,
+    multiply_here, quiet_bf16_here, scale_f8_e4m3_here, unpack_here,
 };
-use crate::dtype::{Dtype, GgmlType};
+use crate::dtype::{Dtype, GgmlType, Packing};
 
 /// See [`super::convert`].
 #[target_feature(enable = "avx2,f16c")]
@@ -199,6 +199,12 @@ fn bf16(x: [__m256; 2]) -> __m256i {
         _mm256_srli_epi32::<16>(_mm256_add_epi32(_mm256_add_epi32(bits, below_half), odd))
     });
     _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high))
+}
+
+/// See [`super::unpack`].
+#[target_feature(enable = "avx2,f16c")]
+pub fn unpack(packing: Packing, src: &[u8], skip: usize, dst: &mut [u8]) {
+    unpack_here(packing, src, skip, dst);
 }
 
 /// See [`super::multiply`].

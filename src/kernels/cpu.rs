@@ -8,9 +8,9 @@
 use super::avx2;
 use super::{
     add_products_here, convert_here, decode_here, encode_here, has_infinite_f16_here, multiply_here,
-    quiet_bf16_here, scale_f8_e4m3_here,
+    quiet_bf16_here, scale_f8_e4m3_here, unpack_here,
 };
-use crate::dtype::{Dtype, GgmlType};
+use crate::dtype::{Dtype, GgmlType, Packing};
 
 /// A set of instructions that the kernels exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,16 @@ impl Cpu {
             return unsafe { avx2::has_infinite_f16(elements) };
         }
         has_infinite_f16_here(elements)
+    }
+
+    /// See [`super::unpack`].
+    pub fn unpack(self, packing: Packing, src: &[u8], skip: usize, dst: &mut [u8]) {
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2 {
+            // SAFETY: as above.
+            return unsafe { avx2::unpack(packing, src, skip, dst) };
+        }
+        unpack_here(packing, src, skip, dst);
     }
 
     pub(super) fn multiply(self, values: &mut [f32], factor: f32) {

@@ -13,12 +13,14 @@ mod encode;
 mod exp;
 mod quantize;
 mod softplus;
+mod unpack;
 
 pub use cpu::Cpu;
 pub use exp::{exp, exp_rounded};
 pub use softplus::softplus;
 
-use crate::dtype::{Dtype, GgmlType};
+use crate::dtype::{Dtype, GgmlType, Packing};
+use unpack::unpack_here;
 
 /// Elements between source and target at a time: 8 KiB of F32. A multiple of every block of a type.
 const BATCH: usize = 2048;
@@ -65,6 +67,14 @@ pub fn decode(from: Dtype, src: &[u8], dst: &mut [f32]) {
 /// If the lengths are not those of the same number of elements, a whole number of blocks of `to`.
 pub fn encode(to: GgmlType, src: &[f32], dst: &mut [u8]) {
     Cpu::best().encode(to, src, dst);
+}
+
+/// Unpacks integers of few bits from whole words in `src`, each to a byte of `dst`, leaving out the first `skip`.
+///
+/// # Panics
+/// If there are fewer.
+pub fn unpack(packing: Packing, src: &[u8], skip: usize, dst: &mut [u8]) {
+    Cpu::best().unpack(packing, src, skip, dst);
 }
 
 /// Multiplies all `values` by `factor`.
@@ -170,6 +180,7 @@ fn decode_here(from: Dtype, src: &[u8], dst: &mut [f32]) {
         Dtype::BF16 => decode::each(src, dst, decode::bf16),
         Dtype::F8E4M3 => decode::each(src, dst, decode::f8_e4m3),
         Dtype::F8E5M2 => decode::each(src, dst, decode::f8_e5m2),
+        Dtype::F8E8M0 => decode::each(src, dst, decode::f8_e8m0),
         Dtype::Bool => decode::each(src, dst, |[byte]| f32::from(byte != 0)),
         Dtype::U8 => decode::each(src, dst, |[byte]| f32::from(byte)),
         Dtype::I8 => decode::each(src, dst, |byte| f32::from(i8::from_le_bytes(byte))),
@@ -192,7 +203,7 @@ fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
         GgmlType::TQ1_0 => quantize::tq1_0(src, dst),
         GgmlType::TQ2_0 => quantize::tq2_0(src, dst),
         GgmlType::I32 | GgmlType::I64 => unreachable!("only from integers, and without floats between"),
-        GgmlType::MXFP4 => unreachable!("only repacked, from sources that have it already"),
+        GgmlType::MXFP4 | GgmlType::NVFP4 => unreachable!("only repacked, from sources that have it already"),
     }
 }
 

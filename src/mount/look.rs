@@ -42,9 +42,7 @@ impl Look {
 
     fn walk(&mut self, walk: &Walk) {
         self.source(walk.file);
-        for step in &walk.arithmetic {
-            step.sources().for_each(|place| self.source(place.file));
-        }
+        walk.arithmetic.iter().for_each(|step| step.sources(&mut |place| self.source(place.file)));
         if !walk.is_contiguous() && walk.run_bytes() < SHORT_RUN {
             self.computed = true;
             self.scattered = true;

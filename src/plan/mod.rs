@@ -29,7 +29,7 @@ pub use pattern::{Pattern, Spot, Spots};
 pub use reason::Reason;
 pub use rewrite::{Range, Rewrite};
 pub use split::SplitRules;
-pub use walk::{Place, Run, Walk};
+pub use walk::{CodeOrder, Place, Run, Walk};
 
 pub(crate) use steps::of_tensor as steps_of;
 

@@ -87,6 +87,7 @@ fn output(file: Rewrite, sharing: &Sharing) -> Output {
             dims,
             first: 0,
             arithmetic: Vec::new(),
+            codes: None,
         });
         filler.moved(&mut steps, &walk, extent.dst, extent.len);
     }

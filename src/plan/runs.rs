@@ -2,6 +2,7 @@
 
 use super::Walk;
 use super::layout::gcd;
+use super::walk::split_dims;
 
 /// A run of bytes that keep their value: `len` bytes from `src` of source `file`, at `dst` of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Loop {
 impl Runs {
     /// Those of `walk` from byte `start` of an output on.
     pub fn new(walk: &Walk, start: u64) -> Self {
-        let (outer, run) = walk.split_dims();
+        let (outer, run) = split_dims(&walk.dims);
         let size = walk.dtype.size();
         let mut loops = Vec::with_capacity(outer.len());
         let mut stride = run * size;

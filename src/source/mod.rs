@@ -190,7 +190,10 @@ impl ModelDir {
             return Err(Error::usage(format!("{address}: the hub must not be asked (HF_HUB_OFFLINE)")));
         }
         let repository = Arc::new(Repository::open(address, settings)?);
-        Ok((Self::new(repository.address.to_string().into(), Kind::Hub(repository.clone()), Arc::default()), repository))
+        Ok((
+            Self::new(repository.address.to_string().into(), Kind::Hub(repository.clone()), Arc::default()),
+            repository,
+        ))
     }
 
     /// Whether `model` names a repository on a hub and not something of this machine.

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use crate::dtype::{Dtype, Packing};
+
 /// A step of a computation, carried out in F32; if the source is F16, results are rounded to F16 as torch
 /// does.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +22,18 @@ pub enum Arithmetic<S> {
     Exp,
     /// `-exp(x)`.
     NegExp,
+    /// `1 / x`.
+    Reciprocal,
+    /// The value that a table has for the integer `x`.
+    Table(Arc<[f32]>),
+    /// The nearest number of this type, F16 or BF16.
+    Round(Dtype),
     /// `x * scale of its block`, without rounding to F16.
     Scale(Arc<Scale<S>>),
+    /// `x / scale of its block`.
+    Divide(Arc<Scale<S>>),
+    /// `x - zero point of its block`.
+    Minus(Arc<Scale<S>>),
     /// `x + y`, where *y* is an element of another tensor, or of the same.
     Plus {
         /// Where *y* is, found as a scale is.
@@ -35,6 +47,12 @@ pub enum Arithmetic<S> {
     /// blocks of MXFP4.
     Mxfp4 {
         /// One byte per block, in the blocks' order in the source: its power of two, plus 127.
+        scales: S,
+    },
+    /// From bytes of two neighbouring four-bit codes, the first in the low half, 8 bytes to a group with a scale, to
+    /// blocks of NVFP4, which are four groups.
+    Nvfp4 {
+        /// One F8_E4M3 number per group, in the groups' order in the source.
         scales: S,
     },
 }
@@ -80,13 +98,28 @@ impl<S> Factor<S> {
     }
 }
 
-/// Scales of a tensor, one for each block of it.
+/// Scales of a tensor, one for each block of it; or zero points, or what else is computed with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scale<S> {
     /// The tensor of scales.
     pub source: S,
+    /// How they lie in it, if they are integers packed into words. They are counted in the order in which they lie there.
+    pub packing: Option<Packing>,
+    /// What is computed from each before it is used.
+    pub steps: Vec<Arithmetic<S>>,
+    /// The blocks along the innermost axis, if they are not of neighbours.
+    pub list: Option<List<S>>,
     /// How an element's scale is found, one entry for each axis of the scaled tensor, outermost first.
     pub grid: Vec<GridAxis>,
+}
+
+/// A list of the blocks that the positions along an axis belong to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct List<S> {
+    /// The tensor of their numbers, one for each position.
+    pub source: S,
+    /// How many blocks there are.
+    pub blocks: u64,
 }
 
 /// One axis of a scaled tensor.
@@ -102,36 +135,66 @@ pub struct GridAxis {
 }
 
 impl<S> Arithmetic<S> {
-    /// The sources it reads beside the one whose elements it changes.
-    pub fn sources(&self) -> impl Iterator<Item = &S> {
-        let sources = match self {
-            Self::Scale(scale) => [Some(&scale.source), None],
-            Self::Plus { other, .. } => [Some(&other.source), None],
-            Self::Update(update) => [&update.left.source, &update.right.source].map(Some),
-            Self::Mxfp4 { scales } => [Some(scales), None],
-            Self::Widen | Self::Add(_) | Self::Multiply(_) | Self::Exp | Self::NegExp => [None, None],
-        };
-        sources.into_iter().flatten()
+    /// How many elements in a row must stay together, if any must: those whose scale goes into the output with them.
+    pub fn group(&self) -> Option<u64> {
+        match self {
+            Self::Mxfp4 { .. } => Some(16),
+            Self::Nvfp4 { .. } => Some(8),
+            _ => None,
+        }
+    }
+
+    /// Tells `found` of every source tensor that it reads, besides the one it is applied to.
+    pub fn sources(&self, found: &mut impl FnMut(&S)) {
+        match self {
+            Self::Scale(scale)
+            | Self::Divide(scale)
+            | Self::Minus(scale)
+            | Self::Plus { other: scale, .. } => {
+                scale.sources(found);
+            }
+            Self::Mxfp4 { scales } | Self::Nvfp4 { scales } => found(scales),
+            Self::Update(update) => {
+                [&update.left, &update.right].into_iter().for_each(|factor| found(&factor.source))
+            }
+            Self::Widen
+            | Self::Add(_)
+            | Self::Multiply(_)
+            | Self::Exp
+            | Self::NegExp
+            | Self::Reciprocal
+            | Self::Table(_)
+            | Self::Round(_) => {}
+        }
+    }
+
+    /// The scales, zero points or the like that it computes with, and which element of them counts as the first.
+    pub fn partners(&self) -> Option<(&Scale<S>, u64)> {
+        match self {
+            Self::Scale(scale) | Self::Divide(scale) | Self::Minus(scale) => Some((scale, 0)),
+            Self::Plus { other, first } => Some((other, *first)),
+            _ => None,
+        }
     }
 
     /// The same with sources named by what `place` makes of their names.
     ///
     /// # Errors
     /// What `place` says.
-    pub fn place<T, E>(&self, mut place: impl FnMut(&S) -> Result<T, E>) -> Result<Arithmetic<T>, E> {
+    pub fn place<T, E>(&self, place: &mut impl FnMut(&S) -> Result<T, E>) -> Result<Arithmetic<T>, E> {
         Ok(match self {
             Self::Widen => Arithmetic::Widen,
             Self::Add(constant) => Arithmetic::Add(*constant),
             Self::Multiply(constant) => Arithmetic::Multiply(*constant),
             Self::Exp => Arithmetic::Exp,
             Self::NegExp => Arithmetic::NegExp,
-            Self::Scale(scale) => {
-                Arithmetic::Scale(Arc::new(Scale { source: place(&scale.source)?, grid: scale.grid.clone() }))
-            }
-            Self::Plus { other, first } => Arithmetic::Plus {
-                other: Arc::new(Scale { source: place(&other.source)?, grid: other.grid.clone() }),
-                first: *first,
-            },
+            Self::Reciprocal => Arithmetic::Reciprocal,
+            Self::Table(table) => Arithmetic::Table(table.clone()),
+            Self::Round(dtype) => Arithmetic::Round(*dtype),
+            Self::Scale(scale) => Arithmetic::Scale(scale.place(place)?),
+            Self::Divide(scale) => Arithmetic::Divide(scale.place(place)?),
+            Self::Minus(zeros) => Arithmetic::Minus(zeros.place(place)?),
+            Self::Plus { other, first } => Arithmetic::Plus { other: other.place(place)?, first: *first },
             Self::Update(update) => Arithmetic::Update(Arc::new(Update {
                 left: update.left.at(place(&update.left.source)?),
                 right: update.right.at(place(&update.right.source)?),
@@ -140,19 +203,75 @@ impl<S> Arithmetic<S> {
                 scale: update.scale,
             })),
             Self::Mxfp4 { scales } => Arithmetic::Mxfp4 { scales: place(scales)? },
+            Self::Nvfp4 { scales } => Arithmetic::Nvfp4 { scales: place(scales)? },
         })
     }
 }
 
 impl<S> Scale<S> {
-    /// The index of the scale of element `at` of the scaled tensor.
+    /// The index of the scale of element `at` of the scaled tensor; where blocks are listed, of its line's first block.
     pub fn index(&self, mut at: u64) -> u64 {
-        let mut index = 0;
-        for axis in self.grid.iter().rev() {
+        let (mut index, mut axes) = (0, self.grid.iter().rev());
+        if self.list.is_some()
+            && let Some(axis) = axes.next()
+        {
+            at /= axis.len;
+        }
+        for axis in axes {
             index += at % axis.len / axis.block * axis.stride;
             at /= axis.len;
         }
         index
+    }
+
+    /// The same scales after `step`.
+    #[must_use]
+    pub fn then(mut self, step: Arithmetic<S>) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// The scales that `source` has for the blocks of `grid`.
+    pub fn of(source: S, grid: Vec<GridAxis>) -> Self {
+        Self { source, packing: None, steps: Vec::new(), list: None, grid }
+    }
+
+    /// The same scales, which are packed.
+    #[must_use]
+    pub fn packed(mut self, packing: Packing) -> Self {
+        self.packing = Some(packing);
+        self
+    }
+
+    /// The same scales, by the blocks that `list` names along the innermost axis.
+    #[must_use]
+    pub fn listed(mut self, list: Option<List<S>>) -> Self {
+        self.list = list;
+        self
+    }
+
+    /// The same with sources named by what `place` makes of their names.
+    ///
+    /// # Errors
+    /// What `place` says.
+    fn place<T, E>(&self, place: &mut impl FnMut(&S) -> Result<T, E>) -> Result<Arc<Scale<T>>, E> {
+        let list = match &self.list {
+            Some(List { source, blocks }) => Some(List { source: place(source)?, blocks: *blocks }),
+            None => None,
+        };
+        Ok(Arc::new(Scale {
+            source: place(&self.source)?,
+            packing: self.packing,
+            steps: self.steps.iter().map(|step| step.place(place)).collect::<Result<_, _>>()?,
+            list,
+            grid: self.grid.clone(),
+        }))
+    }
+
+    fn sources(&self, found: &mut impl FnMut(&S)) {
+        found(&self.source);
+        self.list.iter().for_each(|list| found(&list.source));
+        self.steps.iter().for_each(|step| step.sources(found));
     }
 
     /// The scales of `count` elements from `at` on: their indices, and how many elements in a row have each.
@@ -183,8 +302,11 @@ impl<S> Scale<S> {
 
     /// The largest index there is; none if it is absurd.
     pub fn last(&self) -> Option<u64> {
-        self.grid.iter().try_fold(0u64, |last, axis| {
-            let blocks = axis.len.checked_sub(1)?.checked_div(axis.block)?;
+        self.grid.iter().enumerate().try_fold(0u64, |last, (at, axis)| {
+            let blocks = match &self.list {
+                Some(list) if at + 1 == self.grid.len() => list.blocks.checked_sub(1)?,
+                _ => axis.len.checked_sub(1)?.checked_div(axis.block)?,
+            };
             last.checked_add(blocks.checked_mul(axis.stride)?)
         })
     }
@@ -225,7 +347,7 @@ impl Scale<usize> {
             stride = stride.checked_mul(count).ok_or_else(mismatch)?;
         }
         grid.reverse();
-        Ok(Self { source, grid })
+        Ok(Self::of(source, grid))
     }
 }
 

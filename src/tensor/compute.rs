@@ -78,7 +78,7 @@ impl Strided {
         let axes = [(rows, 1, 2 * size), (2, 2, 0), (size, 1, 1)];
         let grid = axes.map(|(len, block, stride)| GridAxis { len, block, stride }).to_vec();
         let first = self.slice(1, 0, size, 1)?;
-        Ok(first.compute(&Arithmetic::Plus { other: Arc::new(Scale { source, grid }), first: size }))
+        Ok(first.compute(&Arithmetic::Plus { other: Arc::new(Scale::of(source, grid)), first: size }))
     }
 
     /// Packs four-bit codes, 16 bytes to a block (shape `[…, blocks, 16]`, U8), and their scales, which are
@@ -95,7 +95,20 @@ impl Strided {
         Ok(self.compute(&Arithmetic::Mxfp4 { scales }))
     }
 
-    fn compute(mut self, arithmetic: &Arithmetic<usize>) -> Self {
+    /// As [`super::TensorExpr::nvfp4`].
+    ///
+    /// # Errors
+    /// If rows are no whole number of blocks.
+    pub fn nvfp4(mut self, scales: usize) -> Result<Self> {
+        match self.shape.last_mut() {
+            Some(bytes) if bytes.is_multiple_of(32) => *bytes *= 2,
+            _ => return Err(shape_error("rows of NVFP4 must be a multiple of 64 values".into())),
+        }
+        Ok(self.compute(&Arithmetic::Nvfp4 { scales }))
+    }
+
+    /// What `arithmetic` makes of every element.
+    pub(super) fn compute(mut self, arithmetic: &Arithmetic<usize>) -> Self {
         for piece in &mut self.pieces {
             piece.arithmetic.push(arithmetic.clone());
         }

@@ -3,10 +3,11 @@
 //! Nearly always elements of source tensors ([`Strided`]). An adapter's is the product of two of those ([`LowRank`]),
 //! which families move about as they move any other tensor, and which falls apart into its factors in the end.
 
-use super::arithmetic::{Scale, Update};
+use super::arithmetic::{Arithmetic, Scale, Update};
 use super::low_rank::LowRank;
 use super::piece::Piece;
 use super::strided::{Strided, shape_error};
+use crate::dtype::Packing;
 use crate::error::Result;
 
 /// A tensor as movement over, and arithmetic on, source tensors and generated constants.
@@ -153,6 +154,30 @@ impl TensorExpr {
     /// If the shape is not that of codes.
     pub fn mxfp4(self, scales: usize) -> Result<Self> {
         self.change(|plain| plain.mxfp4(scales), |product| Ok(product.refuse("four-bit codes")))
+    }
+
+    /// Packs bytes of two four-bit codes (shape `[rows, columns / 2]`, U8), 8 to a group, and the groups' scales, which are
+    /// source tensor `scales` (shape `[rows, columns / 16]`, F8_E4M3), into blocks of NVFP4. The shape becomes that of
+    /// the values.
+    ///
+    /// # Errors
+    /// If rows are no whole number of blocks.
+    pub fn nvfp4(self, scales: usize) -> Result<Self> {
+        self.change(|plain| plain.nvfp4(scales), |product| Ok(product.refuse("four-bit codes")))
+    }
+
+    /// The same elements, which are integers packed into a source tensor by `packing`. Positions were counted in them in
+    /// the order of the source; from here on, they are counted in the present order, which scales and the like refer to.
+    ///
+    /// # Errors
+    /// If anything was joined or computed, or the first one is not the source's.
+    pub fn codes(self, packing: Packing) -> Result<Self> {
+        self.change(|plain| plain.codes(packing), |product| Ok(product.refuse("packed integers")))
+    }
+
+    /// What `step` makes of every element.
+    pub fn computed(self, step: &Arithmetic<usize>) -> Self {
+        self.compute(|plain| plain.compute(step), "arithmetic on its elements")
     }
 
     /// The same elements in the same order under another shape.

@@ -4,6 +4,7 @@
 //! knows files, byte offsets or reflinks; positions are counted in elements of a source tensor.
 
 mod arithmetic;
+mod codes;
 mod compute;
 mod expr;
 mod join;
@@ -13,7 +14,8 @@ mod strided;
 #[cfg(test)]
 mod tests;
 
-pub use arithmetic::{Arithmetic, Factor, GridAxis, Scale, Update};
+pub use arithmetic::{Arithmetic, Factor, GridAxis, List, Scale, Update};
+pub use codes::{Codes, compose};
 pub use expr::TensorExpr;
 pub use piece::{Dim, Leaf, Piece};
 

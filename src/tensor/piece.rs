@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::arithmetic::Arithmetic;
+use super::codes::Codes;
 
 /// A strided walk over one leaf, yielding elements in output order.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,8 @@ pub struct Dim {
 pub enum Leaf {
     /// Tensor with this index in `Checkpoint::tensors`.
     Source(usize),
+    /// Integers packed into a source tensor.
+    Codes(Arc<Codes>),
     /// Generated values; always F32 in the output.
     Values(Arc<[f32]>),
     /// Generated integers; always I64 in the output.
@@ -47,6 +50,13 @@ impl Piece {
     /// Number of elements the walk yields.
     pub fn elements(&self) -> u64 {
         self.dims.iter().map(|d| d.len).product()
+    }
+
+    /// Whether it goes through groups of `group` neighbours in the leaf, the first of which begins there.
+    pub fn is_in_groups(&self, group: u64) -> bool {
+        let whole = |dim: &Dim| if dim.stride == 1 { dim.len } else { dim.stride }.is_multiple_of(group);
+        let together = self.dims.last().is_some_and(|dim| dim.stride == 1);
+        together && self.offset.is_multiple_of(group) && self.dims.iter().all(whole)
     }
 
     /// Whether the elements lie one after another in the leaf.

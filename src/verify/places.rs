@@ -80,7 +80,7 @@ fn add(
         return differs(output, problem);
     };
     // The type is a choice, save where blocks of codes are only moved.
-    let packed = [found, tensor.ggml_type].contains(&GgmlType::MXFP4) && found != tensor.ggml_type;
+    let packed = (found.is_repacked() || tensor.ggml_type.is_repacked()) && found != tensor.ggml_type;
     if packed {
         return differs(output, format!("expected type {}, found {}", tensor.ggml_type.name(), found.name()));
     }

@@ -65,6 +65,7 @@ pub(super) const LLAMA: Family = Family {
     variant,
     keys: key_values,
     rename: |_, name| Some(name.replace("text_model.", "")),
+    nvfp4,
     generate: rope::llama3_factors,
     emit,
     ..TEXT
@@ -140,6 +141,18 @@ pub(super) fn convert_with(
         tensor.expr = interleave_rotary(&tensor.name, tensor.expr, heads).map_err(|p| builder.invalid(p))?;
     }
     unpermuted(input, builder, tensor)
+}
+
+/// [`emit`] for codes of NVFP4.
+fn nvfp4(input: &Input, name: &str, codes: TensorExpr) -> Result<TensorExpr> {
+    let heads: &[&str] = match () {
+        () if name.ends_with("q_proj.weight") => &HEADS,
+        () if name.ends_with("k_proj.weight") => &KV_HEADS,
+        () => return Ok(codes),
+    };
+    let Some(all) = input.config.u32(&HEADS)? else { return Ok(codes) };
+    let heads = input.config.u32(heads)?.unwrap_or(all);
+    interleave_rotary(name, codes, heads).map_err(|problem| Error::invalid(&input.checkpoint.dir, problem))
 }
 
 /// [`emit`] for models whose heads lie as llama.cpp wants them.

@@ -35,6 +35,7 @@ pub(super) const QWEN35: Family = Family {
         }
         Ok(())
     },
+    nvfp4: tiled_codes,
     emit: tiled,
     ..QWEN3_NEXT
 };
@@ -263,6 +264,27 @@ fn tiled(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()>
         })?;
     }
     emit(input, builder, tensor)
+}
+
+/// [`tiled`] for codes of NVFP4, two to a byte. Those that share a scale stay together.
+fn tiled_codes(input: &Input, name: &str, codes: TensorExpr) -> Result<TensorExpr> {
+    let parts = ["in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj"];
+    if !parts.iter().any(|part| name.ends_with(&format!(".linear_attn.{part}.weight"))) {
+        return Ok(codes);
+    }
+    let mut heads = Heads::of(input)?;
+    let (shape, wide) = (codes.shape().to_vec(), heads.value_size);
+    if name.contains(".out_proj.") {
+        heads.value_size /= 2;
+    }
+    let moved = tile(&heads, name, codes).ok().filter(|_| heads.ratio() <= 1 || wide.is_multiple_of(16));
+    moved.ok_or_else(|| {
+        let (keys, values) = (heads.keys, heads.values);
+        let problem = format!(
+            "{name}: codes of shape {shape:?} do not fit {keys} key heads and {values} value heads of {wide}"
+        );
+        Error::invalid(&input.checkpoint.dir, problem)
+    })
 }
 
 fn tile(heads: &Heads, name: &str, expr: TensorExpr) -> Result<TensorExpr> {
