@@ -11,6 +11,7 @@ mod experts;
 mod family;
 mod fuse;
 mod generated;
+mod groups;
 mod keys;
 mod models;
 mod mtp;

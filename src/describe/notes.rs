@@ -161,7 +161,8 @@ fn sources(piece: &Piece) -> impl Iterator<Item = usize> {
         | Arithmetic::Add(_)
         | Arithmetic::Multiply(_)
         | Arithmetic::Exp
-        | Arithmetic::NegExp => None,
+        | Arithmetic::NegExp
+        | Arithmetic::Ternary(_) => None,
     };
     leaf.into_iter().chain(piece.arithmetic.iter().filter_map(scale))
 }

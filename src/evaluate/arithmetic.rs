@@ -35,7 +35,8 @@ impl<'a> Evaluation<'a> {
             | Arithmetic::Add(_)
             | Arithmetic::Multiply(_)
             | Arithmetic::Exp
-            | Arithmetic::NegExp => None,
+            | Arithmetic::NegExp
+            | Arithmetic::Ternary(_) => None,
         });
         Self { walk, scales: scales.collect() }
     }
@@ -62,6 +63,9 @@ impl<'a> Evaluation<'a> {
                 Arithmetic::Exp => each(out, half, exp),
                 Arithmetic::NegExp if half => each(out, half, |x| -exp_rounded(x)),
                 Arithmetic::NegExp => each(out, half, |x| -exp(x)),
+                Arithmetic::Ternary(inverse) => {
+                    each(out, half, |x| (x * inverse).round_ties_even().clamp(-1.0, 1.0) / inverse);
+                }
                 Arithmetic::Scale(scale) => {
                     half = false;
                     let runs = self.runs(first, out.len() as u64);

@@ -54,7 +54,8 @@ impl Look {
                 | Arithmetic::Add(_)
                 | Arithmetic::Multiply(_)
                 | Arithmetic::Exp
-                | Arithmetic::NegExp => {}
+                | Arithmetic::NegExp
+                | Arithmetic::Ternary(_) => {}
             }
         }
         if !walk.is_contiguous() && walk.run_bytes() < SHORT_RUN {

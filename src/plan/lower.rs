@@ -161,7 +161,8 @@ fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
         | Arithmetic::Add(_)
         | Arithmetic::Multiply(_)
         | Arithmetic::Exp
-        | Arithmetic::NegExp => return Ok(()),
+        | Arithmetic::NegExp
+        | Arithmetic::Ternary(_) => return Ok(()),
     };
     match (needed <= scales.elements, readable) {
         (true, true) => Ok(()),

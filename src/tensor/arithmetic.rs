@@ -20,6 +20,8 @@ pub enum Arithmetic<S> {
     Exp,
     /// `-exp(x)`.
     NegExp,
+    /// `x * constant`, rounded to -1, 0 or 1, and divided by the constant again.
+    Ternary(f32),
     /// `x * scale of its block`, without rounding to F16.
     Scale(Arc<Scale<S>>),
     /// `x + y`, where *y* is an element of another tensor, or of the same.
@@ -70,6 +72,7 @@ impl<S> Arithmetic<S> {
             Self::Multiply(constant) => Arithmetic::Multiply(*constant),
             Self::Exp => Arithmetic::Exp,
             Self::NegExp => Arithmetic::NegExp,
+            Self::Ternary(constant) => Arithmetic::Ternary(*constant),
             Self::Scale(scale) => {
                 Arithmetic::Scale(Arc::new(Scale { source: place(&scale.source)?, grid: scale.grid.clone() }))
             }

@@ -117,6 +117,11 @@ impl TensorExpr {
         self.compute(&Arithmetic::NegExp)
     }
 
+    /// The nearest of -1, 0 and 1 to every element times `inverse`, divided by `inverse`.
+    pub fn ternary(self, inverse: f32) -> Self {
+        self.compute(&Arithmetic::Ternary(inverse))
+    }
+
     /// Makes what follows happen in F32 even if the source is F16.
     pub fn widen(self) -> Self {
         self.compute(&Arithmetic::Widen)
