@@ -27,7 +27,7 @@ PROJECTOR_RUNS = [(1, f"--outtype {t} --mmproj") for t in ("f16", "bf16", "f32",
 
 def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shapes=None, tensors=None, extra=(), drop=(),
          rename=(), dtypes=(), files=None, flags="", also=(), vocab=True, saved=False, refused=False, bos=False,
-         params=False, modules=None, mmproj=False):
+         params=False, modules=None, mmproj=False, runs=None):
     """A model, by its config.json.
 
     config     what the file says; vocab_size and torch_dtype are added unless they are there
@@ -50,12 +50,13 @@ def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shap
     params     config is params.json, and the weights are called consolidated, as in Mistral's own format
     modules    tensors of modules that sentence-transformers puts after the model, by directory: (name, shape, dtype)
     mmproj     convert the projector instead, with --mmproj
+    runs       instead of the usual conversions: pairs of a number of files and flags, for models that are large
     bos        run the reference with tokenizers that remember add_bos_token, as those of transformers 4 did
     """
     return dict(id=id, config=config, tokenizer=tokenizer, dtype=dtype, build=build, shapes=shapes or {}, tensors=tensors,
                 extra=list(extra), drop=list(drop), rename=list(rename), dtypes=list(dtypes), files=files or {},
                 flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused, bos=bos, params=params,
-                modules=modules or {}, mmproj=mmproj)
+                modules=modules or {}, mmproj=mmproj, runs=runs)
 
 
 # How images are prepared, for `files`.
@@ -140,6 +141,8 @@ def model_dir(case: dict) -> dict:
 
 def runs(case: dict, first: bool) -> list[tuple[int, str]]:
     """Number of files of the checkpoint, and flags. The first case of a family is also split."""
+    if case["runs"]:
+        return [(shards, f"{flags} --outfile @out/m.gguf") for shards, flags in case["runs"]]
     all = (PROJECTOR_RUNS if case["mmproj"] else RUNS) + [(1, flags) for flags in case["also"]]
     if first and case["mmproj"]:
         all = all + [(2, "--outtype auto --mmproj"), (1, "--outtype auto --mmproj --outfile @out")]

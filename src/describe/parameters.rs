@@ -6,6 +6,9 @@ use crate::tensor::OutputTensor;
 /// Counts the elements of `tensors`: those of an expert tensor once per expert it is used for, i.e. divided by the
 /// number of experts.
 pub fn count(tensors: &[OutputTensor]) -> ParameterCount {
+    if has_stray_factor(tensors) {
+        return ParameterCount::default();
+    }
     let mut count = ParameterCount::default();
     let (mut experts, mut expert_tensors) = (0, 0);
     for tensor in tensors {
@@ -23,4 +26,15 @@ pub fn count(tensors: &[OutputTensor]) -> ParameterCount {
     }
     count.expert_count = u64::checked_div(experts, expert_tensors).unwrap_or_default();
     count
+}
+
+/// Whether the second factor of a product (`.lora_b`) comes otherwise than right after the first. The reference then counts nothing.
+fn has_stray_factor(tensors: &[OutputTensor]) -> bool {
+    let mut first = None;
+    tensors.iter().any(|tensor| {
+        if let Some(stem) = tensor.name.strip_suffix(".lora_a") {
+            first = Some(stem);
+        }
+        tensor.name.strip_suffix(".lora_b").is_some_and(|stem| first != Some(stem))
+    })
 }

@@ -295,7 +295,7 @@ def cases():
 
     def bitnet(config, **_):
         at = f"model.layers.{{0-{config['num_hidden_layers'] - 1}}}"
-        return llama(config, tied=True) + [(f"{at}.self_attn.attn_sub_norm.weight", [config["hidden_size"]]), (f"{at}.mlp.ffn_sub_norm.weight", [config["intermediate_size"]])]
+        return llama(config, tied=True) + [(f"{at}.self_attn.inner_attn_ln.weight", [config["hidden_size"]]), (f"{at}.mlp.ffn_layernorm.weight", [config["intermediate_size"]])]
 
     # Matrices have fewer than 32768 elements: more are added up by several threads, in an order that depends on their number.
     yield from several("bitnet", "BitNetForCausalLM", "bitnet", (

@@ -78,7 +78,8 @@ def cases():
         ("self_attn.q", [width, width]), ("self_attn.k", [128, width]), ("self_attn.v", [128, width]), ("self_attn.o", [width, width]),
         ("mlp.gate", [32, width]), ("mlp.up", [32, width]), ("mlp.down", [width, 32]))]
     config = {"hidden_size": width, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 40, "num_key_value_heads": 40, "rms_norm_eps": 1e-6}
-    for (suffix, dtype), changes in zip(ways, ({}, {"rms_norm_eps": 1e-5}, {"intermediate_size": 32})):
-        yield one(f"plamo{suffix}", "PlamoForCausalLM", "plamo", {**config, **changes}, tensors, dtype, tokenizer="spm", files=None)
+    ways = (("", "bf16", [(1, "--outtype auto"), (2, "--outtype auto")]), ("-f16", "f16", [(1, "--outtype bf16")]), ("-f32", "f32", [(1, "--outtype f16")]))
+    for suffix, dtype, runs in ways:
+        yield one(f"plamo{suffix}", "PlamoForCausalLM", "plamo", config, tensors, dtype, tokenizer="spm", files=None, runs=runs)
     yield one("plamo-other-size", "PlamoForCausalLM", "plamo", config, [(n, [64 if x == width else x for x in s]) for n, s in tensors], tokenizer="spm",
               files=None, refused=True)

@@ -28,6 +28,9 @@ pub(super) const LLAMA_EMBED: Family =
 pub(super) const SMOLLM3: Family =
     Family { names: &["SmolLM3ForCausalLM"], arch: "smollm3", tensors: names::SMOLLM3, ..LLAMA };
 
+/// The language model of GLM-ASR, whose tokens are GLM-4's.
+static GLM_ASR: Family = Family { names: &[], vocab: super::glm::vocab4, ..LLAMA };
+
 /// Some of these models do not say how many heads they have.
 pub(super) const VLLAMA3: Family = Family {
     names: &["VLlama3ForCausalLM"],
@@ -52,7 +55,10 @@ pub(super) const LLAMA: Family = Family {
     arch: "llama",
     vocab: vocab::llama,
     tensors: names::LLAMA,
-    variant: refuse_variants,
+    variant: |input| {
+        refuse_variants(input)?;
+        Ok((input.config.origin_architecture() == Some("GlmasrModel")).then_some(&GLM_ASR))
+    },
     keys: key_values,
     rename: |_, name| Some(name.replace("text_model.", "")),
     generate: rope::llama3_factors,
@@ -76,9 +82,6 @@ pub(super) fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> 
     let draft = has("draft_vocab_size") && config.u32(&["num_hidden_layers"])? == Some(1);
     if draft || has("transformer_layer_config") {
         return Err(Error::unsupported("EAGLE-3 draft models are not supported yet"));
-    }
-    if config.origin_architecture() == Some("GlmasrModel") {
-        return Err(Error::unsupported("architecture GlmasrModel is not supported yet"));
     }
     if !KV_HEADS.iter().any(|key| has(key)) {
         return Err(config.invalid("num_key_value_heads is missing"));

@@ -31,6 +31,7 @@ mod gptneox;
 mod granite;
 mod granite_hybrid;
 mod granite_switch;
+mod granite_vision;
 mod grok;
 mod grovemoe;
 mod hrm_text;
