@@ -10,6 +10,7 @@ use crate::tensor::{OutputTensor, TensorExpr};
 use super::adapter;
 use super::experts::{ExpertNames, Experts};
 use super::fuse::{Fused, Fusion};
+use super::groups::Groups;
 use super::outputs::Outputs;
 use super::spelling::Spelling;
 use super::stray;
@@ -23,6 +24,7 @@ pub(super) struct Builder<'a> {
     outputs: Outputs,
     experts: Experts,
     fusion: Fusion,
+    groups: Groups,
     /// Tensors that wait for another to come ([`Builder::hold_expert`]).
     held: Vec<Tensor>,
     /// Key-values that come before all that describe the model ([`super::Model::early`]).
@@ -40,6 +42,7 @@ impl<'a> Builder<'a> {
             spelling,
             outputs: Outputs::default(),
             experts: Experts::default(),
+            groups: Groups::default(),
             held: Vec::new(),
             early: Keys { arch: input.family.arch, values: KeyValues::new() },
             current: String::new(),
@@ -119,6 +122,16 @@ impl<'a> Builder<'a> {
         held.into_iter().try_for_each(|tensor| self.add(tensor))
     }
 
+    /// Takes one of `parts`, tensors that become the one called `whole` in the GGUF. The last of them gives all, in order.
+    pub(super) fn gather(
+        &mut self,
+        whole: &str,
+        tensor: Tensor,
+        parts: &[String],
+    ) -> Option<Vec<TensorExpr>> {
+        self.groups.take(whole, (tensor.name, tensor.expr), parts)
+    }
+
     /// Adds a tensor under GGUF name `name`.
     ///
     /// # Errors
@@ -173,7 +186,8 @@ impl<'a> Builder<'a> {
         if let Some(left) = self.experts.leftover() {
             return Err(self.invalid(left));
         }
-        if let Some(whole) = self.fusion.leftover() {
+        if let Some(whole) = self.fusion.leftover().or(self.groups.leftover()) {
+            let whole = quoted(whole);
             return Err(
                 self.invalid(format!("{whole} cannot be put together: some of its parts are missing"))
             );

@@ -13,6 +13,7 @@ mod experts;
 mod family;
 mod fuse;
 mod generated;
+mod groups;
 mod keys;
 mod merge;
 mod models;

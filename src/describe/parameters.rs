@@ -7,6 +7,9 @@ use crate::tensor::OutputTensor;
 /// Counts the elements of `tensors`: those of an expert tensor once per expert it is used for, i.e. divided by the
 /// number of experts. A pair of an adapter's factors counts as what it is the product of.
 pub fn count(tensors: &[OutputTensor]) -> ParameterCount {
+    if has_stray_factor(tensors) {
+        return ParameterCount::default();
+    }
     let mut count = ParameterCount::default();
     let (mut experts, mut expert_tensors) = (0, 0);
     let mut columns = None;
@@ -36,4 +39,15 @@ pub fn count(tensors: &[OutputTensor]) -> ParameterCount {
     }
     count.expert_count = u64::checked_div(experts, expert_tensors).unwrap_or_default();
     count
+}
+
+/// Whether the second factor of a product (`.lora_b`) comes otherwise than right after the first. The reference then counts nothing.
+fn has_stray_factor(tensors: &[OutputTensor]) -> bool {
+    let mut first = None;
+    tensors.iter().any(|tensor| {
+        if let Some(stem) = tensor.name.strip_suffix(".lora_a") {
+            first = Some(stem);
+        }
+        tensor.name.strip_suffix(".lora_b").is_some_and(|stem| first != Some(stem))
+    })
 }

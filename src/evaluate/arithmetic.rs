@@ -42,12 +42,19 @@ impl<'a> Evaluation<'a> {
         for (i, step) in self.walk.arithmetic.iter().enumerate() {
             match step {
                 Arithmetic::Widen => half = false,
-                Arithmetic::Add(constant) => each(out, half, |x| x + constant),
+                Arithmetic::Add(constant) => {
+                    // torch rounds what is added to the type of the tensor, but not what is multiplied.
+                    let constant = if half { f16::from_f32(*constant).to_f32() } else { *constant };
+                    each(out, half, |x| x + constant);
+                }
                 Arithmetic::Multiply(constant) => each(out, half, |x| x * constant),
                 Arithmetic::Exp if half => each(out, half, exp_rounded),
                 Arithmetic::Exp => each(out, half, exp),
                 Arithmetic::NegExp if half => each(out, half, |x| -exp_rounded(x)),
                 Arithmetic::NegExp => each(out, half, |x| -exp(x)),
+                Arithmetic::Ternary(inverse) => {
+                    each(out, half, |x| (x * inverse).round_ties_even().clamp(-1.0, 1.0) / inverse);
+                }
                 Arithmetic::Reciprocal => each(out, half, f32::recip),
                 Arithmetic::Table(table) => each(out, false, |x| entry(table, x)),
                 Arithmetic::Round(Dtype::BF16) => each(out, false, |x| bf16::from_f32(x).to_f32()),
@@ -278,6 +285,17 @@ mod tests {
         let run = |steps| run(&x.to_le_bytes(), Dtype::F16, steps, &[]);
         assert_eq!(run(vec![Arithmetic::Add(1.0)]), [2048.0]);
         assert_eq!(run(vec![Arithmetic::Widen, Arithmetic::Add(1.0)]), [2049.0]);
+    }
+
+    #[test]
+    fn summands_round_before_they_are_added() {
+        let half = |x: f32| f16::from_f32(x).to_f32();
+        let found = run(&f16::from_f32(0.1).to_le_bytes(), Dtype::F16, vec![Arithmetic::Add(0.2)], &[]);
+        assert_eq!(found, [half(half(0.1) + half(0.2))]);
+        let (x, y) = (half(-0.109_375), 0.2);
+        let found = run(&f16::from_f32(x).to_le_bytes(), Dtype::F16, vec![Arithmetic::Add(y)], &[]);
+        assert_eq!(found, [half(x + half(y))]);
+        assert_ne!(found, [half(x + y)]);
     }
 
     #[test]

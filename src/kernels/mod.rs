@@ -11,12 +11,14 @@ mod cpu;
 mod decode;
 mod encode;
 mod exp;
+mod mean;
 mod quantize;
 mod softplus;
 mod unpack;
 
 pub use cpu::Cpu;
 pub use exp::{exp, exp_rounded};
+pub use mean::MeanOfMagnitudes;
 pub use softplus::softplus;
 
 use crate::dtype::{Dtype, GgmlType, Packing};

@@ -28,6 +28,8 @@ pub enum Arithmetic<S> {
     Table(Arc<[f32]>),
     /// The nearest number of this type, F16 or BF16.
     Round(Dtype),
+    /// `x * constant`, rounded to -1, 0 or 1, and divided by the constant again.
+    Ternary(f32),
     /// `x * scale of its block`, without rounding to F16.
     Scale(Arc<Scale<S>>),
     /// `x / scale of its block`.
@@ -164,7 +166,8 @@ impl<S> Arithmetic<S> {
             | Self::NegExp
             | Self::Reciprocal
             | Self::Table(_)
-            | Self::Round(_) => {}
+            | Self::Round(_)
+            | Self::Ternary(_) => {}
         }
     }
 
@@ -202,6 +205,7 @@ impl<S> Arithmetic<S> {
                 columns: update.columns,
                 scale: update.scale,
             })),
+            Self::Ternary(constant) => Arithmetic::Ternary(*constant),
             Self::Mxfp4 { scales } => Arithmetic::Mxfp4 { scales: place(scales)? },
             Self::Nvfp4 { scales } => Arithmetic::Nvfp4 { scales: place(scales)? },
         })

@@ -23,6 +23,11 @@ impl Strided {
         self.compute(&Arithmetic::Exp)
     }
 
+    /// The nearest of -1, 0 and 1 to every element times `inverse`, divided by `inverse`.
+    pub fn ternary(self, inverse: f32) -> Self {
+        self.compute(&Arithmetic::Ternary(inverse))
+    }
+
     /// Minus e to the power of every element.
     pub fn neg_exp(self) -> Self {
         self.compute(&Arithmetic::NegExp)

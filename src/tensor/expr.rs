@@ -120,6 +120,11 @@ impl TensorExpr {
         self.compute(Strided::neg_exp, "powers of its elements")
     }
 
+    /// The nearest of -1, 0 and 1 to every element times `inverse`, divided by `inverse`.
+    pub fn ternary(self, inverse: f32) -> Self {
+        self.compute(|plain| plain.ternary(inverse), "rounding its elements")
+    }
+
     /// Makes what follows happen in F32 even if the source is F16.
     pub fn widen(self) -> Self {
         self.compute(Strided::widen, "computing in another type")

@@ -32,6 +32,8 @@ pub struct Base {
 pub enum Added {
     /// As llama.cpp finds them in a text; special is what is marked so, or looks like it.
     Interpreted,
+    /// The same, but that spaces stay as SentencePiece writes them.
+    Decoded,
     /// As they are written; special is what is marked so.
     AsWritten,
 }
@@ -94,6 +96,20 @@ pub fn add(
     add_base(kv, files, Base::read(files, config)?, roles)
 }
 
+/// Writes the vocabulary of InternS1, for which the id of a token is known.
+///
+/// # Errors
+/// As [`Base::read`].
+pub fn add_intern(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+    const BEGINNING: u32 = 151_643;
+    let base = Base::read_with(files, config, Added::Decoded)?;
+    let mut special = SpecialVocab::load(files, true, &KINDS, None)?;
+    special.set("bos", Some(&BEGINNING.into()), &files.dir, None)?;
+    let pre = base.pre;
+    base.write(kv, "gpt2", pre);
+    special.write(kv, &files.dir)
+}
+
 /// [`add`] with added tokens as they are written.
 ///
 /// # Errors
@@ -144,7 +160,7 @@ fn tokens(
         return Err(Error::invalid(&path, problem));
     }
     let added = tokenizer.added();
-    let interpreted = how == Added::Interpreted;
+    let interpreted = how != Added::AsWritten;
     // llama.cpp takes added tokens for normalized ones.
     let others = added.values().filter(|token| interpreted && !token.normalized);
     let texts: Vec<&str> = others.map(|token| token.content.as_str()).collect();
@@ -170,7 +186,7 @@ fn tokens(
                 let token = decoded.get(token).map_or(token, String::as_str);
                 match flags.special || interpreted && looks_special(token) {
                     true => (Cow::Borrowed(token), TokenType::Control),
-                    false if !interpreted => (Cow::Borrowed(token), TokenType::UserDefined),
+                    false if how != Added::Interpreted => (Cow::Borrowed(token), TokenType::UserDefined),
                     false => (token.replace('\u{2581}', " ").into(), TokenType::UserDefined),
                 }
             }

@@ -23,9 +23,11 @@ mod mistral_common;
 mod nearest;
 mod phi3;
 mod plain;
+mod plamo;
 mod pre;
 mod qwen;
 mod route;
+mod rwkv;
 pub mod sentencepiece;
 mod settings;
 mod special;
@@ -49,10 +51,12 @@ pub(crate) use llama::add as llama;
 pub(crate) use mistral_common::add as mistral;
 pub(crate) use phi3::add as phi3;
 pub(crate) use plain::{none, xverse};
+pub(crate) use plamo::{add as plamo, add_with_template as plamo_with_template};
 pub(crate) use qwen::add as qwen;
 pub(crate) use route::{
     Padding, gpt2, kind_of, padded, qwen2, sentencepiece as sentencepiece_only, tiktoken,
 };
+pub(crate) use rwkv::add as rwkv;
 pub(crate) use special::{KINDS, SpecialVocab};
 pub(crate) use tekken::special_token as special_tekken_token;
 pub(crate) use template::{own_template, template_or};

@@ -146,6 +146,32 @@ def wavtokenizer(config, **_):
     return found + [(f"backbone.posnet.5.norm.{kind}", [size]) for kind in ("weight", "bias")]
 
 
+def falcon_h1(config, **_):
+    width, inner, size = config["hidden_size"], config["mamba_d_ssm"], config["mamba_n_heads"]
+    both, at = inner + 2 * config["mamba_n_groups"] * config["mamba_d_state"], f"model.layers.{{0-{config['num_hidden_layers'] - 1}}}"
+    found = [t for t in llama(config) if "post_attention" not in t[0]]
+    found = [(n.replace(".mlp.", ".feed_forward.").replace("model.norm", "model.final_layernorm"), s) for n, s in found]
+    found += [(f"{at}.pre_ff_layernorm.weight", [width]), (f"{at}.mamba.A_log", [size], "f16")]
+    return found + [(f"{at}.mamba.{n}", s) for n, s in (
+        ("in_proj.weight", [inner + both + size, width]), ("conv1d.weight", [both, 1, 4]), ("conv1d.bias", [both]), ("dt_bias", [size]), ("D", [size]),
+        ("norm.weight", [inner]), ("out_proj.weight", [width, inner]))]
+
+
+def granite_switch(config, **_):
+    width, size, rank, count = config["hidden_size"], config["head_dim"], config["max_lora_rank"], config["num_adapters"]
+    inner, at = config["shared_intermediate_size"], f"model.layers.{{0-{config['num_hidden_layers'] - 2}}}"
+    q, k = config["num_attention_heads"] * size, config["num_key_value_heads"] * size
+    found = [("model.embed_tokens.weight", [ROWS, width]), ("model.norm.weight", [width]), ("model.switch.buffer", [4]), ("model.adapter_token_ids", [count])]
+    found += [(f"{at}.{n}.weight", [width]) for n in ("input_layernorm", "post_attention_layernorm")]
+    for name, rows, columns in (("self_attn.qkv_proj", (q, k, k), width), ("self_attn.o_proj", (width,), q),
+                                ("shared_mlp.input_linear", (inner, inner), width), ("shared_mlp.output_linear", (width,), inner)):
+        found.append((f"{at}.{name}.base_layer.weight", [sum(rows), columns]))
+        for slot, part in enumerate(rows):
+            end = f"_slices.{slot}" if len(rows) > 1 else ""
+            found += [(f"{at}.{name}.lora_A{end}", [count, 1, rank, columns]), (f"{at}.{name}.lora_B{end}", [count, 1, part, rank])]
+    return found
+
+
 def cases():
     yield from several("vllama3", "VLlama3ForCausalLM", "vllama3", (
         ({"num_key_value_heads": 8, "hidden_size": 128, "num_attention_heads": 32}, {"drop": (), "tokenizer": "spm"}),
@@ -251,3 +277,30 @@ def cases():
     yield from several("wavtokenizer", "WavTokenizerDec", "wavtokenizer", (
         ({}, {}), ({"convnext": {"n_embd": 32, "n_layer": 2}}, {}), ({"n_layer": 12, "group_norm_groups": 8}, {})),
         base=small, tensors=wavtokenizer, tokenizer=None)
+
+    small = {**SMALL, "head_dim": 16, "rope_theta": 1e11, "mamba_d_ssm": 64, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_n_groups": 2, "mamba_d_state": 16,
+             "mamba_d_conv": 4, "mamba_expand": 2, "mlp_multipliers": [0.8838834764831844, 0.5859375], "key_multiplier": 0.390625,
+             "attention_in_multiplier": 1.0, "attention_out_multiplier": 0.9375, "ssm_in_multiplier": 1.25, "ssm_out_multiplier": 0.23570226039551587,
+             "ssm_multipliers": [0.3535533905932738, 0.25, 0.3535533905932738, 0.5, 1.0], "lm_head_multiplier": 0.0390625, "embedding_multiplier": 5.656854249492381}
+    yield from several("falcon-h1", "FalconH1ForCausalLM", "falcon_h1", (
+        ({}, {}), ({"mamba_n_groups": 1, "attention_in_multiplier": 1.3}, {}), ({"num_key_value_heads": 4, "rms_norm_eps": 1e-6, "hidden_act": "silu"}, {})),
+        base=small, tensors=falcon_h1)
+
+    small = {**SMALL, "num_hidden_layers": 3, "head_dim": 16, "shared_intermediate_size": 96, "num_adapters": 3, "max_lora_rank": 8, "adapter_token_ids": [5, 6, 7],
+             "adapter_substitute_token_ids": [8, 8, 9], "num_experts_per_tok": 2, "attention_multiplier": 0.0625, "embedding_multiplier": 12,
+             "residual_multiplier": 0.22, "logits_scaling": 8, "rope_theta": 1e7}
+    yield from several("granite-switch", "GraniteSwitchForCausalLM", "granite_switch", (
+        ({}, {}), ({"control_token_gain": 12.5, "num_key_value_heads": 4}, {"also": ["--outtype q8_0"]}), ({"projection_head_dim": 16, "num_adapters": 1}, {})),
+        base=small, tensors=granite_switch)
+
+    def bitnet(config, **_):
+        at = f"model.layers.{{0-{config['num_hidden_layers'] - 1}}}"
+        return llama(config, tied=True) + [(f"{at}.self_attn.inner_attn_ln.weight", [config["hidden_size"]]), (f"{at}.mlp.ffn_layernorm.weight", [config["intermediate_size"]])]
+
+    # Matrices have fewer than 32768 elements: more are added up by several threads, in an order that depends on their number.
+    yield from several("bitnet", "BitNetForCausalLM", "bitnet", (
+        ({}, {"also": ["--outtype tq1_0"]}), ({"num_key_value_heads": 4}, {}), ({"intermediate_size": 100, "rope_theta": 1e4}, {})),
+        tensors=bitnet, tokenizer="spm")
+    yield from several("bitnet-old-name", "BitnetForCausalLM", "bitnet_of_old", (
+        ({}, {}), ({"num_hidden_layers": 1}, {}), ({"intermediate_size": 33}, {})), tensors=bitnet, tokenizer="spm")
+    yield case("bitnet-output", {"architectures": ["BitNetForCausalLM"], "model_type": "bitnet", **SMALL}, tensors=llama(SMALL), tokenizer="spm", refused=True)

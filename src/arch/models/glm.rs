@@ -166,7 +166,7 @@ pub(super) const END: &str = "<|endoftext|>";
 pub(super) const USER: &str = "<|user|>";
 
 /// BPE with the roles of dense GLM-4's tokens.
-fn vocab4(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
+pub(super) fn vocab4(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
     bpe::add(kv, files, config, &[("eos", END), ("eot", USER), ("unk", END), ("bos", END)])
 }
 

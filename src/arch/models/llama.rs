@@ -32,6 +32,9 @@ pub(super) const LLAMA_EMBED: Family =
 pub(super) const SMOLLM3: Family =
     Family { names: &["SmolLM3ForCausalLM"], arch: "smollm3", tensors: names::SMOLLM3, ..LLAMA };
 
+/// The language model of GLM-ASR, whose tokens are GLM-4's.
+static GLM_ASR: Family = Family { names: &[], vocab: super::glm::vocab4, ..LLAMA };
+
 /// Some of these models do not say how many heads they have.
 pub(super) const VLLAMA3: Family = Family {
     names: &["VLlama3ForCausalLM"],
@@ -62,7 +65,10 @@ pub(super) const LLAMA: Family = Family {
     vocab: vocab::llama,
     tensors: names::LLAMA,
     settings: draft::unwrapped,
-    variant,
+    variant: |input| {
+        let speech = input.config.origin_architecture() == Some("GlmasrModel");
+        Ok(variant(input)?.or(speech.then_some(&GLM_ASR)))
+    },
     keys: key_values,
     rename: |_, name| Some(name.replace("text_model.", "")),
     nvfp4,
@@ -86,9 +92,6 @@ pub(super) fn variant(input: &Input) -> Result<Option<&'static Family>> {
     let has = |key: &str| config.map().contains_key(key);
     if is_eagle3(config)? {
         return Ok(Some(&EAGLE3));
-    }
-    if config.origin_architecture() == Some("GlmasrModel") {
-        return Err(Error::unsupported("architecture GlmasrModel is not supported yet"));
     }
     if !KV_HEADS.iter().any(|key| has(key)) {
         return Err(config.invalid("num_key_value_heads is missing"));

@@ -7,6 +7,7 @@ mod baichuan;
 mod bailing;
 mod bailing3;
 mod bert;
+mod bitnet;
 mod bloom;
 mod chameleon;
 mod chatglm;
@@ -23,6 +24,7 @@ mod eagle3;
 mod ernie;
 mod exaone;
 mod falcon;
+mod falcon_h1;
 mod gemma;
 mod gemma3n;
 mod gemma4;
@@ -34,6 +36,8 @@ mod gpt_oss;
 mod gptneox;
 mod granite;
 mod granite_hybrid;
+mod granite_switch;
+mod granite_vision;
 mod grok;
 mod grovemoe;
 mod hrm_text;
@@ -70,6 +74,7 @@ mod openelm;
 mod orion;
 mod pangu;
 mod phi;
+mod plamo;
 mod plm;
 mod qwen;
 mod qwen3;
@@ -77,6 +82,8 @@ mod qwen_next;
 mod qwen_vl;
 mod refact;
 mod rerank;
+mod rwkv;
+mod rwkv7;
 mod smallthinker;
 mod spark;
 mod stablelm;
@@ -107,6 +114,7 @@ pub(super) static FAMILIES: &[Family] = &[
     bert::JINA_BERT_V2,
     bert::ROBERTA,
     bert::XLM_ROBERTA,
+    bitnet::BITNET,
     bloom::BLOOM,
     chameleon::CHAMELEON,
     chatglm::CHATGLM,
@@ -134,6 +142,7 @@ pub(super) static FAMILIES: &[Family] = &[
     exaone::EXAONE4_5,
     exaone::EXAONE_MOE,
     falcon::FALCON,
+    falcon_h1::FALCON_H1,
     gemma3n::GEMMA3N,
     gemma4::GEMMA4,
     gemma4::GEMMA4_UNIFIED,
@@ -159,6 +168,7 @@ pub(super) static FAMILIES: &[Family] = &[
     granite::GRANITE_MOE_SWA,
     granite::GRANITE_SWA,
     granite_hybrid::GRANITE_HYBRID,
+    granite_switch::GRANITE_SWITCH,
     grok::GROK,
     grovemoe::GROVEMOE,
     hrm_text::HRM_TEXT,
@@ -218,6 +228,9 @@ pub(super) static FAMILIES: &[Family] = &[
     phi::PHI2,
     phi::PHI3,
     phi::PHI_MOE,
+    plamo::PLAMO,
+    plamo::PLAMO2,
+    plamo::PLAMO3,
     plm::PLM,
     qwen3::QWEN3,
     qwen3::QWEN3_MOE,
@@ -235,6 +248,10 @@ pub(super) static FAMILIES: &[Family] = &[
     qwen_vl::QWEN3_VL,
     qwen_vl::QWEN3_VL_MOE,
     refact::REFACT,
+    rwkv7::ARWKV7,
+    rwkv7::RWKV7,
+    rwkv::RWKV6,
+    rwkv::RWKV6_QWEN2,
     smallthinker::SMALLTHINKER,
     spark::SPARK2_5,
     stablelm::STABLELM,
