@@ -13,10 +13,12 @@ mod encode;
 mod exp;
 mod quantize;
 mod softplus;
+mod sqrt;
 
 pub use cpu::Cpu;
 pub use exp::{exp, exp_rounded};
 pub use softplus::softplus;
+pub use sqrt::sqrt;
 
 use crate::dtype::{Dtype, GgmlType};
 
