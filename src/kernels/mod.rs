@@ -14,12 +14,14 @@ mod exp;
 mod mean;
 mod quantize;
 mod softplus;
+mod sqrt;
 mod unpack;
 
 pub use cpu::Cpu;
 pub use exp::{exp, exp_rounded};
 pub use mean::MeanOfMagnitudes;
 pub use softplus::softplus;
+pub use sqrt::sqrt;
 
 use crate::dtype::{Dtype, GgmlType, Packing};
 use unpack::unpack_here;

@@ -370,6 +370,9 @@ fn safetensors(tensors: &[Tensor], weights: &Weights) -> Vec<u8> {
         if weights.ascending.contains(&t.name) {
             weights::ascend(t.dtype, &mut data[start..]);
         }
+        if t.name.ends_with("running_var") {
+            weights::make_positive(t.dtype, &mut data[start..]);
+        }
         let entry = json!({"dtype": t.dtype.name(), "shape": t.shape, "data_offsets": [start, data.len()]});
         header.insert(t.name.clone(), entry);
     }

@@ -129,6 +129,16 @@ pub fn ascend(dtype: Dtype, data: &mut [u8]) {
     }
 }
 
+/// Drops the sign of every element.
+pub fn make_positive(dtype: Dtype, data: &mut [u8]) {
+    let size = match dtype {
+        Dtype::F32 => 4,
+        Dtype::Bf16 | Dtype::F16 => 2,
+        _ => return,
+    };
+    data.iter_mut().skip(size - 1).step_by(size).for_each(|top| *top &= 0x7f);
+}
+
 /// SplitMix64 (Steele, Lea, Flood 2014).
 fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
