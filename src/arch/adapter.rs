@@ -72,7 +72,8 @@ impl Contents {
                 None if tensor.name.contains("_layernorm") || tensor.name.contains(".norm") => {
                     contents.norms.insert(name, index)
                 }
-                None => contents.others.insert(name, index),
+                // A bias that was trained beside factors is still that of the layer inside.
+                None => contents.others.insert(name.replace(".base_layer.", "."), index),
             };
             if before.is_some() {
                 return Err(at(input, tensor, "another tensor of the adapter has its place"));
