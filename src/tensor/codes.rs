@@ -1,21 +1,10 @@
 //! Small integers packed into words, as quantized checkpoints store weights: how they lie there, and in which order they
 //! are the elements of a tensor.
 
-use super::piece::{Dim, Leaf, Piece, merged};
+use super::piece::{Codes, Dim, Leaf, Piece, merged};
 use super::strided::{Strided, shape_error};
 use crate::dtype::Packing;
 use crate::error::Result;
-
-/// Packed integers as the elements of a tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Codes {
-    /// Index of the tensor that holds them, as for [`Leaf::Source`].
-    pub source: usize,
-    /// How they lie in it.
-    pub packing: Packing,
-    /// Their order as elements: loops over integers, outermost first, from the first one on.
-    pub view: Vec<Dim>,
-}
 
 impl Strided {
     /// The same elements, which are integers packed into a source tensor by `packing`. Positions were counted in them in

@@ -15,9 +15,9 @@ mod strided;
 mod tests;
 
 pub use arithmetic::{Arithmetic, Factor, GridAxis, List, Scale, Update};
-pub use codes::{Codes, compose};
+pub use codes::compose;
 pub use expr::TensorExpr;
-pub use piece::{Dim, Leaf, Piece};
+pub use piece::{Codes, Dim, Leaf, Piece};
 
 use crate::dtype::GgmlType;
 

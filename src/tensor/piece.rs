@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::arithmetic::Arithmetic;
-use super::codes::Codes;
+use crate::dtype::Packing;
 
 /// A strided walk over one leaf, yielding elements in output order.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,17 @@ pub enum Leaf {
     Integers(Arc<[i64]>),
     /// Zeros of the output's type.
     Zeros,
+}
+
+/// Packed integers as the elements of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Codes {
+    /// Index of the tensor that holds them, as for [`Leaf::Source`].
+    pub source: usize,
+    /// How they lie in it.
+    pub packing: Packing,
+    /// Their order as elements: loops over integers, outermost first, from the first one on.
+    pub view: Vec<Dim>,
 }
 
 impl Piece {
