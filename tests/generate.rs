@@ -72,7 +72,7 @@ fn every_command_has_a_man_page_with_all_its_flags() {
         let help = ggraft(&[&command, "--help"]);
         let options = help.lines().filter(|line| line.trim_start().starts_with('-'));
         let missing: Vec<String> =
-            options.flat_map(|line| flags(line)).filter(|flag| !page.contains(flag.as_str())).collect();
+            options.flat_map(flags).filter(|flag| !page.contains(flag.as_str())).collect();
         assert!(missing.is_empty(), "{command}: {missing:?}");
     }
 }
