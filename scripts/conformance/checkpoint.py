@@ -148,6 +148,11 @@ def model_dir(case: dict) -> dict:
     return {k: v for k, v in model.items() if v} | {"weights": weights}
 
 
+def own_flags(case: dict) -> str:
+    """Flags of each conversion of the case."""
+    return f"{case['flags']} {'--target-model-dir @dir/target' if case['target'] else ''}".strip()
+
+
 def runs(case: dict, first: bool) -> list[tuple[int, str]]:
     """Number of files of the checkpoint, and flags. The first case of a family is also split."""
     if case["runs"]:
@@ -158,8 +163,7 @@ def runs(case: dict, first: bool) -> list[tuple[int, str]]:
         all = all + [(2, "--outtype auto --mmproj"), (1, "--outtype auto --mmproj --outfile @out")]
     elif first:
         all = all + [(1, "--outtype auto --split-max-tensors 7")]
-    more = f"{case['flags']} {'--target-model-dir @dir/target' if case['target'] else ''}".strip()
-    all = [(shards, f"{flags} {more}".strip()) for shards, flags in all]
+    all = [(shards, f"{flags} {own_flags(case)}".strip()) for shards, flags in all]
     return [(shards, flags if "--outfile" in flags else f"{flags} --outfile @out/m.gguf") for shards, flags in all]
 
 

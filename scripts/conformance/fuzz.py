@@ -54,7 +54,8 @@ def made(seed: int, number: int, listed: list[tuple[str, dict]]) -> dict | None:
         if rng.random() < 0.3:
             extra["README.md"] = files.card(rng)
             done.append("card")
-        flags = f"{files.flags(rng)} {case['flags']}".strip() if rng.random() < 0.8 else f"{case['flags']} --outfile @out"
+        flags = checkpoint.own_flags(case)
+        flags = f"{files.flags(rng)} {flags}".strip() if rng.random() < 0.8 else f"{flags} --outfile @out"
         if case["mmproj"]:
             flags = f"--mmproj {flags}".replace("--vocab-only ", "")
         if "@dir/overrides.json" in flags:

@@ -3,36 +3,10 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, draft, names};
+use crate::arch::{Input, Keys, draft};
 use crate::config::{Config, Counts};
 use crate::error::Result;
 use crate::gguf::Value;
-use crate::vocab;
-
-use super::llama::{self, LLAMA};
-
-pub(super) static EAGLE3: Family = Family {
-    names: &[],
-    arch: "eagle3",
-    draft: Some(|_| Ok(vocab::llama)),
-    tensors: names::EAGLE3,
-    variant: |_| Ok(None),
-    early,
-    rename: |_, name| {
-        let name = name.replace("text_model.", "");
-        Some(match name.strip_prefix("midlayer.") {
-            Some(rest) => format!("model.layers.0.{rest}"),
-            None if name.starts_with("layers.0.") => format!("model.{name}"),
-            None => name,
-        })
-    },
-    emit,
-    finish: |input, builder| {
-        let tokens = draft::target(input)?.config.require_u32(&["vocab_size"])?;
-        draft::add_target_tokens(input, builder, D2T, tokens)
-    },
-    ..LLAMA
-};
 
 const D2T: &str = "d2t";
 
@@ -41,7 +15,8 @@ pub(super) fn is_eagle3(config: &Config) -> Result<bool> {
     Ok(config.map().contains_key("draft_vocab_size") && config.u32(&["num_hidden_layers"])? == Some(1))
 }
 
-fn early(input: &Input, keys: &mut Keys) -> Result<()> {
+/// What is told of the model it drafts for.
+pub(super) fn early(input: &Input, keys: &mut Keys) -> Result<()> {
     let (own, target) = (input.config.bare()?, &draft::target(input)?.config);
     let layers = match own.u32_or_list(&["eagle_aux_hidden_state_layer_ids"])? {
         Some(Counts::Each(layers)) if !layers.is_empty() => layers,
@@ -67,15 +42,31 @@ fn early(input: &Input, keys: &mut Keys) -> Result<()> {
     Ok(())
 }
 
-fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+/// The name that most models have for a tensor.
+pub(super) fn general_name(name: &str) -> String {
+    match name.strip_prefix("midlayer.") {
+        Some(rest) => format!("model.layers.0.{rest}"),
+        None if name.starts_with("layers.0.") => format!("model.{name}"),
+        None => name.to_owned(),
+    }
+}
+
+/// Adds a tensor that only drafts have; answers another.
+pub(super) fn emit(builder: &mut Builder, tensor: Tensor) -> Result<Option<Tensor>> {
     let name = match tensor.name.as_str() {
-        D2T | "t2d" => return Ok(()),
+        D2T | "t2d" => return Ok(None),
         "fc.weight" => "fc.weight".to_owned(),
         "input_norm.weight" => "enc.output_norm.weight".to_owned(),
         name if name.ends_with(".hidden_norm.weight") => {
             format!("blk.{}.attn_norm_2.weight", tensor.layer.unwrap_or(0))
         }
-        _ => return llama::emit(input, builder, tensor),
+        _ => return Ok(Some(tensor)),
     };
-    builder.add_as(name, tensor.layer, tensor.expr)
+    builder.add_as(name, tensor.layer, tensor.expr).map(|()| None)
+}
+
+/// Adds which of the target's tokens the draft has.
+pub(super) fn finish(input: &Input, builder: &mut Builder) -> Result<()> {
+    let tokens = draft::target(input)?.config.require_u32(&["vocab_size"])?;
+    draft::add_target_tokens(input, builder, D2T, tokens)
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
 use crate::vocab;
 
-use super::eagle3::{EAGLE3, is_eagle3};
+use super::eagle3;
 
 pub(super) const ARCEE: Family = Family {
     names: &["ArceeForCausalLM"],
@@ -77,6 +77,23 @@ pub(super) const LLAMA: Family = Family {
     ..TEXT
 };
 
+/// A draft, whatever its architecture is called.
+static EAGLE3: Family = Family {
+    names: &[],
+    arch: "eagle3",
+    draft: Some(|_| Ok(vocab::llama)),
+    tensors: names::EAGLE3,
+    variant: |_| Ok(None),
+    early: eagle3::early,
+    rename: |_, name| Some(eagle3::general_name(&name.replace("text_model.", ""))),
+    emit: |input, builder, tensor| match eagle3::emit(builder, tensor)? {
+        Some(tensor) => emit(input, builder, tensor),
+        None => Ok(()),
+    },
+    finish: eagle3::finish,
+    ..LLAMA
+};
+
 /// Mixtral's experts.
 const EXPERTS: ExpertNames = ExpertNames {
     one: "model.layers.{bid}.block_sparse_moe.experts.{xid}.{matrix}.weight",
@@ -90,7 +107,7 @@ const KV_HEADS: [&str; 2] = ["n_kv_heads", "num_key_value_heads"];
 pub(super) fn variant(input: &Input) -> Result<Option<&'static Family>> {
     let config = input.config;
     let has = |key: &str| config.map().contains_key(key);
-    if is_eagle3(config)? {
+    if eagle3::is_eagle3(config)? {
         return Ok(Some(&EAGLE3));
     }
     if !KV_HEADS.iter().any(|key| has(key)) {
