@@ -1,4 +1,4 @@
-"""PLaMo 1 to 3. transformers has none of them."""
+"""PLaMo 2 and 3. transformers has none of them."""
 
 import json
 
@@ -71,15 +71,3 @@ def cases():
                 ({"window_size": 1024, "sliding_window_pattern": [True, False], "rope_scaling_factor": 4, "initial_context_length": 1024}, template),
                 ({"rope_scaling_factor": 2.5, "initial_context_length": 512}, {**template, "chat_template.jinja": "{{ own }}"}))):
             yield one(f"plamo3{old}{suffix}", name, "plamo3", {**small, **changes}, plamo3(small), dtype, files=files)
-    # Queries are put in another order only at the size of the published models; there is one layer of little else.
-    width, at = 5120, "model.layers.layers.0"
-    tensors = [("model.embed_tokens.weight", [ROWS, width]), ("model.norm.weight", [width]), ("lm_head.weight", [ROWS, width]), (f"{at}.norm.weight", [width])]
-    tensors += [(f"{at}.{n}_proj.weight", s) for n, s in (
-        ("self_attn.q", [width, width]), ("self_attn.k", [128, width]), ("self_attn.v", [128, width]), ("self_attn.o", [width, width]),
-        ("mlp.gate", [32, width]), ("mlp.up", [32, width]), ("mlp.down", [width, 32]))]
-    config = {"hidden_size": width, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 40, "num_key_value_heads": 40, "rms_norm_eps": 1e-6}
-    ways = (("", "bf16", [(1, "--outtype auto"), (2, "--outtype auto")]), ("-f16", "f16", [(1, "--outtype bf16")]), ("-f32", "f32", [(1, "--outtype f16")]))
-    for suffix, dtype, runs in ways:
-        yield one(f"plamo{suffix}", "PlamoForCausalLM", "plamo", config, tensors, dtype, tokenizer="spm", files=None, runs=runs)
-    yield one("plamo-other-size", "PlamoForCausalLM", "plamo", config, [(n, [64 if x == width else x for x in s]) for n, s in tensors], tokenizer="spm",
-              files=None, refused=True)
