@@ -35,9 +35,13 @@ pub struct OptionArgs {
     #[arg(long)]
     vocab_only: bool,
 
-    /// Write the model's projector instead of the model: what turns images and sound into what the model reads
+    /// Write the model's projector instead of the model: the vision and audio part, a file of its own for llama.cpp
     #[arg(long, conflicts_with = "vocab_only")]
     mmproj: bool,
+
+    /// Write the model's projector, too, to a second file whose name begins with mmproj-. Neither appears without the other
+    #[arg(long, conflicts_with_all = ["mmproj", "vocab_only", "mtp"])]
+    with_mmproj: bool,
 
     /// Convert a model that lacks files, layers or embeddings, or contradicts config.json about their shape;
     /// llama.cpp does not load what comes of it
@@ -113,6 +117,7 @@ impl OptionArgs {
                 allow_incomplete: self.allow_incomplete,
             },
             projector: self.mmproj,
+            with_projector: self.with_mmproj,
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,

@@ -22,7 +22,7 @@ pub fn sqrt(x: f32) -> f32 {
     let inverse = inverse_sqrt(bits & 0x7f_ffff | odd << 23);
     let (root, half) = (x * inverse, 0.5 * inverse);
     let error = (-root).mul_add(root, x);
-    let power = f32::from_bits((exponent - odd + 127) / 2 << 23);
+    let power = f32::from_bits(((exponent - odd + 127) / 2) << 23);
     half.mul_add(error, root) * power
 }
 
