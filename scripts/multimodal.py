@@ -56,6 +56,10 @@ def kinds() -> dict:
         "pixtral": dict(name="Mistral3ForConditionalGeneration", tokenizer="llama3-trimmed", config={
             "model_type": "mistral3", "text_config": {**TEXT, "model_type": "mistral"}, "spatial_merge_size": 2,
             "vision_config": {"model_type": "pixtral", **VISION}}, image_break=12),
+        "internvl": dict(name="InternVLForConditionalGeneration", tokenizer="qwen2-trimmed", config={
+            "model_type": "internvl", "text_config": {**TEXT, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"},
+            "vision_config": {**VISION, "model_type": "internvl_vision", "architectures": ["InternVisionModel"], "image_size": [56, 56],
+                              "patch_size": [14, 14]}}, rename=("", "model.")),
         "qwen2-audio": dict(name="Qwen2AudioForConditionalGeneration", tokenizer="qwen2-trimmed", images=None, sound=True, config={
             "model_type": "qwen2_audio", "text_config": {**TEXT, "model_type": "qwen2"}, "audio_config": whisper}),
     }
