@@ -32,7 +32,7 @@ VISION = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "n
           "patch_size": 14}
 IMAGES = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 # Embeddings have a row for each token.
-ROWS = {"spm": 520, "qwen2-trimmed": 151936, "gpt2-trimmed": 50257, "smollm-trimmed": 49152, "llama3-trimmed": 128256, "tekken": 131072}
+ROWS = {"spm": 520, "qwen2-trimmed": 151936}
 
 
 def kinds() -> dict:
@@ -49,13 +49,13 @@ def kinds() -> dict:
         "gemma3": dict(name="Gemma3ForConditionalGeneration", tokenizer="spm", images={**IMAGES, "image_seq_length": 4}, config={
             "model_type": "gemma3", "text_config": TEXT, "vision_config": siglip, "mm_tokens_per_image": 4},
             rename=("vision_tower.", "vision_tower.vision_model.")),
-        "smolvlm": dict(name="SmolVLMForConditionalGeneration", tokenizer="smollm-trimmed",
+        "smolvlm": dict(name="SmolVLMForConditionalGeneration", tokenizer="qwen2-trimmed",
                         images={**IMAGES, "size": {"longest_edge": 112}}, config={
             "model_type": "smolvlm", "text_config": {**TEXT, "model_type": "llama"}, "vision_config": {"model_type": "smolvlm_vision", **VISION},
-            "scale_factor": 2}),
-        "pixtral": dict(name="Mistral3ForConditionalGeneration", tokenizer="llama3-trimmed", config={
+            "scale_factor": 2}, text=("LlamaForCausalLM", "model.text_model.")),
+        "pixtral": dict(name="Mistral3ForConditionalGeneration", tokenizer="qwen2-trimmed", config={
             "model_type": "mistral3", "text_config": {**TEXT, "model_type": "mistral"}, "spatial_merge_size": 2,
-            "vision_config": {"model_type": "pixtral", **VISION}}, image_break=12),
+            "vision_config": {"model_type": "pixtral", **VISION}}, image_break=151900),
         "internvl": dict(name="InternVLForConditionalGeneration", tokenizer="qwen2-trimmed", config={
             "model_type": "internvl", "text_config": {**TEXT, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"},
             "vision_config": {**VISION, "model_type": "internvl_vision", "architectures": ["InternVisionModel"], "image_size": [56, 56],
@@ -94,6 +94,21 @@ def make(directory: Path, kind: dict) -> None:
         path.write_text(json.dumps(settings))
     if images := kind.get("images", IMAGES):
         (directory / "preprocessor_config.json").write_text(json.dumps(images))
+
+
+def make_text(whole: Path, directory: Path, name: str, prefix: str) -> None:
+    """The language model in `whole` as a model of its own, of class `name`."""
+    from safetensors.torch import load_file, save_file
+
+    directory.mkdir(exist_ok=True)
+    for file in whole.iterdir():
+        if file.suffix != ".safetensors":
+            (directory / file.name).write_bytes(file.read_bytes())
+    config = json.loads((whole / "config.json").read_text())["text_config"]
+    (directory / "config.json").write_text(json.dumps({**config, "architectures": [name]}))
+    weights = load_file(whole / "model.safetensors")
+    save_file({key.replace(prefix, "model.", 1): value.contiguous() for key, value in weights.items()
+               if key.startswith((prefix, "lm_head."))}, directory / "model.safetensors")
 
 
 def png(side: int = 112) -> bytes:
@@ -144,11 +159,21 @@ def ask(files: list[Path], sound: bool) -> str:
 
 def check(name: str, kind: dict, directory: Path) -> bool:
     model = directory / f"tiny-{name}"
-    model.mkdir()
+    model.mkdir(exist_ok=True)
     make(model, kind)
     ggraft = os.environ.get("GGRAFT") or str(ROOT / "target/debug/ggraft")
-    subprocess.run([ggraft, "convert", str(model), "--outfile", str(directory / f"{name}.gguf"), "--with-mmproj", "--quiet"], check=True)
     files = [str(directory / f"{name}.gguf"), str(directory / f"mmproj-{name}.gguf")]
+
+    def convert(model: Path, file: str, *flags: str) -> None:
+        subprocess.run([ggraft, "convert", str(model), "--outfile", file, "--quiet", *flags], check=True)
+
+    if "text" in kind:
+        # ggraft does not know the language model by the class of the whole.
+        make_text(model, directory / f"tiny-{name}-text", *kind["text"])
+        convert(directory / f"tiny-{name}-text", files[0])
+        convert(model, files[1], "--mmproj")
+    else:
+        convert(model, files[0], "--with-mmproj")
     done = subprocess.run([sys.executable, __file__, "--ask", *files, *(["--sound"] if kind.get("sound") else [])],
                           capture_output=True, text=True)
     last = (done.stdout if done.returncode == 0 else done.stderr or done.stdout).strip()

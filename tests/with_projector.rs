@@ -57,7 +57,8 @@ fn both_files_are_what_two_runs_make() {
         let note = succeeds(&convert(&model, &apart, &flags));
         assert!(note.contains("--mmproj converts that part alone, --with-mmproj both"), "{note}");
         succeeds(&convert(&model, &apart, &[&flags[..], &["--mmproj"]].concat()));
-        let report = succeeds(&convert(&model, &together, &[&flags[..], &["--with-mmproj", "--verify"]].concat()));
+        let report =
+            succeeds(&convert(&model, &together, &[&flags[..], &["--with-mmproj", "--verify"]].concat()));
         assert!(!report.contains("left out"), "{report}");
     }
     assert_eq!(names(&apart), names(&together));
@@ -123,7 +124,9 @@ fn a_model_without_a_projector_is_converted_alone() {
     let said = succeeds(&convert(&model, &out.join("m.gguf"), &["--with-mmproj"]));
     assert!(said.contains("this model has no projector"), "{said}");
     assert_eq!(names(&out), ["m.gguf"]);
-    for flags in [["--with-mmproj", "--mmproj"], ["--with-mmproj", "--vocab-only"], ["--with-mmproj", "--mtp"]] {
+    for flags in
+        [["--with-mmproj", "--mmproj"], ["--with-mmproj", "--vocab-only"], ["--with-mmproj", "--mtp"]]
+    {
         assert_eq!(convert(&model, &out.join("m.gguf"), &flags).status.code(), Some(2));
     }
 }
