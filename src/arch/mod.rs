@@ -40,7 +40,8 @@ pub use models::in_mistral_format;
 pub use mtp::own_layers;
 pub use options::{FileType, Mtp, Options, OutType};
 pub use projectors::{
-    Described, Projector, has_projector, lookup_projector, projector_in_mistral_format, supported_projectors,
+    Described, Projector, has_projector, knows_projector, lookup_projector, projector_in_mistral_format,
+    supported_projectors,
 };
 
 use family::{Input, Keys, TEXT, bare};

@@ -37,13 +37,17 @@ pub struct OptionArgs {
     #[arg(long)]
     vocab_only: bool,
 
-    /// Write the model's projector instead of the model: what turns images and sound into what the model reads
+    /// Write the model's projector instead of the model: the vision and audio part, a file of its own for llama.cpp
     #[arg(long, conflicts_with = "vocab_only")]
     mmproj: bool,
 
     /// Merge the LoRA adapter in this directory into the model: every matrix it is for becomes W + scale · B · A
     #[arg(long, value_name = "ADAPTER_DIR", conflicts_with_all = ["mmproj", "vocab_only", "mistral_format"])]
     lora: Option<PathBuf>,
+
+    /// Write the model's projector, too, to a second file whose name begins with mmproj-. Neither appears without the other
+    #[arg(long, conflicts_with_all = ["mmproj", "vocab_only", "mtp"])]
+    with_mmproj: bool,
 
     /// Convert a model that lacks files, layers or embeddings, or contradicts config.json about their shape;
     /// llama.cpp does not load what comes of it
@@ -151,6 +155,7 @@ impl OptionArgs {
             },
             projector: self.mmproj,
             adapter: false,
+            with_projector: self.with_mmproj,
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,

@@ -132,6 +132,27 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
     }
 }
 
+/// Describes the model in `dir` for text, and its projector beside it; none if it neither sees nor hears.
+///
+/// # Errors
+/// As [`describe()`]; also if it is known to have a projector that cannot be converted.
+pub fn describe_both(dir: &ModelDir, options: &Options) -> Result<(Description, Option<Description>)> {
+    let mut text = describe(dir, Target::Text, options)?;
+    if !projector::exists(dir, options)? {
+        return Ok((text, None));
+    }
+    // Layers for multi-token prediction are the text model's.
+    let arch = arch::Options { mtp: arch::Mtp::Keep, ..options.arch };
+    let projector = projector::describe(dir, &Options { arch, ..options.clone() })?;
+    if !text.notes.is_empty() {
+        let config = if options.mistral_format { Config::load_params(dir) } else { Config::load(dir) }?;
+        let written = text.tensors.iter().chain(&projector.tensors);
+        text.notes = notes::left_out(&text.checkpoint, written, &config);
+        text.notes.iter_mut().for_each(|note| note.projected = false);
+    }
+    Ok((text, Some(projector)))
+}
+
 /// A model whose configuration and checkpoint were read, to be described in one way or another.
 pub(crate) struct Opened<'a> {
     dir: &'a ModelDir,

@@ -76,7 +76,7 @@ impl fmt::Display for Note {
             1 => write!(f, "left out: 1 tensor {why} ({bytes}): {example}")?,
             n => write!(f, "left out: {n} tensors {why} ({bytes}), {example} first")?,
         }
-        if *projected { write!(f, "; --mmproj converts that part") } else { Ok(()) }
+        if *projected { write!(f, "; --mmproj converts that part alone, --with-mmproj both") } else { Ok(()) }
     }
 }
 
@@ -131,9 +131,13 @@ const QUANTIZATION: [&str; 12] = [
 ];
 
 /// What of `checkpoint` is in none of `tensors`, by reason.
-pub fn left_out(checkpoint: &Checkpoint, tensors: &[OutputTensor], config: &Config) -> Vec<Note> {
+pub fn left_out<'t>(
+    checkpoint: &Checkpoint,
+    tensors: impl IntoIterator<Item = &'t OutputTensor>,
+    config: &Config,
+) -> Vec<Note> {
     let mut used = vec![false; checkpoint.tensors.len()];
-    for piece in tensors.iter().flat_map(|tensor| tensor.expr.pieces()) {
+    for piece in tensors.into_iter().flat_map(|tensor| tensor.expr.pieces()) {
         sources(piece, &mut |index| {
             if let Some(used) = used.get_mut(index) {
                 *used = true;

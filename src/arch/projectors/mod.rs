@@ -110,7 +110,7 @@ pub fn lookup_projector(architecture: &str) -> Result<&'static Projector> {
     if let Some(projector) = find(architecture) {
         return Ok(projector);
     }
-    let problem = match names::REFERENCE_PROJECTORS.contains(&architecture) {
+    let problem = match knows_projector(architecture) {
         true => format!(
             "the projector of {architecture} is not supported yet, though llama.cpp's convert_hf_to_gguf.py knows it"
         ),
@@ -124,6 +124,11 @@ pub fn lookup_projector(architecture: &str) -> Result<&'static Projector> {
 /// Whether the model whose class is `architecture` has a projector that can be converted.
 pub fn has_projector(architecture: &str) -> bool {
     find(architecture).is_some()
+}
+
+/// Whether the model whose class is `architecture` has a projector, as far as the reference knows.
+pub fn knows_projector(architecture: &str) -> bool {
+    has_projector(architecture) || names::REFERENCE_PROJECTORS.contains(&architecture)
 }
 
 fn find(architecture: &str) -> Option<&'static Projector> {
