@@ -12,6 +12,7 @@ mod components;
 mod excerpt;
 mod files;
 mod gemma;
+pub(crate) mod glm;
 mod guard;
 mod hf;
 mod internlm;

@@ -33,7 +33,7 @@ pub(super) const SMOLLM3: Family =
     Family { names: &["SmolLM3ForCausalLM"], arch: "smollm3", tensors: names::SMOLLM3, ..LLAMA };
 
 /// The language model of GLM-ASR, whose tokens are GLM-4's.
-static GLM_ASR: Family = Family { names: &[], vocab: super::glm::vocab4, ..LLAMA };
+static GLM_ASR: Family = Family { names: &[], vocab: vocab::glm::glm4, ..LLAMA };
 
 /// Some of these models do not say how many heads they have.
 pub(super) const VLLAMA3: Family = Family {
