@@ -282,7 +282,7 @@ const TENSORS: &[Case] = &[
     ("an odd number of rows per head", |d| model(d, &json!({"config": {"head_dim": 3, "model_type": "none"}})), INVALID, "expected an even number of rows for each of 2 heads, found shape [6, 64]"),
     ("a norm without elements", |d| model(d, &json!({"weights": {"omit": ["model.norm"], "extra": [["model.norm.weight", [0]]]}})), INVALID, "output_norm.weight would have no elements"),
     ("a name that maps to nothing", |d| rename(d, Q, "model.layers.0.self_attn.nothing.weight"), UNSUPPORTED, "architecture llama has no tensor \"model.layers.0.self_attn.nothing.weight\""),
-    ("a block beyond the last", |d| rename(d, Q, "model.layers.2.self_attn.v_proj.weight"), UNSUPPORTED, "has no tensor \"model.layers.2.self_attn.v_proj.weight\""),
+    ("a block beyond the last", |d| rename(d, Q, "model.layers.2.self_attn.v_proj.weight"), UNSUPPORTED, "tensor \"model.layers.2.self_attn.v_proj.weight\" is of layer 2, and config.json says that there are 2"),
     ("a block of sixty thousand digits", |d| rename(d, Q, &format!("model.layers.{}.self_attn.v_proj.weight", "9".repeat(60_000))), UNSUPPORTED, "architecture llama has no tensor"),
     ("a name of a megabyte", |d| rename(d, Q, &"q".repeat(1 << 20)), INVALID, "has a name of 1048576 bytes"),
     ("a name with escapes", |d| rename(d, Q, "\u{1b}[31m\nred"), UNSUPPORTED, r"\u{1b}[31m\nred"),
