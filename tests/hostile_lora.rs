@@ -136,7 +136,9 @@ fn what_is_no_factor() {
     let other = "base_model.model.model.layers.0.self_attn.z_proj";
     Adapter::new().tensors(&pair(other, [4, 64], [64, 4])).says(3, &["has no tensor", "z_proj"]);
     let other = "base_model.model.model.layers.99.self_attn.q_proj";
-    Adapter::new().tensors(&pair(other, [4, 64], [64, 4])).says(3, &["has no tensor", "layers.99"]);
+    Adapter::new()
+        .tensors(&pair(other, [4, 64], [64, 4]))
+        .says(3, &["layers.99", "is of layer 99", "says that there are 2"]);
     let vision = "base_model.model.vision_tower.layers.0.q_proj";
     Adapter::new().tensors(&pair(vision, [4, 64], [64, 4])).says(4, &["no tensor of the adapter belongs"]);
     Adapter::new().tensors(&[]).says(4, &["has no tensors"]);

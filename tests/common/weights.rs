@@ -61,12 +61,6 @@ impl Dtype {
 /// Little-endian bytes of `elements` values; they depend on the seed and the tensor's name alone. With
 /// `ordinary` there are only ordinary ones.
 pub fn bytes(seed: u64, name: &str, dtype: Dtype, elements: usize, ordinary: bool) -> Vec<u8> {
-    // Numbers take time; large tensors repeat what they begin with, at a distance that fits no shape.
-    const DISTANCE: usize = 1_000_003;
-    if elements > 2 * DISTANCE {
-        let part = bytes(seed, name, dtype, DISTANCE, ordinary);
-        return part.iter().copied().cycle().take(elements * dtype.size()).collect();
-    }
     // FNV-1a, so that tensors of one checkpoint differ.
     let hash = name
         .bytes()
