@@ -75,8 +75,14 @@ fn mounted_files_are_the_references() {
             checked += run.files.len();
             split += usize::from(run.files.len() > 1);
             let outtype = format!("--outtype={}", TYPES[n % TYPES.len()]);
-            let kinds = ["--mistral-format", "--mmproj"];
-            let kind = kinds.into_iter().filter(|flag| run.convert.split(' ').any(|word| word == *flag));
+            let target = format!("--target-model-dir={}", model.join("target").display());
+            let kinds = [
+                ("--mistral-format", "--mistral-format"),
+                ("--mmproj", "--mmproj"),
+                ("--target-model-dir", &*target),
+            ];
+            let given = |flag: &str| run.convert.split(' ').any(|word| word == flag);
+            let kind = kinds.into_iter().filter(|(flag, _)| given(flag)).map(|(_, flag)| flag);
             let flags: Vec<&str> = [&*outtype].into_iter().chain(kind).collect();
             as_converted(&model, site.path(), &flags);
             checked += 1;
@@ -87,8 +93,9 @@ fn mounted_files_are_the_references() {
 
 /// The files of a mount have the hashes that the reference's have.
 fn as_the_reference(model: &Path, site: &Path, run: &Run) {
+    let placed = run.convert.replace("@dir", model.to_str().unwrap());
     let flags: Vec<&str> =
-        run.convert.split(' ').filter(|word| *word != "--outfile" && !word.starts_with('@')).collect();
+        placed.split(' ').filter(|word| *word != "--outfile" && !word.starts_with("@out")).collect();
     let template = ["--outfile", "m.gguf"];
     let mount = Mount::of(model, &site.join("mnt"), &[&flags[..], &template[..]].concat());
     let shown = mount.files();
