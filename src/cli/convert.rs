@@ -9,15 +9,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::events::{Events, Master};
-use super::messages::{start_logging, warnings};
+use super::messages::start_logging;
 use super::options::{OptionArgs, REPORTS, parse_size};
 use super::progress::Progress;
 use super::{catch_signals, report, stdout, stream};
 use crate::arch;
 use crate::conversion::{Conversion, Options, Reflink};
-use crate::describe::Note;
 use crate::error::{Error, Result};
-use crate::input::one_line;
 use crate::plan::{Alignment, Layout};
 use crate::write::Control;
 
@@ -172,8 +170,7 @@ fn convert(args: &Args, model: &Path, options: &Options, events: &mut Events) ->
     let began = Instant::now();
     let conversion = Conversion::prepare(options)?;
     if args.dry_run {
-        let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
-        return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
+        return report::print_names(&conversion.plan);
     }
     events.planned(&conversion);
     let master = args.hold.then(Master::listen);
@@ -202,9 +199,7 @@ fn convert(args: &Args, model: &Path, options: &Options, events: &mut Events) ->
     let outcome = result?;
     report::warn(&outcome);
     if args.json || args.events.is_some() {
-        let mut json = outcome.to_json();
-        json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
-        json["warnings"] = warnings().into();
+        let json = report::to_json(&outcome, &conversion.notes);
         events.finished(&json);
         if args.json {
             stdout::json(|out| writeln!(out, "{json:#}"))?;

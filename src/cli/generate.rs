@@ -1,14 +1,13 @@
 //! What packages install beside the program, made of the command line's own description: completions and man pages.
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 
-use clap::{Command, CommandFactory};
+use clap::CommandFactory;
 use clap_complete::Shell;
-use ggraft_platform::{AtomicFile, Flushed, Links};
 
-use super::{Cli, stdout};
-use crate::error::{Error, Result};
+use super::{Cli, publish, stdout};
+use crate::error::Result;
 
 /// Arguments of `ggraft completions`.
 #[derive(Debug, clap::Args)]
@@ -52,13 +51,8 @@ pub fn man(args: &ManArgs) -> Result<()> {
     for command in [&cli].into_iter().chain(commands) {
         let name = command.get_display_name().unwrap_or("ggraft");
         let path = args.dir.join(format!("{name}.1"));
-        write_page(command.clone(), &path).map_err(|e| Error::io("cannot write", &path, e))?;
+        let page = clap_mangen::Man::new(command.clone());
+        publish::file(&path, |out| page.render(out))?;
     }
     Ok(())
-}
-
-fn write_page(command: Command, path: &Path) -> io::Result<()> {
-    let file = AtomicFile::create(path, Links::Follow)?;
-    clap_mangen::Man::new(command).render(&mut file.file())?;
-    AtomicFile::flush_all(vec![file], true).and_then(Flushed::publish).map(drop).map_err(|e| e.source)
 }

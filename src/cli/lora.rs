@@ -5,15 +5,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::messages::{start_logging, warnings};
+use super::messages::start_logging;
 use super::options::{OutTypeArg, REPORTS};
 use super::progress::Progress;
 use super::{catch_signals, report, stdout};
 use crate::arch;
 use crate::conversion::{Conversion, Options, Reflink};
-use crate::describe::{self, Note};
+use crate::describe;
 use crate::error::{Error, Result};
-use crate::input::one_line;
 
 /// Arguments of `ggraft lora`.
 #[derive(Debug, clap::Args)]
@@ -166,8 +165,7 @@ pub fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
     let conversion = Conversion::prepare(&args.options()?)?;
     if args.dry_run {
-        let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
-        return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
+        return report::print_names(&conversion.plan);
     }
     let progress = Progress::start(conversion.work(), args.quiet);
     let result = conversion.run(&mut |bytes| progress.advance(bytes));
@@ -175,9 +173,7 @@ pub fn run(args: &Args) -> Result<()> {
     let outcome = result?;
     report::warn(&outcome);
     if args.json {
-        let mut json = outcome.to_json();
-        json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
-        json["warnings"] = warnings().into();
+        let json = report::to_json(&outcome, &conversion.notes);
         stdout::json(|out| writeln!(out, "{json:#}"))?;
     }
     if !args.quiet {

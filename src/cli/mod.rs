@@ -13,6 +13,7 @@ mod options;
 mod plan;
 mod prefixes;
 mod progress;
+mod publish;
 mod pull;
 mod ready;
 mod reference;

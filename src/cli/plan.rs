@@ -1,16 +1,12 @@
 //! `ggraft plan`: what `ggraft convert` would do with the same flags.
 
-use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
-
-use ggraft_platform::{AtomicFile, Flushed, Links};
+use std::path::PathBuf;
 
 use super::messages::start_logging;
 use super::options::OptionArgs;
-use super::stdout;
+use super::{publish, stdout};
 use crate::conversion::Conversion;
-use crate::error::{Error, Result};
-use crate::explain::Explanation;
+use crate::error::Result;
 
 /// Arguments of `ggraft plan`.
 #[derive(Debug, clap::Args)]
@@ -49,20 +45,12 @@ pub fn run(args: &Args) -> Result<()> {
     let conversion = Conversion::prepare(&args.options.options(&args.model)?)?;
     if let Some(path) = &args.html {
         conversion.check_not_a_source("--html", path)?;
-        return write_page(&conversion.explain()?, path).map_err(|e| Error::io("cannot write", path, e));
+        let explanation = conversion.explain()?;
+        return publish::file(path, |out| explanation.write_html(out));
     }
     let explanation = conversion.explain()?;
     match args.json {
         true => stdout::json(|out| explanation.write_json(out)),
         false => stdout::text(|out| explanation.write_text(out, args.tensors)),
     }
-}
-
-fn write_page(explanation: &Explanation, path: &Path) -> io::Result<()> {
-    let file = AtomicFile::create(path, Links::Follow)?;
-    let mut out = BufWriter::new(file.file());
-    explanation.write_html(&mut out)?;
-    out.flush()?;
-    drop(out);
-    AtomicFile::flush_all(vec![file], true).and_then(Flushed::publish).map(drop).map_err(|e| e.source)
 }

@@ -1,15 +1,19 @@
 //! The final report for people, on standard error.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{DecimalBytes, HumanDuration};
 
-use super::messages::say;
+use super::messages::{say, warnings};
+use super::stdout;
 use crate::advice::Alternative;
 use crate::compare::Comparison;
 use crate::describe::Note;
-use crate::input::{listed, shell_word};
+use crate::error::Result;
+use crate::input::{listed, one_line, shell_word};
+use crate::plan::Plan;
 use crate::write::Report;
 
 /// Prints what was written in which time, where its bytes come from, and why not all of them are shared.
@@ -79,6 +83,23 @@ pub fn print_verified(Comparison { shared, compared, recomputed, .. }: &Comparis
     let kinds = kinds.iter().filter(|(_, n)| **n > 0);
     let kinds: Vec<String> = kinds.map(|(what, n)| format!("{} {what}", DecimalBytes(**n))).collect();
     say(format_args!("  verified: {}", kinds.join(", ")));
+}
+
+/// The report for programs, with what was left out and warned of.
+pub fn to_json(report: &Report, notes: &[Note]) -> serde_json::Value {
+    let mut json = report.to_json();
+    json["left_out"] = notes.iter().map(Note::to_json).collect();
+    json["warnings"] = warnings().into();
+    json
+}
+
+/// Prints the names of the files that `plan` would write, on standard output.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io).
+pub fn print_names(plan: &Plan) -> Result<()> {
+    let mut names = plan.outputs.iter().map(|output| one_line(&output.path.to_string_lossy()));
+    stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")))
 }
 
 /// Says what of the checkpoint is not in the output.
