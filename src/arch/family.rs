@@ -352,17 +352,18 @@ impl Family {
 
     /// The tensors of `input` and what is found out on the way. What they are stored as may change the type of the file.
     fn describe_tensors(&self, input: &mut Input) -> Result<Described> {
-        let mut quantized = None;
-        if !input.adapter {
-            quantized = Some(quantized::dequantize(input)?);
-            merge::apply(input)?;
-        }
+        let mut quantized = match input.adapter {
+            true => None,
+            false => {
+                let quantized = quantized::dequantize(input)?;
+                merge::apply(input)?;
+                Some(quantized)
+            }
+        };
         let mut builder = Builder::new(input);
         let mut wide = Vec::new();
-        if !input.adapter {
-            if let Some(quantized) = &mut quantized {
-                wide = quantized.add(input, &mut builder)?;
-            }
+        if let Some(quantized) = &mut quantized {
+            wide = quantized.add(input, &mut builder)?;
             (self.generate)(input, &mut builder)?;
         }
         for (name, expr) in &input.tensors {

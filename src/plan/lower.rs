@@ -101,6 +101,32 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
     Ok(Lowered { info, parts, bytes })
 }
 
+/// What is computed from the elements of `piece`, which lie in `source`, with everything it reads in its place.
+fn steps(
+    piece: &Piece,
+    source: Place,
+    tensor: &OutputTensor,
+    checkpoint: &Checkpoint,
+) -> Result<Vec<Arithmetic<Place>>> {
+    let mut arithmetic = Vec::with_capacity(piece.arithmetic.len());
+    for step in &piece.arithmetic {
+        let step = step.place(&mut |index| place(*index, checkpoint))?;
+        check(&step, source).map_err(|problem| {
+            let problem = format!("tensor {}: {problem}", quoted(&tensor.name));
+            Error::invalid(&checkpoint.dir, problem).tensor(&tensor.name)
+        })?;
+        arithmetic.push(step);
+    }
+    if let Some(group) = arithmetic.iter().find_map(Arithmetic::group)
+        && !piece.is_in_groups(group)
+    {
+        let problem =
+            format!("tensor {}: codes that share a scale would be torn apart", quoted(&tensor.name));
+        return Err(Error::invalid(&checkpoint.dir, problem).tensor(&tensor.name));
+    }
+    Ok(arithmetic)
+}
+
 fn walk(
     piece: &Piece,
     index: usize,
@@ -121,22 +147,7 @@ fn walk(
     if last.is_none_or(|last| last >= elements) {
         return Err(Error::Internal(format!("tensor {:?} reads beyond source tensor {index}", tensor.name)));
     }
-    let mut arithmetic = Vec::with_capacity(piece.arithmetic.len());
-    for step in &piece.arithmetic {
-        let step = step.place(&mut |index| place(*index, checkpoint))?;
-        check(&step, source).map_err(|problem| {
-            let problem = format!("tensor {}: {problem}", quoted(&tensor.name));
-            Error::invalid(&checkpoint.dir, problem).tensor(&tensor.name)
-        })?;
-        arithmetic.push(step);
-    }
-    if let Some(group) = arithmetic.iter().find_map(Arithmetic::group)
-        && !piece.is_in_groups(group)
-    {
-        let problem =
-            format!("tensor {}: codes that share a scale would be torn apart", quoted(&tensor.name));
-        return Err(Error::invalid(&checkpoint.dir, problem).tensor(&tensor.name));
-    }
+    let arithmetic = steps(piece, source, tensor, checkpoint)?;
     let unchanged =
         codes.is_none() && arithmetic.is_empty() && tensor.ggml_type.same_bits() == Some(source.dtype);
     let skipped = if codes.is_some() { 0 } else { first * source.dtype.size() };

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::arithmetic::{Arithmetic, GridAxis, Scale, Update};
+use super::arithmetic::{Arithmetic, GridAxis, Scale};
 use super::piece::{Leaf, Piece};
 use super::strided::{Strided, shape_error};
+use super::update::Update;
 use crate::error::Result;
 
 impl Strided {

@@ -3,10 +3,11 @@
 //! Nearly always elements of source tensors ([`Strided`]). An adapter's is the product of two of those ([`LowRank`]),
 //! which families move about as they move any other tensor, and which falls apart into its factors in the end.
 
-use super::arithmetic::{Arithmetic, Scale, Update};
+use super::arithmetic::{Arithmetic, Scale};
 use super::low_rank::LowRank;
 use super::piece::Piece;
 use super::strided::{Strided, shape_error};
+use super::update::Update;
 use crate::dtype::Packing;
 use crate::error::Result;
 

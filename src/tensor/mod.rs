@@ -13,11 +13,13 @@ mod piece;
 mod strided;
 #[cfg(test)]
 mod tests;
+mod update;
 
-pub use arithmetic::{Arithmetic, Factor, GridAxis, List, Scale, Update};
+pub use arithmetic::{Arithmetic, GridAxis, List, Scale};
 pub use codes::compose;
 pub use expr::TensorExpr;
 pub use piece::{Codes, Dim, Leaf, Piece};
+pub use update::{Factor, Update};
 
 use crate::dtype::GgmlType;
 

@@ -5,7 +5,7 @@ use crate::arch::builder::Builder;
 use crate::arch::experts::NAMES;
 use crate::arch::tensors::Tensor;
 use crate::arch::{Family, Input, Keys, Mtp, keys, names};
-use crate::config::truthy;
+use crate::config::{Config, truthy};
 use crate::dtype::GgmlType;
 use crate::error::Result;
 use crate::gguf::Value;
@@ -79,6 +79,12 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("hyper_connection.count", get("hc_mult")?);
     keys.set_u32("hyper_connection.sinkhorn_iterations", get("hc_sinkhorn_iters")?);
     keys.set_f32("hyper_connection.epsilon", Some(config.require_f32(&["hc_eps"])?));
+    feed_forward(input, config, keys)
+}
+
+/// Keys of dense layers and of experts.
+fn feed_forward(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
+    let get = |key: &str| config.require_u32(&[key]).map(Some);
     keys.set_u32("leading_dense_block_count", get("first_k_dense_replace")?);
     keys.set_u32("expert_feed_forward_length", get("moe_intermediate_size")?);
     keys.set_u32("expert_shared_count", get("n_shared_experts")?);
