@@ -80,7 +80,7 @@ fn directories_that_hold_no_model() {
     let at = scratch.path();
     let adapter =
         directory(at, "adapter", &[("adapter_config.json", "{}"), ("adapter_model.safetensors", "")]);
-    says(&["convert", &adapter], 3, &["is an adapter", "merge it into its base model"]);
+    says(&["convert", &adapter], 3, &["is an adapter", "`ggraft lora` converts it"]);
     let pipeline = directory(at, "pipeline", &[("model_index.json", "{}"), ("unet/config.json", "{}")]);
     says(&["convert", &pipeline], 3, &["is a diffusers pipeline"]);
     let mistral = directory(at, "mistral", &[("params.json", "{}"), ("consolidated.safetensors", "")]);

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::events::{Events, Master};
 use super::messages::{start_logging, warnings};
@@ -168,6 +169,7 @@ fn print_supported_models() -> Result<()> {
 }
 
 fn convert(args: &Args, model: &Path, options: &Options, events: &mut Events) -> Result<()> {
+    let began = Instant::now();
     let conversion = Conversion::prepare(options)?;
     if args.dry_run {
         let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
@@ -209,7 +211,7 @@ fn convert(args: &Args, model: &Path, options: &Options, events: &mut Events) ->
         }
     }
     if !args.quiet {
-        report::print(&outcome);
+        report::print(&outcome, began.elapsed());
         report::print_notes(&conversion.notes);
         if conversion.may_share() {
             report::print_advice(conversion.brief_advice()?.as_ref(), &outcome, model);

@@ -37,9 +37,17 @@ pub struct OptionArgs {
     #[arg(long)]
     vocab_only: bool,
 
-    /// Write the model's projector instead of the model: what turns images and sound into what the model reads
+    /// Write the model's projector instead of the model: the vision and audio part, a file of its own for llama.cpp
     #[arg(long, conflicts_with = "vocab_only")]
     mmproj: bool,
+
+    /// Merge the LoRA adapter in this directory into the model: every matrix it is for becomes W + scale · B · A
+    #[arg(long, value_name = "ADAPTER_DIR", conflicts_with_all = ["mmproj", "vocab_only", "mistral_format"])]
+    lora: Option<PathBuf>,
+
+    /// Write the model's projector, too, to a second file whose name begins with mmproj-. Neither appears without the other
+    #[arg(long, conflicts_with_all = ["mmproj", "vocab_only", "mtp"])]
+    with_mmproj: bool,
 
     /// Convert a model that lacks files, layers or embeddings, or contradicts config.json about their shape;
     /// llama.cpp does not load what comes of it
@@ -62,6 +70,10 @@ pub struct OptionArgs {
     /// JSON file whose general.* keys override what the model card and the directory's name say
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
+
+    /// Directory of the model that this one drafts for, from which a draft (EAGLE-3, DFlash, DSpark) has its vocabulary
+    #[arg(long, value_name = "DIR")]
+    target_model_dir: Option<PathBuf>,
 
     /// Start another file beyond this many bytes of tensors (K, M and G are powers of 1000); 0 is no limit
     #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size, default_value = "0", help_heading = SPLITTING)]
@@ -136,9 +148,14 @@ impl OptionArgs {
                 own_template_only: self.disable_mistral_community_chat_template,
                 model_name: self.model_name.clone(),
                 metadata: self.metadata.clone(),
+                target_model: self.target_model_dir.clone(),
                 allow_incomplete: self.allow_incomplete,
+                adapter: self.lora.clone(),
+                ..describe::Options::default()
             },
             projector: self.mmproj,
+            adapter: false,
+            with_projector: self.with_mmproj,
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,
@@ -168,6 +185,8 @@ impl OptionArgs {
         let mut args = Vec::new();
         args.extend(self.model_name.as_ref().map(|name| with("--model-name=", name.as_ref())));
         args.extend(self.metadata.as_ref().map(|file| with("--metadata=", file.as_ref())));
+        let target = self.target_model_dir.as_ref();
+        args.extend(target.map(|dir| with("--target-model-dir=", dir.as_ref())));
         args.extend(self.mistral_format.then(|| "--mistral-format".into()));
         let own_template = "--disable-mistral-community-chat-template";
         args.extend(self.disable_mistral_community_chat_template.then(|| own_template.into()));
@@ -271,8 +290,10 @@ enum AlignmentArg {
     Relaxed,
 }
 
+/// `--outtype`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
+#[allow(missing_docs)]
 pub enum OutTypeArg {
     Auto,
     F32,

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use ggraft_platform::{AtomicFile, Links, can_clone, write_all_at};
 use indicatif::DecimalBytes;
@@ -112,7 +113,9 @@ pub fn run(args: &Args) -> Result<()> {
             say(format_args!("what has come is kept: the same command goes on from there"));
         }
     })?;
+    let began = Instant::now();
     let gguf = args.gguf.then(|| convert(args, &pull)).transpose()?;
+    let took = began.elapsed();
     if args.json {
         let mut json = pull.to_json(&outcome);
         json["gguf"] = gguf.as_ref().map(Report::to_json).unwrap_or_default();
@@ -120,7 +123,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if !args.quiet {
         tell(&pull, &outcome);
-        gguf.iter().for_each(report::print);
+        gguf.iter().for_each(|report| report::print(report, took));
     }
     Ok(())
 }

@@ -42,6 +42,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
 
+    /// Directory of the model that a draft model drafts for
+    #[arg(long, value_name = "DIR")]
+    target_model_dir: Option<PathBuf>,
+
     /// It was converted with --mistral-format
     #[arg(long)]
     mistral_format: bool,
@@ -70,6 +74,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         describe: describe::Options {
             model_name: args.model_name.clone(),
             metadata: args.metadata.clone(),
+            target_model: args.target_model_dir.clone(),
             mistral_format: args.mistral_format,
             own_template_only: args.disable_mistral_community_chat_template,
             ..describe::Options::default()

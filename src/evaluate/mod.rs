@@ -6,13 +6,15 @@ mod arithmetic;
 mod buffers;
 mod content;
 mod overflow;
+mod partners;
 mod queue;
 mod range;
+mod refused;
 mod sources;
 mod tile;
+mod update;
 mod worker;
 
-use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use ggraft_platform::available_memory;
 pub use buffers::Buffers;
 pub(crate) use queue::{Job, Task};
 pub use range::Evaluator;
+pub(crate) use refused::Refused;
 pub(crate) use sources::Sources;
 
 use crate::error::Result;
@@ -74,15 +77,14 @@ pub(crate) trait Sink: Sync {
     fn overflowed(&self, _output: usize, _at: u64, _count: u64) {}
 }
 
-/// Computes all bytes of `outputs` for `sink`, except clones that are not `refused` (by output and step), and tells
-/// `progress` of them as they come.
+/// Computes all bytes of `outputs` for `sink`, except clones that are not `refused`, and tells `progress` of them as they come.
 ///
 /// # Errors
 /// The first of a source or the sink, or [`Error::Interrupted`](crate::Error::Interrupted).
 pub(crate) fn run<S: Sink>(
     outputs: &[Output],
     sources: &Sources,
-    refused: &HashSet<(usize, usize)>,
+    refused: &Refused,
     sink: &S,
     threads: Option<NonZeroUsize>,
     progress: &mut dyn FnMut(u64),

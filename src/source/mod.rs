@@ -24,9 +24,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ggraft_platform::Identity;
 
 use crate::error::{Error, Result};
-use hub::{Address, Found, Remote, Repository, Settings, is_repository};
+use hub::{Address, Found, Remote, Repository, Settings};
 
 pub use file::File;
+pub(crate) use hub::{cached, is_repository};
 pub(crate) use local::{is_dir, look};
 pub(crate) use mistaken::{lfs_pointer, not_a_model};
 pub use reader::Reader;
@@ -42,8 +43,16 @@ struct Inner {
     kind: Kind,
     /// What to call it, if that is not for its place to say.
     name: Option<String>,
+    record: Arc<Mutex<Record>>,
+}
+
+/// What directories that are read together remember together.
+#[derive(Debug, Default)]
+struct Record {
     /// What was read, by the path it was read from.
-    read: Mutex<BTreeMap<PathBuf, Identity>>,
+    read: BTreeMap<PathBuf, Identity>,
+    /// The directories of this machine, each with where the files in it may really be.
+    roots: Vec<(PathBuf, Vec<PathBuf>)>,
 }
 
 #[derive(Debug)]
@@ -96,11 +105,26 @@ impl ModelDir {
     /// # Errors
     /// [`Error::Usage`] if that is no directory, [`Error::Io`].
     pub fn open(root: &Path) -> Result<Self> {
+        Self::open_recording(root, Arc::default())
+    }
+
+    /// The directory `root`, whose files are read together with those of this one: [`ModelDir::check_unchanged`] and
+    /// [`ModelDir::owns`] of either look at both.
+    ///
+    /// # Errors
+    /// As [`ModelDir::open`].
+    pub fn open_beside(&self, root: &Path) -> Result<Self> {
+        Self::open_recording(root, self.0.record.clone())
+    }
+
+    fn open_recording(root: &Path, record: Arc<Mutex<Record>>) -> Result<Self> {
         if !is_dir(root)? {
             return Err(not_a_model(root));
         }
         let homes = local::homes(root).map_err(|e| Error::io("cannot resolve", root, e))?;
-        Ok(Self::new(root.to_owned(), Kind::Local(homes)))
+        let dir = Self::new(root.to_owned(), Kind::Local(homes.clone()), record);
+        dir.record().roots.push((root.to_owned(), homes));
+        Ok(dir)
     }
 
     /// The model that `model` names: a directory if there is one; otherwise a repository on a hub, if it looks like one.
@@ -132,7 +156,7 @@ impl ModelDir {
                 Self::open(&snapshot)?
             }
             Found::Repository(repository) => {
-                Self::new(repository.address.to_string().into(), Kind::Hub(repository))
+                Self::new(repository.address.to_string().into(), Kind::Hub(repository), Arc::default())
             }
         };
         if on_hub.remote
@@ -166,7 +190,10 @@ impl ModelDir {
             return Err(Error::usage(format!("{address}: the hub must not be asked (HF_HUB_OFFLINE)")));
         }
         let repository = Arc::new(Repository::open(address, settings)?);
-        Ok((Self::new(repository.address.to_string().into(), Kind::Hub(repository.clone())), repository))
+        Ok((
+            Self::new(repository.address.to_string().into(), Kind::Hub(repository.clone()), Arc::default()),
+            repository,
+        ))
     }
 
     /// Whether `model` names a repository on a hub and not something of this machine.
@@ -195,11 +222,11 @@ impl ModelDir {
         files: impl IntoIterator<Item = (N, B)>,
     ) -> Self {
         let files = files.into_iter().map(|(name, bytes)| (name.into(), bytes.into())).collect();
-        Self::new(name.into(), Kind::Memory(files))
+        Self::new(name.into(), Kind::Memory(files), Arc::default())
     }
 
-    fn new(root: PathBuf, kind: Kind) -> Self {
-        Self(Arc::new(Inner { root, kind, name: None, read: Mutex::default() }))
+    fn new(root: PathBuf, kind: Kind, record: Arc<Mutex<Record>>) -> Self {
+        Self(Arc::new(Inner { root, kind, name: None, record }))
     }
 
     /// The directory, as it was named.
@@ -352,7 +379,7 @@ impl ModelDir {
 
     /// Every file that was read, with its state when it was opened.
     pub fn read_so_far(&self) -> Vec<(PathBuf, Identity)> {
-        self.record().iter().map(|(path, identity)| (path.clone(), *identity)).collect()
+        self.record().read.iter().map(|(path, identity)| (path.clone(), *identity)).collect()
     }
 
     /// Makes sure that every file that was read is still what it was. To be asked before anything made from them
@@ -366,7 +393,7 @@ impl ModelDir {
 
     /// No longer expects the file at `path` to stay as it is: whoever calls this has replaced it.
     pub fn forget(&self, path: &Path) {
-        self.record().remove(path);
+        self.record().read.remove(path);
     }
 
     /// Whether `target` is one of the files of the model, under whatever name.
@@ -374,10 +401,9 @@ impl ModelDir {
     /// # Errors
     /// [`Error::Io`] if the directory cannot be listed.
     pub fn owns(&self, target: &Identity) -> Result<bool> {
-        if self.record().values().any(|identity| identity.is_same_file(target)) {
+        if self.record().read.values().any(|identity| identity.is_same_file(target)) {
             return Ok(true);
         }
-        let Kind::Local(_) = self.0.kind else { return Ok(false) };
         let is_source = |name: &&OsString| {
             let path = Path::new(name);
             let versioned = path.file_stem().and_then(|stem| stem.to_str());
@@ -385,11 +411,14 @@ impl ModelDir {
             extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
                 || versioned.is_some_and(|stem| stem.ends_with(".model"))
         };
-        for name in self.list("")?.iter().filter(is_source) {
-            // Links may lead nowhere.
-            let found = look(&self.join(name))?;
-            if found.is_some_and(|found| Identity::from_metadata(&found).is_same_file(target)) {
-                return Ok(true);
+        let roots = self.record().roots.clone();
+        for (root, homes) in roots {
+            for name in local::list(&root, "", &homes)?.iter().filter(is_source) {
+                // Links may lead nowhere.
+                let found = look(&root.join(name))?;
+                if found.is_some_and(|found| Identity::from_metadata(&found).is_same_file(target)) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
@@ -403,7 +432,7 @@ impl ModelDir {
 
     fn remember(&self, file: File) -> Result<File> {
         if let Some(identity) = file.identity() {
-            let before = self.record().insert(file.path().to_owned(), identity);
+            let before = self.record().read.insert(file.path().to_owned(), identity);
             if before.is_some_and(|before| before != identity) {
                 return Err(file::changed(file.path()));
             }
@@ -411,8 +440,8 @@ impl ModelDir {
         Ok(file)
     }
 
-    fn record(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Identity>> {
-        self.0.read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -464,6 +493,6 @@ fn absent(path: PathBuf) -> Error {
 /// A model without files.
 impl Default for ModelDir {
     fn default() -> Self {
-        Self::new(PathBuf::new(), Kind::Memory(BTreeMap::new()))
+        Self::new(PathBuf::new(), Kind::Memory(BTreeMap::new()), Arc::default())
     }
 }

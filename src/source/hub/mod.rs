@@ -15,7 +15,7 @@ mod retries;
 mod settings;
 mod url;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use address::{Address, is_repository};
@@ -26,6 +26,18 @@ pub use repository::Repository;
 pub use settings::Settings;
 
 use crate::error::{Error, Result};
+
+/// The snapshot of the repository `id` that this machine's cache has of its main branch; none if it has none.
+///
+/// # Errors
+/// As [`Settings::from_env`].
+pub fn cached(id: &str) -> Result<Option<PathBuf>> {
+    if !is_repository(Path::new(id)) {
+        return Ok(None);
+    }
+    let address = Address::new(id, None)?;
+    Ok(cache::last_seen(&Settings::from_env()?.cache, &address))
+}
 
 /// Where the files of a repository are read.
 #[derive(Debug)]
