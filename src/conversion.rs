@@ -238,9 +238,11 @@ impl Conversion {
         Advice::brief(&self.inputs.request(), &self.own_plan())
     }
 
-    /// Whether sharing was wanted, and there is something to share.
+    /// Whether sharing was wanted, and there is something here to share.
     pub fn may_share(&self) -> bool {
-        self.reflink != Reflink::Never && !self.inputs.tensors.is_empty()
+        self.inputs.checkpoint.dir.is_local()
+            && self.reflink != Reflink::Never
+            && !self.inputs.tensors.is_empty()
     }
 
     /// The plan as a document to show.

@@ -224,6 +224,23 @@ fn tokens_are_not_written_down() {
 }
 
 #[test]
+fn a_repository_does_not_write_to_the_state_of_its_download() {
+    let (hub, client, files) = large(2);
+    for name in ["manifest.json", "finished.jsonl", "0.done", "lock"] {
+        fs::create_dir_all(files.path().join(".cache/ggraft")).unwrap();
+        fs::write(files.path().join(".cache/ggraft").join(name), "not ours").unwrap();
+    }
+    hub.add("org/large", files.path(), Access::Public);
+    client.succeeds(&["pull", "org/large", "--all"]);
+    for (name, bytes) in contents(&client.path("large")) {
+        assert_ne!(bytes, b"not ours", "{name}");
+    }
+    sent(&hub);
+    client.succeeds(&["pull", "org/large"]);
+    assert_eq!(sent(&hub), 0);
+}
+
+#[test]
 fn directories_that_are_something_else_are_left_alone() {
     let (_hub, client, _files) = large(2);
     fs::create_dir(client.path("mine")).unwrap();

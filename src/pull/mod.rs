@@ -221,7 +221,9 @@ fn open(
 fn choose(repository: &Repository, all: bool, finished: &[state::Finished]) -> (Vec<Wanted>, Vec<PathBuf>) {
     let here: HashSet<(&Path, &str)> =
         finished.iter().map(|finished| (finished.path.as_path(), finished.id.as_str())).collect();
-    let is_wanted = |(path, _): &(&PathBuf, &Listed)| all || is_wanted(path, &repository.files);
+    let is_wanted = |(path, _): &(&PathBuf, &Listed)| {
+        !path.starts_with(state::RESERVED) && (all || is_wanted(path, &repository.files))
+    };
     let (wanted, left): (Vec<_>, Vec<_>) = repository.files.iter().partition(is_wanted);
     let mut files: Vec<Wanted> = wanted
         .into_iter()

@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// Where the state is kept, in the directory that is filled.
 const HOME: &str = ".cache/ggraft";
 
+/// The beginning of that: nothing of a repository gets a name that begins so.
+pub const RESERVED: &str = ".cache";
+
 /// Longest manifest, and longest list of complete files, in bytes.
 const NOTES_MAX: u64 = 64 << 20;
 
@@ -156,14 +159,15 @@ impl State {
         let parent = ggraft_platform::parent(&target).to_owned();
         let publish = || -> io::Result<()> {
             fs::create_dir_all(&parent)?;
-            fs::rename(part, &target)?;
-            parent.ancestors().take_while(|dir| dir.starts_with(&self.dir)).try_for_each(sync_directory)?;
-            let found = Identity::at(&target)?;
+            // Noted first: a note about what has no name yet says nothing, and a name without a note would be fetched again.
+            let found = Identity::at(part)?;
             let (len, modified) = (found.len, found.modified);
             let finished = Finished { path: path.to_owned(), id: id.to_owned(), len, modified };
             let line = serde_json::to_string(&finished)? + "\n";
             let notes = self.home.join("finished.jsonl");
-            OpenOptions::new().append(true).create(true).open(notes)?.write_all(line.as_bytes())
+            OpenOptions::new().append(true).create(true).open(notes)?.write_all(line.as_bytes())?;
+            fs::rename(part, &target)?;
+            parent.ancestors().take_while(|dir| dir.starts_with(&self.dir)).try_for_each(sync_directory)
         };
         publish().map_err(|e| Error::io("cannot write", &target, e))
     }
