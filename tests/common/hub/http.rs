@@ -175,6 +175,8 @@ impl Answer {
 /// Answers whoever connects, for ever.
 pub fn listen(listener: &TcpListener, tls: Option<&Tls>, is_cdn: bool, state: &Arc<State>) {
     for stream in listener.incoming().flatten() {
+        // What waits in the system's buffer counts as sent, and the system would let it grow to megabytes.
+        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::SndBuf, &(64 << 10)).unwrap();
         let (state, tls) = (state.clone(), tls.cloned());
         thread::spawn(move || {
             _ = stream.set_nodelay(true);
