@@ -18,6 +18,7 @@ than target/debug/ggraft).
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ GGRAFT = os.environ.get("GGRAFT") or str(ROOT / "target/debug/ggraft")
 
 SMALL = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=520, max_position_embeddings=128)
+# Tokenizers of tests/tokenizers, and how many tokens they have.
+TOKENIZERS = {"gemma2": ("spm", 520), "phi3": ("spm", 520), "qwen2": ("qwen2-trimmed", 151936), "qwen3": ("qwen2-trimmed", 151936)}
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 GPT2 = dict(n_embd=64, n_layer=2, n_head=4, n_positions=128, n_ctx=128, vocab_size=520)
 
@@ -93,7 +96,7 @@ def check(case, work: Path, dtype: str, libraries) -> str:
     torch.manual_seed(1)
     config = getattr(transformers, config_class)(**{k: v for k, v in config.items() if v is not None})
     getattr(transformers, model_class)(config).to(getattr(torch, dtype)).save_pretrained(base)
-    tokenizer = ROOT / "tests/tokenizers/spm" if "gpt" not in name else ROOT / "tests/tokenizers/gpt2-trimmed"
+    tokenizer, size = TOKENIZERS.get(name, ("spm", 520) if name.startswith("llama") else ("gpt2-trimmed", 50257))
     settings = peft.LoraConfig(**{"r": 4, "lora_alpha": 8, "init_lora_weights": True, **settings})
 
     def load():
@@ -109,8 +112,11 @@ def check(case, work: Path, dtype: str, libraries) -> str:
         parameter.data = parameter.data.abs()
     absolute.merge_and_unload().save_pretrained(bound)
     for directory in (base, merged, bound):
-        for file in tokenizer.iterdir():
+        for file in (ROOT / "tests/tokenizers" / tokenizer).iterdir():
             shutil.copy(file, directory)
+        # The embeddings are smaller, which no converter minds.
+        saved = json.loads((directory / "config.json").read_text())
+        (directory / "config.json").write_text(json.dumps(saved | {"vocab_size": size}))
     common = ["--outtype", "f32", "--no-reflink", "--quiet"]
     run("convert", merged, "--outfile", work / "merged.gguf", *common)
     run("convert", bound, "--outfile", work / "bound.gguf", *common)
