@@ -37,7 +37,7 @@ TRIES = 8
 
 
 def bases(family: str | None) -> list[tuple[str, dict]]:
-    names = [family] if family else run.families()
+    names = family.split(",") if family else run.families()
     return [(name, case) for name in names for case in run.load(name) if not case["refused"] and not case["bos"]]
 
 
@@ -229,7 +229,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", type=int, help="this case alone")
-    parser.add_argument("--family", help="cases made from this file of cases/")
+    parser.add_argument("--family", help="cases made from this file of cases/, or from several with commas between")
     parser.add_argument("--keep", help="directory for the cases that are shown")
     args = parser.parse_args()
     if "GGRAFT" not in os.environ:

@@ -7,6 +7,8 @@ DIFFERENT = [
     (r"ffn_(gate|down)_exps\.weight: MXFP4",
      "the reference takes the codes read last for those of the scales read next: where a file ends between the two, it "
      "writes the codes of one matrix with the scales of another; ggraft goes by the names"),
+    (r"tensor too much: blk\.\d+\.ffn_gate_exps\.weight",
+     "of Grok, the reference drops experts that come last in the checkpoint"),
     (r"tensor too much: blk\.\d+\.ffn_up_exps\.weight",
      "with --fuse-gate-up-exps the reference drops the up matrices of experts that have no gate, and llama.cpp does not load "
      "what is left"),
