@@ -4,7 +4,7 @@ use crate::checkpoint::{Checkpoint, SourceTensor};
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
 use crate::input::quoted;
-use crate::kernels::{convert, supports};
+use crate::kernels::{MeanOfMagnitudes, convert, supports};
 use crate::source;
 use crate::tensor::{Leaf, TensorExpr};
 
@@ -42,7 +42,7 @@ fn whole<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Result<&'c Source
     let source = match expr.pieces() {
         [piece] if piece.arithmetic.is_empty() && piece.is_contiguous() => match piece.leaf {
             Leaf::Source(index) => checkpoint.tensors.get(index),
-            Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
+            Leaf::Codes(_) | Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
         },
         _ => None,
     };
@@ -91,6 +91,29 @@ pub(super) fn integers(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -
         }
         _ => reader.raw.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
     })
+}
+
+/// The mean of the magnitudes of a tensor's elements. Reads all of it.
+///
+/// # Errors
+/// If it is not in the checkpoint as it is, or cannot be read.
+pub(super) fn mean_of_magnitudes(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<f32> {
+    let source = whole(checkpoint, expr).map_err(|_| {
+        let problem = format!("{}: only weights as they were trained can be converted", quoted(name));
+        Error::unsupported(problem).at(checkpoint.dir.path())
+    })?;
+    let elements = source.len / source.dtype.size();
+    let (mut reader, mut mean, mut at) =
+        (Reader::new(checkpoint, source)?, MeanOfMagnitudes::new(elements), 0);
+    while at < elements {
+        let count = CHUNK.min(elements - at);
+        reader.read(at, count)?;
+        for bytes in reader.values.as_chunks().0 {
+            mean.add(&[f32::from_le_bytes(*bytes)]);
+        }
+        at += count;
+    }
+    Ok(mean.finish())
 }
 
 /// Which rows of a matrix, from row `first` on, are zero.

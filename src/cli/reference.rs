@@ -13,8 +13,6 @@ pub struct ReferenceOnly {
     #[arg(long, hide = true)]
     bigendian: bool,
     #[arg(long, hide = true)]
-    remote: bool,
-    #[arg(long, hide = true)]
     dspark: bool,
 }
 
@@ -24,7 +22,7 @@ impl ReferenceOnly {
     /// # Errors
     /// [`Error::Unsupported`] naming the flag.
     pub fn check(&self) -> Result<()> {
-        let missing = [("--bigendian", self.bigendian), ("--remote", self.remote), ("--dspark", self.dspark)];
+        let missing = [("--bigendian", self.bigendian), ("--dspark", self.dspark)];
         if let Some((flag, _)) = missing.iter().find(|(_, given)| *given) {
             return Err(Error::unsupported(format!(
                 "{flag} is a flag of convert_hf_to_gguf.py that ggraft does not have yet"

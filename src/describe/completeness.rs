@@ -103,7 +103,7 @@ impl Model<'_> {
             return;
         };
         let positions = self.tensor("position_embd.weight");
-        let width = self.own("embedding_length");
+        let width = self.own("features_length").or_else(|| self.own("embedding_length"));
         for tensor in [Some(tokens), positions].into_iter().flatten() {
             let found = tensor.expr.shape().last().copied().unwrap_or(1);
             if let Some(width) = width.filter(|width| *width != found) {
@@ -146,7 +146,12 @@ impl Model<'_> {
 
     /// Layers that should be there, and what those that are have.
     fn layers(&self, findings: &mut Findings) {
-        let layers = self.own("block_count").unwrap_or(0);
+        // Stacks that are run several times count each time; what speaks has layers of other names.
+        let stacks = self.own("hrm.layers_per_stack").map(|layers| layers.saturating_mul(2));
+        let layers = match self.tensor_with("posnet.") {
+            true => 0,
+            false => stacks.or_else(|| self.own("block_count")).unwrap_or(0),
+        };
         let stacks = match self.tensor_with(ENCODER_LAYERS) || self.tensor_with(DECODER_LAYERS) {
             true => {
                 vec![(ENCODER_LAYERS, layers), (DECODER_LAYERS, self.own("decoder_block_count").unwrap_or(0))]

@@ -98,6 +98,8 @@ pub struct Weights {
     /// Names of files start with `consolidated`, as in Mistral's own format, which has no index.
     #[serde(default)]
     pub consolidated: bool,
+    /// Or with this.
+    pub stem: Option<String>,
     #[serde(default)]
     pub header: Header,
 }
@@ -108,6 +110,8 @@ pub struct Weights {
 pub enum Listed {
     Plain(String, Vec<usize>),
     Typed(String, Vec<usize>, Dtype),
+    /// And its values, over and over.
+    Given(String, Vec<usize>, Dtype, Vec<f64>),
 }
 
 /// How experts are named and stored.
@@ -139,6 +143,7 @@ struct Tensor {
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
+    given: Vec<f64>,
 }
 
 impl Tensor {
@@ -211,7 +216,8 @@ impl Weights {
     fn write(&self, dir: &Path, config: &Map<String, Value>) -> io::Result<()> {
         let tensors = self.tensors(config);
         let shards = self.shards;
-        let stem = if self.consolidated { "consolidated" } else { "model" };
+        let usual = if self.consolidated { "consolidated" } else { "model" };
+        let stem = self.stem.as_deref().unwrap_or(usual);
         let mut weight_map = Map::new();
         for (i, part) in tensors.chunks(tensors.len().div_ceil(shards).max(1)).enumerate() {
             let file = match shards {
@@ -306,17 +312,23 @@ impl Weights {
         }
         named.retain(|(name, _)| !self.omit.iter().any(|part| name.contains(part)));
         named.extend(self.extra.iter().cloned());
-        named.into_iter().map(|(name, shape)| Tensor { dtype: self.dtype_of(&name), name, shape }).collect()
+        named
+            .into_iter()
+            .map(|(name, shape)| Tensor { dtype: self.dtype_of(&name), name, shape, given: Vec::new() })
+            .collect()
     }
 
     fn listed(&self, tensors: &Listed) -> Vec<Tensor> {
         let (pattern, shape, dtype) = match tensors {
             Listed::Plain(pattern, shape) => (pattern, shape, None),
-            Listed::Typed(pattern, shape, dtype) => (pattern, shape, Some(*dtype)),
+            Listed::Typed(pattern, shape, dtype) | Listed::Given(pattern, shape, dtype, _) => {
+                (pattern, shape, Some(*dtype))
+            }
         };
         let named = expand(pattern).into_iter().map(|name| {
             let dtype = dtype.unwrap_or_else(|| self.dtype_of(&name));
-            Tensor { name, dtype, shape: shape.clone() }
+            let given = if let Listed::Given(.., given) = tensors { given.clone() } else { Vec::new() };
+            Tensor { name, dtype, shape: shape.clone(), given }
         });
         named.collect()
     }
@@ -347,12 +359,19 @@ fn safetensors(tensors: &[Tensor], weights: &Weights) -> Vec<u8> {
     let mut data = vec![];
     for t in sorted {
         let start = data.len();
-        data.extend(weights::bytes(weights.seed, &t.name, t.dtype, t.elements(), weights.ordinary));
-        if weights.bounded {
+        if !t.given.is_empty() {
+            data.extend(weights::given(t.dtype, &t.given, t.elements()));
+        } else {
+            data.extend(weights::bytes(weights.seed, &t.name, t.dtype, t.elements(), weights.ordinary));
+        }
+        if weights.bounded && t.given.is_empty() {
             weights::bound(t.dtype, &mut data[start..]);
         }
         if weights.ascending.contains(&t.name) {
             weights::ascend(t.dtype, &mut data[start..]);
+        }
+        if t.name.ends_with("running_var") {
+            weights::make_positive(t.dtype, &mut data[start..]);
         }
         let entry = json!({"dtype": t.dtype.name(), "shape": t.shape, "data_offsets": [start, data.len()]});
         header.insert(t.name.clone(), entry);

@@ -47,6 +47,7 @@ pub fn read(data: &[u8]) -> Option<Manifest> {
             34 => ("TQ1_0", 256, 54),
             35 => ("TQ2_0", 256, 66),
             39 => ("MXFP4", 32, 17),
+            40 => ("NVFP4", 64, 36),
             _ => ("?", 1, 0),
         };
         r.at = start + usize::try_from(offset).ok()?;

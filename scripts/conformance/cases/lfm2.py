@@ -24,6 +24,13 @@ def cases():
     yield lfm2("lfm2-audio", "LFM2ForCausalLM", config={**mixed, "tie_word_embeddings": False}, dtype="f32", saved=True, **old,
                rename=[(r"^model\.", "lfm.")], extra=[("conformer.pre_encode.out.weight", [8, 8]), ("depth_linear.weight", [8, 8]),
                                                        ("audio_embedding.embedding.weight", [8, 8])])
+    # What turns speech tokens into sound is a model of the same class beside them.
+    for suffix, dtype, changes in (("", "bf16", {}), ("-f16", "f16", {"num_key_value_heads": 4}), ("-f32", "f32", {"output_size": 18})):
+        config = {**mixed, "sliding_window": 30, "output_size": 34, "vocab_size": 40, **changes}
+        yield lfm2(f"lfm2-audio-tokenizer{suffix}", "Lfm25AudioTokenizer", config=config, dtype=dtype, build="Lfm2ForCausalLM",
+                   rename=[(r"^model\.", "lfm.")], drop=["lm_head"], tokenizer=None, extra=[
+                       ("lin.weight", [config["output_size"], 64]), ("lin.bias", [config["output_size"]]),
+                       ("emb.emb.weight", [16, 64]), ("istft.window", [16], "f32")])
     moe = ("Lfm2MoeForCausalLM", "lfm2_moe")
     experts = {**mixed, "moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2, "num_dense_layers": 1}
     yield lfm2("lfm2-moe", *moe, experts)

@@ -13,6 +13,7 @@ use crate::gguf::Value;
 use crate::vocab::Padding;
 
 use super::granite::{self, GRANITE};
+use super::llama;
 use super::mamba::{self, Shape};
 
 pub(super) const GRANITE_HYBRID: Family = Family {
@@ -37,7 +38,7 @@ static ATTENTION_ONLY: Family = Family {
 static ATTENTION_ONLY_MOE: Family = Family { arch: "granitemoe", ..ATTENTION_ONLY };
 
 fn variant(input: &Input) -> Result<Option<&'static Family>> {
-    granite::variant(input)?;
+    llama::refuse_drafts(input)?;
     let config = input.config;
     let attention = attention_layers(input)?;
     if attention.iter().any(|attends| !attends) {

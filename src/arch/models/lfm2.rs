@@ -9,23 +9,39 @@ use crate::config::{Config, truthy};
 use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
+use crate::vocab;
 
 pub(super) const LFM2: Family = Family {
     names: &["LFM2ForCausalLM", "Lfm2ForCausalLM"],
     arch: "lfm2",
     tensors: names::LFM2,
-    keys: |input, keys| {
-        common(input, keys, |kind| kind != "conv")?;
-        let config = input.config;
-        keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
-        keys.set_u32("shortconv.l_cache", Some(config.require_u32(&["conv_L_cache"])?));
-        keys.set_f32("attention.layer_norm_rms_epsilon", Some(config.require_f32(&["norm_eps"])?));
-        keys.set_u32("feed_forward_length", Some(feed_forward(config)?));
-        Ok(())
-    },
+    keys: dense_keys,
     rename: |_, name| (!is_audio(name)).then(|| name.replace("lfm.", "model.")),
     emit: |_, builder, tensor| builder.add(convolution(tensor)?),
     ..TEXT
+};
+
+/// What turns the tokens of LFM 2.5's speech into sound.
+pub(super) const LFM2_AUDIO_TOKENIZER: Family = Family {
+    names: &["Lfm25AudioTokenizer"],
+    vocab: vocab::none,
+    keys: |input, keys| {
+        dense_keys(input, keys)?;
+        let get = |key: &str| input.config.require_u32(&[key]).map(Some);
+        keys.set_u32("attention.sliding_window", get("sliding_window")?);
+        keys.set_u32("embedding_length_out", get("output_size")?);
+        Ok(())
+    },
+    rename: |input, name| {
+        if name == "istft.window" || name.starts_with("emb.emb") {
+            return None;
+        }
+        match name.starts_with("lin") {
+            true => (LFM2.rename)(input, &name.replace("lin", "dense_2_out")),
+            false => (LFM2.rename)(input, name),
+        }
+    },
+    ..LFM2
 };
 
 /// Models that embed texts.
@@ -132,6 +148,16 @@ fn convolution(mut tensor: Tensor) -> Result<Tensor> {
         tensor.expr = tensor.expr.reshape(&shape)?;
     }
     Ok(tensor)
+}
+
+fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+    common(input, keys, |kind| kind != "conv")?;
+    let config = input.config;
+    keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    keys.set_u32("shortconv.l_cache", Some(config.require_u32(&["conv_L_cache"])?));
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(config.require_f32(&["norm_eps"])?));
+    keys.set_u32("feed_forward_length", Some(feed_forward(config)?));
+    Ok(())
 }
 
 fn moe_keys(input: &Input, keys: &mut Keys) -> Result<()> {

@@ -1,6 +1,8 @@
 //! Llama, Mistral and Mixtral, and models that differ by little (`LlamaModel`, `ArceeModel`, `SmolLM3Model`,
 //! `LlamaEmbedNemotronModel` of the reference).
 
+use std::borrow::Cow;
+
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::pooling::pooling_type;
@@ -30,6 +32,20 @@ pub(super) const LLAMA_EMBED: Family =
 pub(super) const SMOLLM3: Family =
     Family { names: &["SmolLM3ForCausalLM"], arch: "smollm3", tensors: names::SMOLLM3, ..LLAMA };
 
+/// The language model of GLM-ASR, whose tokens are GLM-4's.
+static GLM_ASR: Family = Family { names: &[], vocab: vocab::glm::glm4, ..LLAMA };
+
+/// Some of these models do not say how many heads they have.
+pub(super) const VLLAMA3: Family = Family {
+    names: &["VLlama3ForCausalLM"],
+    settings: |config| {
+        let config = (TEXT.settings)(config)?;
+        let known = config.map().contains_key("num_attention_heads");
+        Ok(if known { config } else { Cow::Owned(config.replaced("num_attention_heads", 32)) })
+    },
+    ..LLAMA
+};
+
 pub(super) const LLAMA: Family = Family {
     names: &[
         "Eagle3DraftModel",
@@ -49,9 +65,13 @@ pub(super) const LLAMA: Family = Family {
     vocab: vocab::llama,
     tensors: names::LLAMA,
     settings: draft::unwrapped,
-    variant,
+    variant: |input| {
+        let speech = input.config.origin_architecture() == Some("GlmasrModel");
+        Ok(variant(input)?.or(speech.then_some(&GLM_ASR)))
+    },
     keys: key_values,
     rename: |_, name| Some(name.replace("text_model.", "")),
+    nvfp4,
     generate: rope::llama3_factors,
     emit,
     ..TEXT
@@ -89,9 +109,6 @@ pub(super) fn variant(input: &Input) -> Result<Option<&'static Family>> {
     let has = |key: &str| config.map().contains_key(key);
     if eagle3::is_eagle3(config)? {
         return Ok(Some(&EAGLE3));
-    }
-    if config.origin_architecture() == Some("GlmasrModel") {
-        return Err(Error::unsupported("architecture GlmasrModel is not supported yet"));
     }
     if !KV_HEADS.iter().any(|key| has(key)) {
         return Err(config.invalid("num_key_value_heads is missing"));
@@ -144,6 +161,18 @@ pub(super) fn convert_with(
         tensor.expr = interleave_rotary(&tensor.name, tensor.expr, heads).map_err(|p| builder.invalid(p))?;
     }
     unpermuted(input, builder, tensor)
+}
+
+/// [`emit`] for codes of NVFP4.
+fn nvfp4(input: &Input, name: &str, codes: TensorExpr) -> Result<TensorExpr> {
+    let heads: &[&str] = match () {
+        () if name.ends_with("q_proj.weight") => &HEADS,
+        () if name.ends_with("k_proj.weight") => &KV_HEADS,
+        () => return Ok(codes),
+    };
+    let Some(all) = input.config.u32(&HEADS)? else { return Ok(codes) };
+    let heads = input.config.u32(heads)?.unwrap_or(all);
+    interleave_rotary(name, codes, heads).map_err(|problem| Error::invalid(&input.checkpoint.dir, problem))
 }
 
 /// [`emit`] for models whose heads lie as llama.cpp wants them.

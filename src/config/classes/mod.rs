@@ -34,6 +34,7 @@ mod phi;
 mod qwen;
 mod qwen_moe;
 mod qwen_vl;
+mod sections;
 mod smollm;
 mod stablelm;
 mod t5;
@@ -53,6 +54,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("clip_vision_model", &vision::CLIP),
     ("cohere2", &cohere::COHERE2),
     ("cohere2_moe", &cohere::COHERE2_MOE),
+    ("dbrx", &sections::DBRX),
     ("deepseek_v2", &deepseek::V2),
     ("deepseek_v3", &deepseek::V3),
     ("deepseek_v32", &deepseek::V32),
@@ -91,6 +93,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("granite_swa", &granite::GRANITE_SWA),
     ("granitemoe_swa", &granite::GRANITE_SWA),
     ("granitemoehybrid", &granite::HYBRID),
+    ("hrm_text", &sections::HRM_TEXT),
     ("hunyuan_vl", &hunyuan::HUNYUAN_VL),
     ("hunyuan_vl_text", &hunyuan::HUNYUAN_VL_TEXT),
     ("hy_v3", &hunyuan::HY_V3),
@@ -120,6 +123,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("mistral", &mistral::MISTRAL),
     ("mistral4", &mistral::MISTRAL4),
     ("modernbert", &bert::MODERNBERT),
+    ("mpt", &sections::MPT),
     ("mt5", &t5::MT5),
     ("muse_glimmer_assistant", &muse_glimmer::ASSISTANT),
     ("muse_glimmer_text", &muse_glimmer::MUSE_GLIMMER),
