@@ -277,7 +277,7 @@ def qwen4():
         yield "mtp.fc.weight", [64, 128]
     def qwen(id, config=None, kinds="DDDA", parts=(), values=4, arch="Qwen4ExpForConditionalGeneration", **rest):
         return case(id, {"architectures": [arch], "model_type": "qwen4_exp", "text_config": {**text, **(config or {})}},
-                    tensors=list(tensors(kinds, parts, values)), **rest)
+                    tensors=list(tensors(kinds, parts, values)), tokenizer="qwen2-trimmed", **rest)
     ngrams = {"ple_layer_ids": [2], "ngram_size": 3, "heads_per_ngram": 2, "split_ngram_parts": 12}
     yield qwen("qwen4")
     yield qwen("qwen4-f16", {**ngrams, "ple_conv_kernel_size": 4, "linear_num_value_heads": 2}, parts=range(12), values=2, dtype="f16")

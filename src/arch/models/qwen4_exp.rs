@@ -112,7 +112,13 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
         }
         return Ok(());
     }
-    let shifted = [".ple.norm_key", ".ple.norm_query", ".ple.norm_conv", ".indexer.q_layernorm", ".indexer.k_layernorm"];
+    let shifted = [
+        ".ple.norm_key",
+        ".ple.norm_query",
+        ".ple.norm_conv",
+        ".indexer.q_layernorm",
+        ".indexer.k_layernorm",
+    ];
     if shifted.iter().any(|norm| name.strip_suffix(".weight").is_some_and(|name| name.ends_with(norm))) {
         tensor.expr = tensor.expr.plus(1.0);
         return builder.add(tensor);
@@ -134,7 +140,8 @@ fn add_embedding(input: &Input, builder: &mut Builder) -> Result<()> {
     }
     let expected = input.config.require_u32(&["split_ngram_parts"])?;
     if parts.len() as u64 != u64::from(expected) {
-        let problem = format!("expected {expected} parts of the embedding (…{SHARD}…), found {}", parts.len());
+        let problem =
+            format!("expected {expected} parts of the embedding (…{SHARD}…), found {}", parts.len());
         return Err(builder.invalid(problem));
     }
     parts.sort_by_key(|(number, _)| *number);

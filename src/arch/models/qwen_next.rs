@@ -2,8 +2,8 @@
 //! `Qwen3_5MoeTextModel` of the reference).
 
 use crate::arch::builder::Builder;
-use crate::arch::tensors::{Tensor, general_name, is_decimal};
 use crate::arch::mtp::main_layers;
+use crate::arch::tensors::{Tensor, general_name, is_decimal};
 use crate::arch::{Family, Input, Keys, Mtp, Options, keys, names, rope};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;

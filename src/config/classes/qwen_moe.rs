@@ -81,10 +81,15 @@ fn indexed(config: &Object) -> Result<(), Refusal> {
     let is = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
     let kinds = config.get("layer_types").and_then(Value::as_array).ok_or("layer_types is not a list")?;
     is(kinds.iter().all(|kind| kind == layers::LINEAR || kind == "indexed_attention"), "layer_types")?;
-    let gate = ["output_gate_type", "hidden_act"].iter().find_map(|key| config.get(*key).filter(|kind| truthy(kind)));
+    let gate = ["output_gate_type", "hidden_act"]
+        .iter()
+        .find_map(|key| config.get(*key).filter(|kind| truthy(kind)));
     is(gate.is_some_and(|kind| kind == "sigmoid" || kind == "silu"), "output_gate_type")?;
     let (used, experts) = (int(config, "num_experts_per_tok")?, int(config, "num_experts")?);
-    is(int(config, "hc_count")? > 1 && experts > 0 && 0 < used && used <= experts, "hc_count or num_experts")?;
+    is(
+        int(config, "hc_count")? > 1 && experts > 0 && 0 < used && used <= experts,
+        "hc_count or num_experts",
+    )?;
     let sizes = ["moe_intermediate_size", "shared_expert_intermediate_size"];
     for key in sizes {
         is(int(config, key)? > 0, key)?;
@@ -103,7 +108,13 @@ fn indexed(config: &Object) -> Result<(), Refusal> {
 
 /// All settings of an indexer are there, or none.
 fn indexer(config: &Object) -> Result<(), Refusal> {
-    let keys = ["indexer_n_heads", "indexer_kv_heads", "indexer_head_dim", "indexer_budget", "indexer_compress_ratio"];
+    let keys = [
+        "indexer_n_heads",
+        "indexer_kv_heads",
+        "indexer_head_dim",
+        "indexer_budget",
+        "indexer_compress_ratio",
+    ];
     if keys.iter().all(|key| null(config, key)) {
         return Ok(());
     }
