@@ -220,7 +220,75 @@ def ling3():
     yield seen("ling3-vl-f32", {"moe_shared_expert_intermediate_size": 64, "kda_lower_bound": -2.5}, dtype="f32")
     yield seen("ling3-vl-sections", {"mrope_section": [8, 8, 8]}, refused=True)
 
+def qwen4():
+    text = {"model_type": "qwen4_exp_text", "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+            "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+            "linear_num_key_heads": 2, "linear_num_value_heads": 4, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32,
+            "num_experts": 4, "num_experts_per_tok": 2, "hc_count": 4, "hc_lowrank": 16, "indexer_n_heads": 2, "indexer_kv_heads": 1,
+            "indexer_head_dim": 16, "indexer_budget": 64, "indexer_compress_ratio": 4, "eos_token_id": [3, 7],
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25, "mrope_section": [1, 1, 0]}}
+    def tensors(kinds="DDDA", parts=(), values=4):
+        for layer, kind in enumerate(kinds):
+            at = f"model.layers.{layer}"
+            if kind == "A":
+                yield f"{at}.self_attn.q_proj.weight", [128, 64]
+                yield f"{at}.self_attn.k_proj.weight", [32, 64]
+                yield f"{at}.self_attn.v_proj.weight", [32, 64]
+                yield f"{at}.self_attn.o_proj.weight", [64, 64]
+                yield f"{at}.self_attn.q_norm.weight", [16]
+                yield f"{at}.self_attn.k_norm.weight", [16]
+                yield f"{at}.self_attn.indexer.index_qk_proj.weight", [48, 64]
+                yield f"{at}.self_attn.indexer.q_layernorm.weight", [16]
+                yield f"{at}.self_attn.indexer.k_layernorm.weight", [16]
+            else:
+                yield f"{at}.linear_attn.in_proj_qkv.weight", [32 + 8 * values, 64]
+                yield f"{at}.linear_attn.in_proj_z.weight", [8 * values, 64]
+                yield f"{at}.linear_attn.in_proj_a.weight", [values, 64]
+                yield f"{at}.linear_attn.in_proj_b.weight", [values, 64]
+                yield f"{at}.linear_attn.A_log", [values], "f32"
+                yield f"{at}.linear_attn.dt_bias", [values]
+                yield f"{at}.linear_attn.conv1d.weight", [32 + 8 * values, 1, 4]
+                yield f"{at}.linear_attn.norm.weight", [8]
+                yield f"{at}.linear_attn.out_proj.weight", [64, 8 * values]
+            for part in ("attn", "mlp"):
+                yield f"{at}.{part}_hyper_connection.hc_norm.weight", [256]
+                yield f"{at}.{part}_hyper_connection.input_mix_weight_down.weight", [16, 256]
+                yield f"{at}.{part}_hyper_connection.input_mix_weight_up.weight", [24, 16]
+                yield f"{at}.{part}_hyper_connection.block_inject_weight.weight", [4, 16]
+            yield f"{at}.mlp.gate.weight", [4, 64]
+            yield f"{at}.mlp.experts.gate_up_proj", [4, 64, 64]
+            yield f"{at}.mlp.experts.down_proj", [4, 64, 32]
+            yield from mlp(f"{at}.mlp.shared_expert", 32)
+            yield f"{at}.mlp.shared_expert_gate.weight", [1, 64]
+        at = "model.layers.1.ple"
+        for number in parts:
+            yield f"{at}.ple_embedding.ngram_embedding.shard_{number}.weight", [6, 32]
+        if parts:
+            yield f"{at}.ple_embedding.layer_multipliers", [3], "i64"
+            yield f"{at}.ple_embedding.ngram_heads_offsets", [4], "i64"
+            yield f"{at}.ple_embedding.ngram_heads_vocab_sizes", [4], "i64"
+            yield f"{at}.key_proj.weight", [64, 64]
+            yield f"{at}.value_proj.weight", [64, 64]
+            for norm in ("key", "query", "conv"):
+                yield f"{at}.norm_{norm}.weight", [64]
+            yield f"{at}.conv1d.weight", [64, 1, 4]
+        yield "model.embed_tokens.weight", [40, 64]
+        yield "lm_head.weight", [40, 64]
+        yield "mtp.fc.weight", [64, 128]
+    def qwen(id, config=None, kinds="DDDA", parts=(), values=4, arch="Qwen4ExpForConditionalGeneration", **rest):
+        return case(id, {"architectures": [arch], "model_type": "qwen4_exp", "text_config": {**text, **(config or {})}},
+                    tensors=list(tensors(kinds, parts, values)), tokenizer="qwen2-trimmed", **rest)
+    ngrams = {"ple_layer_ids": [2], "ngram_size": 3, "heads_per_ngram": 2, "split_ngram_parts": 12}
+    yield qwen("qwen4")
+    yield qwen("qwen4-f16", {**ngrams, "ple_conv_kernel_size": 4, "linear_num_value_heads": 2}, parts=range(12), values=2, dtype="f16")
+    yield qwen("qwen4-f32", {**ngrams, "split_ngram_parts": 2, "layer_types": ["full_attention", "linear_attention"] * 2, "eos_token_id": 5},
+               parts=range(2), kinds="ADAD", dtype="f32")
+    for suffix, dtype, config, more in (("", "bf16", {}, {}), ("-ngrams", "bf16", {**ngrams, "split_ngram_parts": 1}, {"parts": range(1)}),
+                                        ("-f16", "f16", {"tie_word_embeddings": True, "full_attention_interval": 2}, {"kinds": "DADA"})):
+        yield case(f"qwen4-causal{suffix}", {"architectures": ["Qwen4ExpForCausalLM"], **text, **config}, dtype=dtype, tensors=list(tensors(**more)))
+    yield qwen("qwen4-parts", ngrams, parts=range(3), refused=True)
+
 
 def cases():
-    for family in (dots3, hy4, glm5, ling3):
+    for family in (dots3, hy4, glm5, ling3, qwen4):
         yield from family()

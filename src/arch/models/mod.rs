@@ -78,6 +78,7 @@ mod plamo;
 mod plm;
 mod qwen;
 mod qwen3;
+mod qwen4_exp;
 mod qwen_next;
 mod qwen_vl;
 mod refact;
@@ -238,6 +239,7 @@ pub(super) static FAMILIES: &[Family] = &[
     qwen::QWEN2,
     qwen::QWEN2_MOE,
     qwen::RND1,
+    qwen4_exp::QWEN4_EXP,
     qwen_next::MINICPM_V4_6,
     qwen_next::QWEN35,
     qwen_next::QWEN35_MOE,

@@ -2,8 +2,9 @@
 //! `Qwen3_5MoeTextModel` of the reference).
 
 use crate::arch::builder::Builder;
+use crate::arch::mtp::main_layers;
 use crate::arch::tensors::{Tensor, general_name, is_decimal};
-use crate::arch::{Family, Input, Keys, Mtp, Options, keys, mtp, names, rope};
+use crate::arch::{Family, Input, Keys, Mtp, Options, keys, names, rope};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -88,6 +89,11 @@ fn mtp_layer(name: &str) -> Option<(u64, &str)> {
 
 /// Prediction layers come after the others.
 fn rename(input: &Input, name: &str) -> Option<String> {
+    rename_as(input, name, input.options.mtp)
+}
+
+/// [`rename`], where `mtp` says what becomes of prediction layers.
+pub(super) fn rename_as(input: &Input, name: &str, mtp: Mtp) -> Option<String> {
     const KEPT: [&str; 5] = [
         "model.embed_tokens.weight",
         "model.norm.weight",
@@ -97,12 +103,12 @@ fn rename(input: &Input, name: &str) -> Option<String> {
     ];
     let plain = general_name(name);
     let plain = if plain.starts_with("model.mtp.") { &plain["model.".len()..] } else { &plain };
-    let layers = mtp::main_layers(input);
+    let layers = main_layers(input);
     let Some(rest) = plain.strip_prefix("mtp.") else {
-        let kept = input.options.mtp != Mtp::Only || KEPT.contains(&plain);
+        let kept = mtp != Mtp::Only || KEPT.contains(&plain);
         return kept.then(|| plain.to_owned());
     };
-    if input.options.mtp == Mtp::Drop {
+    if mtp == Mtp::Drop {
         return None;
     }
     if let Some((layer, rest)) = mtp_layer(plain) {

@@ -152,6 +152,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("qwen3_next", &qwen_moe::QWEN3_NEXT),
     ("qwen3_omni_moe_text", &qwen_moe::QWEN3_OMNI_MOE_TEXT),
     ("qwen3_vl_moe_text", &qwen_moe::QWEN3_VL_MOE_TEXT),
+    ("qwen4_exp_text", &qwen_moe::QWEN4_EXP_TEXT),
     ("seed_oss", &llama::SEED_OSS),
     ("smollm3", &smollm::SMOLLM3),
     ("stablelm", &stablelm::STABLELM),
