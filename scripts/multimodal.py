@@ -42,7 +42,7 @@ def kinds() -> dict:
     qwen = {"depth": 4, "hidden_size": 64, "intermediate_size": 96, "num_heads": 4, "patch_size": 14, "out_hidden_size": 64,
             "fullatt_block_indexes": [1, 3], "window_size": 56, "spatial_merge_size": 2, "tokens_per_second": 2}
     siglip = {"model_type": "siglip_vision_model", "vision_use_head": False, **VISION}
-    whisper = {"d_model": 64, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 96, "num_mel_bins": 128,
+    whisper = {"d_model": 64, "encoder_layers": 3, "encoder_attention_heads": 4, "encoder_ffn_dim": 96, "num_mel_bins": 128,
                "max_source_positions": 1500, "model_type": "qwen2_audio_encoder"}
     return {
         "qwen2.5-vl": dict(name="Qwen2_5_VLForConditionalGeneration", tokenizer="qwen2-trimmed", config={
@@ -54,7 +54,7 @@ def kinds() -> dict:
                         images={**IMAGES, "size": {"longest_edge": 112}}, config={
             "model_type": "smolvlm", "text_config": {**TEXT, "model_type": "llama"}, "vision_config": {"model_type": "smolvlm_vision", **VISION},
             "scale_factor": 2}, text=("LlamaForCausalLM", "model.text_model."),
-            tokens=["<fake_token_around_image>", "<global-img>", "\n", "\n\n"]),
+            tokens=["<fake_token_around_image>", "<global-img>"]),
         "pixtral": dict(name="Mistral3ForConditionalGeneration", tokenizer="qwen2-trimmed", config={
             "model_type": "mistral3", "text_config": {**TEXT, "model_type": "mistral"}, "spatial_merge_size": 2,
             "vision_config": {"model_type": "pixtral", **VISION}}, image_break=151900,
@@ -62,7 +62,7 @@ def kinds() -> dict:
             rename=[(r"^.*language_model\.(model\.)?", "model.")]),
         "internvl": dict(name="InternVLForConditionalGeneration", tokenizer="qwen2-trimmed", config={
             "model_type": "internvl", "text_config": {**TEXT, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"},
-            "vision_config": {**VISION, "model_type": "internvl_vision", "architectures": ["InternVisionModel"], "image_size": [56, 56],
+            "vision_config": {**VISION, "num_hidden_layers": 4, "model_type": "internvl_vision", "architectures": ["InternVisionModel"], "image_size": [56, 56],
                               "patch_size": [14, 14]}}, rename=[(r"^(vision_tower|multi_modal_projector)\.", r"model.\1.")]),
         "qwen2-audio": dict(name="Qwen2AudioForConditionalGeneration", tokenizer="qwen2-trimmed", images=None, sound=True, config={
             "model_type": "qwen2_audio", "text_config": {**TEXT, "model_type": "qwen2"}, "audio_config": whisper}),
@@ -97,6 +97,7 @@ def make(directory: Path, kind: dict) -> None:
         first = 1 + max([*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])])
         tokenizer["added_tokens"] += [{"id": id, "content": content, "special": True, "normalized": False, "lstrip": False, "rstrip": False,
                                        "single_word": False} for id, content in enumerate(kind["tokens"], first)]
+        tokenizer["model"]["vocab"] |= {content: id for id, content in enumerate(kind["tokens"], first)}
         path.write_text(json.dumps(tokenizer))
     if "image_break" in kind:
         path = directory / "tokenizer_config.json"
