@@ -234,13 +234,10 @@ impl Family {
         quantized::dequantize(input)?;
         let mut builder = Builder::new(input);
         (self.generate)(input, &mut builder)?;
-        for (name, expr) in &input.tensors {
-            if let Some(tensor) = tensors::load(input.checkpoint, name, expr)? {
-                builder.begin(name);
-                let converted = (self.emit)(input, &mut builder, tensor);
-                converted.map_err(|error| tensors::place(input.checkpoint, name, expr, error))?;
-            }
-        }
+        tensors::each(input.checkpoint, &input.tensors, |name, tensor| {
+            builder.begin(name);
+            (self.emit)(input, &mut builder, tensor)
+        })?;
         (self.finish)(input, &mut builder)?;
         let (tensors, early) = builder.finish()?;
         if quantized::is_mxfp4(input)?

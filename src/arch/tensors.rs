@@ -126,7 +126,7 @@ pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Optio
 }
 
 /// `error`, found in the tensor `name`, with the file that holds it.
-pub(super) fn place(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr, error: Error) -> Error {
+fn place(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr, error: Error) -> Error {
     let source = source(checkpoint, expr);
     let file = source.and_then(|source| checkpoint.files.get(source.file));
     let path = file.map_or(checkpoint.dir.path(), |file| &file.path);
@@ -154,6 +154,23 @@ pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Re
     }
     let layer = name.split('.').find(|part| is_decimal(part)).and_then(|part| part.parse().ok());
     Ok(Some(Tensor { name: name.to_owned(), layer, expr: expr.clone() }))
+}
+
+/// Hands each of `tensors` that is not left out to `convert`, with its name, in order.
+///
+/// # Errors
+/// Those of [`load`] and of `convert`, these with the file that holds the tensor.
+pub(super) fn each(
+    checkpoint: &Checkpoint,
+    tensors: &IndexMap<String, TensorExpr>,
+    mut convert: impl FnMut(&str, Tensor) -> Result<()>,
+) -> Result<()> {
+    for (name, expr) in tensors {
+        if let Some(tensor) = load(checkpoint, name, expr)? {
+            convert(name, tensor).map_err(|error| place(checkpoint, name, expr, error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a part of a name is a number.
