@@ -149,15 +149,11 @@ impl<'a> Opened<'a> {
         Ok(Self { dir, target, config, family, checkpoint, tokenizer: TokenizerFile::new(dir) })
     }
 
-    /// What `options` make of its tensors.
+    /// What `options` make of its tensors and settings.
     ///
     /// # Errors
     /// As [`describe`].
-    pub fn tensors(&self, options: &arch::Options) -> Result<Vec<OutputTensor>> {
-        self.build(options).map(|model| model.tensors)
-    }
-
-    fn build(&self, options: &arch::Options) -> Result<arch::Model> {
+    pub fn build(&self, options: &arch::Options) -> Result<arch::Model> {
         let options = arch::Options { vocab_only: self.target == Target::Vocabulary, ..*options };
         let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options);
         model.map_err(|error| error.of_model(self.dir.path()))
@@ -168,27 +164,35 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// As [`describe`].
     pub fn describe(self, options: &Options) -> Result<Description> {
-        let strict = !options.allow_incomplete;
-        if self.target == Target::Text {
-            completeness::report(self.dir.path(), self.checkpoint.incomplete.as_slice(), strict)?;
-        }
+        self.report(options)?;
         let model = self.build(&options.arch)?;
+        self.finish(model, options)
+    }
+
+    /// Says which of the files that belong to it are missing.
+    ///
+    /// # Errors
+    /// If some are, unless `options` allow that.
+    pub fn report(&self, options: &Options) -> Result<()> {
+        match self.target {
+            Target::Text => {
+                let missing = self.checkpoint.incomplete.as_slice();
+                completeness::report(self.dir.path(), missing, !options.allow_incomplete)
+            }
+            Target::Vocabulary | Target::Projector => Ok(()),
+        }
+    }
+
+    /// Describes it, given what [`Opened::build`] made of it with the same `options`.
+    ///
+    /// # Errors
+    /// As [`describe`].
+    pub fn finish(self, model: arch::Model, options: &Options) -> Result<Description> {
+        let strict = !options.allow_incomplete;
         let Self { dir, target, config, checkpoint, tokenizer, .. } = self;
         let tensors = model.tensors;
-        let general = Metadata::load(&metadata::Inputs {
-            dir,
-            metadata_override: options.metadata.as_deref(),
-            model_name: options.model_name.as_deref(),
-            params: parameters::count(&tensors),
-        })?;
-
-        let mut keys = KeyValues::new();
-        keys.set_string("general.architecture", model.arch);
-        keys.extend(model.early);
-        keys.set_string("general.type", "model");
-        general.write(&mut keys)?;
-        keys.extend(model.hparams);
-        keys.set_u32("general.quantization_version", 2);
+        let head = Head { arch: model.arch, early: model.early, kind: "model", hparams: model.hparams };
+        let (general, mut keys) = head.key_values(dir, options, &tensors)?;
         let mut files = TokenizerFiles::read(dir, tokenizer)?;
         files.own_template_only = options.own_template_only;
         (model.vocab)(&mut keys, &files, config.map())?;
@@ -206,6 +210,43 @@ impl<'a> Opened<'a> {
         let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
         let name = NameParts { general, target, output_type, only_prediction };
         Ok(Description { checkpoint, metadata: keys, tensors, name, notes })
+    }
+}
+
+/// What the key-values of every GGUF begin with.
+struct Head {
+    /// `general.architecture`.
+    arch: &'static str,
+    /// What comes before the rest.
+    early: KeyValues,
+    /// `general.type`.
+    kind: &'static str,
+    /// What describes the architecture.
+    hparams: KeyValues,
+}
+
+impl Head {
+    /// The model's metadata, and the key-values so far.
+    fn key_values(
+        self,
+        dir: &ModelDir,
+        options: &Options,
+        tensors: &[OutputTensor],
+    ) -> Result<(Metadata, KeyValues)> {
+        let general = Metadata::load(&metadata::Inputs {
+            dir,
+            metadata_override: options.metadata.as_deref(),
+            model_name: options.model_name.as_deref(),
+            params: parameters::count(tensors),
+        })?;
+        let mut keys = KeyValues::new();
+        keys.set_string("general.architecture", self.arch);
+        keys.extend(self.early);
+        keys.set_string("general.type", self.kind);
+        general.write(&mut keys)?;
+        keys.extend(self.hparams);
+        keys.set_u32("general.quantization_version", 2);
+        Ok((general, keys))
     }
 }
 
