@@ -15,7 +15,7 @@ use crate::evaluate::Evaluator;
 use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
-use crate::source::{File, ModelDir, is_dir};
+use crate::source::{File, ModelDir, OnHub, is_dir};
 use crate::stage::Stage;
 use crate::tensor::OutputTensor;
 use crate::write::{self, Control, Report, Settings};
@@ -24,14 +24,18 @@ use place::{check_target, output_path, probe, projector_path, stamp};
 /// What to convert, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The model directory.
+    /// The model directory, or a repository on a hub.
     pub model: PathBuf,
+    /// What else is said about the repository.
+    pub on_hub: OnHub,
     /// Output file, directory, or file name template; the model directory if absent.
     pub outfile: Option<PathBuf>,
     /// What the GGUF holds.
     pub describe: describe::Options,
     /// Whether that is the model's projector, and not the model itself.
     pub projector: bool,
+    /// Whether `model` is an adapter of another model.
+    pub adapter: bool,
     /// Whether the projector is written, too, to a file beside the model's. Both are published together.
     pub with_projector: bool,
     /// How many files, and what decides where one ends.
@@ -61,9 +65,11 @@ impl Options {
     pub fn new(model: impl Into<PathBuf>, outfile: impl Into<PathBuf>) -> Self {
         Self {
             model: model.into(),
+            on_hub: OnHub::default(),
             outfile: Some(outfile.into()),
             describe: describe::Options::default(),
             projector: false,
+            adapter: false,
             with_projector: false,
             layout: Layout::default(),
             alignment: Alignment::default(),
@@ -80,6 +86,7 @@ impl Options {
     fn target(&self) -> Target {
         match self.projector {
             true => Target::Projector,
+            false if self.adapter => Target::Adapter,
             false if self.describe.arch.vocab_only => Target::Vocabulary,
             false => Target::Text,
         }
@@ -135,7 +142,7 @@ impl Inputs {
         }
         let plan = match target {
             Target::Vocabulary => Plan::metadata_only(&self.path, &self.metadata),
-            Target::Text | Target::Projector => Plan::new(&self.request())?,
+            Target::Text | Target::Projector | Target::Adapter => Plan::new(&self.request())?,
         };
         for output in &plan.outputs {
             let (path, len, start) = (output.path.display(), output.len, output.data_start);
@@ -165,10 +172,15 @@ impl Conversion {
     /// # Errors
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
-        let dir = &ModelDir::open(&options.model)?;
+        let dir = &ModelDir::find(&options.model, &options.on_hub)?;
+        let mut how = options.describe.clone();
+        if options.on_hub.remote {
+            // As the reference does, and in spite of all other names.
+            how.model_name = Some(options.model.to_string_lossy().into_owned());
+        }
         let (mut description, projector) = match options.with_projector {
-            true => describe_both(dir, &options.describe)?,
-            false => (describe(dir, options.target(), &options.describe)?, None),
+            true => describe_both(dir, &how)?,
+            false => (describe(dir, options.target(), &how)?, None),
         };
         if options.with_projector && projector.is_none() {
             tracing::warn!(
@@ -177,11 +189,11 @@ impl Conversion {
             );
         }
         let notes = std::mem::take(&mut description.notes);
-        let path = output_path(options, &description.name)?;
+        let path = output_path(options, dir, &description.name)?;
         let (inputs, mut plan) = planned(dir, options, options.target(), description, path)?;
         let own_outputs = plan.outputs.len();
         if let Some(projector) = projector {
-            let path = projector_path(options, &projector.name)?;
+            let path = projector_path(options, dir, &projector.name)?;
             let (layout, alignment, splits) = Default::default();
             let single = Options { layout, alignment, splits, ..options.clone() };
             let (_, beside) = planned(dir, &single, Target::Projector, projector, path)?;
@@ -323,7 +335,7 @@ fn planned(
     check_target("--outfile", &path, dir)?;
     let sharing = match target {
         Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
-        Target::Text | Target::Projector => probe(&checkpoint, &path, options)?,
+        Target::Text | Target::Projector | Target::Adapter => probe(&checkpoint, &path, options)?,
     };
     for (source, refusal) in checkpoint.sources.iter().zip(&sharing.refusals) {
         let why = refusal.as_deref().unwrap_or("can be shared");

@@ -13,9 +13,23 @@ use crate::metadata;
 use crate::plan::Sharing;
 use crate::source::{File, ModelDir, is_dir, look};
 
+/// What is named to write to, or what stands for it.
+fn target(options: &Options, model: &ModelDir) -> PathBuf {
+    if let Some(outfile) = &options.outfile {
+        return outfile.clone();
+    }
+    if options.on_hub.remote {
+        // The reference's name for it.
+        return PathBuf::from(options.model.to_string_lossy().replace('/', "-") + "-{ftype}.gguf");
+    }
+    // A snapshot in a cache is no place for anything else.
+    let is_own = model.is_local() && model.path() == options.model;
+    if is_own { options.model.clone() } else { PathBuf::from(".") }
+}
+
 /// Where to write: a directory gets the default name, anything else is a template.
-pub(super) fn output_path(options: &Options, name: &NameParts) -> Result<PathBuf> {
-    let target = options.outfile.as_deref().unwrap_or(&options.model);
+pub(super) fn output_path(options: &Options, model: &ModelDir, name: &NameParts) -> Result<PathBuf> {
+    let target = &target(options, model);
     if is_dir(target)? {
         return Ok(target.join(name.default_file_name()?));
     }
@@ -33,12 +47,12 @@ pub(super) fn output_path(options: &Options, name: &NameParts) -> Result<PathBuf
 
 /// Where the projector goes that is written beside the model: to the default name in the same directory, or one made from the
 /// model's.
-pub(super) fn projector_path(options: &Options, name: &NameParts) -> Result<PathBuf> {
-    let target = options.outfile.as_deref().unwrap_or(&options.model);
+pub(super) fn projector_path(options: &Options, model: &ModelDir, name: &NameParts) -> Result<PathBuf> {
+    let target = &target(options, model);
     if is_dir(target)? {
         return Ok(target.join(name.default_file_name()?));
     }
-    let own = output_path(options, name)?;
+    let own = output_path(options, model, name)?;
     let file = own.file_name().unwrap_or_default();
     let mut beside = OsString::from("mmproj-");
     beside.push(file);
@@ -82,6 +96,10 @@ pub(super) fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> 
     let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
     let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
     for (source, refusal) in checkpoint.sources.iter().zip(&mut sharing.refusals) {
+        if !source.is_local() {
+            *refusal = Some("the model is on a hub, and not on this machine".to_owned());
+            continue;
+        }
         *refusal = match platform::can_clone(&*source.handle()?, dir) {
             Ok(()) => None,
             Err(why) if options.reflink == Reflink::Always => {

@@ -4,19 +4,22 @@
 //! The only place that sees `config`, `checkpoint`, `arch`, `metadata` and `vocab` together. Knows nothing of offsets,
 //! reflinks, or where the GGUF goes.
 
+mod adapter;
+mod base;
 mod completeness;
+mod head;
 mod notes;
 mod parameters;
 mod projector;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::arch::{self, Family};
+use crate::arch::{self, Family, Modules, TargetModel};
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::config::{AdapterConfig, Config};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
-use crate::metadata::{self, Metadata};
+use crate::metadata::Metadata;
 use crate::source::ModelDir;
 use crate::tensor::OutputTensor;
 use crate::vocab::{TokenizerFile, TokenizerFiles};
@@ -34,6 +37,9 @@ pub enum Target {
     Vocabulary,
     /// What turns images and sound into what the model reads.
     Projector,
+    /// An adapter, which is added to a model when that is loaded. The directory is the adapter's, and
+    /// [`Options::base`] the model.
+    Adapter,
 }
 
 /// How to describe it.
@@ -51,6 +57,14 @@ pub struct Options {
     pub model_name: Option<String>,
     /// JSON file that overrides `general.*`.
     pub metadata: Option<PathBuf>,
+    /// Of a text model: the directory of an adapter to merge into it.
+    pub adapter: Option<PathBuf>,
+    /// Of an adapter: the directory of the model it is for.
+    pub base: Option<PathBuf>,
+    /// Of an adapter: the id of that model, which becomes its name.
+    pub base_model_id: Option<String>,
+    /// The directory of the model that this one drafts for.
+    pub target_model: Option<PathBuf>,
 }
 
 /// What a GGUF must hold.
@@ -87,11 +101,24 @@ impl NameParts {
     pub fn default_file_name(&self) -> Result<String> {
         match self.target {
             Target::Projector => self.general.projector_file_name(self.output_type),
+            Target::Adapter if self.general.is_of_adapter() => {
+                self.general.adapter_file_name(self.output_type)
+            }
+            Target::Adapter => self.general.default_file_name(self.output_type, false),
             Target::Text if self.only_prediction => self.general.prediction_file_name(self.output_type),
             Target::Text => self.general.default_file_name(self.output_type, false),
             Target::Vocabulary => self.general.default_file_name(self.output_type, true),
         }
     }
+}
+
+/// The directory of the model that the adapter in `adapter` is for, as `options` or the adapter say.
+///
+/// # Errors
+/// If none is named, or the one named is not on this machine.
+pub fn base_of(adapter: &Path, options: &Options) -> Result<PathBuf> {
+    let dir = ModelDir::open(adapter)?;
+    base::find(&dir, &AdapterConfig::load(&dir)?, options).map(|base| base.path().to_owned())
 }
 
 /// Describes the GGUF that `target` is of the model in `dir`. Reads everything but weights.
@@ -101,6 +128,7 @@ impl NameParts {
 pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Description> {
     match target {
         Target::Projector => projector::describe(dir, options),
+        Target::Adapter => adapter::describe(dir, options),
         Target::Text | Target::Vocabulary => Opened::new(dir, target, options)?.describe(options),
     }
 }
@@ -134,6 +162,9 @@ pub(crate) struct Opened<'a> {
     family: &'static Family,
     checkpoint: Checkpoint,
     tokenizer: TokenizerFile,
+    /// The name of the adapter that is merged into it.
+    merged: Option<String>,
+    target_model: Option<TargetModel>,
 }
 
 impl<'a> Opened<'a> {
@@ -143,10 +174,20 @@ impl<'a> Opened<'a> {
     /// As [`describe`].
     pub fn new(dir: &'a ModelDir, target: Target, options: &Options) -> Result<Self> {
         let (config, family, mut checkpoint) = open(dir, target, options)?;
-        if options.arch.dense_modules && family.dense_modules {
-            checkpoint.add_modules("Dense")?;
+        match family.modules {
+            Modules::Dense if options.arch.dense_modules => checkpoint.add_modules("Dense")?,
+            Modules::At(path) => checkpoint.add_module(path.into())?,
+            Modules::None | Modules::Dense => {}
         }
-        Ok(Self { dir, target, config, family, checkpoint, tokenizer: TokenizerFile::new(dir) })
+        let mut merged = None;
+        if let Some(adapter) = &options.adapter {
+            let adapter = dir.open_beside(adapter)?;
+            checkpoint.add_adapter(&adapter, AdapterConfig::load(&adapter)?)?;
+            merged = Some(adapter.name()?);
+        }
+        let target_model = options.target_model.as_deref().map(TargetModel::open).transpose()?;
+        let tokenizer = TokenizerFile::new(dir);
+        Ok(Self { dir, target, config, family, checkpoint, tokenizer, merged, target_model })
     }
 
     /// What `options` make of its tensors and settings.
@@ -155,7 +196,8 @@ impl<'a> Opened<'a> {
     /// As [`describe`].
     pub fn build(&self, options: &arch::Options) -> Result<arch::Model> {
         let options = arch::Options { vocab_only: self.target == Target::Vocabulary, ..*options };
-        let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options);
+        let drafts_for = self.target_model.as_ref();
+        let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options, drafts_for);
         model.map_err(|error| error.of_model(self.dir.path()))
     }
 
@@ -179,7 +221,7 @@ impl<'a> Opened<'a> {
                 let missing = self.checkpoint.incomplete.as_slice();
                 completeness::report(self.dir.path(), missing, !options.allow_incomplete)
             }
-            Target::Vocabulary | Target::Projector => Ok(()),
+            Target::Vocabulary | Target::Projector | Target::Adapter => Ok(()),
         }
     }
 
@@ -189,64 +231,39 @@ impl<'a> Opened<'a> {
     /// As [`describe`].
     pub fn finish(self, model: arch::Model, options: &Options) -> Result<Description> {
         let strict = !options.allow_incomplete;
-        let Self { dir, target, config, checkpoint, tokenizer, .. } = self;
+        let Self { dir, target, config, checkpoint, tokenizer, merged, target_model, .. } = self;
         let tensors = model.tensors;
-        let head = Head { arch: model.arch, early: model.early, kind: "model", hparams: model.hparams };
-        let (general, mut keys) = head.key_values(dir, options, &tensors)?;
-        let mut files = TokenizerFiles::read(dir, tokenizer)?;
+        let mut general = head::general(dir, options, None, &tensors)?;
+        if let Some(adapter) = merged {
+            general.merged(&adapter);
+        }
+        let mut keys = head::begin(model.arch, model.early, "model");
+        general.write(&mut keys)?;
+        keys.extend(model.hparams);
+        keys.set_u32("general.quantization_version", 2);
+        keys.extend(model.extra);
+        let mut files = match target_model.filter(|_| model.drafts) {
+            Some(target) => TokenizerFiles::read(&target.dir, TokenizerFile::new(&target.dir))?,
+            None => TokenizerFiles::read(dir, tokenizer)?,
+        };
         files.own_template_only = options.own_template_only;
-        (model.vocab)(&mut keys, &files, config.map())?;
+        (model.vocab)(&mut keys, &files, model.settings.map())?;
         drop(files);
+        keys.extend(model.late);
 
         if target == Target::Text {
             let only_prediction = options.arch.mtp == arch::Mtp::Only;
-            let (tensors, key_values, config) = (&tensors, &keys, &config);
-            completeness::Model { tensors, key_values, config, only_prediction }.check(dir.path(), strict)?;
+            let (tensors, key_values, config, drafts) = (&tensors, &keys, &config, model.drafts);
+            completeness::Model { tensors, key_values, config, only_prediction, drafts }
+                .check(dir.path(), strict)?;
         }
         let notes = match target {
             Target::Text => notes::left_out(&checkpoint, &tensors, &config),
-            Target::Vocabulary | Target::Projector => Vec::new(),
+            Target::Vocabulary | Target::Projector | Target::Adapter => Vec::new(),
         };
         let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
         let name = NameParts { general, target, output_type, only_prediction };
         Ok(Description { checkpoint, metadata: keys, tensors, name, notes })
-    }
-}
-
-/// What the key-values of every GGUF begin with.
-struct Head {
-    /// `general.architecture`.
-    arch: &'static str,
-    /// What comes before the rest.
-    early: KeyValues,
-    /// `general.type`.
-    kind: &'static str,
-    /// What describes the architecture.
-    hparams: KeyValues,
-}
-
-impl Head {
-    /// The model's metadata, and the key-values so far.
-    fn key_values(
-        self,
-        dir: &ModelDir,
-        options: &Options,
-        tensors: &[OutputTensor],
-    ) -> Result<(Metadata, KeyValues)> {
-        let general = Metadata::load(&metadata::Inputs {
-            dir,
-            metadata_override: options.metadata.as_deref(),
-            model_name: options.model_name.as_deref(),
-            params: parameters::count(tensors),
-        })?;
-        let mut keys = KeyValues::new();
-        keys.set_string("general.architecture", self.arch);
-        keys.extend(self.early);
-        keys.set_string("general.type", self.kind);
-        general.write(&mut keys)?;
-        keys.extend(self.hparams);
-        keys.set_u32("general.quantization_version", 2);
-        Ok((general, keys))
     }
 }
 
@@ -269,5 +286,9 @@ fn open(dir: &ModelDir, target: Target, options: &Options) -> Result<(Config, &'
         }
         other => other?,
     };
+    let mut checkpoint = checkpoint;
+    for (prefix, who) in checkpoint.unwrap_names() {
+        tracing::warn!("all tensors are called {prefix}…, as {who} has them: converted without that");
+    }
     Ok((config, family, checkpoint))
 }

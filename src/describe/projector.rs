@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::source::ModelDir;
 
-use super::{Description, Head, NameParts, Options, Target, completeness};
+use super::{Description, NameParts, Options, Target, completeness, head};
 
 /// Whether the model in `dir` is one that has a projector, be it one that cannot be converted.
 ///
@@ -46,8 +46,12 @@ pub fn describe(dir: &ModelDir, options: &Options) -> Result<Description> {
     if tensors.is_empty() {
         return Err(Error::invalid(dir.path(), "no tensor of the checkpoint belongs to a projector"));
     }
-    let head = Head { arch: "clip", early: KeyValues::new(), kind: "mmproj", hparams: described.hparams };
-    let (general, metadata) = head.key_values(dir, options, &tensors)?;
+    let general = head::general(dir, options, None, &tensors)?;
+    let mut metadata = head::begin("clip", KeyValues::new(), "mmproj");
+    general.write(&mut metadata)?;
+    metadata.extend(described.hparams);
+    metadata.set_u32("general.quantization_version", 2);
+
     let output_type = described.ftype.name();
     let name = NameParts { general, target: Target::Projector, output_type, only_prediction: false };
     Ok(Description { checkpoint, metadata, tensors, name, notes: Vec::new() })

@@ -177,10 +177,13 @@ impl Projector {
     fn describe_tensors(&self, input: &Input) -> Result<Vec<OutputTensor>> {
         let mut builder = Builder::new(input, names::MMPROJ);
         (self.generate)(input, &mut builder)?;
-        tensors::each(input.checkpoint, &input.tensors, |name, tensor| {
-            builder.begin(name);
-            (self.emit)(input, &mut builder, tensor)
-        })?;
+        for (name, expr) in &input.tensors {
+            if let Some(tensor) = tensors::load(input.checkpoint, name, expr)? {
+                builder.begin(name);
+                let converted = (self.emit)(input, &mut builder, tensor);
+                converted.map_err(|error| tensors::place(input.checkpoint, name, expr, error))?;
+            }
+        }
         (self.finish)(input, &mut builder)?;
         builder.finish()
     }
