@@ -16,6 +16,7 @@ import base64
 import json
 import math
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -41,25 +42,28 @@ def kinds() -> dict:
     qwen = {"depth": 4, "hidden_size": 64, "intermediate_size": 96, "num_heads": 4, "patch_size": 14, "out_hidden_size": 64,
             "fullatt_block_indexes": [1, 3], "window_size": 56, "spatial_merge_size": 2, "tokens_per_second": 2}
     siglip = {"model_type": "siglip_vision_model", "vision_use_head": False, **VISION}
-    whisper = {"d_model": 64, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 96, "num_mel_bins": 128,
+    whisper = {"d_model": 64, "encoder_layers": 3, "encoder_attention_heads": 4, "encoder_ffn_dim": 96, "num_mel_bins": 128,
                "max_source_positions": 1500, "model_type": "qwen2_audio_encoder"}
     return {
         "qwen2.5-vl": dict(name="Qwen2_5_VLForConditionalGeneration", tokenizer="qwen2-trimmed", config={
             "model_type": "qwen2_5_vl", "text_config": {**TEXT, **rope}, "vision_config": qwen}),
         "gemma3": dict(name="Gemma3ForConditionalGeneration", tokenizer="spm", images={**IMAGES, "image_seq_length": 4}, config={
             "model_type": "gemma3", "text_config": TEXT, "vision_config": siglip, "mm_tokens_per_image": 4},
-            rename=("vision_tower.", "vision_tower.vision_model.")),
+            rename=[(r"^vision_tower\.", "vision_tower.vision_model.")]),
         "smolvlm": dict(name="SmolVLMForConditionalGeneration", tokenizer="qwen2-trimmed",
                         images={**IMAGES, "size": {"longest_edge": 112}}, config={
             "model_type": "smolvlm", "text_config": {**TEXT, "model_type": "llama"}, "vision_config": {"model_type": "smolvlm_vision", **VISION},
-            "scale_factor": 2}, text=("LlamaForCausalLM", "model.text_model.")),
+            "scale_factor": 2}, text=("LlamaForCausalLM", "model.text_model."),
+            tokens=["<fake_token_around_image>", "<global-img>"]),
         "pixtral": dict(name="Mistral3ForConditionalGeneration", tokenizer="qwen2-trimmed", config={
             "model_type": "mistral3", "text_config": {**TEXT, "model_type": "mistral"}, "spatial_merge_size": 2,
-            "vision_config": {"model_type": "pixtral", **VISION}}, image_break=151900),
+            "vision_config": {"model_type": "pixtral", **VISION}}, image_break=151900,
+            # By their usual names the reference passes embeddings over, and with them what llama.cpp wants of them.
+            rename=[(r"^.*language_model\.(model\.)?", "model.")]),
         "internvl": dict(name="InternVLForConditionalGeneration", tokenizer="qwen2-trimmed", config={
             "model_type": "internvl", "text_config": {**TEXT, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"},
-            "vision_config": {**VISION, "model_type": "internvl_vision", "architectures": ["InternVisionModel"], "image_size": [56, 56],
-                              "patch_size": [14, 14]}}, rename=("", "model.")),
+            "vision_config": {**VISION, "num_hidden_layers": 4, "model_type": "internvl_vision", "architectures": ["InternVisionModel"], "image_size": [56, 56],
+                              "patch_size": [14, 14]}}, rename=[(r"^(vision_tower|multi_modal_projector)\.", r"model.\1.")]),
         "qwen2-audio": dict(name="Qwen2AudioForConditionalGeneration", tokenizer="qwen2-trimmed", images=None, sound=True, config={
             "model_type": "qwen2_audio", "text_config": {**TEXT, "model_type": "qwen2"}, "audio_config": whisper}),
     }
@@ -69,7 +73,7 @@ def make(directory: Path, kind: dict) -> None:
     """The model's directory."""
     import torch
     import transformers
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file, save_file
 
     config = {"architectures": [kind["name"]], "torch_dtype": "bfloat16", **kind["config"]}
     text = config["text_config"] = {**config["text_config"], "vocab_size": ROWS[kind["tokenizer"]]}
@@ -81,12 +85,20 @@ def make(directory: Path, kind: dict) -> None:
     model.save_pretrained(directory)
     (directory / "config.json").write_text(json.dumps(config))
     if "rename" in kind:
-        from safetensors.torch import load_file
-        (before, after), path = kind["rename"], directory / "model.safetensors"
-        save_file({name.replace(before, after, 1) if name.startswith(before) else name: value.contiguous()
-                   for name, value in load_file(path).items()}, path)
+        weights = load_file(directory / "model.safetensors")
+        for before, after in kind["rename"]:
+            weights = {re.sub(before, after, name): value for name, value in weights.items()}
+        save_file({name: value.contiguous() for name, value in weights.items()}, directory / "model.safetensors")
     for file in (ROOT / "tests/tokenizers" / kind["tokenizer"]).iterdir():
         (directory / file.name).write_bytes(file.read_bytes())
+    if "tokens" in kind:
+        path = directory / "tokenizer.json"
+        tokenizer = json.loads(path.read_text())
+        first = 1 + max([*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])])
+        tokenizer["added_tokens"] += [{"id": id, "content": content, "special": True, "normalized": False, "lstrip": False, "rstrip": False,
+                                       "single_word": False} for id, content in enumerate(kind["tokens"], first)]
+        tokenizer["model"]["vocab"] |= {content: id for id, content in enumerate(kind["tokens"], first)}
+        path.write_text(json.dumps(tokenizer))
     if "image_break" in kind:
         path = directory / "tokenizer_config.json"
         settings = json.loads(path.read_text())

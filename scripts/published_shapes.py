@@ -155,6 +155,64 @@ def nemotron_nano_9b():
     return config, found, "BF16"
 
 
+def both(prefix: str, shapes: Shapes) -> Shapes:
+    """Weights and their biases."""
+    found = {}
+    for name, shape in shapes.items():
+        found |= {f"{prefix}{name}.weight": shape, f"{prefix}{name}.bias": shape[:1]}
+    return found
+
+
+def qwen3_vl_8b():
+    wide, ff, vocab = 1152, 4304, 151936
+    found = {"model.language_model.embed_tokens.weight": [vocab, 4096]}
+    for layer in range(36):
+        found |= weights(f"model.language_model.layers.{layer}.", attention(4096, 4096, 1024) | gated(4096, 12288) | {
+            "self_attn.q_norm": [128], "self_attn.k_norm": [128], "input_layernorm": [4096], "post_attention_layernorm": [4096]})
+    found |= {"model.language_model.norm.weight": [4096]}
+    for layer in range(27):
+        found |= both(f"model.visual.blocks.{layer}.", {
+            "attn.qkv": [3 * wide, wide], "attn.proj": [wide, wide], "mlp.linear_fc1": [ff, wide], "mlp.linear_fc2": [wide, ff],
+            "norm1": [wide], "norm2": [wide]})
+    merged = {"linear_fc1": [4 * wide, 4 * wide], "linear_fc2": [4096, 4 * wide]}
+    for number in range(3):
+        found |= both(f"model.visual.deepstack_merger_list.{number}.", merged | {"norm": [4 * wide]})
+    found |= both("model.visual.merger.", merged | {"norm": [wide]}) | both("model.visual.patch_embed.", {"proj": [wide, 3, 2, 16, 16]})
+    found |= {"model.visual.pos_embed.weight": [2304, wide], "lm_head.weight": [vocab, 4096]}
+    config = {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", "tie_word_embeddings": False,
+              "text_config": {"hidden_size": 4096, "num_hidden_layers": 36, "intermediate_size": 12288, "num_attention_heads": 32,
+                              "num_key_value_heads": 8, "head_dim": 128, "vocab_size": vocab, "rms_norm_eps": 1e-6,
+                              "max_position_embeddings": 262144, "rope_theta": 5000000, "model_type": "qwen3_vl_text",
+                              "rope_scaling": {"mrope_interleaved": True, "mrope_section": [24, 20, 20], "rope_type": "default"}},
+              "vision_config": {"depth": 27, "hidden_size": wide, "intermediate_size": ff, "num_heads": 16, "patch_size": 16,
+                                "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 4096, "num_position_embeddings": 2304,
+                                "deepstack_visual_indexes": [8, 16, 24], "model_type": "qwen3_vl"}}
+    return config, found, "BF16"
+
+
+def gemma_3_4b():
+    hidden, wide, ff, vocab = 2560, 1152, 4304, 262208
+    found = {"language_model.model.embed_tokens.weight": [vocab, hidden]}
+    for layer in range(34):
+        found |= weights(f"language_model.model.layers.{layer}.", attention(hidden, 2048, 1024) | gated(hidden, 10240) | {
+            "self_attn.q_norm": [256], "self_attn.k_norm": [256], "input_layernorm": [hidden], "post_attention_layernorm": [hidden],
+            "pre_feedforward_layernorm": [hidden], "post_feedforward_layernorm": [hidden]} | {"self_attn.o_proj": [hidden, 2048]})
+    found |= {"language_model.model.norm.weight": [hidden], "multi_modal_projector.mm_input_projection_weight": [wide, hidden],
+              "multi_modal_projector.mm_soft_emb_norm.weight": [wide]}
+    tower = "vision_tower.vision_model."
+    found |= both(f"{tower}embeddings.", {"patch_embedding": [wide, 3, 14, 14]}) | {f"{tower}embeddings.position_embedding.weight": [4096, wide]}
+    for layer in range(27):
+        found |= both(f"{tower}encoder.layers.{layer}.", {f"self_attn.{part}": [wide, wide] for part in ("q_proj", "k_proj", "v_proj", "out_proj")} | {
+            "layer_norm1": [wide], "layer_norm2": [wide], "mlp.fc1": [ff, wide], "mlp.fc2": [wide, ff]})
+    found |= both(tower, {"post_layernorm": [wide]})
+    config = {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "mm_tokens_per_image": 256,
+              "text_config": {"hidden_size": hidden, "num_hidden_layers": 34, "intermediate_size": 10240, "model_type": "gemma3_text",
+                              "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024},
+              "vision_config": {"hidden_size": wide, "intermediate_size": ff, "num_hidden_layers": 27, "num_attention_heads": 16, "image_size": 896,
+                                "patch_size": 14, "model_type": "siglip_vision_model", "vision_use_head": False}}
+    return config, found, "BF16"
+
+
 MODELS: dict[str, Callable[[], tuple[dict, Shapes, str]]] = {
     "llama-3.2-1b": lambda layers=16: llama(2048, layers, 8192, 32, 8, 128256, True, {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "head_dim": 64, "max_position_embeddings": 131072,
@@ -169,8 +227,10 @@ MODELS: dict[str, Callable[[], tuple[dict, Shapes, str]]] = {
         norms=("post_attention_layernorm", "post_feedforward_layernorm"), qk_norm=True),
     "bloom-560m": bloom_560m,
     "glm-106b": glm_106b,
+    "gemma-3-4b": gemma_3_4b,
     "jamba-mini": jamba_mini,
     "nemotron-nano-9b-v2": nemotron_nano_9b,
+    "qwen3-vl-8b": qwen3_vl_8b,
     # What takes memory, if anything does: the whole model, and a single matrix (3.4 GB, twice).
     "llama-100gb": lambda layers=99: llama(5120, layers, 27648, 40, 8, 128256, False, {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096,

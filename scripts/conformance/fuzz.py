@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random models, converted by ggraft and by the reference, and compared byte for byte.
 
-    scripts/conformance/fuzz.py [--seed S] [--cases N] [--first N] [--only N] [--family NAME] [--keep DIR]
+    scripts/conformance/fuzz.py [--seed S] [--cases N] [--first N] [--only N] [--family NAME...] [--keep DIR]
 
 Each case is one of cases/ with other sizes, kinds of rope scaling, dtypes, files and names of shards, model card, directory,
 tokenizer and flags. The seed and its number decide what it is: --only 17 is case 17 of 2000, too. A line is printed for every
@@ -36,8 +36,8 @@ BATCH = 60
 TRIES = 8
 
 
-def bases(family: str | None) -> list[tuple[str, dict]]:
-    names = family.split(",") if family else run.families()
+def bases(families: list[str] | None) -> list[tuple[str, dict]]:
+    names = families or run.families()
     return [(name, case) for name in names for case in run.load(name) if not case["refused"] and not case["bos"]]
 
 
@@ -54,6 +54,10 @@ def made(seed: int, number: int, listed: list[tuple[str, dict]]) -> dict | None:
         if rng.random() < 0.3:
             extra["README.md"] = files.card(rng)
             done.append("card")
+        if base["mmproj"] and rng.random() < 0.4:
+            case, more = config.images(rng, case)
+            done += more
+            extra = {**case["files"], **extra}
         flags = checkpoint.own_flags(case)
         flags = f"{files.flags(rng)} {flags}".strip() if rng.random() < 0.8 else f"{flags} --outfile @out"
         if case["mmproj"]:
@@ -170,6 +174,8 @@ def judged(case: dict, model: Path, out: Path) -> tuple[str, list[str]]:
         if theirs["raises"]:
             if known.reason(theirs["raises"], known.REFUSED_THERE):
                 return "listed", []
+            if "--mmproj" in case["flags"]:
+                return "they refuse", [f"they: {theirs['raises'][:200]}"]
             why = loads(case["model"], case["flags"])
             if why is None:
                 return "only they refuse, and llama.cpp loads ours", []
@@ -229,7 +235,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", type=int, help="this case alone")
-    parser.add_argument("--family", help="cases made from this file of cases/, or from several with commas between")
+    parser.add_argument("--family", nargs="+", help="cases made from these files of cases/")
     parser.add_argument("--keep", help="directory for the cases that are shown")
     args = parser.parse_args()
     if "GGRAFT" not in os.environ:

@@ -91,12 +91,9 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// If an expert is missing among as many tensors as there should be, or shapes differ.
     pub(super) fn add_expert(&mut self, tensor: Tensor, count: u32, names: &ExpertNames) -> Result<()> {
-        let stacks = self.experts.take(tensor, count, names).map_err(|problem| self.invalid(problem))?;
-        for (name, layer, experts) in stacks {
-            let expr = TensorExpr::stack(experts).map_err(|e| e.of_output(&name))?;
-            self.add(Tensor { name, layer: Some(layer), expr })?;
-        }
-        Ok(())
+        let dir = &self.input.checkpoint.dir;
+        let stacks = self.experts.stacks(tensor, count, names, |problem| Error::invalid(dir, problem))?;
+        stacks.into_iter().try_for_each(|stack| self.add(stack))
     }
 
     /// [`Builder::add_expert`] that keeps the stacks until [`Builder::release`].
@@ -104,11 +101,8 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As [`Builder::add_expert`].
     pub(super) fn hold_expert(&mut self, tensor: Tensor, count: u32, names: &ExpertNames) -> Result<()> {
-        let stacks = self.experts.take(tensor, count, names).map_err(|problem| self.invalid(problem))?;
-        for (name, layer, experts) in stacks {
-            let expr = TensorExpr::stack(experts).map_err(|e| e.of_output(&name))?;
-            self.held.push(Tensor { name, layer: Some(layer), expr });
-        }
+        let dir = &self.input.checkpoint.dir;
+        self.held.extend(self.experts.stacks(tensor, count, names, |problem| Error::invalid(dir, problem))?);
         Ok(())
     }
 

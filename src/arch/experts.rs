@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
+use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
 
 use super::tensors::Tensor;
@@ -42,12 +43,29 @@ impl Experts {
         ))
     }
 
-    /// Takes one matrix of one expert. The one that completes a layer's `count` experts gives the stacks: for each
-    /// the name it would have in the checkpoint, the layer, and the experts' matrices in order.
+    /// Takes one matrix of one expert. The one that completes a layer's `count` experts gives the stacks, by the names
+    /// they would have in the checkpoint.
     ///
     /// # Errors
-    /// What is wrong, if an expert is missing among as many tensors as there should be, or shapes differ.
-    pub(super) fn take(
+    /// What `invalid` makes of what is wrong, if an expert is missing among as many tensors as there should be, or shapes
+    /// differ.
+    pub(super) fn stacks(
+        &mut self,
+        tensor: Tensor,
+        count: u32,
+        names: &ExpertNames,
+        invalid: impl FnOnce(String) -> Error,
+    ) -> Result<Vec<Tensor>> {
+        let stacks = self.take(tensor, count, names).map_err(invalid)?;
+        let stacked = |(name, layer, experts): (String, u64, Vec<TensorExpr>)| {
+            let expr = TensorExpr::stack(experts).map_err(|error| error.of_output(&name))?;
+            Ok(Tensor { name, layer: Some(layer), expr })
+        };
+        stacks.into_iter().map(stacked).collect()
+    }
+
+    /// For each stack its name, the layer, and the experts' matrices in order.
+    fn take(
         &mut self,
         tensor: Tensor,
         count: u32,

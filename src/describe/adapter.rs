@@ -1,13 +1,12 @@
 //! What the GGUF of an adapter must hold: its factors, and what llama.cpp scales them by. It has no tokenizer, and of
 //! the base model's settings only what the names and shapes of its tensors follow from.
 
-use super::{Description, NameParts, Options, Target, base, notes, parameters};
+use super::{Description, NameParts, Options, Target, base, head, notes};
 use crate::arch;
 use crate::checkpoint::Checkpoint;
 use crate::config::{AdapterConfig, Config};
 use crate::error::{Error, Result};
-use crate::gguf::{KeyValues, Value};
-use crate::metadata::{self, Metadata};
+use crate::gguf::Value;
 use crate::source::ModelDir;
 use crate::vocab::{self, TokenizerFile};
 
@@ -32,17 +31,8 @@ pub fn describe(dir: &ModelDir, options: &Options) -> Result<Description> {
         return Err(Error::invalid(dir.path(), "no tensor of the adapter belongs to the text model"));
     }
     let tensors = model.tensors;
-    let general = Metadata::load(&metadata::Inputs {
-        dir,
-        metadata_override: options.metadata.as_deref(),
-        model_name: options.model_name.as_deref().or(options.base_model_id.as_deref()),
-        params: parameters::count(&tensors),
-    })?;
-
-    let mut keys = KeyValues::new();
-    keys.set_string("general.architecture", model.arch);
-    keys.extend(model.early);
-    keys.set_string("general.type", "adapter");
+    let general = head::general(dir, options, options.base_model_id.as_deref(), &tensors)?;
+    let mut keys = head::begin(model.arch, model.early, "adapter");
     keys.set_string("adapter.type", "lora");
     general.write(&mut keys)?;
     #[allow(clippy::cast_possible_truncation, reason = "the key is a 32-bit float")]

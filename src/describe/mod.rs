@@ -7,6 +7,7 @@
 mod adapter;
 mod base;
 mod completeness;
+mod head;
 mod notes;
 mod parameters;
 mod projector;
@@ -18,7 +19,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{AdapterConfig, Config};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
-use crate::metadata::{self, Metadata};
+use crate::metadata::Metadata;
 use crate::source::ModelDir;
 use crate::tensor::OutputTensor;
 use crate::vocab::{TokenizerFile, TokenizerFiles};
@@ -189,15 +190,11 @@ impl<'a> Opened<'a> {
         Ok(Self { dir, target, config, family, checkpoint, tokenizer, merged, target_model })
     }
 
-    /// What `options` make of its tensors.
+    /// What `options` make of its tensors and settings.
     ///
     /// # Errors
     /// As [`describe`].
-    pub fn tensors(&self, options: &arch::Options) -> Result<Vec<OutputTensor>> {
-        self.build(options).map(|model| model.tensors)
-    }
-
-    fn build(&self, options: &arch::Options) -> Result<arch::Model> {
+    pub fn build(&self, options: &arch::Options) -> Result<arch::Model> {
         let options = arch::Options { vocab_only: self.target == Target::Vocabulary, ..*options };
         let drafts_for = self.target_model.as_ref();
         let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options, drafts_for);
@@ -209,28 +206,38 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// As [`describe`].
     pub fn describe(self, options: &Options) -> Result<Description> {
-        let strict = !options.allow_incomplete;
-        if self.target == Target::Text {
-            completeness::report(self.dir.path(), self.checkpoint.incomplete.as_slice(), strict)?;
-        }
+        self.report(options)?;
         let model = self.build(&options.arch)?;
+        self.finish(model, options)
+    }
+
+    /// Says which of the files that belong to it are missing.
+    ///
+    /// # Errors
+    /// If some are, unless `options` allow that.
+    pub fn report(&self, options: &Options) -> Result<()> {
+        match self.target {
+            Target::Text => {
+                let missing = self.checkpoint.incomplete.as_slice();
+                completeness::report(self.dir.path(), missing, !options.allow_incomplete)
+            }
+            Target::Vocabulary | Target::Projector | Target::Adapter => Ok(()),
+        }
+    }
+
+    /// Describes it, given what [`Opened::build`] made of it with the same `options`.
+    ///
+    /// # Errors
+    /// As [`describe`].
+    pub fn finish(self, model: arch::Model, options: &Options) -> Result<Description> {
+        let strict = !options.allow_incomplete;
         let Self { dir, target, config, checkpoint, tokenizer, merged, target_model, .. } = self;
         let tensors = model.tensors;
-        let mut general = Metadata::load(&metadata::Inputs {
-            dir,
-            metadata_override: options.metadata.as_deref(),
-            model_name: options.model_name.as_deref(),
-            params: parameters::count(&tensors),
-        })?;
-
+        let mut general = head::general(dir, options, None, &tensors)?;
         if let Some(adapter) = merged {
             general.merged(&adapter);
         }
-
-        let mut keys = KeyValues::new();
-        keys.set_string("general.architecture", model.arch);
-        keys.extend(model.early);
-        keys.set_string("general.type", "model");
+        let mut keys = head::begin(model.arch, model.early, "model");
         general.write(&mut keys)?;
         keys.extend(model.hparams);
         keys.set_u32("general.quantization_version", 2);

@@ -5,10 +5,9 @@ use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
-use crate::metadata::{self, Metadata};
 use crate::source::ModelDir;
 
-use super::{Description, NameParts, Options, Target, completeness, parameters};
+use super::{Description, NameParts, Options, Target, completeness, head};
 
 /// Whether the model in `dir` is one that has a projector, be it one that cannot be converted.
 ///
@@ -47,21 +46,13 @@ pub fn describe(dir: &ModelDir, options: &Options) -> Result<Description> {
     if tensors.is_empty() {
         return Err(Error::invalid(dir.path(), "no tensor of the checkpoint belongs to a projector"));
     }
-    let general = Metadata::load(&metadata::Inputs {
-        dir,
-        metadata_override: options.metadata.as_deref(),
-        model_name: options.model_name.as_deref(),
-        params: parameters::count(&tensors),
-    })?;
-
-    let mut keys = KeyValues::new();
-    keys.set_string("general.architecture", "clip");
-    keys.set_string("general.type", "mmproj");
-    general.write(&mut keys)?;
-    keys.extend(described.hparams);
-    keys.set_u32("general.quantization_version", 2);
+    let general = head::general(dir, options, None, &tensors)?;
+    let mut metadata = head::begin("clip", KeyValues::new(), "mmproj");
+    general.write(&mut metadata)?;
+    metadata.extend(described.hparams);
+    metadata.set_u32("general.quantization_version", 2);
 
     let output_type = described.ftype.name();
     let name = NameParts { general, target: Target::Projector, output_type, only_prediction: false };
-    Ok(Description { checkpoint, metadata: keys, tensors, name, notes: Vec::new() })
+    Ok(Description { checkpoint, metadata, tensors, name, notes: Vec::new() })
 }

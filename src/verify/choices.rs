@@ -26,48 +26,36 @@ pub fn describe(
         .map(|tensor| (tensor.name.as_str(), tensor))
         .collect();
     let architecture = files.first().and_then(|(_, gguf)| gguf.metadata.get("general.architecture"));
-    let mut candidates = candidates(files, &stored, given);
+    let candidates = candidates(files, &stored, given);
     if matches!(architecture, Some(Value::String(name)) if name == b"clip") {
-        return projector(model, &candidates, &stored);
+        let describe = |options: &_| describe::describe(model, Target::Projector, options);
+        return best(&candidates, &stored, describe, |found| &found.tensors).map(|(_, found)| found);
     }
     let target = if stored.is_empty() { Target::Vocabulary } else { Target::Text };
     let opened = Opened::new(model, target, candidates.first().unwrap_or(given))?;
-    let (mut best, mut failure) = (None::<(usize, usize)>, None);
-    for (number, options) in candidates.iter().enumerate() {
-        match opened.tensors(&options.arch) {
-            Ok(tensors) => {
-                let unexplained = unexplained(&tensors, &stored);
-                if best.is_none_or(|(least, _)| unexplained < least) {
-                    best = Some((unexplained, number));
-                }
-                if unexplained == 0 {
-                    break;
-                }
-            }
-            Err(error) => _ = failure.get_or_insert(error),
-        }
-    }
-    match (best, failure) {
-        (Some((_, number)), _) => opened.describe(&candidates.swap_remove(number)),
-        (None, Some(error)) => Err(error),
-        (None, None) => opened.describe(given),
-    }
+    let build = |options: &describe::Options| opened.build(&options.arch);
+    let (options, built) = best(&candidates, &stored, build, |built| &built.tensors)?;
+    opened.report(options)?;
+    opened.finish(built, options)
 }
 
-/// The same of a projector, whose description is quickly made.
-fn projector(
-    model: &ModelDir,
-    candidates: &[describe::Options],
+/// The one of `candidates` that explains most of what is stored, with what `describe` makes of it.
+///
+/// # Errors
+/// Those of `describe` for the first, if it fails for all.
+fn best<'o, T>(
+    candidates: &'o [describe::Options],
     stored: &HashMap<&str, &StoredTensor>,
-) -> Result<Description> {
-    let described = candidates.iter().map(|options| describe::describe(model, Target::Projector, options));
-    let (mut best, mut failure) = (None::<(usize, Description)>, None);
-    for description in described {
-        match description {
-            Ok(description) => {
-                let unexplained = unexplained(&description.tensors, stored);
-                if best.as_ref().is_none_or(|(least, _)| unexplained < *least) {
-                    best = Some((unexplained, description));
+    describe: impl Fn(&describe::Options) -> Result<T>,
+    tensors: impl Fn(&T) -> &[OutputTensor],
+) -> Result<(&'o describe::Options, T)> {
+    let (mut best, mut failure) = (None::<(usize, &describe::Options, T)>, None);
+    for options in candidates {
+        match describe(options) {
+            Ok(found) => {
+                let unexplained = unexplained(tensors(&found), stored);
+                if best.as_ref().is_none_or(|(least, ..)| unexplained < *least) {
+                    best = Some((unexplained, options, found));
                 }
                 if unexplained == 0 {
                     break;
@@ -76,7 +64,7 @@ fn projector(
             Err(error) => _ = failure.get_or_insert(error),
         }
     }
-    let found = best.map(|(_, description)| description);
+    let found = best.map(|(_, options, found)| (options, found));
     found.ok_or_else(|| failure.unwrap_or_else(|| Error::Internal("there is nothing to choose from".into())))
 }
 

@@ -18,6 +18,10 @@ NUMBERS = {
     "logit_scale": [0.0625, 1.0], "embedding_multiplier": [1.0, 12.0], "residual_multiplier": [0.22, 1.0],
     "n_group": [1, 2], "topk_group": [1], "shared_expert_intermediate_size": [32, 64], "query_pre_attn_scalar": [16, 144],
     "conv_kernel": [2, 4], "state_size": [8, 16], "n_groups": [1, 2], "vocab_size": [50, 60000, 200000],
+    "depth": [1, 2, 4], "embed_dim": [32, 64], "num_channels": [3], "image_size": [16, 32, 56, 224], "patch_size": [2, 4, 8, 14],
+    "spatial_merge_size": [1, 2], "num_mel_bins": [16, 80, 128], "d_model": [32, 64], "encoder_layers": [1, 2, 4],
+    "encoder_attention_heads": [1, 2, 4], "encoder_ffn_dim": [48, 64], "hidden_dim": [32, 64], "feedforward_mult": [1, 2, 4],
+    "conv_kernel_size": [3, 5, 15], "mlp_ratio": [1, 2, 4], "num_position_embeddings": [16, 64, 2304], "input_feat_size": [16, 128],
     "num_nextn_predict_layers": [0, 1], "shared_intermediate_size": [32, 48, 64], "type_vocab_size": [1, 2],
 }
 FLAGS = ["tie_word_embeddings", "attention_bias", "mlp_bias", "use_cache", "norm_topk_prob", "use_qkv_bias", "bias",
@@ -60,10 +64,41 @@ def text(config: dict) -> dict:
     return config["text_config"] if isinstance(config.get("text_config"), dict) else config
 
 
+def section(rng, case: dict):
+    """Where to change things: a function from a configuration to a part of it."""
+    config = case["config"]
+    parts = [key for key, value in config.items() if isinstance(value, dict) and key.endswith(("config", "encoder"))]
+    if not case["mmproj"] or not parts or rng.random() < 0.1:
+        return text
+    key = rng.choice(parts)
+    return lambda config: config.setdefault(key, {})
+
+
+def images(rng, case: dict) -> tuple[dict, list[str]]:
+    """The case with another preprocessor_config.json, and what was done."""
+    name = "preprocessor_config.json"
+    settings = copy.deepcopy(case["files"].get(name) or {})
+    key, value = rng.choice([
+        ("image_mean", [0.48, 0.46, 0.41]), ("image_mean", [0, 0, 0]), ("image_mean", [0.5, 1, 0.5]), ("image_std", None), ("image_std", []),
+        ("size", {"height": 448, "width": 448}), ("size", {"longest_edge": 512}), ("image_mean", 0.5), ("min_pixels", 3136),
+        ("max_pixels", 1003520), ("media_proc_cfg", {"image_mean": [0.1, 0.2, 0.3], "patch_size": 16}), ("image_seq_length", 64),
+        ("do_resize", True), ("image_std", [1e-3, 1.5, 1e10]),
+    ])
+    if settings and rng.random() < 0.2:
+        key = rng.choice(list(settings))
+        del settings[key]
+        value = "gone"
+    else:
+        settings[key] = value
+    case["files"] = {**case["files"], rng.choice([name, name, "processor_config.json"]): settings}
+    return case, [f"images: {key}={value}"]
+
+
 def changed(rng, case: dict) -> tuple[dict, list[str]]:
     """The case with another configuration, and what was done."""
     case, done = copy.deepcopy(case), []
     before = copy.deepcopy(case["config"])
+    text = section(rng, case)
     config = text(case["config"])
     for _ in range(rng.choice([0, 1, 1, 2, 3])):
         known = [k for k in config if k in NUMBERS]
