@@ -14,7 +14,7 @@ use crate::gguf::{self, KeyValues, TensorInfo, Value};
 use crate::tensor::OutputTensor;
 
 /// Key whose only purpose is its length: it moves the data section to the wanted phase.
-const PADDING_KEY: &str = "ggraft.padding";
+pub const PADDING_KEY: &str = "ggraft.padding";
 
 /// Lays out one file. With `exact`, bytes that are copied still pass through the reference's
 /// conversion (BF16 NaNs are made quiet).
@@ -35,7 +35,7 @@ pub fn output(
     let mut placed = Vec::with_capacity(infos.len());
     let mut at = data_start;
     for info in infos {
-        let (dtype, len) = (info.ggml_type.name(), info.bytes());
+        let (dtype, len) = (info.type_name(), info.bytes);
         placed.push(Placed { name: info.name, shape: info.shape, dtype, offset: at, len });
         at += padded(len);
     }
@@ -54,7 +54,7 @@ pub fn output(
     for (tensor, place) in in_order() {
         let mut dst = place.offset;
         for part in &tensor.parts {
-            filler.fill(&mut steps, part, dst, tensor.info.ggml_type);
+            filler.fill(&mut steps, part, dst);
             dst += part.bytes;
         }
         zero(&mut steps, dst, place.offset + padded(tensor.bytes));
@@ -73,7 +73,7 @@ pub fn of_tensor(tensor: &OutputTensor, checkpoint: &Checkpoint, start: u64) -> 
     let filler = Filler { clones: &[], sharing: &sharing, alignment: 1, exact: false };
     let (mut steps, mut at) = (Vec::with_capacity(lowered.parts.len()), start);
     for part in &lowered.parts {
-        filler.fill(&mut steps, part, at, lowered.info.ggml_type);
+        filler.fill(&mut steps, part, at);
         at += part.bytes;
     }
     Ok(steps)
@@ -133,22 +133,25 @@ pub struct Filler<'a> {
 
 impl Filler<'_> {
     /// Adds steps for `part`, which starts at byte `start` of the output.
-    fn fill(&self, steps: &mut Vec<Step>, part: &Part, start: u64, to: GgmlType) {
+    fn fill(&self, steps: &mut Vec<Step>, part: &Part, start: u64) {
         let whole = |action, reason| Step { start, len: part.bytes, action, reason: Some(reason) };
         let walk = match &part.origin {
             Origin::Bytes(bytes) => {
                 return steps.push(whole(Action::Bytes(bytes.clone()), Reason::Generated));
             }
             Origin::Zeros => return steps.push(whole(Action::Zero, Reason::Generated)),
-            Origin::Encode(walk) => {
-                let action = Action::Encode { walk: walk.clone(), first: 0, to };
+            Origin::Encode(walk, to) => {
+                let action = Action::Encode { walk: walk.clone(), first: 0, to: *to };
                 return steps.push(whole(action, Reason::Converted));
             }
             Origin::Move(walk) => walk,
         };
-        self.moved(steps, walk, start, part.bytes, |walk, first| match self.exact {
-            true => Action::Encode { walk, first, to },
-            false => Action::Copy { walk, first },
+        self.moved(steps, walk, start, part.bytes, |walk, first| {
+            let to = GgmlType::ALL.into_iter().find(|to| to.same_bits() == Some(walk.dtype));
+            match to.filter(|_| self.exact) {
+                Some(to) => Action::Encode { walk, first, to },
+                None => Action::Copy { walk, first },
+            }
         });
     }
 
