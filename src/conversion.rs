@@ -3,7 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{self as platform, Links, parent};
+use ggraft_platform::{Links, parent};
 
 use crate::advice::{Advice, Alternative};
 use crate::checkpoint::Checkpoint;
@@ -14,10 +14,11 @@ use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::metadata;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
-use crate::source::{File, ModelDir, is_dir, look};
+use crate::source::{File, ModelDir, is_dir};
 use crate::stage::Stage;
 use crate::tensor::OutputTensor;
-use crate::write::{self, Control, Report, Settings};
+pub use crate::write::Reflink;
+use crate::write::{self, Control, Report, Settings, check_target, probe, stamp};
 
 /// What to convert, and how.
 #[derive(Clone, Debug)]
@@ -79,17 +80,6 @@ impl Options {
             false => Target::Text,
         }
     }
-}
-
-/// Whether to share blocks with the checkpoint; the words are those of `cp --reflink`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reflink {
-    /// Where possible.
-    Auto,
-    /// Or fail.
-    Always,
-    /// The output is the reference's, byte for byte.
-    Never,
 }
 
 /// A conversion that is ready to be carried out.
@@ -176,7 +166,7 @@ impl Conversion {
         check_target("--outfile", &path, dir)?;
         let sharing = match options.target() {
             Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
-            Target::Text | Target::Projector => probe(&checkpoint, &path, options)?,
+            Target::Text | Target::Projector => probe(&checkpoint.sources, &path, options.reflink, options.min_extent)?,
         };
         for (source, refusal) in checkpoint.sources.iter().zip(&sharing.refusals) {
             let why = refusal.as_deref().unwrap_or("can be shared");
@@ -184,7 +174,7 @@ impl Conversion {
         }
         stage.end(format_args!("what can be shared, in blocks of {} bytes", sharing.block));
         let inputs = Inputs {
-            stamp: stamp(&checkpoint),
+            stamp: stamp(&checkpoint.sources),
             checkpoint,
             metadata,
             tensors,
@@ -324,56 +314,4 @@ fn output_path(options: &Options, name: &NameParts) -> Result<PathBuf> {
         Error::usage(format!("--outfile {}: not a file name", target.display())).about(target)
     })?;
     Ok(target.with_file_name(metadata::fill_file_name_template(template, name.output_type)?))
-}
-
-/// What tells the files of `checkpoint` from others that could have their names.
-fn stamp(checkpoint: &Checkpoint) -> Vec<u8> {
-    let identities = checkpoint.sources.iter().filter_map(File::identity);
-    let numbers = |id: platform::Identity| {
-        let times = [id.modified.0, id.modified.1].map(i64::cast_unsigned);
-        [id.device, id.inode, id.len, times[0], times[1]].map(u64::to_le_bytes).concat()
-    };
-    identities.flat_map(numbers).collect()
-}
-
-/// Refuses to write to what `flag` names if that is one of the model's files, or no file.
-fn check_target(flag: &str, target: &Path, model: &ModelDir) -> Result<()> {
-    let problem = match look(target)? {
-        None => return Ok(()),
-        Some(existing) if existing.is_dir() => "is a directory",
-        Some(existing) if !existing.is_file() => "is not a regular file",
-        Some(existing) if model.owns(&platform::Identity::from_metadata(&existing))? => {
-            "is part of the model that is read"
-        }
-        Some(_) => return Ok(()),
-    };
-    Err(Error::usage(format!("{flag}: {} {problem}", target.display()))
-        .about(target)
-        .hint("choose another name"))
-}
-
-/// Finds out what can be shared by cloning a block of each source into an unnamed file beside the output.
-fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Sharing> {
-    if options.reflink == Reflink::Never {
-        return Ok(Sharing::none(checkpoint, "sharing is off (--no-reflink)"));
-    }
-    let target =
-        platform::output_target(path, Links::Follow).map_err(|e| Error::io("cannot write", path, e))?;
-    let dir = parent(&target);
-    let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
-    let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
-    for (source, refusal) in checkpoint.sources.iter().zip(&mut sharing.refusals) {
-        *refusal = match platform::can_clone(&*source.handle()?, dir) {
-            Ok(()) => None,
-            Err(why) if options.reflink == Reflink::Always => {
-                return Err(Error::cannot_share(format!(
-                    "--reflink always: {}: {why}",
-                    source.path().display()
-                ))
-                .about(source.path()));
-            }
-            Err(why) => Some(why.to_string()),
-        };
-    }
-    Ok(sharing)
 }

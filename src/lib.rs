@@ -48,6 +48,7 @@ mod mount;
 pub mod plan;
 pub mod source;
 mod stage;
+pub mod surgery;
 mod table;
 pub mod tensor;
 pub mod verify;

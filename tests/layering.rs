@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 15] = [
     &["conversion"],
     &["explain"],
     &["advice"],
-    &["align"],
+    &["align", "surgery"],
     &["verify", "write"],
     &["compare"],
     &["describe", "evaluate"],

@@ -121,6 +121,12 @@ impl KeyValues {
     }
 }
 
+impl FromIterator<(String, Value)> for KeyValues {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(entries: I) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
 impl IntoIterator for KeyValues {
     type Item = (String, Value);
     type IntoIter = indexmap::map::IntoIter<String, Value>;

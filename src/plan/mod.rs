@@ -10,6 +10,7 @@ mod kind;
 mod layout;
 mod lower;
 mod reason;
+mod regroup;
 mod rewrite;
 mod set;
 mod share;
@@ -23,10 +24,13 @@ use std::sync::Arc;
 pub use kind::Kind;
 pub(crate) use layout::gcd;
 pub use reason::Reason;
+pub use regroup::{Group, Regroup, Stored};
 pub use rewrite::{Range, Rewrite};
 pub use split::SplitRules;
 pub use walk::{Place, Run, Walk};
 
+pub(crate) use split::groups;
+pub(crate) use steps::PADDING_KEY;
 pub(crate) use steps::of_tensor as steps_of;
 
 use crate::checkpoint::Checkpoint;
@@ -96,7 +100,12 @@ impl Sharing {
 
     /// Nothing can be shared, for the same reason everywhere.
     pub fn none(checkpoint: &Checkpoint, why: impl Into<String>) -> Self {
-        let refusals = vec![Some(why.into()); checkpoint.files.len()];
+        Self::refused(checkpoint.files.len(), why)
+    }
+
+    /// The same with this many source files.
+    pub fn refused(files: usize, why: impl Into<String>) -> Self {
+        let refusals = vec![Some(why.into()); files];
         Self { block: 4096, min_extent: Self::DEFAULT_MIN_EXTENT, refusals }
     }
 }

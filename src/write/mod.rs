@@ -6,7 +6,9 @@
 mod behind;
 mod files;
 mod overflow;
+mod holes;
 mod pace;
+mod probe;
 mod report;
 mod verify;
 
@@ -31,7 +33,10 @@ use crate::stage::Stage;
 use behind::Behind;
 use files::Files;
 use pace::Pace;
+pub(crate) use holes::keep as keep_holes;
 pub use pace::Rate;
+pub use probe::Reflink;
+pub(crate) use probe::{check_target, probe, stamp};
 
 /// Files that are open besides those of the plan: standard streams, the directory, and what libraries hold.
 const OTHER_FILES: usize = 16;
