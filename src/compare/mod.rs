@@ -18,6 +18,7 @@ use crate::source::File;
 use sink::Compare;
 
 pub use mismatch::{Mismatch, Part};
+pub(crate) use sharing::unproven;
 
 /// The source of a clone that is not read: it is proven, or cannot be compared.
 pub(crate) const NO_SOURCE: usize = usize::MAX;

@@ -75,7 +75,7 @@ impl Inspection {
 }
 
 /// Type and value of a key.
-fn value_text(value: &Value) -> (String, String) {
+pub(crate) fn value_text(value: &Value) -> (String, String) {
     let text = match value {
         Value::U8(v) => v.to_string(),
         Value::I8(v) => v.to_string(),
