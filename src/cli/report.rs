@@ -13,6 +13,11 @@ use crate::write::Report;
 
 /// Prints what was written, where its bytes come from, and why not all of them are shared.
 pub fn print(report: &Report) {
+    print_parts(report, "the checkpoint");
+}
+
+/// The same for what was made of `source`.
+pub fn print_parts(report: &Report, source: &str) {
     for output in &report.outputs {
         say(format_args!("wrote {} ({})", output.path.display(), DecimalBytes(output.bytes)));
     }
@@ -32,7 +37,7 @@ pub fn print(report: &Report) {
     if bytes.cloned == 0 {
         // The rest of the reasons would only repeat it.
         if let Some(main) = report.reasons.first() {
-            say(format_args!("  nothing is shared with the checkpoint: {}", main.explanation));
+            say(format_args!("  nothing is shared with {source}: {}", main.explanation));
         }
         return;
     }
@@ -40,7 +45,7 @@ pub fn print(report: &Report) {
         let all = (measured.shared + measured.unique).max(1);
         let percent = 100.0 * measured.shared as f64 / all as f64;
         let new = DecimalBytes(measured.unique);
-        say(format_args!("  on disk: {percent:.2} % shared with the checkpoint, {new} new"));
+        say(format_args!("  on disk: {percent:.2} % shared with {source}, {new} new"));
     }
     for shortfall in &report.reasons {
         let (bytes, why) = (DecimalBytes(shortfall.bytes), &shortfall.explanation);

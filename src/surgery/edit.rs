@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ggraft_platform::{Identity, Links};
 
 use super::input::Input;
-use super::{Group, How, Job, check_output, plan};
+use super::{Group, How, Job, To, check_output, plan};
 use crate::describe::{self, Target, describe};
 use crate::error::{Error, Result};
 use crate::gguf::{Gguf, KeyValues, StoredTensor, Strings, TypeInfo, Value};
@@ -41,17 +41,6 @@ pub enum Change {
     SpecialTokenId(String, u32),
     /// Replaces everything about the tokenizer by what a conversion of this model would write.
     TokenizerFrom(PathBuf),
-}
-
-/// Where the edited file goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum To {
-    /// To another file.
-    File(PathBuf),
-    /// To where it is.
-    InPlace,
-    /// To whoever reads; nothing is shared.
-    Stream,
 }
 
 /// Plans to write `file` with `changes` made, one after the other.

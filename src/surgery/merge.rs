@@ -6,17 +6,17 @@ use std::path::Path;
 use ggraft_platform::{Links, parent, sync_directory};
 
 use super::input::Input;
-use super::{Group, How, Job, check_output, plan, split};
+use super::{Group, How, Job, To, check_output, plan, split};
 use crate::error::{Error, Result};
 use crate::gguf::{DEFAULT_ALIGNMENT, SPLIT_SET_KEY, Value};
 use crate::plan::PADDING_KEY;
 use crate::source::File;
 
-/// Plans to merge the set that `first` belongs to into the file `output`.
+/// Plans to merge the set that `first` belongs to.
 ///
 /// # Errors
 /// Those of reading it; [`Error::Usage`] if it is no set, or the output exists.
-pub fn prepare(first: &Path, output: &Path, how: How) -> Result<Job> {
+pub fn prepare(first: &Path, to: &To, how: How) -> Result<Job> {
     let mut input = Input::set(first)?;
     let count = match input.metadata.get("split.count") {
         Some(Value::U16(count)) => usize::from(*count),
@@ -40,8 +40,14 @@ pub fn prepare(first: &Path, output: &Path, how: How) -> Result<Job> {
     // llama.cpp takes what has no splits for a whole model, whatever the other two say.
     metadata.remove("split.count");
     metadata.set("split.count", Value::U16(0));
-    check_output(output, &input, how)?;
-    let group = Group { path: output.to_owned(), metadata, tensors: 0..input.tensors.len(), alignment };
+    let path = match to {
+        To::File(path) => {
+            check_output(path, &input, how)?;
+            path.clone()
+        }
+        To::Stream | To::InPlace => first.to_owned(),
+    };
+    let group = Group { path, metadata, tensors: 0..input.tensors.len(), alignment };
     let planned = plan(&input, vec![group], true, &[PADDING_KEY, SPLIT_SET_KEY], how)?;
     Job::new(input, planned, how, Links::Follow)
 }

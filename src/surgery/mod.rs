@@ -41,6 +41,17 @@ impl Default for How {
     }
 }
 
+/// Where a file goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// To this file.
+    File(PathBuf),
+    /// To whoever reads; nothing is shared.
+    Stream,
+    /// To where it is.
+    InPlace,
+}
+
 /// What is ready to be written.
 #[derive(Debug)]
 pub struct Job {
