@@ -166,7 +166,9 @@ impl Conversion {
         check_target("--outfile", &path, dir)?;
         let sharing = match options.target() {
             Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
-            Target::Text | Target::Projector => probe(&checkpoint.sources, &path, options.reflink, options.min_extent)?,
+            Target::Text | Target::Projector => {
+                probe(&checkpoint.sources, &path, options.reflink, options.min_extent)?
+            }
         };
         for (source, refusal) in checkpoint.sources.iter().zip(&sharing.refusals) {
             let why = refusal.as_deref().unwrap_or("can be shared");

@@ -162,7 +162,10 @@ fn in_place_a_file_is_replaced_and_what_leads_to_it_stays() {
     assert!(output.status.success() && said(&output).contains("hard links"), "{}", said(&output));
     assert!(dir.join("link.gguf").is_symlink());
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
-    assert_eq!(gguf::read(&file).unwrap().metadata.get("general.name"), Some(&Value::String(b"Mine".to_vec())));
+    assert_eq!(
+        gguf::read(&file).unwrap().metadata.get("general.name"),
+        Some(&Value::String(b"Mine".to_vec()))
+    );
     assert_eq!(fs::read(dir.join("other.gguf")).unwrap(), before);
     assert_eq!(names(dir), ["in.gguf", "link.gguf", "other.gguf"]);
     // A file of a Hugging Face cache is named after its content: the link is replaced.
@@ -283,7 +286,8 @@ fn types_of_the_future_are_kept() {
     let bytes = fs::read(dir.join("m.gguf")).unwrap();
     assert_eq!(found.tensors[1].type_id, FUTURE);
     assert_eq!(bytes[found.data_start as usize..][..137], data[..137]);
-    let said = refused(dir, &["edit", "in.gguf", "--set", "general.alignment:u32=8", "--force", "-o", "8.gguf"], 3);
+    let said =
+        refused(dir, &["edit", "in.gguf", "--set", "general.alignment:u32=8", "--force", "-o", "8.gguf"], 3);
     assert!(said.contains("\"b\""), "{said}");
     assert_eq!(refused(dir, &["diff", "in.gguf", "m.gguf"], 6).matches("1 place").count(), 1);
 }
@@ -322,7 +326,8 @@ fn inputs_are_removed_once_the_output_is_there() {
     refused(dir, &["merge", "p-00001-of-00003.gguf", "-o", "m.gguf", "--remove-inputs"], 2);
     assert_eq!(names(dir).len(), 5);
     fs::rename(dir.join("elsewhere"), dir.join("p-00002-of-00003.gguf")).unwrap();
-    let report = done(dir, &["merge", "p-00001-of-00003.gguf", "-o", "m.gguf", "--remove-inputs", "--json", "-q"]);
+    let report =
+        done(dir, &["merge", "p-00001-of-00003.gguf", "-o", "m.gguf", "--remove-inputs", "--json", "-q"]);
     let report: Json = serde_json::from_str(&report).unwrap();
     assert_eq!(report["removed"].as_array().unwrap().len(), 3);
     assert!(report["verified"].is_object());
@@ -342,11 +347,35 @@ fn differences_are_told_one_by_one() {
     fs::write(dir.join("a.gguf"), &bytes).unwrap();
     bytes[at..at + 4].copy_from_slice(&(-2.0f32).to_le_bytes());
     fs::write(dir.join("b.gguf"), &bytes).unwrap();
-    done(dir, &["edit", "b.gguf", "--in-place", "--name", "New", "--remove", "general.url", "--set", "x.y:[u8]=[1]", "-q"]);
-    let output = ggraft(["diff", dir.join("a.gguf").to_str().unwrap(), dir.join("b.gguf").to_str().unwrap(), "--json"]);
+    done(
+        dir,
+        &[
+            "edit",
+            "b.gguf",
+            "--in-place",
+            "--name",
+            "New",
+            "--remove",
+            "general.url",
+            "--set",
+            "x.y:[u8]=[1]",
+            "-q",
+        ],
+    );
+    let output = ggraft([
+        "diff",
+        dir.join("a.gguf").to_str().unwrap(),
+        dir.join("b.gguf").to_str().unwrap(),
+        "--json",
+    ]);
     assert_eq!(output.status.code(), Some(6));
     let report: Json = serde_json::from_slice(&output.stdout).unwrap();
-    let keys: Vec<_> = report["keys"].as_array().unwrap().iter().map(|key| (&key["key"], &key["a"]["value"], &key["b"]["value"])).collect();
+    let keys: Vec<_> = report["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| (&key["key"], &key["a"]["value"], &key["b"]["value"]))
+        .collect();
     let null = Json::Null;
     assert_eq!(
         keys,
@@ -359,7 +388,10 @@ fn differences_are_told_one_by_one() {
     let differing: Vec<_> =
         report["tensors"].as_array().unwrap().iter().filter(|t| t["state"] == "differs").collect();
     assert_eq!(differing.len(), 1);
-    assert_eq!((&differing[0]["name"], &differing[0]["largest_difference"]), (&json!(float.name), &json!(3.5)));
+    assert_eq!(
+        (&differing[0]["name"], &differing[0]["largest_difference"]),
+        (&json!(float.name), &json!(3.5))
+    );
     assert_eq!(differing[0]["first"].as_u64().map(|first| first / 4), Some(2));
 }
 
@@ -374,10 +406,12 @@ fn blocks_are_shared_where_they_can_be() {
         fs::write(dir.join("chat.jinja"), "{{ messages }}").unwrap();
         let report = |args: &[&str]| -> Json { serde_json::from_str(&done(dir, args)).unwrap() };
         let share = |report: &Json| {
-            let (cloned, total) = (report["bytes"]["cloned"].as_f64().unwrap(), report["bytes"]["total"].as_f64().unwrap());
+            let (cloned, total) =
+                (report["bytes"]["cloned"].as_f64().unwrap(), report["bytes"]["total"].as_f64().unwrap());
             cloned / total
         };
-        let edited = report(&["edit", "in.gguf", "--chat-template", "chat.jinja", "-o", "out.gguf", "--json", "-q"]);
+        let edited =
+            report(&["edit", "in.gguf", "--chat-template", "chat.jinja", "-o", "out.gguf", "--json", "-q"]);
         assert!(share(&edited) > 0.97, "{variable}: {edited}");
         assert!(edited["measured"]["unique"].as_u64().unwrap() < 1 << 20, "{edited}");
         let split = report(&["split", "out.gguf", "--max-tensors", "8", "-o", "p", "--json", "-q"]);
@@ -385,12 +419,27 @@ fn blocks_are_shared_where_they_can_be() {
         done(dir, &["verify", "p-00001-of-00004.gguf"]);
         let merged = report(&["merge", "p-00001-of-00004.gguf", "-o", "m.gguf", "--json", "-q", "--verify"]);
         assert!(share(&merged) > 0.97, "{variable}: {merged}");
-        let found: Json = serde_json::from_str(&done(dir, &["diff", "out.gguf", "m.gguf", "--json"])).unwrap();
+        let found: Json =
+            serde_json::from_str(&done(dir, &["diff", "out.gguf", "m.gguf", "--json"])).unwrap();
         assert!(found["bytes"]["shared"].as_u64() > Some(50 << 20), "{variable}: {}", found["bytes"]);
         done(dir, &["diff", "out.gguf", "m.gguf", "--read-all"]);
         // In place, what is shared is the old file, which is gone then.
         done(dir, &["edit", "m.gguf", "--name", "x", "--in-place", "-q"]);
-        done(dir, &["edit", "in.gguf", "--name", "x", "--chat-template", "chat.jinja", "--no-reflink", "-q", "-o", "copy.gguf"]);
+        done(
+            dir,
+            &[
+                "edit",
+                "in.gguf",
+                "--name",
+                "x",
+                "--chat-template",
+                "chat.jinja",
+                "--no-reflink",
+                "-q",
+                "-o",
+                "copy.gguf",
+            ],
+        );
         done(dir, &["diff", "copy.gguf", "m.gguf"]);
     }
 }

@@ -30,7 +30,13 @@ pub struct Args {
     file: PathBuf,
 
     /// File to write to, or - for standard output
-    #[arg(long, short, value_name = "PATH", conflicts_with = "in_place", required_unless_present = "in_place")]
+    #[arg(
+        long,
+        short,
+        value_name = "PATH",
+        conflicts_with = "in_place",
+        required_unless_present = "in_place"
+    )]
     output: Option<PathBuf>,
 
     /// Replace the file by the edited one when that is complete and on the disk. Whoever has it open keeps the old one
@@ -111,7 +117,8 @@ pub fn run(args: &Args) -> Result<()> {
     let mut how = args.writing.begin(args.force)?;
     let changes = args.changes()?;
     if changes.is_empty() {
-        return Err(Error::usage("say what to change").hint("for instance --name TEXT, --chat-template FILE or --set KEY=VALUE"));
+        return Err(Error::usage("say what to change")
+            .hint("for instance --name TEXT, --chat-template FILE or --set KEY=VALUE"));
     }
     let to = match &args.output {
         None => To::InPlace,
@@ -129,9 +136,10 @@ impl Args {
     fn changes(&self) -> Result<Vec<Change>> {
         let mut changes: Vec<Change> = self.remove.iter().cloned().map(Change::Remove).collect();
         for rename in &self.rename {
-            let (old, new) = rename.split_once('=').filter(|(old, new)| !old.is_empty() && !new.is_empty()).ok_or_else(|| {
-                Error::usage(format!("--rename {rename}: expected KEY=NEW"))
-            })?;
+            let (old, new) = rename
+                .split_once('=')
+                .filter(|(old, new)| !old.is_empty() && !new.is_empty())
+                .ok_or_else(|| Error::usage(format!("--rename {rename}: expected KEY=NEW")))?;
             changes.push(Change::Rename(old.into(), new.into()));
         }
         changes.extend(self.tokenizer_from.clone().map(Change::TokenizerFrom));
@@ -144,10 +152,14 @@ impl Args {
             ("general.url", &self.url),
             ("tokenizer.ggml.pre", &self.pre_tokenizer),
         ] {
-            changes.extend(text.as_ref().map(|text| Change::Set(key.into(), Value::String(text.clone().into_bytes()))));
+            changes.extend(
+                text.as_ref().map(|text| Change::Set(key.into(), Value::String(text.clone().into_bytes()))),
+            );
         }
-        changes.extend(self.chat_template.as_deref().map(|path| read(path).map(Change::ChatTemplate)).transpose()?);
-        changes.extend(self.chat_template_config.as_deref().map(templates).transpose()?.flatten());
+        changes.extend(
+            self.chat_template.as_deref().map(|path| read(path).map(Change::ChatTemplate)).transpose()?,
+        );
+        changes.extend(self.chat_template_config.as_deref().map(templates).transpose()?);
         for pair in self.special_token.chunks_exact(2) {
             changes.push(Change::SpecialToken(pair[0].clone(), pair[1].clone()));
         }
@@ -165,14 +177,18 @@ impl Args {
 /// `KEY=VALUE` or `KEY:TYPE=VALUE`.
 fn setting(text: &str) -> Result<Change> {
     let wrong = |problem: String| Error::usage(format!("--set {text}: {problem}"));
-    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty())
+    let (key, value) = text
+        .split_once('=')
+        .filter(|(key, _)| !key.is_empty())
         .ok_or_else(|| wrong("expected KEY=VALUE or KEY:TYPE=VALUE".into()))?;
     match key.rsplit_once(':') {
         Some((key, kind)) if Value::has_type(kind) && !key.is_empty() => {
             let value = Value::parse(kind, value).map_err(wrong)?;
             Ok(Change::Set(key.into(), value))
         }
-        Some((_, kind)) => Err(wrong(format!("there is no type {kind}")).hint("types are u32, string, [f32] and so on")),
+        Some((_, kind)) => {
+            Err(wrong(format!("there is no type {kind}")).hint("types are u32, string, [f32] and so on"))
+        }
         None => Ok(Change::SetAs(key.into(), value.into())),
     }
 }
@@ -191,15 +207,15 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// What a `tokenizer_config.json` says of chat templates.
-fn templates(path: &Path) -> Result<Option<Change>> {
-    let config: serde_json::Value = json::parse(read(path)?.as_bytes()).map_err(|e| Error::invalid(path, e.to_string()))?;
-    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-    match &config["chat_template"] {
-        serde_json::Value::String(template) => Ok(Some(Change::ChatTemplate(template.clone()))),
-        serde_json::Value::Array(named) => {
-            let named = named.iter().map(|one| Some((text(&one["name"])?, text(&one["template"])?)));
-            Ok(Some(Change::ChatTemplates(named.flatten().collect())))
-        }
-        _ => Err(Error::invalid(path, "has no chat_template that is a text or a list of them")),
+fn templates(path: &Path) -> Result<Change> {
+    let config = json::parse(read(path)?.as_bytes()).map_err(|e| Error::invalid(path, e.to_string()))?;
+    let text = |value: &json::Value, key: &str| Some(value.get(key)?.as_str()?.to_owned());
+    let named = config.get("chat_template").and_then(json::Value::as_array).map(|named| {
+        named.iter().filter_map(|one| Some((text(one, "name")?, text(one, "template")?))).collect()
+    });
+    match (text(&config, "chat_template"), named) {
+        (Some(template), _) => Ok(Change::ChatTemplate(template)),
+        (None, Some(named)) => Ok(Change::ChatTemplates(named)),
+        (None, None) => Err(Error::invalid(path, "has no chat_template that is a text or a list of them")),
     }
 }

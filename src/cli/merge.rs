@@ -43,7 +43,9 @@ pub fn run(args: &Args) -> Result<()> {
     let mut how = args.writing.begin(args.force)?;
     if is_stream(&args.output) {
         if args.remove_inputs {
-            return Err(Error::usage("--remove-inputs: not with -o -, for nobody knows what became of the bytes"));
+            return Err(Error::usage(
+                "--remove-inputs: not with -o -, for nobody knows what became of the bytes",
+            ));
         }
         how = args.writing.streaming(how)?;
         return args.writing.stream(&merge::prepare(&args.first, &To::Stream, how)?);

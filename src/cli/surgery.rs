@@ -74,11 +74,7 @@ impl WritingArgs {
     }
 
     /// Writes, does what comes `then` with the finished files and answers what to add to the report, and reports.
-    pub fn write(
-        &self,
-        job: &Job,
-        then: impl FnOnce(&mut serde_json::Value) -> Result<()>,
-    ) -> Result<()> {
+    pub fn write(&self, job: &Job, then: impl FnOnce(&mut serde_json::Value) -> Result<()>) -> Result<()> {
         if self.dry_run {
             let mut names = job.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
             return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));

@@ -53,7 +53,8 @@ pub fn prove(outputs: &mut [Output], files: &[File], sources: &[File]) -> Result
 /// If an extent map cannot be read.
 pub fn unproven(a: &File, at: u64, b: &File, other: u64, len: u64) -> Result<Vec<(u64, u64)>> {
     let device = a.identity().map(|identity| identity.device);
-    let maps = device.map(|device| Ok::<_, Error>((on_device(a, device)?, on_device(b, device)?))).transpose()?;
+    let maps =
+        device.map(|device| Ok::<_, Error>((on_device(a, device)?, on_device(b, device)?))).transpose()?;
     let Some((Some(mut own), Some(mut theirs))) = maps else { return Ok(vec![(0, len)]) };
     let step = Step { start: at, len, action: Action::Zero, reason: None };
     let mut steps = Vec::new();

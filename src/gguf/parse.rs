@@ -75,9 +75,12 @@ impl Value {
                 Self::Bools(items(text, "bool", |json| json.as_bool().map(|b| b.to_string()), integer)?)
             }
             "[string]" => {
-                let strings = items(text, "string", |json| json.as_str().map(str::to_owned), |text, _| {
-                    Ok(text.to_owned())
-                })?;
+                let strings = items(
+                    text,
+                    "string",
+                    |json| json.as_str().map(str::to_owned),
+                    |text, _| Ok(text.to_owned()),
+                )?;
                 Self::Strings(strings.into_iter().collect())
             }
             other => return Err(format!("there is no type {other:?}")),
@@ -121,9 +124,17 @@ mod tests {
         assert_eq!(parsed("[f32]", "[1, 2.5, \"nan\"]").unwrap().type_name(), "[f32]");
         assert_eq!(parsed("[string]", r#"["a", ""]"#), Ok(Value::Strings(["a", ""].into_iter().collect())));
         assert_eq!(parsed("[bool]", "[true,false]"), Ok(Value::Bools(vec![true, false])));
-        for (kind, text) in
-            [("u8", "256"), ("u32", "-1"), ("u32", "1.0"), ("bool", "1"), ("[u8]", "[256]"), ("[u8]", "[\"1\"]"), ("[string]", "[1]"), ("[u8]", "1"), ("u9", "1")]
-        {
+        for (kind, text) in [
+            ("u8", "256"),
+            ("u32", "-1"),
+            ("u32", "1.0"),
+            ("bool", "1"),
+            ("[u8]", "[256]"),
+            ("[u8]", "[\"1\"]"),
+            ("[string]", "[1]"),
+            ("[u8]", "1"),
+            ("u9", "1"),
+        ] {
             assert!(parsed(kind, text).is_err(), "{kind} {text}");
         }
     }

@@ -262,7 +262,8 @@ impl Plan {
         // A plan that shares nothing is the reference's to the byte, NaNs included; one that shares
         // some of its blocks keeps all bytes that it need not change.
         let exact = drafts.iter().all(|draft| draft.start_phase.is_none());
-        let set = (count > 1 && !exact).then(|| set::identifier(request.metadata, &tensors, &drafts, request.stamp));
+        let set = (count > 1 && !exact)
+            .then(|| set::identifier(request.metadata, &tensors, &drafts, request.stamp));
         for (no, draft) in drafts.iter().enumerate() {
             let mut metadata = if no == 0 { request.metadata.clone() } else { KeyValues::new() };
             if draft.alignment != DEFAULT_ALIGNMENT {

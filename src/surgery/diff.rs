@@ -174,9 +174,10 @@ fn keys(a: &Input, b: &Input) -> Vec<Key> {
         a: a.cloned(),
         b: b.cloned(),
     };
-    let differs = a.metadata.iter().filter(|(name, value)| {
-        !b.metadata.get(name).is_some_and(|other| value.has_bits_of(other))
-    });
+    let differs = a
+        .metadata
+        .iter()
+        .filter(|(name, value)| !b.metadata.get(name).is_some_and(|other| value.has_bits_of(other)));
     let mut keys: Vec<Key> =
         differs.map(|(name, value)| key(name, Some(value), b.metadata.get(name))).collect();
     let only_b = b.metadata.iter().filter(|(name, _)| a.metadata.get(name).is_none());

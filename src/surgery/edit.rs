@@ -150,7 +150,9 @@ impl Change {
                 guard(key, force)?;
                 let Some(old) = metadata.get(key) else {
                     let problem = format!("there is no key {}, so its type is not known", quoted(key));
-                    return Err(usage(problem).hint("name the type, as in --set general.quantized_by:string=me"));
+                    return Err(
+                        usage(problem).hint("name the type, as in --set general.quantized_by:string=me")
+                    );
                 };
                 let value = Value::parse(old.type_name(), text)
                     .map_err(|problem| usage(format!("key {}: {problem}", quoted(key))))?;
@@ -228,7 +230,9 @@ fn guard(key: &str, force: bool) -> Result<()> {
     };
     match force {
         true => Ok(()),
-        false => Err(Error::usage(format!("key {} {why}", quoted(key))).hint("--force changes it all the same")),
+        false => {
+            Err(Error::usage(format!("key {} {why}", quoted(key))).hint("--force changes it all the same"))
+        }
     }
 }
 
@@ -243,8 +247,7 @@ fn chat_templates(metadata: &mut KeyValues, named: &[(String, String)]) {
     remove_all(metadata, CHAT_TEMPLATE);
     let mut names = Strings::new();
     for (name, text) in named.iter().filter(|(name, _)| name != "default" && !name.is_empty()) {
-        let name: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let key = format!("{CHAT_TEMPLATE}.{name}");
         if metadata.get(&key).is_none() {
             names.push(name.as_bytes());
@@ -267,8 +270,23 @@ fn tokens(metadata: &KeyValues) -> impl Iterator<Item = &[u8]> {
 
 /// Names of special tokens: `tokenizer.ggml.NAME_token_id` as gguf-py lists them, the spelling of the separator included.
 const SPECIAL: [&str; 17] = [
-    "bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask", "fim_pre", "fim_suf", "fim_mid",
-    "fim_pad", "fim_rep", "fim_sep", "prefix", "suffix", "middle",
+    "bos",
+    "eos",
+    "eot",
+    "eom",
+    "unknown",
+    "seperator",
+    "padding",
+    "mask",
+    "fim_pre",
+    "fim_suf",
+    "fim_mid",
+    "fim_pad",
+    "fim_rep",
+    "fim_sep",
+    "prefix",
+    "suffix",
+    "middle",
 ];
 
 fn special_key(name: &str) -> Result<String> {

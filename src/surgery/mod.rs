@@ -116,13 +116,7 @@ impl Job {
 }
 
 /// Plans `files` of the tensors of `input`, beside the first of them.
-fn plan(
-    input: &Input,
-    files: Vec<Group>,
-    may_reorder: bool,
-    layout_keys: &[&str],
-    how: How,
-) -> Result<Plan> {
+fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, layout_keys: &[&str], how: How) -> Result<Plan> {
     let beside = files.first().map_or_else(PathBuf::new, |group| group.path.clone());
     let sharing = write::probe(&input.sources, &beside, how.reflink, Sharing::DEFAULT_MIN_EXTENT)?;
     let mut plan = Plan::regroup(Regroup {
@@ -147,7 +141,9 @@ fn check_output(path: &std::path::Path, input: &Input, how: How) -> Result<()> {
     write::check_target("-o", path, &input.model)?;
     if crate::source::look(path)?.is_some() && !how.force {
         let problem = format!("-o: {} exists", path.display());
-        return Err(Error::usage(problem).about(path).hint("--force replaces it, once the new one is complete"));
+        return Err(Error::usage(problem)
+            .about(path)
+            .hint("--force replaces it, once the new one is complete"));
     }
     Ok(())
 }

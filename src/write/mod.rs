@@ -5,8 +5,8 @@
 
 mod behind;
 mod files;
-mod overflow;
 mod holes;
+mod overflow;
 mod pace;
 mod probe;
 mod report;
@@ -32,8 +32,8 @@ use crate::source::{File, ModelDir};
 use crate::stage::Stage;
 use behind::Behind;
 use files::Files;
-use pace::Pace;
 pub(crate) use holes::keep as keep_holes;
+use pace::Pace;
 pub use pace::Rate;
 pub use probe::Reflink;
 pub(crate) use probe::{check_target, probe, stamp};

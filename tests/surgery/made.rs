@@ -36,7 +36,8 @@ pub struct Made {
 
 /// A number that depends on `seed` and `n` only.
 fn random(seed: u64, n: u64) -> u64 {
-    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ n.wrapping_add(0x1234_5678).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ n.wrapping_add(0x1234_5678).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     for _ in 0..3 {
         x ^= x >> 29;
         x = x.wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -147,10 +148,22 @@ pub const EDITS: [Edit; 30] = [
     new(&["--general-name", "Ü \"x\"\n"], &["--general-name", "Ü \"x\"\n"], ""),
     new(&["--general-description", "About it"], &["--description", "About it"], ""),
     new(&["--general-name", "N", "--general-description", "D"], &["--name", "N", "--description", "D"], ""),
-    new(&["--chat-template-file", "FILE"], &["--chat-template", "FILE"], "{% for m in messages %}\n{{ m }}\n{% endfor %}"),
+    new(
+        &["--chat-template-file", "FILE"],
+        &["--chat-template", "FILE"],
+        "{% for m in messages %}\n{{ m }}\n{% endfor %}",
+    ),
     new(&["--chat-template-file", "FILE"], &["--chat-template-file", "FILE"], "{{ 'a\r\nb\rc' }}"),
-    new(&["--chat-template-file", "FILE", "--general-description", "D"], &["--description", "D", "--chat-template", "FILE"], "[not a list]"),
-    new(&["--chat-template-config", "FILE"], &["--chat-template-config", "FILE"], r#"{"chat_template": "{{ x }}", "a": 1}"#),
+    new(
+        &["--chat-template-file", "FILE", "--general-description", "D"],
+        &["--description", "D", "--chat-template", "FILE"],
+        "[not a list]",
+    ),
+    new(
+        &["--chat-template-config", "FILE"],
+        &["--chat-template-config", "FILE"],
+        r#"{"chat_template": "{{ x }}", "a": 1}"#,
+    ),
     new(
         &["--chat-template-config", "FILE"],
         &["--chat-template-config", "FILE"],
@@ -168,14 +181,26 @@ pub const EDITS: [Edit; 30] = [
     ),
     new(&["--pre-tokenizer", "llama-bpe"], &["--pre-tokenizer", "llama-bpe"], ""),
     new(&["--remove-metadata", "general.url"], &["--remove", "general.url"], ""),
-    new(&["--remove-metadata", "general.url", "--remove-metadata", "made-up.numbers"], &["--remove-metadata", "general.url", "--remove", "made-up.numbers"], ""),
+    new(
+        &["--remove-metadata", "general.url", "--remove-metadata", "made-up.numbers"],
+        &["--remove-metadata", "general.url", "--remove", "made-up.numbers"],
+        "",
+    ),
     new(&["--remove-metadata", "not.there"], &["--remove", "not.there"], ""),
     new(&["--special-token", "eos", "<|im_end|>"], &["--special-token", "eos", "<|im_end|>"], ""),
     new(&["--special-token", "padding", "é"], &["--special-token", "padding", "é"], ""),
-    new(&["--special-token", "bos", "<s>", "--special-token", "eot", "a b"], &["--special-token", "bos", "<s>", "--special-token", "eot", "a b"], ""),
+    new(
+        &["--special-token", "bos", "<s>", "--special-token", "eot", "a b"],
+        &["--special-token", "bos", "<s>", "--special-token", "eot", "a b"],
+        "",
+    ),
     new(&["--special-token-by-id", "eos", "3"], &["--special-token-by-id", "eos", "3"], ""),
     new(&["--special-token-by-id", "fim_pre", "0"], &["--special-token-by-id", "fim_pre", "0"], ""),
-    new(&["--general-name", "N", "--special-token-by-id", "unknown", "5", "--pre-tokenizer", "p"], &["--pre-tokenizer", "p", "--name", "N", "--special-token-by-id", "unk", "5"], ""),
+    new(
+        &["--general-name", "N", "--special-token-by-id", "unknown", "5", "--pre-tokenizer", "p"],
+        &["--pre-tokenizer", "p", "--name", "N", "--special-token-by-id", "unk", "5"],
+        "",
+    ),
     set(&["made-up.block_count", "4294967295"], &["--set", "made-up.block_count=4294967295"]),
     set(&["made-up.rope.freq_base", "1e-5"], &["--set", "made-up.rope.freq_base=1e-5"]),
     set(&["made-up.rope.freq_base", "0.1"], &["--set", "made-up.rope.freq_base:f32=0.1"]),
@@ -200,22 +225,34 @@ pub const SPLITS: [(&[&str], &[&str]); 20] = [
     (&["--split-max-tensors", "2"], &["--max-tensors", "2"]),
     (&["--split-max-tensors", "3"], &["--split-max-tensors", "3"]),
     (&["--split-max-tensors", "5"], &["--max-tensors", "5"]),
-    (&["--split-max-tensors", "7", "--no-tensor-first-split"], &["--max-tensors", "7", "--no-tensor-first-split"]),
-    (&["--split-max-tensors", "1", "--no-tensor-first-split"], &["--max-tensors", "1", "--no-tensor-first-split"]),
+    (
+        &["--split-max-tensors", "7", "--no-tensor-first-split"],
+        &["--max-tensors", "7", "--no-tensor-first-split"],
+    ),
+    (
+        &["--split-max-tensors", "1", "--no-tensor-first-split"],
+        &["--max-tensors", "1", "--no-tensor-first-split"],
+    ),
     (&["--split-max-tensors", "1000"], &["--max-tensors", "1000"]),
     (&["--no-tensor-first-split"], &["--no-tensor-first-split"]),
     (&[], &[]),
     (&["--split-max-size", "1M"], &["--max-size", "1M"]),
     (&["--split-max-size", "2M"], &["--split-max-size", "2M"]),
     (&["--split-max-size", "3M"], &["--max-size", "3000000"]),
-    (&["--split-max-size", "1M", "--no-tensor-first-split"], &["--max-size", "1M", "--no-tensor-first-split"]),
+    (
+        &["--split-max-size", "1M", "--no-tensor-first-split"],
+        &["--max-size", "1M", "--no-tensor-first-split"],
+    ),
     (&["--split-max-size", "1G"], &["--max-size", "1G"]),
     (&["--split-max-tensors", "4"], &["--max-tensors", "4"]),
     (&["--split-max-tensors", "10"], &["--max-tensors", "10"]),
     (&["--split-max-tensors", "11"], &["--max-tensors", "11"]),
     (&["--split-max-size", "1M"], &["--max-size", "1000K"]),
     (&["--split-max-tensors", "128"], &[]),
-    (&["--split-max-tensors", "6", "--no-tensor-first-split"], &["--no-tensor-first-split", "--max-tensors", "6"]),
+    (
+        &["--split-max-tensors", "6", "--no-tensor-first-split"],
+        &["--no-tensor-first-split", "--max-tensors", "6"],
+    ),
 ];
 
 /// The file that split `i` is of.
@@ -223,5 +260,12 @@ pub fn split(i: usize) -> Made {
     let by_size = SPLITS[i].0.contains(&"--split-max-size");
     let (tensors, size) = if by_size { (12, 400_000) } else { (9 + i * 2, 300 << (i % 6)) };
     let tensors = if matches!(i, 8 | 18) { 140 } else { tensors };
-    Made { seed: 1000 + i as u64, version: 3 - u32::from(i % 4 == 1), alignment: 32, tensors, size, ones: i % 2 == 1 }
+    Made {
+        seed: 1000 + i as u64,
+        version: 3 - u32::from(i % 4 == 1),
+        alignment: 32,
+        tensors,
+        size,
+        ones: i % 2 == 1,
+    }
 }

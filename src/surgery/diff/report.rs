@@ -12,9 +12,8 @@ use crate::inspect::{value_json, value_text};
 use crate::plan::{PADDING_KEY, Stored};
 
 /// Keys that tell how a file is laid out, not what is in it.
-const LAYOUT: [&str; 6] = [
-    "general.alignment", PADDING_KEY, "split.no", "split.count", "split.tensors.count", SPLIT_SET_KEY,
-];
+const LAYOUT: [&str; 6] =
+    ["general.alignment", PADDING_KEY, "split.no", "split.count", "split.tensors.count", SPLIT_SET_KEY];
 
 /// What differs between two files.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +91,8 @@ impl Tensor {
         let (name, bytes) =
             a.or(b).map_or((String::new(), 0), |tensor| (tensor.info.name.clone(), tensor.info.bytes));
         let kind = |t: &Stored| {
-            let name = TypeInfo::of(t.info.type_id).map_or_else(|| format!("type {}", t.info.type_id), |k| k.name.into());
+            let name = TypeInfo::of(t.info.type_id)
+                .map_or_else(|| format!("type {}", t.info.type_id), |k| k.name.into());
             format!("{name} {:?}", t.info.shape)
         };
         let (state, problem) = match (a, b) {
@@ -205,7 +205,9 @@ impl Difference {
         writeln!(
             out,
             "{all} tensors: {shared} are the same blocks, {equal} equal, {} differ; {} bytes shared, {} compared",
-            all - shared - equal, self.shared, self.compared
+            all - shared - equal,
+            self.shared,
+            self.compared
         )
     }
 
@@ -214,9 +216,7 @@ impl Difference {
         let value = |value: &Option<Value>| {
             value.as_ref().map(|value| json!({"type": value.type_name(), "value": value_json(value)}))
         };
-        let key = |key: &Key| {
-            json!({"key": key.name, "layout": key.is_layout(), "a": value(&key.a), "b": value(&key.b)})
-        };
+        let key = |key: &Key| json!({"key": key.name, "layout": key.is_layout(), "a": value(&key.a), "b": value(&key.b)});
         json!({
             "equal": self.is_equal(),
             "keys": self.keys.iter().map(key).collect::<Vec<_>>(),

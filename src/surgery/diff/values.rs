@@ -89,7 +89,9 @@ mod tests {
         assert_eq!(distance(0, 0, &a, &a), Distance::default());
         assert_eq!(distance(24, 0, &[0, 127], &[255, 128]).largest, Some(255.0));
         assert_eq!(distance(12, 0, &[0, 1], &[0, 2]), Distance { bytes: 1, first: Some(1), largest: None });
-        assert!(distance(0, 0, &bytes(&[f32::NAN, 1.0]), &bytes(&[0.0, 3.0])).largest.is_some_and(f64::is_nan));
+        assert!(
+            distance(0, 0, &bytes(&[f32::NAN, 1.0]), &bytes(&[0.0, 3.0])).largest.is_some_and(f64::is_nan)
+        );
         assert_eq!(distance(0, 0, &bytes(&[0.0]), &bytes(&[-0.0])).largest, Some(0.0));
     }
 }
