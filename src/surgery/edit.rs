@@ -185,11 +185,14 @@ impl Change {
             }
             Self::ChatTemplates(named) => chat_templates(metadata, named),
             Self::SpecialToken(name, text) => {
-                let mut ids = (0..).zip(tokens(metadata)).filter(|(_, token)| *token == text.as_bytes());
-                let Some((id, _)) = ids.next() else {
+                let same = |(_, token): &(u32, &[u8])| *token == text.as_bytes();
+                let mut ids = (0..).zip(tokens(metadata)).filter(same).map(|(id, _)| id);
+                let (first, second) = (ids.next(), ids.next());
+                drop(ids);
+                let Some(id) = first else {
                     return Err(usage(format!("there is no token {}", quoted(text))));
                 };
-                if ids.next().is_some() {
+                if second.is_some() {
                     tracing::warn!("several tokens are {}: taking the first, {id}", quoted(text));
                 }
                 metadata.set(special_key(name)?, Value::U32(id));
