@@ -443,3 +443,60 @@ fn blocks_are_shared_where_they_can_be() {
         done(dir, &["diff", "copy.gguf", "m.gguf"]);
     }
 }
+
+/// Short form of the part `surgery` of `scripts/faults/run.py`.
+#[test]
+fn a_killed_merge_leaves_inputs_or_a_whole_output() {
+    let dir = site(&Made { tensors: 40, ..MADE });
+    let dir = dir.path();
+    done(dir, &["split", "in.gguf", "--max-tensors", "10", "-q", "-o", "kept"]);
+    done(dir, &["merge", "kept-00001-of-00004.gguf", "--no-reflink", "-q", "-o", "whole.gguf"]);
+    let whole = digest(&dir.join("whole.gguf"));
+    let parts = || (1..=4).map(|n| format!("part-{n:05}-of-00004.gguf"));
+    let mut seen = [0; 2];
+    for round in 0..20u64 {
+        _ = fs::remove_file(dir.join("out.gguf"));
+        for name in parts() {
+            fs::copy(dir.join(name.replace("part", "kept")), dir.join(name)).unwrap();
+        }
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ggraft"))
+            .current_dir(dir)
+            .args(["merge", "part-00001-of-00004.gguf", "-o", "out.gguf", "--remove-inputs", "--no-reflink", "-q"])
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(7 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let left: Vec<String> = parts().filter(|name| dir.join(name).exists()).collect();
+        for name in &left {
+            assert_eq!(digest(&dir.join(name)), digest(&dir.join(name.replace("part", "kept"))), "{name}");
+        }
+        let complete = dir.join("out.gguf").exists();
+        seen[usize::from(complete)] += 1;
+        assert!(complete || left.len() == 4, "round {round}: {left:?}");
+        assert!(!complete || digest(&dir.join("out.gguf")) == whole, "round {round}");
+    }
+    assert!(seen[0] > 0, "no kill came in time: {seen:?}");
+}
+
+/// Files of the relaxed layout, whose tensors lie on a grid of 8 bytes, become an ordinary file.
+#[test]
+fn relaxed_splits_merge_to_a_strict_file() {
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny-llama");
+    let tiny = tiny.to_str().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    done(dir, &["convert", tiny, "--outfile", "strict.gguf", "--no-reflink", "-q"]);
+    done(dir, &["split", "strict.gguf", "--max-tensors", "6", "--no-reflink", "-q", "-o", "p"]);
+    // The files behind the first, as `convert --layout split --alignment relaxed` writes them.
+    for name in names(dir).iter().filter(|name| name.starts_with("p-") && !name.starts_with("p-00001")) {
+        done(dir, &["edit", name, "--set", "general.alignment:u32=8", "--force", "--in-place", "-q"]);
+        assert_eq!(gguf::read(&dir.join(name)).unwrap().alignment, 8);
+    }
+    let first = names(dir).into_iter().find(|name| name.starts_with("p-00001")).unwrap();
+    done(dir, &["merge", &first, "--no-reflink", "-q", "-o", "merged.gguf"]);
+    let merged = gguf::read(&dir.join("merged.gguf")).unwrap();
+    assert!(merged.alignment == 32 && merged.metadata.get("general.alignment").is_none());
+    done(dir, &["verify", "merged.gguf", tiny]);
+    done(dir, &["diff", "strict.gguf", "merged.gguf", "--read-all"]);
+}
