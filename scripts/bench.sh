@@ -112,9 +112,17 @@ for fs in "$GGRAFT_TEST_TMPFS" "$GGRAFT_TEST_XFS"; do
         [ "$fs" != "$GGRAFT_TEST_TMPFS" ] || against_reference "$name | $type" "$bf16" --outtype "$type"
     done
     rm -r "$bf16"
-    "$python" scripts/make_checkpoint.py llama-3.2-1b "$fp8" --weights random --fp8 --tokenizer "$tokenizer"
+    "$python" scripts/make_checkpoint.py llama-3.2-1b "$fp8" --weights random --quantized fp8 --tokenizer "$tokenizer"
     sync "$fs"
     against_copy "$name | FP8 to bf16" "$fp8" --outtype bf16
     [ "$fs" != "$GGRAFT_TEST_TMPFS" ] || against_reference "$name | FP8 to bf16" "$fp8" --outtype bf16
     rm -r "$fs/fp8"
+    for kind in nvfp4 gptq; do
+        [ "$fs" = "$GGRAFT_TEST_TMPFS" ] || continue
+        quantized=$fs/$kind/Llama-3.2-1B
+        "$python" scripts/make_checkpoint.py llama-3.2-1b "$quantized" --weights random --quantized "$kind" --tokenizer "$tokenizer"
+        against_copy "$name | $kind to f16" "$quantized" --outtype f16
+        against_reference "$name | $kind to f16" "$quantized" --outtype f16
+        rm -r "${fs:?}/$kind"
+    done
 done

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Makes checkpoints with the exact headers of published models, from their shapes alone.
 
-    scripts/make_checkpoint.py llama-3.2-1b OUT_DIR [--weights zero|random] [--align N] [--fp8] [--tokenizer DIR]
+    scripts/make_checkpoint.py llama-3.2-1b OUT_DIR [--weights zero|random] [--align N] [--quantized KIND] [--tokenizer DIR]
 
 Tensor names, order, dtype, shard borders (5 GB in state-dict order, as `save_pretrained` cuts them) and
 header padding are those of the Hugging Face writer. With `--weights zero` the data are holes, so 100 GB
 take kilobytes; clones of holes take no space and copies do, so the blocks of an output show what
 was not shared. `--align N` pads headers so that data starts on a multiple of N bytes, which is legal.
-`--fp8` stores linear layers as FP8 with a scale for each block of 128 × 128, as Qwen publishes them.
+`--quantized fp8` stores linear layers as FP8 with a scale for each block of 128 × 128, as Qwen publishes them; `nvfp4` as
+ModelOpt does, `gptq` as GPTQ does, with four bits.
 Needs only Python; `random` needs numpy.
 """
 
@@ -21,7 +22,8 @@ from published_shapes import MODELS
 
 SHARD_LIMIT = 5 * 10**9
 FP8_BLOCK = 128
-SIZES = {"F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1}
+SIZES = {"F32": 4, "I32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "U8": 1}
+GPTQ_GROUP = 128
 
 
 def in_fp8(found: dict[str, tuple]) -> dict[str, tuple]:
@@ -33,6 +35,41 @@ def in_fp8(found: dict[str, tuple]) -> dict[str, tuple]:
         if linear:
             made[name + "_scale_inv"] = ("F32", [-(-n // FP8_BLOCK) for n in shape])
     return made
+
+
+def in_nvfp4(found: dict[str, tuple]) -> dict[str, tuple]:
+    """The same with linear layers in NVFP4."""
+    made = {}
+    for name, (dtype, shape) in found.items():
+        if "_proj." not in name:
+            made[name] = (dtype, shape)
+            continue
+        rows, columns = shape
+        made[name] = ("U8", [rows, columns // 2])
+        made[name + "_scale"] = ("F8_E4M3", [rows, columns // 16])
+        made |= {name + "_scale_2": ("F32", []), name.replace("weight", "input_scale"): ("F32", [])}
+    return made
+
+
+def in_gptq(found: dict[str, tuple]) -> dict[str, tuple]:
+    """The same with linear layers in four bits as GPTQ has them."""
+    made = {}
+    for name, (dtype, shape) in found.items():
+        if "_proj." not in name:
+            made[name] = ("F16", shape)
+            continue
+        (rows, columns), base = shape, name.removesuffix("weight")
+        groups = columns // GPTQ_GROUP
+        made |= {base + "qweight": ("I32", [columns // 8, rows]), base + "qzeros": ("I32", [groups, rows // 8]),
+                 base + "scales": ("F16", [groups, rows]), base + "g_idx": ("I32", [columns])}
+    return made
+
+
+QUANTIZED = {
+    "fp8": (in_fp8, {"quant_method": "fp8", "activation_scheme": "dynamic", "fmt": "e4m3", "weight_block_size": [FP8_BLOCK] * 2}),
+    "nvfp4": (in_nvfp4, {"quant_method": "modelopt", "quant_algo": "NVFP4"}),
+    "gptq": (in_gptq, {"quant_method": "gptq", "bits": 4, "group_size": GPTQ_GROUP, "desc_act": False, "sym": True}),
+}
 
 
 def size(tensor: tuple[str, list[int]]) -> int:
@@ -70,6 +107,10 @@ def write_shard(path: Path, names: list[str], found: dict, weights: str, align: 
                 # Small numbers of either sign whatever the dtype, so that nothing is infinite or no number.
                 file.write(((values & 0x8FBF) | 0x3000).tobytes())
         file.truncate(8 + len(text) + end)
+        for name in names:
+            if name.endswith(".g_idx"):
+                file.seek(8 + len(text) + header[name]["data_offsets"][0])
+                file.write(b"".join((at // GPTQ_GROUP).to_bytes(4, "little") for at in range(found[name][1][0])))
 
 
 def main() -> None:
@@ -78,14 +119,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--weights", choices=["zero", "random"], default="zero")
     parser.add_argument("--align", type=int, default=8)
-    parser.add_argument("--fp8", action="store_true")
+    parser.add_argument("--quantized", choices=QUANTIZED)
     parser.add_argument("--layers", type=int, help="another number of layers than the model has (Llamas only)")
     parser.add_argument("--tokenizer", type=Path, help="directory with tokenizer files to copy")
     args = parser.parse_args()
     config, found, dtype = MODELS[args.model](**({"layers": args.layers} if args.layers else {}))
     found = {name: (dtype, shape) for name, shape in found.items()}
-    if args.fp8:
-        found = in_fp8(found)
+    if args.quantized:
+        found = QUANTIZED[args.quantized][0](found)
     args.out.mkdir(parents=True, exist_ok=True)
 
     parts = shards(found)
@@ -100,9 +141,8 @@ def main() -> None:
         write_shard(args.out / file, names, found, args.weights, args.align)
 
     config |= {"torch_dtype": {"BF16": "bfloat16", "F16": "float16"}[dtype]}
-    if args.fp8:
-        config["quantization_config"] = {
-            "quant_method": "fp8", "activation_scheme": "dynamic", "fmt": "e4m3", "weight_block_size": [FP8_BLOCK] * 2}
+    if args.quantized:
+        config["quantization_config"] = QUANTIZED[args.quantized][1]
     (args.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     for file in args.tokenizer.iterdir() if args.tokenizer else ():
         shutil.copy(file, args.out)

@@ -75,7 +75,11 @@ for fs in xfs btrfs; do
 import json, statistics, sys
 fs, size, work = sys.argv[1:]
 plan = json.load(open(f"{work}/plan.json"))
-extents = sum(step["action"] == "shared" for output in plan["outputs"] for step in output["steps"])
+def shared(steps):
+    """How many of these steps are shared, each as often as it repeats."""
+    inner = lambda p: p["count"] * shared(p["steps"])
+    return sum(inner(step["pattern"]) if step["pattern"] else step["action"] == "shared" for step in steps)
+extents = sum(shared(output["steps"]) for output in plan["outputs"])
 median = lambda name: statistics.median(float(line) for line in open(f"{work}/{size}.{name}.seconds"))
 new = plan["bytes"]["total"] - plan["bytes"]["cloned"]
 times = " | ".join(f"{median(name):.2f}" for name in ("convert", "read", "load", "delete"))

@@ -205,6 +205,7 @@ impl Advice {
         let worth = |bytes: u64| bytes > total / 100 * WORTH_MENTIONING;
         let misplaced = |reason| matches!(reason, Reason::OffGrid | Reason::OffPhase);
         let steps = plan.outputs.iter().flat_map(|o| &o.steps);
+        // What is in patterns is where it can be shared.
         if !worth(steps.filter(|s| s.reason.is_some_and(misplaced)).map(|s| s.len).sum()) {
             return Ok(None);
         }

@@ -1,5 +1,7 @@
 //! One conversion from start to finish: the stages in order, each handing plain data to the next.
 
+mod place;
+
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
@@ -7,30 +9,36 @@ use ggraft_platform::{Links, parent};
 
 use crate::advice::{Advice, Alternative};
 use crate::checkpoint::Checkpoint;
-use crate::describe::{self, Description, NameParts, Note, Target, describe};
+use crate::describe::{self, Description, Note, Target, describe, describe_both};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::explain::Explanation;
 use crate::gguf::KeyValues;
-use crate::metadata;
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
-use crate::source::{File, ModelDir, is_dir};
+use crate::source::{File, ModelDir, OnHub, is_dir};
 use crate::stage::Stage;
 use crate::tensor::OutputTensor;
 pub use crate::write::Reflink;
 use crate::write::{self, Control, Report, Settings, check_target, probe, stamp};
+use place::{output_path, projector_path};
 
 /// What to convert, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The model directory.
+    /// The model directory, or a repository on a hub.
     pub model: PathBuf,
+    /// What else is said about the repository.
+    pub on_hub: OnHub,
     /// Output file, directory, or file name template; the model directory if absent.
     pub outfile: Option<PathBuf>,
     /// What the GGUF holds.
     pub describe: describe::Options,
     /// Whether that is the model's projector, and not the model itself.
     pub projector: bool,
+    /// Whether `model` is an adapter of another model.
+    pub adapter: bool,
+    /// Whether the projector is written, too, to a file beside the model's. Both are published together.
+    pub with_projector: bool,
     /// How many files, and what decides where one ends.
     pub layout: Layout,
     /// Alignment of the files that [`Layout::Split`] adds.
@@ -58,9 +66,12 @@ impl Options {
     pub fn new(model: impl Into<PathBuf>, outfile: impl Into<PathBuf>) -> Self {
         Self {
             model: model.into(),
+            on_hub: OnHub::default(),
             outfile: Some(outfile.into()),
             describe: describe::Options::default(),
             projector: false,
+            adapter: false,
+            with_projector: false,
             layout: Layout::default(),
             alignment: Alignment::default(),
             splits: SplitRules::default(),
@@ -76,6 +87,7 @@ impl Options {
     fn target(&self) -> Target {
         match self.projector {
             true => Target::Projector,
+            false if self.adapter => Target::Adapter,
             false if self.describe.arch.vocab_only => Target::Vocabulary,
             false => Target::Text,
         }
@@ -91,6 +103,8 @@ pub struct Conversion {
     pub notes: Vec<Note>,
     /// What the plan was made from. Empty but for the directory where only the vocabulary is wanted.
     inputs: Inputs,
+    /// How many outputs are made of `inputs`; one more is a projector's.
+    own_outputs: usize,
     settings: Settings,
     reflink: Reflink,
 }
@@ -118,7 +132,7 @@ impl Inputs {
         }
         let plan = match target {
             Target::Vocabulary => Plan::metadata_only(&self.path, &self.metadata),
-            Target::Text | Target::Projector => Plan::new(&self.request())?,
+            Target::Text | Target::Projector | Target::Adapter => Plan::new(&self.request())?,
         };
         for output in &plan.outputs {
             let (path, len, start) = (output.path.display(), output.len, output.data_start);
@@ -148,47 +162,33 @@ impl Conversion {
     /// # Errors
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
-        let mut stage = Stage::begin();
-        let dir = &ModelDir::open(&options.model)?;
-        let description = describe(dir, options.target(), &options.describe)?;
-        let Description { checkpoint, metadata, tensors, name, notes } = description;
-        let read: u64 = checkpoint.sources.iter().map(File::len).sum();
-        let (files, count) = (checkpoint.sources.len(), tensors.len());
-        stage.end(format_args!(
-            "{}: {count} tensors of {files} file(s), {read} bytes",
-            options.model.display()
-        ));
-        let path = output_path(options, &name)?;
-        if !is_dir(parent(&path))? {
-            let missing = parent(&path).display();
-            return Err(Error::usage(format!("--outfile: there is no directory {missing}")));
+        let dir = &ModelDir::find(&options.model, &options.on_hub)?;
+        let mut how = options.describe.clone();
+        if options.on_hub.remote {
+            // As the reference does, and in spite of all other names.
+            how.model_name = Some(options.model.to_string_lossy().into_owned());
         }
-        check_target("--outfile", &path, dir)?;
-        let sharing = match options.target() {
-            Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
-            Target::Text | Target::Projector => {
-                probe(&checkpoint.sources, &path, options.reflink, options.min_extent)?
-            }
+        let (mut description, projector) = match options.with_projector {
+            true => describe_both(dir, &how)?,
+            false => (describe(dir, options.target(), &how)?, None),
         };
-        for (source, refusal) in checkpoint.sources.iter().zip(&sharing.refusals) {
-            let why = refusal.as_deref().unwrap_or("can be shared");
-            tracing::debug!("{}: {why}", source.path().display());
+        if options.with_projector && projector.is_none() {
+            tracing::warn!(
+                "{}: this model has no projector; only the language model is converted",
+                dir.path().display()
+            );
         }
-        stage.end(format_args!("what can be shared, in blocks of {} bytes", sharing.block));
-        let inputs = Inputs {
-            stamp: stamp(&checkpoint.sources),
-            checkpoint,
-            metadata,
-            tensors,
-            path,
-            sharing,
-            layout: options.layout,
-            alignment: options.alignment,
-            splits: options.splits,
-        };
-        let plan = inputs.plan(options.target())?;
-        stage.end(format_args!("a plan for {} output(s)", plan.outputs.len()));
-        plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, dir))?;
+        let notes = std::mem::take(&mut description.notes);
+        let path = output_path(options, dir, &description.name)?;
+        let (inputs, mut plan) = planned(dir, options, options.target(), description, path)?;
+        let own_outputs = plan.outputs.len();
+        if let Some(projector) = projector {
+            let path = projector_path(options, dir, &projector.name)?;
+            let (layout, alignment, splits) = Default::default();
+            let single = Options { layout, alignment, splits, ..options.clone() };
+            let (_, beside) = planned(dir, &single, Target::Projector, projector, path)?;
+            add(&mut plan, beside)?;
+        }
         let settings = Settings {
             must_share: options.reflink == Reflink::Always,
             sync: options.fsync,
@@ -197,7 +197,7 @@ impl Conversion {
             verify: options.verify,
             rate: options.rate,
         };
-        let conversion = Self { plan, notes, inputs, settings, reflink: options.reflink };
+        let conversion = Self { plan, notes, inputs, own_outputs, settings, reflink: options.reflink };
         if options.reflink == Reflink::Always
             && !conversion.inputs.tensors.is_empty()
             && conversion.expected().bytes.cloned == 0
@@ -207,12 +207,17 @@ impl Conversion {
         Ok(conversion)
     }
 
+    /// The plan for the files of [`Inputs`], without a projector's that is written beside them.
+    fn own_plan(&self) -> Plan {
+        Plan { outputs: self.plan.outputs[..self.own_outputs].to_vec(), ..self.plan.clone() }
+    }
+
     /// What other layouts, or an aligned checkpoint, would share.
     ///
     /// # Errors
     /// As [`Plan::new`].
     pub fn advice(&self) -> Result<Advice> {
-        Advice::new(&self.inputs.request(), &self.plan)
+        Advice::new(&self.inputs.request(), &self.own_plan())
     }
 
     /// [`Conversion::advice`], if a look at the plan says that there may be much to gain.
@@ -220,7 +225,7 @@ impl Conversion {
     /// # Errors
     /// As [`Plan::new`].
     pub fn brief_advice(&self) -> Result<Option<Alternative>> {
-        Advice::brief(&self.inputs.request(), &self.plan)
+        Advice::brief(&self.inputs.request(), &self.own_plan())
     }
 
     /// Whether sharing was wanted, and there is something to share.
@@ -300,20 +305,64 @@ impl Conversion {
     }
 }
 
-/// Where to write: a directory gets the default name, anything else is a template.
-fn output_path(options: &Options, name: &NameParts) -> Result<PathBuf> {
-    let target = options.outfile.as_deref().unwrap_or(&options.model);
-    if is_dir(target)? {
-        return Ok(target.join(name.default_file_name()?));
+/// Plans what `description` says, to be written to `path`.
+fn planned(
+    dir: &ModelDir,
+    options: &Options,
+    target: Target,
+    description: Description,
+    path: PathBuf,
+) -> Result<(Inputs, Plan)> {
+    let mut stage = Stage::begin();
+    let Description { checkpoint, metadata, tensors, .. } = description;
+    let read: u64 = checkpoint.sources.iter().map(File::len).sum();
+    let (files, count) = (checkpoint.sources.len(), tensors.len());
+    stage.end(format_args!("{}: {count} tensors of {files} file(s), {read} bytes", options.model.display()));
+    if !is_dir(parent(&path))? {
+        let missing = parent(&path).display();
+        return Err(Error::usage(format!("--outfile: there is no directory {missing}")));
     }
-    if target.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        return Err(
-            Error::usage(format!("--outfile: there is no directory {}", target.display())).about(target)
-        );
+    check_target("--outfile", &path, dir)?;
+    let sharing = match target {
+        Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
+        Target::Text | Target::Projector | Target::Adapter => {
+            probe(&checkpoint.sources, &path, options.reflink, options.min_extent)?
+        }
+    };
+    for (source, refusal) in checkpoint.sources.iter().zip(&sharing.refusals) {
+        let why = refusal.as_deref().unwrap_or("can be shared");
+        tracing::debug!("{}: {why}", source.path().display());
     }
-    let template = target.file_name().and_then(|n| n.to_str());
-    let template = template.ok_or_else(|| {
-        Error::usage(format!("--outfile {}: not a file name", target.display())).about(target)
-    })?;
-    Ok(target.with_file_name(metadata::fill_file_name_template(template, name.output_type)?))
+    stage.end(format_args!("what can be shared, in blocks of {} bytes", sharing.block));
+    let inputs = Inputs {
+        stamp: stamp(&checkpoint.sources),
+        checkpoint,
+        metadata,
+        tensors,
+        path,
+        sharing,
+        layout: options.layout,
+        alignment: options.alignment,
+        splits: options.splits,
+    };
+    let plan = inputs.plan(target)?;
+    stage.end(format_args!("a plan for {} output(s)", plan.outputs.len()));
+    plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, dir))?;
+    Ok((inputs, plan))
+}
+
+/// Adds what `beside` writes to `plan`, which is of the same model and so reads the same files, and perhaps more of them.
+fn add(plan: &mut Plan, beside: Plan) -> Result<()> {
+    if !plan.sources.starts_with(&beside.sources) || plan.block != beside.block {
+        return Err(Error::Internal("a model and its projector are read from different files".into()));
+    }
+    for output in &beside.outputs {
+        if plan.outputs.iter().any(|other| other.path == output.path) {
+            let path = output.path.display();
+            return Err(Error::usage(format!("--with-mmproj: model and projector would both be {path}"))
+                .hint("choose another name with --outfile"));
+        }
+    }
+    plan.outputs.extend(beside.outputs);
+    Ok(())
 }

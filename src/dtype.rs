@@ -1,4 +1,5 @@
-//! Element types: what safetensors stores ([`Dtype`]) and what GGUF stores ([`GgmlType`]).
+//! Element types: what safetensors stores ([`Dtype`], and integers of fewer bits by [`Packing`]) and what GGUF stores
+//! ([`GgmlType`]).
 
 use crate::ggml_types::TypeInfo;
 
@@ -93,6 +94,34 @@ impl Dtype {
     }
 }
 
+/// How unsigned integers of few bits lie in little-endian words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// Bits of each, 1 to 8.
+    pub bits: u32,
+    /// Bytes of a word, 1 to 4. Bits that are left over in it, the highest, are not used.
+    pub word: u32,
+    /// Whether the first is in the highest bits instead of the lowest. Then none are left over.
+    pub high_first: bool,
+}
+
+impl Packing {
+    /// Integers of `bits` bits in words of 32 bits, from the lowest bits on.
+    pub const fn words(bits: u32) -> Self {
+        Self { bits, word: 4, high_first: false }
+    }
+
+    /// Integers of `bits` bits in bytes, from the lowest bits on.
+    pub const fn bytes(bits: u32) -> Self {
+        Self { bits, word: 1, high_first: false }
+    }
+
+    /// How many are in a word.
+    pub fn per_word(self) -> u64 {
+        u64::from(8 * self.word / self.bits)
+    }
+}
+
 /// Tensor type of a GGUF file; the discriminants are ggml's (`enum ggml_type` in ggml.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, non_camel_case_types)]
@@ -101,16 +130,34 @@ pub enum GgmlType {
     F32 = 0,
     F16 = 1,
     Q8_0 = 8,
+    I32 = 26,
+    I64 = 27,
     BF16 = 30,
     TQ1_0 = 34,
     TQ2_0 = 35,
     MXFP4 = 39,
+    NVFP4 = 40,
 }
 
 impl GgmlType {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::F32, Self::F16, Self::Q8_0, Self::BF16, Self::TQ1_0, Self::TQ2_0, Self::MXFP4];
+    pub const ALL: [Self; 10] = [
+        Self::F32,
+        Self::F16,
+        Self::Q8_0,
+        Self::I32,
+        Self::I64,
+        Self::BF16,
+        Self::TQ1_0,
+        Self::TQ2_0,
+        Self::MXFP4,
+        Self::NVFP4,
+    ];
+
+    /// Whether values are only moved into it, from sources that have it already.
+    pub fn is_repacked(self) -> bool {
+        matches!(self, Self::MXFP4 | Self::NVFP4)
+    }
 
     /// What is known of the type.
     pub fn info(self) -> &'static TypeInfo {
@@ -118,10 +165,13 @@ impl GgmlType {
             Self::F32 => const { TypeInfo::known(Self::F32 as u32) },
             Self::F16 => const { TypeInfo::known(Self::F16 as u32) },
             Self::Q8_0 => const { TypeInfo::known(Self::Q8_0 as u32) },
+            Self::I32 => const { TypeInfo::known(Self::I32 as u32) },
+            Self::I64 => const { TypeInfo::known(Self::I64 as u32) },
             Self::BF16 => const { TypeInfo::known(Self::BF16 as u32) },
             Self::TQ1_0 => const { TypeInfo::known(Self::TQ1_0 as u32) },
             Self::TQ2_0 => const { TypeInfo::known(Self::TQ2_0 as u32) },
             Self::MXFP4 => const { TypeInfo::known(Self::MXFP4 as u32) },
+            Self::NVFP4 => const { TypeInfo::known(Self::NVFP4 as u32) },
         }
     }
 
@@ -151,7 +201,9 @@ impl GgmlType {
             Self::F32 => Some(Dtype::F32),
             Self::F16 => Some(Dtype::F16),
             Self::BF16 => Some(Dtype::BF16),
-            Self::Q8_0 | Self::TQ1_0 | Self::TQ2_0 | Self::MXFP4 => None,
+            Self::I32 => Some(Dtype::I32),
+            Self::I64 => Some(Dtype::I64),
+            Self::Q8_0 | Self::TQ1_0 | Self::TQ2_0 | Self::MXFP4 | Self::NVFP4 => None,
         }
     }
 }

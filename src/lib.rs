@@ -46,6 +46,7 @@ pub mod kernels;
 pub mod metadata;
 mod mount;
 pub mod plan;
+pub mod pull;
 pub mod source;
 mod stage;
 pub mod surgery;

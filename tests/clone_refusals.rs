@@ -29,6 +29,11 @@ struct Setting {
 impl Setting {
     /// None without a C compiler.
     fn new() -> Option<Self> {
+        Self::of(512, 2, "bf16")
+    }
+
+    /// With so many layers, whose matrices have so many columns.
+    fn of(hidden: u64, layers: u64, dtype: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let library = dir.path().join("clone.so");
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -44,12 +49,12 @@ impl Setting {
         let model: ModelDir = serde_json::from_value(json!({
             "dir": "Test-Llama", "tokenizer": "spm",
             "config": {
-                "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 512,
-                "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4,
+                "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden,
+                "intermediate_size": 512, "num_hidden_layers": layers, "num_attention_heads": 4,
                 "num_key_value_heads": 4, "vocab_size": 512, "tie_word_embeddings": true,
                 "max_position_embeddings": 256, "rms_norm_eps": 1e-5,
             },
-            "weights": {"seed": 7, "dtype": "bf16", "header": "aligned"},
+            "weights": {"seed": 7, "dtype": dtype, "header": "aligned"},
         }))
         .unwrap();
         model.write(dir.path(), &root.join("tests/tokenizers")).unwrap();
@@ -168,5 +173,32 @@ fn a_refusal_without_a_reason_is_not_given_one() {
         assert!(tensors == expected, "{answers}");
         let why = reasons(&report);
         assert!(why.contains("without saying why") && !why.contains("NOCOW"), "{answers}: {why}");
+    }
+}
+
+/// Rows of two blocks each that change their places are one step of the plan; any of them may be refused.
+#[test]
+fn some_rows_of_many_may_be_refused() {
+    let Some(setting) = Setting::of(2048, 1, "f32") else { return };
+    let (_, expected) = setting.converted("0", &["--outtype", "f32", "--no-reflink"]);
+    let flags = ["--outtype", "f32", "--min-extent", "4K"];
+    let (at_once, tensors) = setting.converted("0", &flags);
+    assert!(tensors == expected);
+    let bytes = |report: &Value, key: &str| report["bytes"][key].as_u64().unwrap();
+    // What goes through the rows of the first matrix, and of the last, after the probe.
+    let start = "0 ".repeat(300);
+    for answers in [
+        format!("{start}{EINVAL} 0"),
+        format!("{start}{EINVAL} {EINVAL} 0 {EINVAL} 0 0 {EINVAL} 0"),
+        format!("{start}{EINVAL} 0 {ETXTBSY} {EXDEV} 0 {EINVAL}"),
+        format!("0 {EINVAL} 0"),
+    ] {
+        let (report, tensors) = setting.converted(&answers, &flags);
+        assert!(tensors == expected, "{answers}");
+        let lost = bytes(&at_once, "cloned") - bytes(&report, "cloned");
+        assert_eq!(bytes(&report, "copied"), bytes(&at_once, "copied") + lost);
+        let refused = report["reasons"].as_array().unwrap().iter().filter(|r| r["reason"] == "refused");
+        assert_eq!(refused.map(|r| r["bytes"].as_u64().unwrap()).sum::<u64>(), lost, "{report:#}");
+        assert!(lost >= 4096, "{answers}: {report:#}");
     }
 }

@@ -88,11 +88,11 @@ fn ranges_are_those_of_the_file_that_is_written() {
             };
             check(0, output.len + 7);
             check(output.len + 1, 5);
-            for step in &output.steps {
-                let at = step.start + numbers.below(step.len);
+            for spot in output.spots() {
+                let at = spot.start() + numbers.below(spot.step.len);
                 check(at, 1);
                 check(at, 1 + numbers.below(200));
-                check(step.start.saturating_sub(numbers.below(40)), 1 + numbers.below(90));
+                check(spot.start().saturating_sub(numbers.below(40)), 1 + numbers.below(90));
             }
             for _ in 0..20 {
                 let start = numbers.below(output.len);

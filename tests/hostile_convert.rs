@@ -372,15 +372,10 @@ const CONFIGS: &[Case] = &[
     ("FP8 in blocks of nothing", |d| config(d, &json!({"quantization_config": {"quant_method": "fp8", "weight_block_size": [0, 128]}})), INVALID, "sides of blocks"),
     ("compressed-tensors by tensor", |d| config(d, &json!({"quantization_config": {"quant_method": "compressed-tensors", "format": "float-quantized", "config_groups": {"a": {"weights": {"strategy": "tensor"}}}}})), UNSUPPORTED, "float-quantized"),
     ("compressed-tensors without groups", |d| config(d, &json!({"quantization_config": {"quant_method": "compressed-tensors", "format": "float-quantized"}})), UNSUPPORTED, "compressed-tensors"),
-    ("weights quantized by BitNet", |d| config(d, &json!({"quantization_config": {"quant_method": "bitnet"}})), UNSUPPORTED, "bitnet"),
-    ("weights quantized by something like FP8", |d| config(d, &json!({"quantization_config": {"quant_method": "fp8x"}})), UNSUPPORTED, "\"fp8x\", and only compressed-tensors, fp8, modelopt can be read (the nearest is fp8)"),
+    ("weights quantized by something like FP8", |d| config(d, &json!({"quantization_config": {"quant_method": "fp8x"}})), UNSUPPORTED, "\"fp8x\", which ggraft does not know"),
     ("weights quantized by something to report", |d| config(d, &json!({"quantization_config": {"quant_method": "x"}})), UNSUPPORTED, "report the method and the model's name to ggraft"),
-    ("weights quantized by GPTQ", |d| config(d, &json!({"quantization_config": {"quant_method": "gptq", "bits": 4}})), UNSUPPORTED, "gptq"),
-    ("weights quantized by AWQ", |d| config(d, &json!({"quantization_config": {"quant_method": "awq"}})), UNSUPPORTED, "awq"),
-    ("weights quantized by bitsandbytes", |d| config(d, &json!({"quantization_config": {"load_in_4bit": true, "quant_method": "bitsandbytes"}})), UNSUPPORTED, "bitsandbytes"),
     ("weights of a text model quantized", |d| config(d, &json!({"text_config": {"quantization_config": {"quant_method": "mxfp4"}}})), UNSUPPORTED, "mxfp4"),
     ("quantization_config is a number", |d| config(d, &json!({"quantization_config": 4})), INVALID, "quantization_config: expected an object, found 4"),
-    ("weights quantized by ModelOpt", |d| put(d, "hf_quant_config.json", r#"{"quantization": {"quant_algo": "NVFP4"}}"#), UNSUPPORTED, "hf_quant_config.json"),
 ];
 
 #[rustfmt::skip]

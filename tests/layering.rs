@@ -8,12 +8,13 @@ use std::path::Path;
 use regex::Regex;
 
 /// Parts of the library, each of which uses only those below it.
-const FLOORS: [&[&str]; 15] = [
+const FLOORS: [&[&str]; 16] = [
     &["cli"],
     &["mount"],
     &["conversion"],
     &["explain"],
     &["advice"],
+    &["pull"],
     &["align", "surgery"],
     &["verify", "write"],
     &["compare"],
@@ -27,7 +28,7 @@ const FLOORS: [&[&str]; 15] = [
 ];
 
 /// Sources outside of `source` that open files or list directories, none of them a model's.
-const OTHER_FILES: [(&str, &str); 9] = [
+const OTHER_FILES: [(&str, &str); 12] = [
     ("align", "asks whether the output's directory is empty"),
     ("batch::fingerprint", "looks at lengths and times of what may be read"),
     ("batch::jobs", "reads lists of jobs"),
@@ -35,6 +36,9 @@ const OTHER_FILES: [(&str, &str); 9] = [
     ("batch::schedule", "syncs outputs"),
     ("batch::state", "keeps the state of jobs"),
     ("cli::batch::listener", "appends events to a file"),
+    ("pull", "asks whether the directory is empty, and names the model in it"),
+    ("pull::part", "writes what comes"),
+    ("pull::state", "keeps the state of downloads"),
     ("mount", "asks whether /dev/fuse may be opened"),
     ("mount::private", "removes mount points left over"),
 ];

@@ -7,7 +7,9 @@ use std::process::{Command, Output, Stdio};
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
 
 fn ggraft(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ggraft")).args(arguments).stdin(Stdio::null()).output().unwrap()
+    // Tests ask nobody else; what hubs say is in tests/hub.rs.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+    command.env("HF_HUB_OFFLINE", "1").args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// Runs a command that must fail with `code` and say all of `expected`.
@@ -57,7 +59,17 @@ fn paths_that_are_no_directories() {
     says(
         &["plan", "no-such-org/no-such-name"],
         2,
-        &["nothing of that name", "`hf download no-such-org/no-such-name"],
+        &[
+            "hf://no-such-org/no-such-name",
+            "HF_HUB_OFFLINE",
+            "the cache does not have it",
+            "or name a directory",
+        ],
+    );
+    says(
+        &["align", "no-such-org/no-such-name", "--check"],
+        2,
+        &["nothing of that name", "`ggraft pull no-such-org/"],
     );
     says(&["convert", "./nosuch"], 2, &["nothing of that name", "name the directory that holds a model"]);
 }
@@ -68,7 +80,7 @@ fn directories_that_hold_no_model() {
     let at = scratch.path();
     let adapter =
         directory(at, "adapter", &[("adapter_config.json", "{}"), ("adapter_model.safetensors", "")]);
-    says(&["convert", &adapter], 3, &["is an adapter", "merge it into its base model"]);
+    says(&["convert", &adapter], 3, &["is an adapter", "`ggraft lora` converts it"]);
     let pipeline = directory(at, "pipeline", &[("model_index.json", "{}"), ("unet/config.json", "{}")]);
     says(&["convert", &pipeline], 3, &["is a diffusers pipeline"]);
     let mistral = directory(at, "mistral", &[("params.json", "{}"), ("consolidated.safetensors", "")]);

@@ -61,6 +61,7 @@ fn run(case: &Json, root: &Path) -> [Json; 3] {
             shared: param(1),
             expert: param(2),
             expert_count: param(3),
+            of_adapter: false,
         },
     });
     let Ok(metadata) = loaded else { return [Json::Null, Json::Null, Json::Null] };

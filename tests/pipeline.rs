@@ -28,7 +28,7 @@ fn source() -> Vec<u8> {
 
 fn walk(offset: u64, dtype: Dtype, dims: &[(u64, u64)]) -> Walk {
     let dims = dims.iter().map(|&(len, stride)| Dim { len, stride }).collect();
-    Walk { file: 0, offset, dtype, dims, first: 0, arithmetic: Vec::new() }
+    Walk { file: 0, offset, dtype, dims, first: 0, arithmetic: Vec::new(), codes: None }
 }
 
 /// What `walk` amounts to, one element after the other.
@@ -93,7 +93,7 @@ impl Draft {
         self.add(
             match to {
                 Some(to) => Action::Encode { walk, first: 0, to },
-                None => Action::Copy { walk, first: 0 },
+                None => Action::Copy { walk, first: 0, quiet: false },
             },
             &bytes,
         );
@@ -137,8 +137,7 @@ fn draft(source: &[u8]) -> Draft {
             GridAxis { len: 1024, block: 128, stride: 1 },
         ];
         let place = Place { file: 0, offset: 40, dtype: Dtype::F32, elements: 1024 };
-        scaled.arithmetic =
-            vec![Arithmetic::Scale(Arc::new(Scale { source: place, grid })), Arithmetic::Add(1.0)];
+        scaled.arithmetic = vec![Arithmetic::Scale(Arc::new(Scale::of(place, grid))), Arithmetic::Add(1.0)];
         for to in [BF16, Q8_0] {
             draft.walk(source, walk(7, Dtype::BF16, dims), Some(to));
             draft.walk(source, scaled.clone(), Some(to));

@@ -4,12 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ggraft::dtype::{Dtype, GgmlType};
-use ggraft::plan::{Action, Output, Placed, Plan, Step, Walk};
+use ggraft::plan::{Action, Output, Pattern, Placed, Plan, Step, Walk};
 use ggraft::tensor::Dim;
 
 fn walk(elements: u64) -> Arc<Walk> {
     let dims = vec![Dim { len: elements, stride: 1 }];
-    Arc::new(Walk { file: 0, offset: 9000, dtype: Dtype::BF16, dims, first: 0, arithmetic: Vec::new() })
+    Arc::new(Walk {
+        file: 0,
+        offset: 9000,
+        dtype: Dtype::BF16,
+        dims,
+        first: 0,
+        arithmetic: Vec::new(),
+        codes: None,
+    })
 }
 
 fn placed(name: &str, dtype: &'static str, offset: u64, len: u64) -> Placed {
@@ -23,7 +31,7 @@ fn sound() -> Plan {
         step(0, 100, Action::Bytes(vec![1; 100].into())),
         step(100, 3996, Action::Zero),
         step(4096, 8192, Action::Clone { file: 0, offset: 4096 }),
-        step(12288, 64, Action::Copy { walk: walk(40), first: 8 }),
+        step(12288, 64, Action::Copy { walk: walk(40), first: 8, quiet: false }),
         step(12352, 34, Action::Encode { walk: walk(64), first: 32, to: GgmlType::Q8_0 }),
         step(12386, 30, Action::Zero),
     ];
@@ -47,6 +55,32 @@ fn sound() -> Plan {
 fn clone(plan: &mut Plan, file: usize, offset: u64) {
     plan.outputs[0].steps[2].action = Action::Clone { file, offset };
 }
+
+/// A file of a header and three times a block that is cloned and one that is copied, from rows of three blocks.
+fn repeating() -> Plan {
+    let rows = Walk {
+        dims: vec![Dim { len: 3, stride: 6144 }, Dim { len: 4096, stride: 1 }],
+        ..Walk::clone(&walk(0))
+    };
+    let step = |start, len, action| Step { start, len, action, reason: None };
+    let steps = vec![
+        step(4096, 4096, Action::Clone { file: 0, offset: 8192 }),
+        step(8192, 4096, Action::Copy { walk: rows.into(), first: 2048, quiet: false }),
+    ];
+    let pattern = Pattern { count: 3, stride: 8192, source_stride: 12288, steps };
+    let steps = vec![
+        step(0, 4096, Action::Bytes(vec![1; 4096].into())),
+        step(4096, 24576, Action::Repeat(pattern.into())),
+    ];
+    let tensors =
+        vec![Placed { name: "rows".into(), shape: vec![12288], dtype: "BF16", offset: 4096, len: 24576 }];
+    let mut plan = sound();
+    plan.outputs[0] = Output { len: 28672, tensors, steps, ..plan.outputs[0].clone() };
+    plan
+}
+
+/// What it is, and how to plant it, in a pattern or in how far on its elements are.
+type PatternFault = (&'static str, fn(&mut Pattern, &mut u64));
 
 /// What it is, how to plant it, and what is said of it.
 type Fault = (&'static str, fn(&mut Plan), &'static str);
@@ -82,7 +116,7 @@ fn each_fault_is_found() {
         (
             "a copy ends behind its source",
             |p| {
-                p.outputs[0].steps[3].action = Action::Copy { walk: walk(40), first: 9 };
+                p.outputs[0].steps[3].action = Action::Copy { walk: walk(40), first: 9, quiet: false };
             },
             "contradicts itself",
         ),
@@ -119,6 +153,31 @@ fn each_fault_is_found() {
         plant(&mut plan);
         let error = plan.check().map_err(|error| error.to_string()).expect_err(what);
         assert!(error.contains(expected), "{what}: {error}");
+    }
+    repeating().check().unwrap();
+    let faults: [PatternFault; 10] = [
+        ("no repetition", |p, _| p.count = 0),
+        ("one repetition too many", |p, _| p.count += 1),
+        ("a stride that is no whole number of blocks", |p, _| p.source_stride += 32),
+        ("a shorter stride", |p, _| p.stride -= 4096),
+        ("a gap", |p, _| p.steps[1].start += 2),
+        ("something missing", |p, _| drop(p.steps.pop())),
+        ("something else than clones and copies", |p, _| p.steps[1].action = Action::Zero),
+        ("more elements than there are", |_, first| *first = 1),
+        ("a clone from within a block", |p, _| p.steps[0].action = Action::Clone { file: 0, offset: 32 }),
+        ("numbers beyond all files", |p, _| (p.count, p.stride) = (1 << 33, 1 << 33)),
+    ];
+    for (what, plant) in faults {
+        let mut plan = repeating();
+        let step = &mut plan.outputs[0].steps[1];
+        let Action::Repeat(pattern) = &step.action else { panic!("{step:?}") };
+        let (mut pattern, mut elements) = ((**pattern).clone(), 0);
+        plant(&mut pattern, &mut elements);
+        if let Some(Step { action: Action::Copy { first, .. }, .. }) = pattern.steps.get_mut(1) {
+            *first += elements;
+        }
+        step.action = Action::Repeat(pattern.into());
+        plan.check().expect_err(what);
     }
     let mut two = sound();
     two.outputs.push(two.outputs[0].clone());

@@ -74,21 +74,49 @@ fn listing(dir: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
     files
 }
 
+/// Every step at every place, patterns written out.
+fn flat(steps: &[Value]) -> Vec<Value> {
+    let mut all = Vec::new();
+    for step in steps {
+        let pattern = &step["pattern"];
+        if pattern.is_null() {
+            all.push(step.clone());
+            continue;
+        }
+        let number = |key: &str| pattern[key].as_u64().unwrap();
+        assert_eq!(
+            (&step["action"], step["len"].as_u64()),
+            (&"pattern".into(), Some(number("count") * number("stride")))
+        );
+        for i in 0..number("count") {
+            for mut step in flat(pattern["steps"].as_array().unwrap()) {
+                step["start"] = (step["start"].as_u64().unwrap() + i * number("stride")).into();
+                if step["action"] == "shared" {
+                    let offset = step["source_offset"].as_u64().unwrap();
+                    step["source_offset"] = (offset + i * number("source_stride")).into();
+                }
+                all.push(step);
+            }
+        }
+    }
+    all
+}
+
 #[test]
 fn every_byte_is_accounted_for_once_and_by_the_right_tensor() {
     for dir in directories() {
         let model = model(dir.path(), "Model", "padded", 2);
         for flags in [&[][..], &["--layout", "split"], &["--no-reflink"], &["--outtype", "f16"]] {
             let plan = document("plan", &model, flags);
-            let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+            let mut sums: BTreeMap<String, u64> = BTreeMap::new();
             for output in plan["outputs"].as_array().unwrap() {
                 let tensors = output["tensors"].as_array().unwrap();
                 let mut at = 0;
-                for step in output["steps"].as_array().unwrap() {
+                for step in &flat(output["steps"].as_array().unwrap()) {
                     let (start, len) = (step["start"].as_u64().unwrap(), step["len"].as_u64().unwrap());
                     assert_eq!(start, at, "no gap and no overlap: {step}");
                     at += len;
-                    *sums.entry(step["action"].as_str().unwrap()).or_default() += len;
+                    *sums.entry(step["action"].as_str().unwrap().to_owned()).or_default() += len;
                     if let Some(index) = step["tensor"].as_u64() {
                         let tensor = &tensors[usize::try_from(index).unwrap()];
                         let offset = tensor["offset"].as_u64().unwrap();
@@ -99,7 +127,7 @@ fn every_byte_is_accounted_for_once_and_by_the_right_tensor() {
                 assert_eq!(output["bytes"], at);
             }
             let total = |key: &str| plan["bytes"][key].as_u64().unwrap();
-            let sum = |kinds: &[&str]| kinds.iter().filter_map(|kind| sums.get(kind)).sum::<u64>();
+            let sum = |kinds: &[&str]| kinds.iter().filter_map(|kind| sums.get(*kind)).sum::<u64>();
             assert_eq!(sum(&["shared"]), total("cloned"));
             assert_eq!(sum(&["copied"]), total("copied"));
             assert_eq!(sum(&["converted", "generated"]), total("converted"));
@@ -151,7 +179,7 @@ fn what_keeps_a_model_from_being_shared_is_said_with_the_remedy() {
 const KEYS: &str = "advice block bytes bytes.cloned bytes.converted bytes.copied bytes.header bytes.padding bytes.total \
     left_out min_extents model outputs outputs[].alignment outputs[].bytes outputs[].data_start outputs[].path \
     outputs[].steps outputs[].steps[].action outputs[].steps[].file outputs[].steps[].last_tensor \
-    outputs[].steps[].len outputs[].steps[].reason outputs[].steps[].source_offset \
+    outputs[].steps[].len outputs[].steps[].pattern outputs[].steps[].reason outputs[].steps[].source_offset \
     outputs[].steps[].start outputs[].steps[].tensor outputs[].tensors outputs[].tensors[].bytes \
     outputs[].tensors[].name outputs[].tensors[].offset outputs[].tensors[].shape \
     outputs[].tensors[].type outputs[].totals outputs[].totals.cloned outputs[].totals.converted \
@@ -196,7 +224,7 @@ fn it_tells_what_each_length_of_extents_would_give() {
         let flag = choice["min_extent"].to_string();
         let plan = document("plan", &aligned, &["--min-extent", &flag]);
         assert_eq!(plan["bytes"]["cloned"], choice["shared"], "--min-extent {flag}");
-        let steps = plan["outputs"][0]["steps"].as_array().unwrap();
+        let steps = flat(plan["outputs"][0]["steps"].as_array().unwrap());
         let shared = steps.iter().filter(|step| step["action"] == "shared").count();
         assert_eq!(choice["extents"], shared, "--min-extent {flag}");
     }

@@ -17,7 +17,7 @@ use ggraft::checkpoint::{Checkpoint, SourceFile, SourceTensor};
 use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::gguf::KeyValues;
 use ggraft::kernels::convert;
-use ggraft::plan::{Action, Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use ggraft::plan::{Action, Alignment, Layout, Output, Plan, Request, Sharing, SplitRules, Step};
 use ggraft::source::{File, ModelDir};
 use ggraft::tensor::{OutputTensor, TensorExpr};
 use ggraft::write::Settings;
@@ -101,6 +101,22 @@ fn model() -> impl Strategy<Value = Model> {
     ];
     (prop::collection::vec(start, 1..4), prop::collection::vec((kind(), any::<u64>()), 1..14))
         .prop_map(|(starts, tensors)| Model { starts, tensors })
+}
+
+/// Rows enough for patterns, of whole blocks and of parts of them.
+fn rows() -> impl Strategy<Value = (Model, Wish)> {
+    let row =
+        prop_oneof![2 => Just(2048u64), 1 => Just(4096), 1 => Just(2560), 1 => Just(3584), 1 => Just(2047)];
+    let permuted = (1u64..5, 1u64..12, row).prop_map(|(heads, half, row)| Kind::Permuted(heads, half, row));
+    let kind = prop_oneof![3 => permuted, 1 => (1u64..5000).prop_map(Kind::Kept)];
+    let start = prop_oneof![(1u64..700).prop_map(|n| 32 * n), Just(4096)];
+    let tensors = prop::collection::vec((kind, any::<u64>()), 1..4);
+    let model = (prop::collection::vec(start, 1..3), tensors);
+    let wish = (prop_oneof![1 => Just(1024u64), 3 => Just(4096)], prop_oneof![Just(4096u64), Just(8192)]);
+    (model, wish).prop_map(|((starts, tensors), (block, min_extent))| {
+        let (layout, alignment) = (Layout::Single, Alignment::Strict);
+        (Model { starts, tensors }, Wish { layout, alignment, block, min_extent })
+    })
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -293,11 +309,35 @@ fn parse(bytes: &[u8]) -> Header {
     Header { keys, tensors, len: reader.1 }
 }
 
+/// Every step at every place, patterns written out.
+fn flat(steps: &[Step]) -> Vec<Step> {
+    let mut all = Vec::new();
+    for step in steps {
+        let Action::Repeat(pattern) = &step.action else {
+            all.push(step.clone());
+            continue;
+        };
+        for i in 0..pattern.count {
+            for mut step in flat(&pattern.steps) {
+                let shift = i * pattern.stride;
+                step.start += shift;
+                match &mut step.action {
+                    Action::Clone { offset, .. } => *offset += i * pattern.source_stride,
+                    Action::Copy { walk, first, .. } => *first += shift / walk.dtype.size(),
+                    other => panic!("{other:?} in a pattern"),
+                }
+                all.push(step);
+            }
+        }
+    }
+    all
+}
+
 /// Carries out `plan` in memory; the bytes of each output file.
 fn execute(plan: &Plan, files: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let output = |output: &ggraft::plan::Output| {
+    let output = |output: &Output| {
         let mut file: Vec<u8> = Vec::new();
-        for step in &output.steps {
+        for step in &flat(&output.steps) {
             // In order and without gaps: every byte is written exactly once.
             assert_eq!(step.start, file.len() as u64);
             assert!(step.len > 0);
@@ -313,7 +353,7 @@ fn execute(plan: &Plan, files: &[Vec<u8>]) -> Vec<Vec<u8>> {
                 Action::Clone { file: source, offset } => {
                     file.extend(&files[*source][*offset as usize..(offset + step.len) as usize]);
                 }
-                Action::Copy { walk, first } => {
+                Action::Copy { walk, first, .. } => {
                     file.extend(elements(walk, *first, step.len / walk.dtype.size()));
                 }
                 Action::Encode { walk, first, to } => {
@@ -324,6 +364,7 @@ fn execute(plan: &Plan, files: &[Vec<u8>]) -> Vec<Vec<u8>> {
                 }
                 Action::Bytes(bytes) => file.extend(&bytes[..]),
                 Action::Zero => file.resize(file.len() + step.len as usize, 0),
+                Action::Repeat(_) => unreachable!("patterns are written out"),
             }
             assert_eq!(step.start + step.len, file.len() as u64);
         }
@@ -388,7 +429,7 @@ fn load(
 /// What must hold of clones; gives how many bytes they share.
 fn check_clones(plan: &Plan, made: &Made, wish: Wish) -> u64 {
     let mut shared = 0;
-    for step in plan.outputs.iter().flat_map(|o| &o.steps) {
+    for step in plan.outputs.iter().flat_map(|o| flat(&o.steps)) {
         let Action::Clone { file, offset } = step.action else { continue };
         for n in [step.start, step.len, offset] {
             assert_eq!(n % wish.block, 0, "{step:?}");
@@ -410,6 +451,75 @@ fn check_clones(plan: &Plan, made: &Made, wish: Wish) -> u64 {
     shared
 }
 
+/// First byte in the output, source file, first byte there, length.
+type Extent = (u64, usize, u64, u64);
+
+/// The clones an output should have for where its tensors are: runs one by one, joined where they go on in source and
+/// output, whole blocks of them, unless that is too short.
+fn clones_due(model: &Model, made: &Made, wish: Wish, output: &Output) -> Vec<Extent> {
+    let mut runs: Vec<Extent> = Vec::new();
+    for tensor in &output.tensors {
+        let t: usize = tensor.name.split('.').nth(1).unwrap().parse().unwrap();
+        let source = |part: usize| {
+            let name = format!("source.{t}.{part}");
+            made.checkpoint.tensors.iter().find(|s| s.name == name).unwrap()
+        };
+        let mut at = tensor.offset;
+        let mut add = |source: &SourceTensor, from: u64, len: u64| {
+            runs.push((at, source.file, source.offset + from, len));
+            at += len;
+        };
+        match model.tensors[t].0 {
+            Kind::Kept(_) => add(source(0), 0, tensor.len),
+            Kind::Stacked(parts, n) => (0..parts).for_each(|part| add(source(part as usize), 0, 2 * n)),
+            // Halves of one row each: nothing changes its place.
+            Kind::Permuted(_, 1, _) => add(source(0), 0, tensor.len),
+            Kind::Permuted(heads, half, row) if 2 * row >= wish.min_extent.max(wish.block) => {
+                for (h, i) in (0..heads).flat_map(|h| (0..half).map(move |i| (h, i))) {
+                    [0, 1]
+                        .into_iter()
+                        .for_each(|side| add(source(0), ((h * 2 + side) * half + i) * row * 2, 2 * row));
+                }
+            }
+            Kind::Permuted(..) | Kind::Converted(_) | Kind::Values(_) => {}
+        }
+    }
+    let mut joined: Vec<Extent> = Vec::new();
+    for run in runs {
+        match joined.last_mut() {
+            Some((dst, file, src, len)) if (*dst + *len, *file, *src + *len) == (run.0, run.1, run.2) => {
+                *len += run.3;
+            }
+            _ => joined.push(run),
+        }
+    }
+    let whole_blocks = joined.into_iter().filter(|run| run.0 % wish.block == run.2 % wish.block);
+    let cut = whole_blocks.filter_map(|(dst, file, src, len)| {
+        let (start, end) = (dst.next_multiple_of(wish.block), (dst + len) / wish.block * wish.block);
+        (end >= start + wish.min_extent).then(|| (start, file, src + (start - dst), end - start))
+    });
+    cut.collect()
+}
+
+fn clones(output: &Output) -> Vec<Extent> {
+    let clone = |step: &Step| match step.action {
+        Action::Clone { file, offset } => Some((step.start, file, offset, step.len)),
+        _ => None,
+    };
+    flat(&output.steps).iter().filter_map(clone).collect()
+}
+
+/// What goes through an output's steps place by place sees what is written out here.
+fn check_spots(output: &Output, at: u64) {
+    let place = |step: &Step| (step.start, step.end());
+    let all: Vec<_> = flat(&output.steps).iter().map(place).collect();
+    assert_eq!(output.spots().map(|spot| (spot.start(), spot.end())).collect::<Vec<_>>(), all);
+    let at = at % output.len;
+    let rest: Vec<_> = all.into_iter().filter(|(_, end)| *end > at).collect();
+    let found = output.spots_from(at).map(|spot| (spot.start(), spot.end()));
+    assert_eq!(found.collect::<Vec<_>>(), rest, "from {at}");
+}
+
 fn paths(plan: &Plan) -> Vec<&Path> {
     plan.outputs.iter().map(|o| o.path.as_path()).collect()
 }
@@ -418,20 +528,33 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     #[test]
-    fn every_plan_gives_the_same_tensors(model in model(), wish in wish()) {
-        let made = make(&model, Path::new("/model"));
-        let trivial = plan(&made, wish, &Sharing::none(&made.checkpoint, "not wanted"));
-        check_clones(&trivial, &made, wish);
-        let reference: Vec<&str> = made.outputs.iter().map(|o| o.name.as_str()).collect();
-        let order = trivial.outputs.iter().flat_map(|o| &o.tensors).map(|t| t.name.as_str());
-        prop_assert_eq!(order.collect::<Vec<_>>(), reference, "without sharing the order is the reference's");
-        let copied = load(&execute(&trivial, &made.files), &paths(&trivial), wish, &made.outputs);
-        prop_assert!(copied == expected(&model, &made));
-
-        let shared = plan(&made, wish, &can_share(&made, wish));
-        check_clones(&shared, &made, wish);
-        prop_assert!(load(&execute(&shared, &made.files), &paths(&shared), wish, &made.outputs) == copied);
+    fn every_plan_gives_the_same_tensors(model in model(), wish in wish(), at in any::<u64>()) {
+        check_plans(&model, wish, at);
     }
+
+    #[test]
+    fn rows_that_change_places_are_shared_as_if_one_by_one((model, wish) in rows(), at in any::<u64>()) {
+        check_plans(&model, wish, at);
+    }
+}
+
+fn check_plans(model: &Model, wish: Wish, at: u64) {
+    let made = make(model, Path::new("/model"));
+    let trivial = plan(&made, wish, &Sharing::none(&made.checkpoint, "not wanted"));
+    check_clones(&trivial, &made, wish);
+    let reference: Vec<&str> = made.outputs.iter().map(|o| o.name.as_str()).collect();
+    let order = trivial.outputs.iter().flat_map(|o| &o.tensors).map(|t| t.name.as_str());
+    assert_eq!(order.collect::<Vec<_>>(), reference, "without sharing the order is the reference's");
+    let copied = load(&execute(&trivial, &made.files), &paths(&trivial), wish, &made.outputs);
+    assert!(copied == expected(model, &made));
+
+    let shared = plan(&made, wish, &can_share(&made, wish));
+    let bytes = check_clones(&shared, &made, wish);
+    let due: Vec<_> = shared.outputs.iter().map(|output| clones_due(model, &made, wish, output)).collect();
+    assert_eq!(shared.outputs.iter().map(clones).collect::<Vec<_>>(), due);
+    assert_eq!(shared.shared(), (bytes, due.iter().map(Vec::len).sum::<usize>() as u64));
+    shared.outputs.iter().for_each(|output| check_spots(output, at));
+    assert!(load(&execute(&shared, &made.files), &paths(&shared), wish, &made.outputs) == copied);
 }
 
 /// The properties above would hold of plans that share nothing.
@@ -440,7 +563,7 @@ fn random_models_do_share() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let (mut sharing, mut split, mut joined) = (0, 0, 0);
+    let (mut sharing, mut split, mut joined, mut patterns, mut nested) = (0, 0, 0, 0, 0);
     for _ in 0..100 {
         let model = model().new_tree(&mut runner).unwrap().current();
         let wish = wish().new_tree(&mut runner).unwrap().current();
@@ -450,7 +573,18 @@ fn random_models_do_share() {
         split += usize::from(plan.outputs.len() > 2);
         joined += usize::from(wish.min_extent == 4096);
     }
+    for _ in 0..100 {
+        let (model, wish) = rows().new_tree(&mut runner).unwrap().current();
+        let made = make(&model, Path::new("/model"));
+        for step in plan(&made, wish, &can_share(&made, wish)).outputs.iter().flat_map(|output| &output.steps)
+        {
+            let Action::Repeat(pattern) = &step.action else { continue };
+            patterns += 1;
+            nested += usize::from(pattern.steps.iter().any(|step| matches!(step.action, Action::Repeat(_))));
+        }
+    }
     assert!(sharing >= 25 && split >= 2 && joined >= 10, "{sharing} share, {split} have several files");
+    assert!(patterns >= 50 && nested >= 5, "{patterns} patterns, {nested} with patterns in them");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Every command that README.md shows is run as it stands there, by bash in a directory that looks like the
-//! repository after a build, and must print what README.md says.
+//! Every command that README.md and docs/guide.md show is run as it stands there, by bash in a directory that looks like the
+//! repository after a build, and must print what they say.
 //!
 //! What a command needs is looked for where the other tests do: `GGRAFT_TEST_SMOLLM2`, `GGRAFT_TEST_PYTHON`,
 //! `GGRAFT_TEST_XFS`. Without it the command is skipped, and says so.
@@ -16,13 +16,14 @@ const GGRAFT: &str = env!("CARGO_BIN_EXE_ggraft");
 
 /// Where a line of README.md shows what is another way here: the tokenizer of Llama-3.2-1B is a small one, its weights
 /// are holes, and the file system is whatever there is.
-const DIFFERS: [&str; 6] = [
+const DIFFERS: [&str; 7] = [
     "(2.48 GB)",
     "7.83 MB metadata",
     "92.90 % shared with",
     "99.67 % shared with",
     "copied 2.47 GB",
     "ext4 cannot share",
+    " in 0.",
 ];
 
 /// A command, and what README.md shows below it.
@@ -34,7 +35,8 @@ struct Example {
 /// The examples in all fenced blocks: commands after `$ ` with their output, or bare commands, one on each line.
 fn examples(text: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
-    for block in text.split("```").skip(1).step_by(2) {
+    let blocks = text.split("```").skip(1).step_by(2);
+    for block in blocks.filter(|block| block.starts_with('\n')) {
         let lines = block.lines().skip(1).filter(|line| !line.is_empty());
         let has_output = block.contains("\n$ ");
         for line in lines {
@@ -181,8 +183,17 @@ fn agrees(shown: &[String], said: &[&str]) -> bool {
 
 #[test]
 fn every_command_of_the_readme_does_what_it_says() {
-    let examples = examples(&fs::read_to_string(Path::new(REPOSITORY).join("README.md")).unwrap());
-    assert!(examples.len() >= 8, "README.md shows commands");
+    every_command_does_what_it_says("README.md");
+}
+
+#[test]
+fn every_command_of_the_guide_does_what_it_says() {
+    every_command_does_what_it_says("docs/guide.md");
+}
+
+fn every_command_does_what_it_says(page: &str) {
+    let examples = examples(&fs::read_to_string(Path::new(REPOSITORY).join(page)).unwrap());
+    assert!(examples.len() >= 8, "{page} shows commands");
     let roots = Roots::new();
     for Example { command, shown } in &examples {
         if command == "cargo test --workspace" {
@@ -206,7 +217,7 @@ fn every_command_of_the_readme_does_what_it_says() {
         let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("done ")).collect();
         assert!(
             shown.is_empty() || agrees(shown, &said),
-            "{command}\nREADME.md shows\n{}\nfound\n{}",
+            "{command}\n{page} shows\n{}\nfound\n{}",
             shown.join("\n"),
             said.join("\n")
         );

@@ -461,7 +461,15 @@ fn a_killed_merge_leaves_inputs_or_a_whole_output() {
         }
         let mut child = Command::new(env!("CARGO_BIN_EXE_ggraft"))
             .current_dir(dir)
-            .args(["merge", "part-00001-of-00004.gguf", "-o", "out.gguf", "--remove-inputs", "--no-reflink", "-q"])
+            .args([
+                "merge",
+                "part-00001-of-00004.gguf",
+                "-o",
+                "out.gguf",
+                "--remove-inputs",
+                "--no-reflink",
+                "-q",
+            ])
             .spawn()
             .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(7 * round));

@@ -26,7 +26,8 @@ fn every_command_does_what_it_says() {
     run("ggraft edit model.gguf --description 'A model' --in-place");
     let text = fs::read_to_string(repository.join("docs/surgery.md")).unwrap();
     let blocks: Vec<&str> = text.split("```").skip(1).step_by(2).collect();
-    let commands: Vec<&str> = blocks.iter().flat_map(|block| block.lines()).filter(|line| !line.is_empty()).collect();
+    let commands: Vec<&str> =
+        blocks.iter().flat_map(|block| block.lines()).filter(|line| !line.is_empty()).collect();
     assert!(commands.len() > 10, "{commands:?}");
     commands.into_iter().for_each(run);
 }

@@ -4,6 +4,9 @@
 mod faults;
 #[path = "common/filesystems.rs"]
 mod filesystems;
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "common/sparse.rs"]
+mod sparse;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -135,5 +138,32 @@ fn an_alignment_that_went_wrong_replaces_nothing() {
         let sum =
             |keys: &[&str]| keys.iter().map(|key| report["verified"][key].as_u64().unwrap()).sum::<u64>();
         assert_eq!(sum(&["shared", "compared", "recomputed"]), report["bytes"]["total"].as_u64().unwrap());
+    }
+}
+
+/// Rows that change their places are one step of the plan, of which some may be what they should be and others not.
+#[test]
+fn a_change_among_many_rows_is_found() {
+    for place in places().into_iter().skip(1) {
+        let model = sparse::llama(1, 2048, 512).write(place.path(), "Rows", 1);
+        let out = place.path().join("out.gguf");
+        let [here, to] = [&model, &out].map(|path| path.to_str().unwrap());
+        let flags = [here, "--json", "--min-extent", "4K", "--outfile", to];
+        let plan: Value =
+            serde_json::from_slice(&ggraft(None, &[&["plan"], &flags[..]].concat()).unwrap().stdout).unwrap();
+        let steps = plan["outputs"][0]["steps"].as_array().unwrap();
+        let step = steps.iter().filter(|step| step["action"] == "pattern").max_by_key(|s| s["len"].as_u64());
+        let step = step.expect("rows that are cloned one by one");
+        let number = |value: &Value, key: &str| value[key].as_u64().unwrap();
+        let verified = [&["convert"], &flags[..], &["--verify"]].concat();
+        let run = ggraft(None, &verified).unwrap();
+        assert!(run.status.success(), "{}", text(&run));
+        let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert!(number(&report["verified"], "shared") >= number(&report["bytes"], "cloned"), "{report:#}");
+        for byte in [0, number(step, "len") / 3 + 1, number(step, "len") - 1] {
+            let at = number(step, "start") + byte;
+            let error = differs(&ggraft(Some(at), &verified).unwrap(), &format!("byte {at}"));
+            assert!(error["message"].as_str().unwrap().contains(&format!("(byte {at} of ")), "{error}");
+        }
     }
 }

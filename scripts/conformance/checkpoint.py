@@ -27,7 +27,7 @@ PROJECTOR_RUNS = [(1, f"--outtype {t} --mmproj") for t in ("f16", "bf16", "f32",
 
 def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shapes=None, tensors=None, extra=(), drop=(),
          rename=(), dtypes=(), files=None, flags="", also=(), vocab=True, saved=False, refused=False, bos=False,
-         params=False, modules=None, mmproj=False):
+         params=False, modules=None, mmproj=False, target=None, ascending=(), types=None, runs=None):
     """A model, by its config.json.
 
     config     what the file says; vocab_size and torch_dtype are added unless they are there
@@ -50,12 +50,17 @@ def case(id, config, *, tokenizer="gpt2-trimmed", dtype="bf16", build=None, shap
     params     config is params.json, and the weights are called consolidated, as in Mistral's own format
     modules    tensors of modules that sentence-transformers puts after the model, by directory: (name, shape, dtype)
     mmproj     convert the projector instead, with --mmproj
+    target     the model this one drafts for: its config.json and tokenizer
+    ascending  names of tensors of integers that never fall
+    types      the types to convert to, instead of f16, bf16 and auto
+    runs       instead of the usual conversions: pairs of a number of files and flags, for models that are large
     bos        run the reference with tokenizers that remember add_bos_token, as those of transformers 4 did
     """
-    return dict(id=id, config=config, tokenizer=tokenizer, dtype=dtype, build=build, shapes=shapes or {}, tensors=tensors,
+    types = {} if types is None else {"types": list(types)}
+    return types | dict(id=id, config=config, tokenizer=tokenizer, dtype=dtype, build=build, shapes=shapes or {}, tensors=tensors,
                 extra=list(extra), drop=list(drop), rename=list(rename), dtypes=list(dtypes), files=files or {},
                 flags=flags, also=list(also), vocab=vocab, saved=saved, refused=refused, bos=bos, params=params,
-                modules=modules or {}, mmproj=mmproj)
+                modules=modules or {}, mmproj=mmproj, target=target, ascending=list(ascending), runs=runs)
 
 
 # How images are prepared, for `files`.
@@ -135,17 +140,30 @@ def model_dir(case: dict) -> dict:
                for path, tensors in case["modules"].items()}
     if modules:
         model["modules"] = modules
+    if case["ascending"]:
+        weights["ascending"] = case["ascending"]
+    if case["target"]:
+        target, tokenizer = case["target"]
+        model["target"] = {"config": {"vocab_size": VOCAB[tokenizer], **target}, "tokenizer": tokenizer}
     return {k: v for k, v in model.items() if v} | {"weights": weights}
+
+
+def own_flags(case: dict) -> str:
+    """Flags of each conversion of the case."""
+    return f"{case['flags']} {'--target-model-dir @dir/target' if case['target'] else ''}".strip()
 
 
 def runs(case: dict, first: bool) -> list[tuple[int, str]]:
     """Number of files of the checkpoint, and flags. The first case of a family is also split."""
-    all = (PROJECTOR_RUNS if case["mmproj"] else RUNS) + [(1, flags) for flags in case["also"]]
+    if case["runs"]:
+        return [(shards, f"{flags} --outfile @out/m.gguf") for shards, flags in case["runs"]]
+    own = [(1, f"--outtype {name}") for name in case.get("types", [])]
+    all = (own or (PROJECTOR_RUNS if case["mmproj"] else RUNS)) + [(1, flags) for flags in case["also"]]
     if first and case["mmproj"]:
         all = all + [(2, "--outtype auto --mmproj"), (1, "--outtype auto --mmproj --outfile @out")]
     elif first:
         all = all + [(1, "--outtype auto --split-max-tensors 7")]
-    all = [(shards, f"{flags} {case['flags']}".strip()) for shards, flags in all]
+    all = [(shards, f"{flags} {own_flags(case)}".strip()) for shards, flags in all]
     return [(shards, flags if "--outfile" in flags else f"{flags} --outfile @out/m.gguf") for shards, flags in all]
 
 

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "goldens"))
-from convert import ARRAY, Manifest, digest, run_here  # noqa: E402
+from convert import ARRAY as ARRAY, Manifest, digest, run_here  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "reference"))
 from versions import recorded_with  # noqa: E402
 

@@ -431,9 +431,8 @@ for name, published in PUBLISHED.items():
 case("voxtral", llama("VoxtralForConditionalGeneration"), [])
 
 # --- what is not supported yet ---------------------------------------------------------------------------------------
-for arch in ("VLlama3ForCausalLM", "LlamaForCausalLMEagle3", "NoSuchModel"):
+for arch in ("UltravoxModel", "NoSuchModel"):
     case(f"unsupported {arch}", llama(arch), [])
-case("unsupported eagle3", llama(draft_vocab_size=8, num_hidden_layers=1), model(layers=1))
 case("llama fp8 without scales", llama(quantization_config={"quant_method": "fp8"}), model())
 
 

@@ -35,7 +35,7 @@ glm glm4 glm4_moe glm4_moe_lite glm4v glm4v_moe glm4v_moe_text glm4v_text glm_mo
 bamba granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared
 nemotron nemotron_h
 cohere cohere2 cohere2_moe
-gpt_oss gpt2 gpt_bigcode gpt_neox bloom falcon starcoder2 stablelm
+git gpt_oss gpt2 gpt_bigcode gpt_neox bloom falcon starcoder2 stablelm
 jamba mamba mamba2 falcon_mamba
 bert camembert distilbert eurobert jina_embeddings_v3 modernbert nomic_bert roberta xlm-roberta
 t5 mt5 umt5

@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
 use crate::source::{Below, File, ModelDir, is_dir, look};
 use crate::write::{self, Bytes, Settings};
-use arrange::{Arrangement, arrange};
+use arrange::Arrangement;
+pub(crate) use arrange::arrange;
 use created::Created;
 
 pub use arrange::{Aligned, aligned};

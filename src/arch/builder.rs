@@ -7,10 +7,13 @@ use crate::gguf::KeyValues;
 use crate::input::quoted;
 use crate::tensor::{OutputTensor, TensorExpr};
 
+use super::adapter;
 use super::experts::{ExpertNames, Experts};
 use super::fuse::{Fused, Fusion};
+use super::groups::Groups;
 use super::outputs::Outputs;
 use super::spelling::Spelling;
+use super::stray;
 use super::tensors::{self, Tensor};
 use super::{Input, Keys};
 
@@ -21,6 +24,9 @@ pub(super) struct Builder<'a> {
     outputs: Outputs,
     experts: Experts,
     fusion: Fusion,
+    groups: Groups,
+    /// Tensors that wait for another to come ([`Builder::hold_expert`]).
+    held: Vec<Tensor>,
     /// Key-values that come before all that describe the model ([`super::Model::early`]).
     pub early: Keys,
     /// The checkpoint's name of the tensor that is being converted.
@@ -36,6 +42,8 @@ impl<'a> Builder<'a> {
             spelling,
             outputs: Outputs::default(),
             experts: Experts::default(),
+            groups: Groups::default(),
+            held: Vec::new(),
             early: Keys { arch: input.family.arch, values: KeyValues::new() },
             current: String::new(),
         }
@@ -53,6 +61,9 @@ impl<'a> Builder<'a> {
     pub(super) fn resolve(&self, name: &str) -> Result<String> {
         self.spelling.resolve(name).ok_or_else(|| {
             let arch = self.input.family.arch;
+            if let Some(stray) = stray::explain(name, self.input.layers) {
+                return self.unsupported(stray.sentence(name)).tensor(name).hint(stray.advice);
+            }
             self.unsupported(format!("architecture {arch} has no tensor {}", quoted(name)))
                 .tensor(name)
                 .hint("check that config.json names the right architecture")
@@ -88,20 +99,66 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// [`Builder::add_expert`] that keeps the stacks until [`Builder::release`].
+    ///
+    /// # Errors
+    /// As [`Builder::add_expert`].
+    pub(super) fn hold_expert(&mut self, tensor: Tensor, count: u32, names: &ExpertNames) -> Result<()> {
+        let stacks = self.experts.take(tensor, count, names).map_err(|problem| self.invalid(problem))?;
+        for (name, layer, experts) in stacks {
+            let expr = TensorExpr::stack(experts).map_err(|e| e.of_output(&name))?;
+            self.held.push(Tensor { name, layer: Some(layer), expr });
+        }
+        Ok(())
+    }
+
+    /// Adds what was held back, in the order of layers.
+    ///
+    /// # Errors
+    /// As [`Builder::add`].
+    pub(super) fn release(&mut self) -> Result<()> {
+        let mut held = std::mem::take(&mut self.held);
+        held.sort_by_key(|tensor| tensor.layer);
+        held.into_iter().try_for_each(|tensor| self.add(tensor))
+    }
+
+    /// Takes one of `parts`, tensors that become the one called `whole` in the GGUF. The last of them gives all, in order.
+    pub(super) fn gather(
+        &mut self,
+        whole: &str,
+        tensor: Tensor,
+        parts: &[String],
+    ) -> Option<Vec<TensorExpr>> {
+        self.groups.take(whole, (tensor.name, tensor.expr), parts)
+    }
+
     /// Adds a tensor under GGUF name `name`.
     ///
     /// # Errors
     /// If there is one of that name already, or no GGUF reader would take the shape.
     pub(super) fn add_as(&mut self, name: String, layer: Option<u64>, expr: TensorExpr) -> Result<()> {
-        let rank = expr.shape().len();
-        let forced = match (self.input.family.ggml_type)(self.input, &self.current, &name) {
-            None if self.input.options.fp8_as_q8 && rank >= 2 && self.input.fp8.contains(&self.current) => {
-                Some(GgmlType::Q8_0)
-            }
+        let parts = match self.input.adapter {
+            true => adapter::parts(name, expr)?,
+            false => vec![(name, expr)],
+        };
+        parts.into_iter().try_for_each(|(name, expr)| {
+            let ggml_type = self.ggml_type(&name, layer, expr.shape());
+            self.add_typed(name, expr, ggml_type)
+        })
+    }
+
+    fn ggml_type(&self, name: &str, layer: Option<u64>, shape: &[u64]) -> GgmlType {
+        let quantized = self.input.options.fp8_as_q8 && self.input.fp8.contains(&self.current);
+        let forced = match (self.input.family.ggml_type)(self.input, &self.current, name) {
+            None if quantized && shape.len() >= 2 => Some(GgmlType::Q8_0),
             forced => forced,
         };
-        let ggml_type = tensors::ggml_type(&name, layer, expr.shape(), forced, self.input.ftype);
-        self.add_typed(name, expr, ggml_type)
+        tensors::ggml_type(name, layer, shape, forced, self.input.ftype)
+    }
+
+    /// How many tensors were added.
+    pub(super) fn count(&self) -> usize {
+        self.outputs.count()
     }
 
     /// Adds a tensor under GGUF name `name`, of type `ggml_type` without regard to what was asked for.
@@ -129,7 +186,8 @@ impl<'a> Builder<'a> {
         if let Some(left) = self.experts.leftover() {
             return Err(self.invalid(left));
         }
-        if let Some(whole) = self.fusion.leftover() {
+        if let Some(whole) = self.fusion.leftover().or(self.groups.leftover()) {
+            let whole = quoted(whole);
             return Err(
                 self.invalid(format!("{whole} cannot be put together: some of its parts are missing"))
             );

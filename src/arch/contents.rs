@@ -1,10 +1,10 @@
 //! Looks at the weights themselves, where what is written depends on them.
 
 use crate::checkpoint::{Checkpoint, SourceTensor};
-use crate::dtype::GgmlType;
+use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
 use crate::input::quoted;
-use crate::kernels::{convert, supports};
+use crate::kernels::{MeanOfMagnitudes, convert, supports};
 use crate::source;
 use crate::tensor::{Leaf, TensorExpr};
 
@@ -42,7 +42,7 @@ fn whole<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Result<&'c Source
     let source = match expr.pieces() {
         [piece] if piece.arithmetic.is_empty() && piece.is_contiguous() => match piece.leaf {
             Leaf::Source(index) => checkpoint.tensors.get(index),
-            Leaf::Values(_) | Leaf::Zeros => None,
+            Leaf::Codes(_) | Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
         },
         _ => None,
     };
@@ -68,6 +68,52 @@ pub(super) fn floats(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> 
     let mut reader = Reader::new(checkpoint, source)?;
     reader.read(0, source.len / source.dtype.size())?;
     Ok(reader.values.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+}
+
+/// More bytes than a list of tokens has.
+const LARGEST_LIST: u64 = 1 << 24;
+
+/// The elements of a tensor of integers, `name`, whatever its shape.
+///
+/// # Errors
+/// If it is not of integers of 32 or 64 bits, is large, is not in the checkpoint as it is, or cannot be read.
+pub(super) fn integers(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<Vec<i64>> {
+    let source = whole(checkpoint, expr).ok().filter(|source| source.len <= LARGEST_LIST);
+    let Some(source) = source.filter(|source| matches!(source.dtype, Dtype::I32 | Dtype::I64)) else {
+        let problem = format!("{}: expected I32 or I64, at most {LARGEST_LIST} bytes", quoted(name));
+        return Err(Error::invalid(&checkpoint.dir, problem));
+    };
+    let mut reader = Reader::new(checkpoint, source)?;
+    reader.read_raw(0, source.len / source.dtype.size())?;
+    Ok(match source.dtype {
+        Dtype::I32 => {
+            reader.raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect()
+        }
+        _ => reader.raw.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
+    })
+}
+
+/// The mean of the magnitudes of a tensor's elements. Reads all of it.
+///
+/// # Errors
+/// If it is not in the checkpoint as it is, or cannot be read.
+pub(super) fn mean_of_magnitudes(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<f32> {
+    let source = whole(checkpoint, expr).map_err(|_| {
+        let problem = format!("{}: only weights as they were trained can be converted", quoted(name));
+        Error::unsupported(problem).at(checkpoint.dir.path())
+    })?;
+    let elements = source.len / source.dtype.size();
+    let (mut reader, mut mean, mut at) =
+        (Reader::new(checkpoint, source)?, MeanOfMagnitudes::new(elements), 0);
+    while at < elements {
+        let count = CHUNK.min(elements - at);
+        reader.read(at, count)?;
+        for bytes in reader.values.as_chunks().0 {
+            mean.add(&[f32::from_le_bytes(*bytes)]);
+        }
+        at += count;
+    }
+    Ok(mean.finish())
 }
 
 /// Which rows of a matrix, from row `first` on, are zero.
@@ -117,10 +163,16 @@ impl<'c> Reader<'c> {
     #[allow(clippy::cast_possible_truncation, reason = "at most a chunk")]
     fn read(&mut self, at: u64, count: u64) -> Result<()> {
         let dtype = self.tensor.dtype;
-        self.raw.resize((count * dtype.size()) as usize, 0);
+        self.read_raw(at, count)?;
         self.values.resize(count as usize * size_of::<f32>(), 0);
-        self.file.read_exact_at(&mut self.raw, self.tensor.offset + at * dtype.size())?;
         convert(dtype, GgmlType::F32, &self.raw, &mut self.values);
         Ok(())
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "at most a chunk, or a list")]
+    fn read_raw(&mut self, at: u64, count: u64) -> Result<()> {
+        let size = self.tensor.dtype.size();
+        self.raw.resize((count * size) as usize, 0);
+        self.file.read_exact_at(&mut self.raw, self.tensor.offset + at * size)
     }
 }

@@ -5,13 +5,17 @@
 //! it serves, the GGUF tensors it has, and a few functions. What families share lies here, in `keys`, `experts`,
 //! `rope`, `tensors` and `pooling`.
 
+mod adapter;
 mod builder;
 mod contents;
+mod draft;
 mod experts;
 mod family;
 mod fuse;
 mod generated;
+mod groups;
 mod keys;
+mod merge;
 mod models;
 mod mtp;
 mod options;
@@ -23,20 +27,24 @@ mod quantile;
 mod quantized;
 mod rope;
 mod spelling;
+mod stray;
 mod tensors;
 
 use crate::error::{Error, Result};
 use crate::input::quoted;
 
-pub use family::{Family, Model};
+pub(crate) use adapter::{FACTOR_A, FACTOR_B};
+pub use draft::TargetModel;
+pub use family::{Family, Model, Modules};
 pub use models::in_mistral_format;
 pub use mtp::own_layers;
 pub use options::{FileType, Mtp, Options, OutType};
 pub use projectors::{
-    Described, Projector, has_projector, lookup_projector, projector_in_mistral_format, supported_projectors,
+    Described, Projector, has_projector, knows_projector, lookup_projector, projector_in_mistral_format,
+    supported_projectors,
 };
 
-use family::{Input, Keys, TEXT};
+use family::{Input, Keys, TEXT, bare};
 use generated::names;
 use models::FAMILIES;
 

@@ -76,9 +76,10 @@ pub enum FileType {
     F16 = 1,
     Q8_0 = 7,
     Bf16 = 32,
-    Mxfp4Moe = 38,
     Tq1_0 = 36,
     Tq2_0 = 37,
+    Mxfp4Moe = 38,
+    Nvfp4 = 39,
 }
 
 impl FileType {
@@ -97,6 +98,7 @@ impl FileType {
             Self::Q8_0 => GgmlType::Q8_0,
             Self::Bf16 => GgmlType::BF16,
             Self::Mxfp4Moe => GgmlType::MXFP4,
+            Self::Nvfp4 => GgmlType::NVFP4,
             Self::Tq1_0 => GgmlType::TQ1_0,
             Self::Tq2_0 => GgmlType::TQ2_0,
         }

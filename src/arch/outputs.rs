@@ -48,6 +48,11 @@ impl Outputs {
         Ok(())
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.tensors.len()
+    }
+
     /// The tensors in order.
     pub(super) fn into_tensors(self) -> Vec<OutputTensor> {
         self.tensors

@@ -42,8 +42,12 @@ impl Spelling {
     }
 
     fn exact(&self, name: &str) -> Option<String> {
+        // A name that is spelled out wins over one with a layer in it.
+        if let Some(gguf) = self.patterns.get(name).filter(|_| !name.contains(LAYER)) {
+            return Some((*gguf).to_owned());
+        }
         let parts: Vec<&str> = name.splitn(MOST_PARTS, '.').collect();
-        let in_block = parts.iter().enumerate().find_map(|(at, part)| {
+        parts.iter().enumerate().find_map(|(at, part)| {
             // `linear_1` and the like have the number at their end.
             let (stem, layer) = part.split_at(part.trim_end_matches(|c: char| c.is_ascii_digit()).len());
             if !self.is_layer(layer) {
@@ -53,9 +57,6 @@ impl Spelling {
             let mut pattern = parts.clone();
             *pattern.get_mut(at)? = &numbered;
             Some(self.patterns.get(pattern.join(".").as_str())?.replace(LAYER, layer))
-        });
-        in_block.or_else(|| {
-            self.patterns.get(name).filter(|_| !name.contains(LAYER)).map(|gguf| (*gguf).to_owned())
         })
     }
 

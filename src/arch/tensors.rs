@@ -96,12 +96,17 @@ const NEVER_TERNARY: [&str; 6] = [
 /// second takes the first's place.
 pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
     let named = input.checkpoint.own_tensors().iter().enumerate().filter_map(|(index, tensor)| {
-        let name = (input.family.rename)(input, &tensor.name)?;
-        let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
-            || OTHER_PARTS.iter().any(|part| name.contains(part));
-        (!other).then(|| (general_name(&name), TensorExpr::source(index, &tensor.shape)))
+        Some((own_name(input, &tensor.name)?, TensorExpr::source(index, &tensor.shape)))
     });
     named.collect()
+}
+
+/// What families call a tensor of the text model, or a module; none of what belongs to other parts.
+pub(super) fn own_name(input: &Input, name: &str) -> Option<String> {
+    let name = (input.family.rename)(input, name)?;
+    let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
+        || OTHER_PARTS.iter().any(|part| name.contains(part));
+    (!other).then(|| general_name(&name))
 }
 
 /// What a tensor is called whatever larger model the language model is a part of.
@@ -119,9 +124,11 @@ pub(super) fn general_name(name: &str) -> String {
 
 /// What the checkpoint says of the (first) tensor that `expr` reads.
 pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Option<&'c SourceTensor> {
-    match expr.pieces().first()?.leaf {
+    let factor = expr.factors().ok().flatten().map(|(a, _)| a);
+    match factor.as_ref().unwrap_or(expr).pieces().first()?.leaf {
         Leaf::Source(index) => checkpoint.tensors.get(index),
-        Leaf::Values(_) | Leaf::Zeros => None,
+        Leaf::Codes(ref codes) => checkpoint.tensors.get(codes.source),
+        Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
     }
 }
 
@@ -138,7 +145,9 @@ pub(super) fn place(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr, erro
 /// # Errors
 /// If its element type cannot be converted.
 pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<Option<Tensor>> {
+    let codes = expr.pieces().iter().any(|piece| matches!(piece.leaf, Leaf::Codes(_)));
     if let Some(source) = source(checkpoint, expr)
+        && !codes
         && (!source.dtype.is_readable() || matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64))
     {
         let problem = format!(

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of GGUF or architectures. Everything here is validated before anything trusts it.
 
+mod adapter;
 mod budget;
 mod files;
 mod header;
@@ -10,6 +11,7 @@ pub(crate) mod modules;
 mod numbering;
 mod safetensors;
 mod torch;
+mod wrappers;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -19,6 +21,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::{listed, quoted};
 use crate::source::{File, ModelDir};
+pub use adapter::Adapter;
 use budget::Budget;
 use files::Parts;
 use index::Index;
@@ -40,6 +43,8 @@ pub struct Checkpoint {
     pub format: Format,
     /// What follows the model; the tensors of these come last. Only there after [`Checkpoint::add_modules`].
     pub modules: Vec<Module>,
+    /// An adapter of the model. Only there after [`Checkpoint::add_adapter`].
+    pub adapter: Option<Adapter>,
     /// What the numbers in the files' names say against there being all of them. Where an index names the files,
     /// that counts instead.
     pub incomplete: Option<String>,
@@ -83,6 +88,9 @@ pub struct SourceTensor {
     pub len: u64,
 }
 
+/// Headers that are fetched at the same time where that takes a while.
+const TOGETHER: usize = 16;
+
 impl Checkpoint {
     /// Indexes the model directory `dir`: reads and checks every header, no tensor data.
     ///
@@ -112,7 +120,10 @@ impl Checkpoint {
         let mut checkpoint = Self { dir, format, incomplete, ..Self::default() };
         let mut budget = Budget::default();
         let mut files = Vec::with_capacity(parts.names.len());
-        for name in parts.names {
+        for (i, name) in parts.names.iter().enumerate() {
+            if i % TOGETHER == 0 {
+                checkpoint.dir.expect(&parts.names[i..parts.names.len().min(i + TOGETHER)]);
+            }
             let source = checkpoint.dir.file(name)?;
             let part = match parts.format {
                 Format::Safetensors => Part::Safetensors(safetensors::read(&source)?),
@@ -132,10 +143,7 @@ impl Checkpoint {
                     seen(&file);
                     checkpoint.add(source, file.data_start, file.data_start, file.tensors);
                 }
-                Part::Torch(file) => {
-                    let data_start = file.tensors.iter().map(|t| t.begin).min().unwrap_or(file.len);
-                    checkpoint.add(source, data_start, 0, file.tensors);
-                }
+                Part::Torch(file) => checkpoint.add_torch(source, file),
             }
         }
         let places = checkpoint.places()?;
@@ -150,19 +158,30 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::open`]; also if one leads out of the model directory.
     pub fn add_modules(&mut self, kind: &str) -> Result<()> {
-        for path in modules::listed(&self.dir, kind)? {
-            let Some(weights) = modules::weights(&self.dir, &path)? else { continue };
-            let file = safetensors::read(&weights)?;
-            let start = self.tensors.len();
-            self.add(weights, file.data_start, file.data_start, file.tensors);
-            self.modules.push(Module { path, tensors: start..self.tensors.len() });
-        }
+        modules::listed(&self.dir, kind)?.into_iter().try_for_each(|path| self.add_module(path))
+    }
+
+    /// Adds the module of sentence-transformers in directory `path`, if it has weights.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`]; also if it leads out of the model directory.
+    pub fn add_module(&mut self, path: String) -> Result<()> {
+        let Some(weights) = modules::weights(&self.dir, &path)? else { return Ok(()) };
+        let file = safetensors::read(&weights)?;
+        let start = self.tensors.len();
+        self.add(weights, file.data_start, file.data_start, file.tensors);
+        self.modules.push(Module { path, tensors: start..self.tensors.len() });
         Ok(())
     }
 
     /// The tensors of the model itself.
     pub fn own_tensors(&self) -> &[SourceTensor] {
-        let end = self.modules.first().map_or(self.tensors.len(), |module| module.tensors.start);
+        let others = self
+            .modules
+            .iter()
+            .map(|module| &module.tensors)
+            .chain(self.adapter.as_ref().map(|adapter| &adapter.tensors));
+        let end = others.map(|tensors| tensors.start).min().unwrap_or(self.tensors.len());
         self.tensors.get(..end).unwrap_or_default()
     }
 
@@ -180,6 +199,11 @@ impl Checkpoint {
         let (path, len) = (source.path().to_owned(), source.len());
         self.files.push(SourceFile { path, len, data_start });
         self.sources.push(source);
+    }
+
+    fn add_torch(&mut self, source: File, file: torch::TorchFile) {
+        let data_start = file.tensors.iter().map(|t| t.begin).min().unwrap_or(file.len);
+        self.add(source, data_start, 0, file.tensors);
     }
 
     /// Every tensor's file by the tensor's name, which no two may share.

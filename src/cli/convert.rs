@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::events::{Events, Master};
 use super::messages::{start_logging, warnings};
@@ -27,9 +28,11 @@ use crate::write::Control;
   ggraft convert Llama-3.2-1B --outfile out/        default name, elsewhere
   ggraft convert Llama-3.2-1B --outfile 'm-{ftype}.gguf' --outtype f16
   ggraft convert Llama-3.2-1B --no-reflink          byte for byte what convert_hf_to_gguf.py writes
+  ggraft convert meta-llama/Llama-3.2-1B            from the hub into the GGUF, and no copy of the checkpoint here
   ggraft convert Llama-3.2-1B --outfile - | ssh …   no file here, the same bytes elsewhere")]
 pub struct Args {
-    /// Directory that holds the model: config.json, *.safetensors, tokenizer files
+    /// Directory that holds the model: config.json, *.safetensors, tokenizer files;
+    /// or a repository on the Hugging Face hub, org/name or hf://org/name@revision
     #[arg(required_unless_present = "print_supported_models")]
     model: Option<PathBuf>,
 
@@ -169,6 +172,7 @@ fn print_supported_models() -> Result<()> {
 }
 
 fn convert(args: &Args, model: &Path, options: &Options, events: &mut Events) -> Result<()> {
+    let began = Instant::now();
     let conversion = Conversion::prepare(options)?;
     if args.dry_run {
         let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
@@ -210,7 +214,7 @@ fn convert(args: &Args, model: &Path, options: &Options, events: &mut Events) ->
         }
     }
     if !args.quiet {
-        report::print(&outcome);
+        report::print(&outcome, began.elapsed());
         report::print_notes(&conversion.notes);
         if conversion.may_share() {
             report::print_advice(conversion.brief_advice()?.as_ref(), &outcome, model);

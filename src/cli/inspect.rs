@@ -7,16 +7,21 @@ use std::path::PathBuf;
 use ggraft_platform::FileSystem;
 
 use super::messages::start_logging;
+use super::options::HubArgs;
 use super::stdout;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::input::one_line;
 use crate::inspect::{self, Hashed};
+use crate::source::ModelDir;
 
 /// Arguments of `ggraft inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A GGUF file (any one of a split set), a model directory or a .safetensors file
+    /// A GGUF file (any one of a split set), a model directory, a .safetensors file, or a repository on the hub
     path: PathBuf,
+
+    #[command(flatten)]
+    hub: HubArgs,
 
     /// Print the SHA-256 of each tensor's data, of each file's tensors and of all, as llama-gguf-hash does
     #[arg(long)]
@@ -30,7 +35,14 @@ pub struct Args {
 /// Runs `ggraft inspect`.
 pub fn run(args: &Args) -> Result<()> {
     start_logging(false, false);
-    let mut inspection = inspect::inspect(&args.path)?;
+    let on_hub = args.hub.on_hub();
+    if args.hash && ModelDir::is_on_hub(&args.path, &on_hub)? {
+        let problem = format!("--hash reads all of {}, which is on a hub", args.path.display());
+        return Err(
+            Error::usage(problem).hint("`ggraft pull` it first; the hub lists the hashes of whole files")
+        );
+    }
+    let mut inspection = inspect::inspect_on_hub(&args.path, &on_hub)?;
     // Phases are relative to the blocks of the file system at hand.
     if let Some(block) = FileSystem::of(&args.path).ok().and_then(|fs| NonZeroU64::new(fs.block_size)) {
         inspection.block = block;

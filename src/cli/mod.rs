@@ -6,7 +6,9 @@ mod convert;
 mod diff;
 mod edit;
 mod events;
+mod generate;
 mod inspect;
+mod lora;
 mod merge;
 mod messages;
 mod mount;
@@ -14,6 +16,7 @@ mod options;
 mod plan;
 mod prefixes;
 mod progress;
+mod pull;
 mod ready;
 mod reference;
 mod report;
@@ -53,6 +56,10 @@ struct Cli {
 enum Command {
     /// Convert a model directory to GGUF.
     Convert(Box<convert::Args>),
+    /// Download a model from the hub, aligned as it comes: every conversion of it shares nearly everything.
+    Pull(Box<pull::Args>),
+    /// Convert a LoRA adapter to GGUF.
+    Lora(Box<lora::Args>),
     /// Rewrite a checkpoint once, so that every conversion of it shares nearly everything.
     Align(align::Args),
     /// Show what a conversion would share, copy and convert, and why, without writing anything.
@@ -77,6 +84,10 @@ enum Command {
     Merge(merge::Args),
     /// Show what differs between two GGUF files.
     Diff(diff::Args),
+    /// Print a script that completes ggraft's commands and flags in a shell.
+    Completions(generate::CompletionsArgs),
+    /// Write ggraft's man pages to a directory.
+    Man(generate::ManArgs),
 }
 
 /// Runs the command line of this process.
@@ -107,6 +118,8 @@ pub fn main() -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     let (json, result) = match cli.command {
         Command::Convert(args) => (args.json, convert::run(&args)),
+        Command::Pull(args) => (args.json, pull::run(&args)),
+        Command::Lora(args) => (args.json, lora::run(&args)),
         Command::Align(args) => (args.json, align::run(&args)),
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),
@@ -118,6 +131,8 @@ pub fn main() -> ExitCode {
         Command::Batch(args) => (false, batch::run(&args)),
         Command::Schema => (false, batch::schema()),
         Command::Mount(args) => (false, mount::mount(&args).map(|ended| code = ended)),
+        Command::Completions(args) => (false, generate::completions(&args)),
+        Command::Man(args) => (false, generate::man(&args)),
         Command::With(args) => (false, mount::with(&args).map(|ended| code = ended)),
     };
     let code = match result {

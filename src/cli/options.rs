@@ -12,9 +12,11 @@ use crate::conversion::{Options, Reflink};
 use crate::describe;
 use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout, SplitRules};
+use crate::source::OnHub;
 
 const SPLITTING: &str = "Splitting";
 const TENSORS: &str = "Tensors";
+const HUB: &str = "Models on the hub";
 const SHARING: &str = "Sharing blocks";
 /// Help heading of the flags that decide what is reported.
 pub const REPORTS: &str = "Reports";
@@ -35,9 +37,17 @@ pub struct OptionArgs {
     #[arg(long)]
     vocab_only: bool,
 
-    /// Write the model's projector instead of the model: what turns images and sound into what the model reads
+    /// Write the model's projector instead of the model: the vision and audio part, a file of its own for llama.cpp
     #[arg(long, conflicts_with = "vocab_only")]
     mmproj: bool,
+
+    /// Merge the LoRA adapter in this directory into the model: every matrix it is for becomes W + scale · B · A
+    #[arg(long, value_name = "ADAPTER_DIR", conflicts_with_all = ["mmproj", "vocab_only", "mistral_format"])]
+    lora: Option<PathBuf>,
+
+    /// Write the model's projector, too, to a second file whose name begins with mmproj-. Neither appears without the other
+    #[arg(long, conflicts_with_all = ["mmproj", "vocab_only", "mtp"])]
+    with_mmproj: bool,
 
     /// Convert a model that lacks files, layers or embeddings, or contradicts config.json about their shape;
     /// llama.cpp does not load what comes of it
@@ -61,6 +71,10 @@ pub struct OptionArgs {
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
 
+    /// Directory of the model that this one drafts for, from which a draft (EAGLE-3, DFlash, DSpark) has its vocabulary
+    #[arg(long, value_name = "DIR")]
+    target_model_dir: Option<PathBuf>,
+
     /// Start another file beyond this many bytes of tensors (K, M and G are powers of 1000); 0 is no limit
     #[arg(long, value_name = "N[K|M|G]", value_parser = parse_size, default_value = "0", help_heading = SPLITTING)]
     split_max_size: u64,
@@ -82,8 +96,31 @@ pub struct OptionArgs {
     #[command(flatten)]
     arch: ArchArgs,
 
+    /// The model is a repository on the hub, even if there is something here of that name, and gets the name that
+    /// convert_hf_to_gguf.py --remote gives it
+    #[arg(long, help_heading = HUB)]
+    remote: bool,
+
+    #[command(flatten)]
+    hub: HubArgs,
+
     #[command(flatten)]
     reference: ReferenceOnly,
+}
+
+/// What to read from a hub.
+#[derive(Debug, clap::Args)]
+pub struct HubArgs {
+    /// Branch, tag or commit of a repository on the hub [default: main]
+    #[arg(long, value_name = "REV", help_heading = HUB)]
+    pub revision: Option<String>,
+}
+
+impl HubArgs {
+    /// As the library wants it.
+    pub fn on_hub(&self) -> OnHub {
+        OnHub { remote: false, revision: self.revision.clone() }
+    }
 }
 
 impl OptionArgs {
@@ -96,6 +133,7 @@ impl OptionArgs {
         self.reference.check()?;
         Ok(Options {
             model: model.to_owned(),
+            on_hub: OnHub { remote: self.remote, ..self.hub.on_hub() },
             outfile: self.outfile.clone(),
             describe: describe::Options {
                 arch: self.arch.options(self.outtype.into(), self.vocab_only),
@@ -103,9 +141,14 @@ impl OptionArgs {
                 own_template_only: self.disable_mistral_community_chat_template,
                 model_name: self.model_name.clone(),
                 metadata: self.metadata.clone(),
+                target_model: self.target_model_dir.clone(),
                 allow_incomplete: self.allow_incomplete,
+                adapter: self.lora.clone(),
+                ..describe::Options::default()
             },
             projector: self.mmproj,
+            adapter: false,
+            with_projector: self.with_mmproj,
             splits: SplitRules {
                 max_tensors: self.split_max_tensors,
                 max_bytes: self.split_max_size,
@@ -130,6 +173,8 @@ impl OptionArgs {
         let mut args = Vec::new();
         args.extend(self.model_name.as_ref().map(|name| with("--model-name=", name.as_ref())));
         args.extend(self.metadata.as_ref().map(|file| with("--metadata=", file.as_ref())));
+        let target = self.target_model_dir.as_ref();
+        args.extend(target.map(|dir| with("--target-model-dir=", dir.as_ref())));
         args.extend(self.mistral_format.then(|| "--mistral-format".into()));
         let own_template = "--disable-mistral-community-chat-template";
         args.extend(self.disable_mistral_community_chat_template.then(|| own_template.into()));
@@ -259,9 +304,11 @@ enum AlignmentArg {
     Relaxed,
 }
 
+/// `--outtype`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum OutTypeArg {
+#[allow(missing_docs)]
+pub enum OutTypeArg {
     Auto,
     F32,
     F16,

@@ -19,7 +19,8 @@ use crate::explain::Explanation;
   ggraft plan Llama-3.2-1B --html plan.html         the same as a picture, for a browser
   ggraft plan Llama-3.2-1B --layout split --json    every range of every file, for machines")]
 pub struct Args {
-    /// Directory that holds the model: config.json, *.safetensors, tokenizer files
+    /// Directory that holds the model: config.json, *.safetensors, tokenizer files;
+    /// or a repository on the Hugging Face hub, org/name or hf://org/name@revision
     model: PathBuf,
 
     #[command(flatten)]

@@ -1,11 +1,11 @@
-//! Flags of `convert_hf_to_gguf.py` cut short: Python's argparse takes any beginning that only one flag has, and scripts
-//! make use of that. Flags of our own must be spelled out, so that a new one never changes what a script means.
+//! Flags of `convert_hf_to_gguf.py` and `convert_lora_to_gguf.py` cut short: Python's argparse takes any beginning that
+//! only one flag has, and scripts make use of that. Flags of our own must be spelled out, so that a new one never changes what a script means.
 
 use std::ffi::OsString;
 
 use clap::Command;
 
-/// The reference's long flags.
+/// The long flags of `convert_hf_to_gguf.py`.
 const FLAGS: [&str; 28] = [
     "bigendian",
     "disable-mistral-community-chat-template",
@@ -37,15 +37,30 @@ const FLAGS: [&str; 28] = [
     "vocab-only",
 ];
 
-/// Subcommands that take the reference's flags.
-const COMMANDS: [&str; 2] = ["convert", "plan"];
+/// The long flags of `convert_lora_to_gguf.py`.
+const LORA_FLAGS: [&str; 10] = [
+    "base",
+    "base-model-id",
+    "bigendian",
+    "dry-run",
+    "help",
+    "no-lazy",
+    "outfile",
+    "outtype",
+    "trust-remote-code",
+    "verbose",
+];
+
+/// Subcommands that take the flags of a script, and which.
+const COMMANDS: [(&str, &[&str]); 3] = [("convert", &FLAGS), ("lora", &LORA_FLAGS), ("plan", &FLAGS)];
 
 /// The command line `args` of `cli`, flags of the reference in full length. A beginning of several flags stays as it is,
 /// which clap refuses.
 pub fn completed(cli: &Command, args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.into_iter().collect();
-    let command = args.get(1).and_then(|name| name.to_str()).filter(|name| COMMANDS.contains(name));
-    let Some(command) = command.and_then(|name| cli.find_subcommand(name)) else { return args };
+    let command = args.get(1).and_then(|name| COMMANDS.iter().find(|(command, _)| name == *command));
+    let Some((name, all)) = command else { return args };
+    let Some(command) = cli.find_subcommand(name) else { return args };
     let known: Vec<&str> = (command.get_arguments())
         .flat_map(|arg| arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default()))
         .collect();
@@ -53,16 +68,16 @@ pub fn completed(cli: &Command, args: impl IntoIterator<Item = OsString>) -> Vec
     for arg in flags {
         let Some(flag) = arg.to_str().and_then(|arg| arg.strip_prefix("--")) else { continue };
         let (name, value) = flag.find('=').map_or((flag, ""), |at| flag.split_at(at));
-        if let Some(whole) = whole(name).filter(|_| !known.contains(&name)) {
+        if let Some(whole) = whole(all, name).filter(|_| !known.contains(&name)) {
             *arg = format!("--{whole}{value}").into();
         }
     }
     args
 }
 
-/// The only flag of the reference that begins with `name`.
-fn whole(name: &str) -> Option<&'static str> {
-    let mut matching = FLAGS.into_iter().filter(|flag| flag.starts_with(name));
+/// The only one of `flags` that begins with `name`.
+fn whole(flags: &[&'static str], name: &str) -> Option<&'static str> {
+    let mut matching = flags.iter().copied().filter(|flag| flag.starts_with(name));
     matching.next().filter(|_| matching.next().is_none())
 }
 

@@ -1,7 +1,5 @@
 //! Flags of `convert_hf_to_gguf.py` without a meaning here.
 
-use std::path::PathBuf;
-
 use crate::error::{Error, Result};
 
 /// Flags of the reference that do nothing here, or are not there yet. Hidden from the help, so
@@ -15,11 +13,7 @@ pub struct ReferenceOnly {
     #[arg(long, hide = true)]
     bigendian: bool,
     #[arg(long, hide = true)]
-    remote: bool,
-    #[arg(long, hide = true)]
     dspark: bool,
-    #[arg(long, hide = true, value_name = "DIR")]
-    target_model_dir: Option<PathBuf>,
 }
 
 impl ReferenceOnly {
@@ -28,12 +22,7 @@ impl ReferenceOnly {
     /// # Errors
     /// [`Error::Unsupported`] naming the flag.
     pub fn check(&self) -> Result<()> {
-        let missing = [
-            ("--bigendian", self.bigendian),
-            ("--remote", self.remote),
-            ("--dspark", self.dspark),
-            ("--target-model-dir", self.target_model_dir.is_some()),
-        ];
+        let missing = [("--bigendian", self.bigendian), ("--dspark", self.dspark)];
         if let Some((flag, _)) = missing.iter().find(|(_, given)| *given) {
             return Err(Error::unsupported(format!(
                 "{flag} is a flag of convert_hf_to_gguf.py that ggraft does not have yet"

@@ -1,8 +1,9 @@
 //! The final report for people, on standard error.
 
 use std::path::Path;
+use std::time::Duration;
 
-use indicatif::DecimalBytes;
+use indicatif::{DecimalBytes, HumanDuration};
 
 use super::messages::say;
 use crate::advice::Alternative;
@@ -11,15 +12,24 @@ use crate::describe::Note;
 use crate::input::{listed, shell_word};
 use crate::write::Report;
 
-/// Prints what was written, where its bytes come from, and why not all of them are shared.
-pub fn print(report: &Report) {
-    print_parts(report, "the checkpoint");
+/// Prints what was written in which time, where its bytes come from, and why not all of them are shared.
+pub fn print(report: &Report, took: Duration) {
+    print_parts(report, took, "the checkpoint");
 }
 
 /// The same for what was made of `source`.
-pub fn print_parts(report: &Report, source: &str) {
-    for output in &report.outputs {
-        say(format_args!("wrote {} ({})", output.path.display(), DecimalBytes(output.bytes)));
+pub fn print_parts(report: &Report, took: Duration, source: &str) {
+    let speed = speed(report.bytes.total - report.bytes.cloned, took);
+    match &*report.outputs {
+        [output] => {
+            say(format_args!("wrote {} ({}){speed}", output.path.display(), DecimalBytes(output.bytes)))
+        }
+        outputs => {
+            for output in outputs {
+                say(format_args!("wrote {} ({})", output.path.display(), DecimalBytes(output.bytes)));
+            }
+            say(format_args!("wrote {} files ({}){speed}", outputs.len(), DecimalBytes(report.bytes.total)));
+        }
     }
     if let Some(verified) = &report.verified {
         print_verified(verified);
@@ -55,6 +65,17 @@ pub fn print_parts(report: &Report, source: &str) {
             n => say(format_args!("  not shared: {bytes} in {n} tensors: {why}")),
         }
     }
+}
+
+/// The time that a conversion took, and how fast it wrote the `moved` bytes that it did not share, if that says anything.
+fn speed(moved: u64, took: Duration) -> String {
+    let seconds = took.as_secs_f64();
+    let time = if seconds < 9.95 { format!("{seconds:.1} s") } else { HumanDuration(took).to_string() };
+    // What is written in less is over before a rate means anything.
+    if seconds < 0.05 || moved < 100_000_000 {
+        return format!(" in {time}");
+    }
+    format!(" in {time}, {}/s", DecimalBytes((moved as f64 / seconds) as u64))
 }
 
 /// Says how what was written was compared.

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Instant;
 
 use super::messages::{say, start_logging, warnings};
 use super::options::{REPORTS, ReflinkArgs};
@@ -79,12 +80,13 @@ impl WritingArgs {
             let mut names = job.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
             return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
         }
+        let began = Instant::now();
         let progress = Progress::start(job.work(), self.quiet);
         let result = job.run(&mut |bytes| progress.advance(bytes));
         progress.finish();
         let outcome = result?;
         if !self.quiet {
-            report::print_parts(&outcome, "the original");
+            report::print_parts(&outcome, began.elapsed(), "the original");
             if job.is_reordered {
                 say("  tensors are in another order, so that more is shared; --no-reflink keeps it");
             }

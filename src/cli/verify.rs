@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::messages::{explain, start_logging};
+use super::options::HubArgs;
 use super::{catch_signals, stdout};
 use crate::describe;
 use crate::error::{Error, Result};
@@ -22,10 +23,14 @@ pub struct Args {
     /// The GGUF file, any one of a split set
     gguf: PathBuf,
 
-    /// Directory of the model it should be made of [default: only the file's structure is looked at]
+    /// Directory of the model it should be made of, or a repository on the hub: of that only headers are read, unless
+    /// --read-all is given [default: only the file's structure is looked at]
     model: Option<PathBuf>,
 
-    /// Read everything, even what the file system says to be the same blocks
+    #[command(flatten)]
+    hub: HubArgs,
+
+    /// Read everything, even what the file system says to be the same blocks, and all of a model on the hub
     #[arg(long)]
     read_all: bool,
 
@@ -36,6 +41,10 @@ pub struct Args {
     /// The --metadata it was converted with
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
+
+    /// Directory of the model that a draft model drafts for
+    #[arg(long, value_name = "DIR")]
+    target_model_dir: Option<PathBuf>,
 
     /// It was converted with --mistral-format
     #[arg(long)]
@@ -61,9 +70,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let options = Options {
         gguf: args.gguf.clone(),
         model: args.model.clone(),
+        on_hub: args.hub.on_hub(),
         describe: describe::Options {
             model_name: args.model_name.clone(),
             metadata: args.metadata.clone(),
+            target_model: args.target_model_dir.clone(),
             mistral_format: args.mistral_format,
             own_template_only: args.disable_mistral_community_chat_template,
             ..describe::Options::default()

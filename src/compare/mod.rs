@@ -7,21 +7,17 @@ mod mismatch;
 mod sharing;
 mod sink;
 
-use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 
 use crate::error::Result;
-use crate::evaluate::{self, Sources};
-use crate::plan::{Action, Output};
+use crate::evaluate::{self, Refused, Sources};
+use crate::plan::{Action, NO_SOURCE, Output};
 use crate::source::File;
 use sink::Compare;
 
 pub use mismatch::{Mismatch, Part};
 pub(crate) use sharing::unproven;
-
-/// The source of a clone that is not read: it is proven, or cannot be compared.
-pub(crate) const NO_SOURCE: usize = usize::MAX;
 
 /// How to compare.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,7 +65,7 @@ pub(crate) fn compare(
     done.count(outputs);
     let sources = Sources::new(sources, how.forget);
     let sink = Compare::new(outputs, files, how.quiet_nans);
-    evaluate::run(outputs, &sources, &clones(outputs), &sink, how.threads, progress)?;
+    evaluate::run(outputs, &sources, &Refused::all(outputs.len()), &sink, how.threads, progress)?;
     done.mismatches = sink.mismatches();
     Ok(done)
 }
@@ -86,11 +82,13 @@ impl AddAssign for Comparison {
 impl Comparison {
     /// Counts what is going to be read of `outputs`.
     fn count(&mut self, outputs: &[Output]) {
-        for step in outputs.iter().flat_map(|output| &output.steps) {
+        for (step, times) in outputs.iter().flat_map(Output::counted) {
             match step.action {
-                Action::Clone { file: NO_SOURCE, .. } | Action::Zero => {}
-                Action::Clone { .. } | Action::Copy { .. } => self.compared += step.len,
-                Action::Encode { .. } | Action::Bytes(_) => self.recomputed += step.len,
+                Action::Clone { file: NO_SOURCE, .. } | Action::Zero | Action::Repeat(_) => {}
+                Action::Clone { .. } | Action::Copy { quiet: false, .. } => self.compared += times * step.len,
+                Action::Copy { quiet: true, .. } | Action::Encode { .. } | Action::Bytes(_) => {
+                    self.recomputed += times * step.len;
+                }
             }
         }
     }
@@ -101,14 +99,4 @@ impl Comparison {
             "shared": self.shared, "compared": self.compared, "recomputed": self.recomputed,
         })
     }
-}
-
-/// Clones of a source, by output and step: ranges that have to be read.
-fn clones(outputs: &[Output]) -> HashSet<(usize, usize)> {
-    let steps = (0..)
-        .zip(outputs)
-        .flat_map(|(o, output)| (0..).zip(&output.steps).map(move |(s, step)| ((o, s), step)));
-    let read =
-        steps.filter(|(_, step)| matches!(step.action, Action::Clone { file, .. } if file != NO_SOURCE));
-    read.map(|(place, _)| place).collect()
 }

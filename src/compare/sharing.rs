@@ -2,9 +2,8 @@
 
 use ggraft_platform::{Extent, extents_at};
 
-use super::NO_SOURCE;
 use crate::error::{Error, Result};
-use crate::plan::{Action, Output, Step};
+use crate::plan::{Action, NO_SOURCE, Output, Pattern, Step};
 use crate::source::File;
 
 /// `FIEMAP_EXTENT_*` of linux/fiemap.h with which a place on the disk says nothing of what is read: unknown, delayed,
@@ -21,29 +20,86 @@ pub fn prove(outputs: &mut [Output], files: &[File], sources: &[File]) -> Result
     let mut sum = 0;
     for (output, file) in outputs.iter_mut().zip(files) {
         let Some(device) = file.identity().map(|identity| identity.device) else { continue };
-        let Some(mut own) = on_device(file, device)? else { continue };
-        // One at a time: no more handles are held than those that are kept anyway.
-        let (mut source, mut map) = (NO_SOURCE, None);
+        let Some(own) = on_device(file, device)? else { continue };
+        let mut maps = Maps { own, device, sources, source: NO_SOURCE, map: None };
         let mut steps = Vec::with_capacity(output.steps.len());
         for step in std::mem::take(&mut output.steps) {
-            let Some((number, offset)) = range(&step) else {
-                match step.action {
-                    Action::Zero => holes(&step, &mut own, &mut steps)?,
-                    _ => steps.push(step),
-                }
-                continue;
-            };
-            if number != source {
-                (source, map) = (number, on_device(&sources[number], device)?);
-            }
-            match &mut map {
-                Some(map) => sum += cut(&step, number, offset, &mut own, map, &mut steps)?,
-                None => steps.push(step),
-            }
+            sum += maps.prove(step, &mut steps)?;
         }
         output.steps = steps;
     }
     Ok(sum)
+}
+
+/// The maps of an output and of the source that was looked at last: one at a time, so that no more handles are held than
+/// those that are kept anyway.
+struct Maps<'a> {
+    own: Map<'a>,
+    device: u64,
+    sources: &'a [File],
+    source: usize,
+    map: Option<Map<'a>>,
+}
+
+impl Maps<'_> {
+    /// Adds `step` to `steps`, cut into what is proven and what is not, and answers how many bytes of tensors are.
+    fn prove(&mut self, step: Step, steps: &mut Vec<Step>) -> Result<u64> {
+        if let Action::Repeat(pattern) = &step.action {
+            return self.prove_pattern(pattern, steps);
+        }
+        let Some((number, offset)) = range(&step) else {
+            match step.action {
+                Action::Zero => holes(&step, &mut self.own, steps)?,
+                _ => steps.push(step),
+            }
+            return Ok(0);
+        };
+        if number != self.source {
+            (self.source, self.map) = (number, on_device(&self.sources[number], self.device)?);
+        }
+        match &mut self.map {
+            Some(map) => cut(&step, number, offset, &mut self.own, map, steps),
+            None => {
+                steps.push(step);
+                Ok(0)
+            }
+        }
+    }
+
+    /// Of a pattern, neighbouring repetitions of which the same is proven stay one pattern.
+    fn prove_pattern(&mut self, pattern: &Pattern, steps: &mut Vec<Step>) -> Result<u64> {
+        let mut sum = 0;
+        let mut open: Option<Pattern> = None;
+        for i in 0..pattern.count {
+            let (shift, source_shift) = (i * pattern.stride, i * pattern.source_stride);
+            let mut proven = Vec::with_capacity(pattern.steps.len());
+            for step in &pattern.steps {
+                sum += self.prove(step.moved(shift, source_shift), &mut proven)?;
+            }
+            match &mut open {
+                Some(open) if continues(open, &proven) => open.count += 1,
+                _ => {
+                    steps.extend(open.take().map(of_pattern));
+                    open = Some(Pattern { count: 1, steps: proven, ..*pattern });
+                }
+            }
+        }
+        steps.extend(open.map(of_pattern));
+        Ok(sum)
+    }
+}
+
+fn of_pattern(pattern: Pattern) -> Step {
+    let start = pattern.steps.first().map_or(0, |step| step.start);
+    let len = pattern.count * pattern.stride;
+    Step { start, len, action: Action::Repeat(pattern.into()), reason: None }
+}
+
+/// Whether `steps` are what the next repetition of `pattern` would be.
+fn continues(pattern: &Pattern, steps: &[Step]) -> bool {
+    let (shift, source_shift) = (pattern.count * pattern.stride, pattern.count * pattern.source_stride);
+    let same = |(before, now): (&Step, &Step)| before.moved(shift, source_shift).is_same(now);
+    pattern.steps.len() == steps.len() && pattern.steps.iter().zip(steps).all(same)
 }
 
 /// Ranges of `len` bytes from byte `at` of `a` and byte `other` of `b`, by first byte and length, that are not shown to be the
@@ -78,7 +134,7 @@ fn on_device(file: &File, device: u64) -> Result<Option<Map<'_>>> {
 fn range(step: &Step) -> Option<(usize, u64)> {
     match &step.action {
         Action::Clone { file, offset } if *file != NO_SOURCE => Some((*file, *offset)),
-        Action::Copy { walk, first } if walk.is_contiguous() => {
+        Action::Copy { walk, first, quiet: false } if walk.is_contiguous() => {
             Some((walk.file, walk.offset + first * walk.dtype.size()))
         }
         _ => None,

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use crate::json::{self, Value};
 
-use super::class::{
-    BOOL, Class, DICT, FLOAT, FLOATS, GAPPED_NUMBERS, INT, INTS, Kinds, LIST, NULL, NUMBERS, Part, STR, STRS,
-};
+use super::class::{Class, NULL, Part, accepts};
 use super::generated::classes::{CHOICES, CLASSES, GENERATION, OTHER_MODEL_TYPES, READ_ONLY, TORCH_DTYPES};
 use super::values::{Object, number, stored_as, truthy};
 use super::{classes, layers, per_layer};
@@ -251,30 +249,6 @@ fn is_choice(class: &Class, name: &str, value: &Value) -> bool {
         Value::Object(map) => map.iter().all(|(key, v)| allowed.contains(&key.as_str()) && v.is_object()),
         _ => true,
     })
-}
-
-/// Whether a field accepts a value (`isinstance`, with booleans no integers).
-fn accepts(kinds: Kinds, value: &Value) -> bool {
-    let kind = match value {
-        Value::Null => NULL,
-        Value::Bool(_) => BOOL,
-        Value::Float(_) => FLOAT,
-        Value::Int(_) | Value::BigInt(_) => INT,
-        Value::String(_) | Value::Unpaired => STR,
-        Value::Array(items) => {
-            let all = |kind| items.iter().all(|item| accepts(kind, item));
-            let lists = [
-                (INTS, INT),
-                (STRS, STR),
-                (FLOATS, FLOAT),
-                (NUMBERS, INT | FLOAT),
-                (GAPPED_NUMBERS, INT | FLOAT | NULL),
-            ];
-            return kinds & LIST != 0 || lists.iter().any(|(list, item)| kinds & list != 0 && all(*item));
-        }
-        Value::Object(_) => DICT,
-    };
-    kinds & kind != 0
 }
 
 /// What `PreTrainedConfig.__post_init__` refuses.

@@ -2,6 +2,8 @@
 //!
 //! The classes themselves are in `generated`. What they do in code is not told here.
 
+use crate::json::Value;
+
 /// JSON types a field accepts, as a set of bits.
 pub(super) type Kinds = u16;
 pub(super) const INT: Kinds = 1;
@@ -53,4 +55,28 @@ impl Class {
     pub fn text(&self) -> Option<&Part> {
         self.parts.iter().find(|(key, _)| *key == "text_config").map(|(_, part)| part)
     }
+}
+
+/// Whether a field accepts a value (`isinstance`, with booleans no integers).
+pub(super) fn accepts(kinds: Kinds, value: &Value) -> bool {
+    let kind = match value {
+        Value::Null => NULL,
+        Value::Bool(_) => BOOL,
+        Value::Float(_) => FLOAT,
+        Value::Int(_) | Value::BigInt(_) => INT,
+        Value::String(_) | Value::Unpaired => STR,
+        Value::Array(items) => {
+            let all = |kind| items.iter().all(|item| accepts(kind, item));
+            let lists = [
+                (INTS, INT),
+                (STRS, STR),
+                (FLOATS, FLOAT),
+                (NUMBERS, INT | FLOAT),
+                (GAPPED_NUMBERS, INT | FLOAT | NULL),
+            ];
+            return kinds & LIST != 0 || lists.iter().any(|(list, item)| kinds & list != 0 && all(*item));
+        }
+        Value::Object(_) => DICT,
+    };
+    kinds & kind != 0
 }

@@ -4,6 +4,7 @@
 //! defaults, renames keys and rewrites rope settings, and falls back to the bare JSON where that fails.
 //! `auto` repeats it. Knows nothing of GGUF or tensors.
 
+mod adapter;
 mod auto;
 mod class;
 mod classes;
@@ -18,6 +19,7 @@ mod stranger;
 mod validate;
 mod values;
 
+pub use adapter::AdapterConfig;
 pub(crate) use auto::lost_size;
 pub(crate) use values::truthy;
 
@@ -338,7 +340,12 @@ impl Config {
     }
 
     fn with(&self, within: &'static str, map: Map<String, Value>) -> Self {
-        let (path, json) = (self.path.clone(), Map::new());
+        Self::plain(self.path.clone(), within, map)
+    }
+
+    /// Settings that are no model's, or not all of it.
+    fn plain(path: PathBuf, within: &'static str, map: Map<String, Value>) -> Self {
+        let json = Map::new();
         Self { path, within, map, json, architecture: None, origin: None, unknown_class: None }
     }
 

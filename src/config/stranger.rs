@@ -15,9 +15,8 @@ pub(super) fn explain<T>(dir: &ModelDir) -> Result<T> {
     let names = dir.list("")?;
     let has = |name: &str| names.iter().any(|found| found == name);
     if has("adapter_config.json") {
-        return Err(unsupported("is an adapter (adapter_config.json), not a whole model").hint(
-            "merge it into its base model and convert that, or use llama.cpp's convert_lora_to_gguf.py",
-        ));
+        return Err(unsupported("is an adapter (adapter_config.json), not a whole model")
+            .hint("`ggraft lora` converts it, with --base and its base model's directory"));
     }
     if has("model_index.json") {
         return Err(unsupported("is a diffusers pipeline (model_index.json), not a language model").hint(

@@ -32,6 +32,8 @@ pub struct Model<'a> {
     pub config: &'a Config,
     /// Whether only layers for multi-token prediction were asked for.
     pub only_prediction: bool,
+    /// Whether it drafts for another model, and may use that one's embedding.
+    pub drafts: bool,
 }
 
 /// Layers' names go on after this with their number and what they have.
@@ -95,11 +97,13 @@ impl Model<'_> {
     /// counts.
     fn embeddings(&self, findings: &mut Findings) {
         let Some(tokens) = self.tensor("token_embd.weight") else {
-            findings.problems.push("there is no token embedding (token_embd.weight)".into());
+            if !self.drafts {
+                findings.problems.push("there is no token embedding (token_embd.weight)".into());
+            }
             return;
         };
         let positions = self.tensor("position_embd.weight");
-        let width = self.own("embedding_length");
+        let width = self.own("features_length").or_else(|| self.own("embedding_length"));
         for tensor in [Some(tokens), positions].into_iter().flatten() {
             let found = tensor.expr.shape().last().copied().unwrap_or(1);
             if let Some(width) = width.filter(|width| *width != found) {
@@ -142,7 +146,12 @@ impl Model<'_> {
 
     /// Layers that should be there, and what those that are have.
     fn layers(&self, findings: &mut Findings) {
-        let layers = self.own("block_count").unwrap_or(0);
+        // Stacks that are run several times count each time; what speaks has layers of other names.
+        let stacks = self.own("hrm.layers_per_stack").map(|layers| layers.saturating_mul(2));
+        let layers = match self.tensor_with("posnet.") {
+            true => 0,
+            false => stacks.or_else(|| self.own("block_count")).unwrap_or(0),
+        };
         let stacks = match self.tensor_with(ENCODER_LAYERS) || self.tensor_with(DECODER_LAYERS) {
             true => {
                 vec![(ENCODER_LAYERS, layers), (DECODER_LAYERS, self.own("decoder_block_count").unwrap_or(0))]
@@ -300,8 +309,8 @@ mod tests {
         keys.iter().for_each(|(key, value)| key_values.set_u32(format!("{arch}.{key}"), *value));
         let config = crate::json::parse_object(config.to_string().as_bytes()).unwrap();
         let config = Config::from_json(PathBuf::from("config.json"), config).unwrap();
-        Model { tensors: &tensors, key_values: &key_values, config: &config, only_prediction: false }
-            .examine()
+        let (tensors, key_values, config) = (&tensors, &key_values, &config);
+        Model { tensors, key_values, config, only_prediction: false, drafts: false }.examine()
     }
 
     /// Layers with one tensor each.

@@ -4,16 +4,18 @@
 //! The only place that sees `config`, `checkpoint`, `arch`, `metadata` and `vocab` together. Knows nothing of offsets,
 //! reflinks, or where the GGUF goes.
 
+mod adapter;
+mod base;
 mod completeness;
 mod notes;
 mod parameters;
 mod projector;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::arch::{self, Family};
+use crate::arch::{self, Family, Modules, TargetModel};
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::config::{AdapterConfig, Config};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::metadata::{self, Metadata};
@@ -34,6 +36,9 @@ pub enum Target {
     Vocabulary,
     /// What turns images and sound into what the model reads.
     Projector,
+    /// An adapter, which is added to a model when that is loaded. The directory is the adapter's, and
+    /// [`Options::base`] the model.
+    Adapter,
 }
 
 /// How to describe it.
@@ -51,6 +56,14 @@ pub struct Options {
     pub model_name: Option<String>,
     /// JSON file that overrides `general.*`.
     pub metadata: Option<PathBuf>,
+    /// Of a text model: the directory of an adapter to merge into it.
+    pub adapter: Option<PathBuf>,
+    /// Of an adapter: the directory of the model it is for.
+    pub base: Option<PathBuf>,
+    /// Of an adapter: the id of that model, which becomes its name.
+    pub base_model_id: Option<String>,
+    /// The directory of the model that this one drafts for.
+    pub target_model: Option<PathBuf>,
 }
 
 /// What a GGUF must hold.
@@ -87,11 +100,24 @@ impl NameParts {
     pub fn default_file_name(&self) -> Result<String> {
         match self.target {
             Target::Projector => self.general.projector_file_name(self.output_type),
+            Target::Adapter if self.general.is_of_adapter() => {
+                self.general.adapter_file_name(self.output_type)
+            }
+            Target::Adapter => self.general.default_file_name(self.output_type, false),
             Target::Text if self.only_prediction => self.general.prediction_file_name(self.output_type),
             Target::Text => self.general.default_file_name(self.output_type, false),
             Target::Vocabulary => self.general.default_file_name(self.output_type, true),
         }
     }
+}
+
+/// The directory of the model that the adapter in `adapter` is for, as `options` or the adapter say.
+///
+/// # Errors
+/// If none is named, or the one named is not on this machine.
+pub fn base_of(adapter: &Path, options: &Options) -> Result<PathBuf> {
+    let dir = ModelDir::open(adapter)?;
+    base::find(&dir, &AdapterConfig::load(&dir)?, options).map(|base| base.path().to_owned())
 }
 
 /// Describes the GGUF that `target` is of the model in `dir`. Reads everything but weights.
@@ -101,8 +127,30 @@ impl NameParts {
 pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Description> {
     match target {
         Target::Projector => projector::describe(dir, options),
+        Target::Adapter => adapter::describe(dir, options),
         Target::Text | Target::Vocabulary => Opened::new(dir, target, options)?.describe(options),
     }
+}
+
+/// Describes the model in `dir` for text, and its projector beside it; none if it neither sees nor hears.
+///
+/// # Errors
+/// As [`describe()`]; also if it is known to have a projector that cannot be converted.
+pub fn describe_both(dir: &ModelDir, options: &Options) -> Result<(Description, Option<Description>)> {
+    let mut text = describe(dir, Target::Text, options)?;
+    if !projector::exists(dir, options)? {
+        return Ok((text, None));
+    }
+    // Layers for multi-token prediction are the text model's.
+    let arch = arch::Options { mtp: arch::Mtp::Keep, ..options.arch };
+    let projector = projector::describe(dir, &Options { arch, ..options.clone() })?;
+    if !text.notes.is_empty() {
+        let config = if options.mistral_format { Config::load_params(dir) } else { Config::load(dir) }?;
+        let written = text.tensors.iter().chain(&projector.tensors);
+        text.notes = notes::left_out(&text.checkpoint, written, &config);
+        text.notes.iter_mut().for_each(|note| note.projected = false);
+    }
+    Ok((text, Some(projector)))
 }
 
 /// A model whose configuration and checkpoint were read, to be described in one way or another.
@@ -113,6 +161,9 @@ pub(crate) struct Opened<'a> {
     family: &'static Family,
     checkpoint: Checkpoint,
     tokenizer: TokenizerFile,
+    /// The name of the adapter that is merged into it.
+    merged: Option<String>,
+    target_model: Option<TargetModel>,
 }
 
 impl<'a> Opened<'a> {
@@ -122,10 +173,20 @@ impl<'a> Opened<'a> {
     /// As [`describe`].
     pub fn new(dir: &'a ModelDir, target: Target, options: &Options) -> Result<Self> {
         let (config, family, mut checkpoint) = open(dir, target, options)?;
-        if options.arch.dense_modules && family.dense_modules {
-            checkpoint.add_modules("Dense")?;
+        match family.modules {
+            Modules::Dense if options.arch.dense_modules => checkpoint.add_modules("Dense")?,
+            Modules::At(path) => checkpoint.add_module(path.into())?,
+            Modules::None | Modules::Dense => {}
         }
-        Ok(Self { dir, target, config, family, checkpoint, tokenizer: TokenizerFile::new(dir) })
+        let mut merged = None;
+        if let Some(adapter) = &options.adapter {
+            let adapter = dir.open_beside(adapter)?;
+            checkpoint.add_adapter(&adapter, AdapterConfig::load(&adapter)?)?;
+            merged = Some(adapter.name()?);
+        }
+        let target_model = options.target_model.as_deref().map(TargetModel::open).transpose()?;
+        let tokenizer = TokenizerFile::new(dir);
+        Ok(Self { dir, target, config, family, checkpoint, tokenizer, merged, target_model })
     }
 
     /// What `options` make of its tensors.
@@ -138,7 +199,8 @@ impl<'a> Opened<'a> {
 
     fn build(&self, options: &arch::Options) -> Result<arch::Model> {
         let options = arch::Options { vocab_only: self.target == Target::Vocabulary, ..*options };
-        let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options);
+        let drafts_for = self.target_model.as_ref();
+        let model = self.family.build(&self.checkpoint, &self.config, &self.tokenizer, &options, drafts_for);
         model.map_err(|error| error.of_model(self.dir.path()))
     }
 
@@ -152,14 +214,18 @@ impl<'a> Opened<'a> {
             completeness::report(self.dir.path(), self.checkpoint.incomplete.as_slice(), strict)?;
         }
         let model = self.build(&options.arch)?;
-        let Self { dir, target, config, checkpoint, tokenizer, .. } = self;
+        let Self { dir, target, config, checkpoint, tokenizer, merged, target_model, .. } = self;
         let tensors = model.tensors;
-        let general = Metadata::load(&metadata::Inputs {
+        let mut general = Metadata::load(&metadata::Inputs {
             dir,
             metadata_override: options.metadata.as_deref(),
             model_name: options.model_name.as_deref(),
             params: parameters::count(&tensors),
         })?;
+
+        if let Some(adapter) = merged {
+            general.merged(&adapter);
+        }
 
         let mut keys = KeyValues::new();
         keys.set_string("general.architecture", model.arch);
@@ -168,19 +234,25 @@ impl<'a> Opened<'a> {
         general.write(&mut keys)?;
         keys.extend(model.hparams);
         keys.set_u32("general.quantization_version", 2);
-        let mut files = TokenizerFiles::read(dir, tokenizer)?;
+        keys.extend(model.extra);
+        let mut files = match target_model.filter(|_| model.drafts) {
+            Some(target) => TokenizerFiles::read(&target.dir, TokenizerFile::new(&target.dir))?,
+            None => TokenizerFiles::read(dir, tokenizer)?,
+        };
         files.own_template_only = options.own_template_only;
-        (model.vocab)(&mut keys, &files, config.map())?;
+        (model.vocab)(&mut keys, &files, model.settings.map())?;
         drop(files);
+        keys.extend(model.late);
 
         if target == Target::Text {
             let only_prediction = options.arch.mtp == arch::Mtp::Only;
-            let (tensors, key_values, config) = (&tensors, &keys, &config);
-            completeness::Model { tensors, key_values, config, only_prediction }.check(dir.path(), strict)?;
+            let (tensors, key_values, config, drafts) = (&tensors, &keys, &config, model.drafts);
+            completeness::Model { tensors, key_values, config, only_prediction, drafts }
+                .check(dir.path(), strict)?;
         }
         let notes = match target {
             Target::Text => notes::left_out(&checkpoint, &tensors, &config),
-            Target::Vocabulary | Target::Projector => Vec::new(),
+            Target::Vocabulary | Target::Projector | Target::Adapter => Vec::new(),
         };
         let (output_type, only_prediction) = (model.ftype.name(), model.only_prediction);
         let name = NameParts { general, target, output_type, only_prediction };
@@ -207,5 +279,9 @@ fn open(dir: &ModelDir, target: Target, options: &Options) -> Result<(Config, &'
         }
         other => other?,
     };
+    let mut checkpoint = checkpoint;
+    for (prefix, who) in checkpoint.unwrap_names() {
+        tracing::warn!("all tensors are called {prefix}…, as {who} has them: converted without that");
+    }
     Ok((config, family, checkpoint))
 }

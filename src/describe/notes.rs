@@ -12,7 +12,7 @@ use crate::arch;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::input::quoted;
-use crate::tensor::{Arithmetic, Leaf, OutputTensor, Piece};
+use crate::tensor::{Leaf, OutputTensor, Piece};
 
 /// Tensors of the checkpoint that are not in the GGUF, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum LeftOut {
     Audio,
     /// Layers for multi-token prediction, beyond the model's own.
     Prediction,
+    /// They said how weights are quantized, and what they said went into the weights.
+    Quantization,
     /// Nothing in the architecture refers to them: buffers that are computed anew, copies of tied tensors, others.
     Unused,
 }
@@ -49,6 +51,7 @@ impl LeftOut {
             Self::Vision => "vision",
             Self::Audio => "audio",
             Self::Prediction => "prediction",
+            Self::Quantization => "quantization",
             Self::Unused => "unused",
         }
     }
@@ -59,6 +62,7 @@ impl LeftOut {
             Self::Vision => "of the vision part, which a GGUF for text does not hold",
             Self::Audio => "of the audio part, which a GGUF for text does not hold",
             Self::Prediction => "of layers for multi-token prediction",
+            Self::Quantization => "about how weights are quantized",
             Self::Unused => "that the architecture does not use",
         }
     }
@@ -72,7 +76,7 @@ impl fmt::Display for Note {
             1 => write!(f, "left out: 1 tensor {why} ({bytes}): {example}")?,
             n => write!(f, "left out: {n} tensors {why} ({bytes}), {example} first")?,
         }
-        if *projected { write!(f, "; --mmproj converts that part") } else { Ok(()) }
+        if *projected { write!(f, "; --mmproj converts that part alone, --with-mmproj both") } else { Ok(()) }
     }
 }
 
@@ -110,14 +114,35 @@ const AUDIO: [&str; 8] = [
     "embed_audio",
 ];
 
+/// Ends of names of tensors about quantized weights that become no part of them.
+const QUANTIZATION: [&str; 12] = [
+    ".g_idx",
+    ".weight_shape",
+    ".quant_map",
+    ".nested_quant_map",
+    ".bitsandbytes__nf4",
+    ".bitsandbytes__fp4",
+    ".weight_format",
+    ".weight_scale_2",
+    ".input_scale",
+    ".k_scale",
+    ".v_scale",
+    "activation_scale",
+];
+
 /// What of `checkpoint` is in none of `tensors`, by reason.
-pub fn left_out(checkpoint: &Checkpoint, tensors: &[OutputTensor], config: &Config) -> Vec<Note> {
+pub fn left_out<'t>(
+    checkpoint: &Checkpoint,
+    tensors: impl IntoIterator<Item = &'t OutputTensor>,
+    config: &Config,
+) -> Vec<Note> {
     let mut used = vec![false; checkpoint.tensors.len()];
-    let pieces = tensors.iter().flat_map(|tensor| tensor.expr.pieces());
-    for index in pieces.flat_map(sources) {
-        if let Some(used) = used.get_mut(index) {
-            *used = true;
-        }
+    for piece in tensors.into_iter().flat_map(|tensor| tensor.expr.pieces()) {
+        sources(piece, &mut |index| {
+            if let Some(used) = used.get_mut(index) {
+                *used = true;
+            }
+        });
     }
     let layers = arch::own_layers(config);
     let has_projector = has_projector(config);
@@ -147,23 +172,14 @@ fn has_projector(config: &Config) -> bool {
     named.is_some_and(arch::has_projector) || config.map().contains_key("vision_encoder")
 }
 
-/// Every source that `piece` is made of.
-fn sources(piece: &Piece) -> impl Iterator<Item = usize> {
-    let leaf = match piece.leaf {
-        Leaf::Source(index) => Some(index),
-        Leaf::Values(_) | Leaf::Zeros => None,
-    };
-    let scale = |step: &Arithmetic<usize>| match step {
-        Arithmetic::Scale(scale) => Some(scale.source),
-        Arithmetic::Plus { other, .. } => Some(other.source),
-        Arithmetic::Mxfp4 { scales } => Some(*scales),
-        Arithmetic::Widen
-        | Arithmetic::Add(_)
-        | Arithmetic::Multiply(_)
-        | Arithmetic::Exp
-        | Arithmetic::NegExp => None,
-    };
-    leaf.into_iter().chain(piece.arithmetic.iter().filter_map(scale))
+/// Tells `found` of every source that `piece` is made of.
+fn sources(piece: &Piece, found: &mut impl FnMut(usize)) {
+    match &piece.leaf {
+        Leaf::Source(index) => found(*index),
+        Leaf::Codes(codes) => found(codes.source),
+        Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => {}
+    }
+    piece.arithmetic.iter().for_each(|step| step.sources(&mut |index| found(*index)));
 }
 
 /// Why a tensor called `name` is left out, of a model with `layers` layers of its own.
@@ -176,6 +192,8 @@ fn reason(name: &str, layers: u64) -> LeftOut {
         LeftOut::Audio
     } else if parts().next() == Some("mtp") || layer.is_some_and(|layer| layer >= layers) {
         LeftOut::Prediction
+    } else if QUANTIZATION.iter().any(|end| name.ends_with(end)) {
+        LeftOut::Quantization
     } else {
         LeftOut::Unused
     }
@@ -197,6 +215,7 @@ mod tests {
             ("mtp.layers.0.norm.weight", LeftOut::Prediction),
             ("model.layers.60.self_attn.rotary_emb.inv_freq", LeftOut::Unused),
             ("model.layers.x.norm.weight", LeftOut::Unused),
+            ("model.layers.0.mlp.up_proj.g_idx", LeftOut::Quantization),
             ("lm_head.weight", LeftOut::Unused),
         ] {
             assert_eq!(reason(name, 61), what, "{name}");

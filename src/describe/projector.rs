@@ -10,6 +10,17 @@ use crate::source::ModelDir;
 
 use super::{Description, NameParts, Options, Target, completeness, parameters};
 
+/// Whether the model in `dir` is one that has a projector, be it one that cannot be converted.
+///
+/// # Errors
+/// If its configuration cannot be read.
+pub fn exists(dir: &ModelDir, options: &Options) -> Result<bool> {
+    match options.mistral_format {
+        true => Ok(Config::load_whole_params(dir)?.map().contains_key("vision_encoder")),
+        false => Ok(arch::knows_projector(Config::load_whole(dir)?.architecture()?)),
+    }
+}
+
 /// Describes the GGUF of the projector of the model in `dir`.
 ///
 /// # Errors

@@ -1,17 +1,18 @@
 //! Computes output elements from source elements: the arithmetic of a walk, chunk by chunk.
 
-use half::f16;
+use std::borrow::Cow;
+
+use half::{bf16, f16};
 
 use super::overflow;
+use super::partners::{Computed, Partners, ScaleBytes, multiply, with};
 use super::sources::Sources;
+use super::update;
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::Result;
 use crate::kernels::{self, exp, exp_rounded};
-use crate::plan::{Place, Run, Walk};
-use crate::tensor::{Arithmetic, Scale};
-
-/// Scales that are read at a time.
-const WINDOW: u64 = 1 << 10;
+use crate::plan::{CodeOrder, Place, Run, Walk};
+use crate::tensor::{Arithmetic, Dim, Scale};
 
 /// Elements that are computed at a time: 8 KiB of F32, so that what is in between stays in the first-level cache.
 /// A multiple of every block of a type.
@@ -19,31 +20,16 @@ const BATCH: usize = 2048;
 
 /// The arithmetic of a walk, ready to be carried out on any part of it.
 pub struct Evaluation<'a> {
-    walk: &'a Walk,
-    /// The scales of each step that has some.
-    scales: Vec<Option<Scales<'a>>>,
+    sources: &'a Sources<'a>,
+    walk: Cow<'a, Walk>,
+    /// What each step computes with, if it does.
+    partners: Vec<Option<Partners<'a>>>,
 }
 
 impl<'a> Evaluation<'a> {
     /// Prepares the arithmetic of `walk`.
     pub fn new(sources: &'a Sources<'a>, walk: &'a Walk) -> Self {
-        let scales = walk.arithmetic.iter().map(|step| match step {
-            Arithmetic::Scale(scale) => Some(Scales::new(sources, scale.source)),
-            Arithmetic::Plus { other, .. } => Some(Scales::new(sources, other.source)),
-            Arithmetic::Mxfp4 { scales } => Some(Scales::new(sources, *scales)),
-            Arithmetic::Widen
-            | Arithmetic::Add(_)
-            | Arithmetic::Multiply(_)
-            | Arithmetic::Exp
-            | Arithmetic::NegExp => None,
-        });
-        Self { walk, scales: scales.collect() }
-    }
-
-    /// Runs of the walk, counted from the start of the source tensor.
-    fn runs(&self, first: u64, count: u64) -> impl Iterator<Item = Run> + use<'a> {
-        let walk = self.walk;
-        walk.runs(first, count).map(|run| Run { at: run.at + walk.first, ..run })
+        Self { sources, walk: Cow::Borrowed(walk), partners: partners(sources, &walk.arithmetic) }
     }
 
     /// Computes the elements from element `first` of the walk on, which were gathered into `raw`.
@@ -56,27 +42,50 @@ impl<'a> Evaluation<'a> {
         for (i, step) in self.walk.arithmetic.iter().enumerate() {
             match step {
                 Arithmetic::Widen => half = false,
-                Arithmetic::Add(constant) => each(out, half, |x| x + constant),
+                Arithmetic::Add(constant) => {
+                    // torch rounds what is added to the type of the tensor, but not what is multiplied.
+                    let constant = if half { f16::from_f32(*constant).to_f32() } else { *constant };
+                    each(out, half, |x| x + constant);
+                }
                 Arithmetic::Multiply(constant) => each(out, half, |x| x * constant),
                 Arithmetic::Exp if half => each(out, half, exp_rounded),
                 Arithmetic::Exp => each(out, half, exp),
                 Arithmetic::NegExp if half => each(out, half, |x| -exp_rounded(x)),
                 Arithmetic::NegExp => each(out, half, |x| -exp(x)),
-                Arithmetic::Scale(scale) => {
+                Arithmetic::Ternary(inverse) => {
+                    each(out, half, |x| (x * inverse).round_ties_even().clamp(-1.0, 1.0) / inverse);
+                }
+                Arithmetic::Reciprocal => each(out, half, f32::recip),
+                Arithmetic::Table(table) => each(out, false, |x| entry(table, x)),
+                Arithmetic::Round(Dtype::BF16) => each(out, false, |x| bf16::from_f32(x).to_f32()),
+                Arithmetic::Round(_) => each(out, true, |x| x),
+                Arithmetic::Scale(_)
+                | Arithmetic::Divide(_)
+                | Arithmetic::Minus(_)
+                | Arithmetic::Plus { .. } => {
+                    let Some(partners) = &mut self.partners[i] else { continue };
+                    let runs = self.walk.positions(first, out.len() as u64);
+                    match step {
+                        Arithmetic::Scale(_) => partners.combine(0, runs, out, multiply)?,
+                        Arithmetic::Divide(_) => partners.combine(0, runs, out, with(|x, y| x / y))?,
+                        Arithmetic::Minus(_) => partners.combine(0, runs, out, with(|x, y| x - y))?,
+                        Arithmetic::Plus { first, .. } => {
+                            partners.combine(*first, runs, out, with(|x, y| x + y))?
+                        }
+                        _ => {}
+                    }
+                    match step {
+                        Arithmetic::Plus { .. } => each(out, half, |x| x),
+                        _ => half = false,
+                    }
+                }
+                Arithmetic::Mxfp4 { .. } | Arithmetic::Nvfp4 { .. } => {
+                    unreachable!("codes have no arithmetic but their own")
+                }
+                Arithmetic::Update(product) => {
                     half = false;
-                    let runs = self.runs(first, out.len() as u64);
-                    if let Some(scales) = &mut self.scales[i] {
-                        rescale(scale, scales, runs, out)?;
-                    }
+                    update::apply(self.sources, product, self.walk.positions(first, out.len() as u64), out)?;
                 }
-                Arithmetic::Plus { other, first: start } => {
-                    let runs = self.runs(first, out.len() as u64);
-                    if let Some(others) = &mut self.scales[i] {
-                        combine(other, *start, others, runs, out, |x, y| x + y)?;
-                        each(out, half, |x| x);
-                    }
-                }
-                Arithmetic::Mxfp4 { .. } => unreachable!("codes have no arithmetic but their own"),
             }
         }
         Ok(())
@@ -88,22 +97,20 @@ impl<'a> Evaluation<'a> {
     /// # Errors
     /// As [`Evaluation::values`].
     pub fn encode(&mut self, first: u64, raw: &[u8], to: GgmlType, out: &mut [u8]) -> Result<u64> {
-        if let [Arithmetic::Scale(scale)] = self.walk.arithmetic.as_slice()
-            && let [Some(scales)] = self.scales.as_mut_slice()
+        if let [Arithmetic::Scale(_)] = self.walk.arithmetic.as_slice()
+            && let [Some(scales)] = self.partners.as_mut_slice()
             && (self.walk.dtype, to) == (Dtype::F8E4M3, GgmlType::BF16)
         {
-            let walk = self.walk;
-            let runs = walk.runs(first, raw.len() as u64).map(|run| Run { at: run.at + walk.first, ..run });
-            let (mut raw, mut out) = (raw, out);
-            for (index, same) in runs.flat_map(|run| scale.runs(run.at, run.len)) {
-                let (elements, rest) = raw.split_at(same as usize);
-                let (to, tail) = out.split_at_mut(2 * elements.len());
-                kernels::scale_f8_e4m3(elements, scales.value(index)?, to);
-                (raw, out) = (rest, tail);
-            }
+            scales.scale_f8_e4m3(self.walk.positions(first, raw.len() as u64), raw, out)?;
             return Ok(0);
         }
         let size = self.walk.dtype.size() as usize;
+        if self.walk.arithmetic.iter().any(|step| matches!(step, Arithmetic::Update(_))) {
+            // Factors are read once for what is computed together.
+            let mut values = vec![0.0; raw.len() / size];
+            self.values(first, raw, &mut values)?;
+            return Ok(overflow::encode(to, &values, out));
+        }
         let (mut values, mut overflowed) = ([0.0; BATCH], 0);
         let batches = raw.chunks(BATCH * size).zip(out.chunks_mut(to.bytes(BATCH as u64) as usize));
         for (first, (raw, out)) in (first..).step_by(BATCH).zip(batches) {
@@ -114,28 +121,61 @@ impl<'a> Evaluation<'a> {
         Ok(overflowed)
     }
 
-    /// Packs codes from byte `first` of the walk on, which were gathered into `raw`, into blocks of MXFP4.
-    ///
-    /// A block is its scale, then 16 bytes: code *j* in the low half of byte *j*, code *j* + 16 in the high half.
-    /// The source has codes 2*j* and 2*j* + 1 in byte *j*.
+    /// Packs codes from byte `first` of the walk on, which were gathered into `raw`, into blocks of the type they are
+    /// of: MXFP4 or NVFP4. The source has codes 2*j* and 2*j* + 1 in byte *j*.
     ///
     /// # Errors
     /// As [`Evaluation::values`].
-    pub fn mxfp4(&mut self, first: u64, raw: &[u8], out: &mut [u8]) -> Result<()> {
-        let runs = self.runs(first, raw.len() as u64);
-        let [Some(scales)] = self.scales.as_mut_slice() else { unreachable!("codes come with scales") };
+    pub fn repack(&self, first: u64, raw: &[u8], out: &mut [u8]) -> Result<()> {
+        match self.walk.arithmetic.as_slice() {
+            [Arithmetic::Nvfp4 { scales }] => self.nvfp4(*scales, first, raw, out),
+            [Arithmetic::Mxfp4 { scales }] => self.mxfp4(*scales, first, raw, out),
+            _ => unreachable!("codes have no arithmetic but their own"),
+        }
+    }
+
+    /// A block is the scales of four groups of 16 values, without their signs, then 8 bytes for each group: its code
+    /// *j* in the low half of byte *j*, code *j* + 8 in the high half.
+    fn nvfp4(&self, scales: Place, first: u64, raw: &[u8], out: &mut [u8]) -> Result<()> {
+        let runs = self.walk.positions(first, raw.len() as u64);
+        let mut scales = ScaleBytes::new(self.sources, scales);
+        let mut groups = raw.as_chunks::<8>().0.iter();
+        let mut to = out.as_chunks_mut::<36>().0.iter_mut().flat_map(|block| {
+            let (scales, codes) = block.split_at_mut(4);
+            scales.iter_mut().zip(codes.as_chunks_mut::<8>().0)
+        });
+        for Run { at, len } in runs {
+            for group in at / 8..(at + len) / 8 {
+                let (Some(codes), Some((scale, to))) = (groups.next(), to.next()) else { break };
+                *scale = scales.get(group)? & 0x7f;
+                interleave(codes, to);
+            }
+        }
+        Ok(())
+    }
+
+    /// A block is its scale, then 16 bytes: code *j* in the low half of byte *j*, code *j* + 16 in the high half.
+    fn mxfp4(&self, scales: Place, first: u64, raw: &[u8], out: &mut [u8]) -> Result<()> {
+        let runs = self.walk.positions(first, raw.len() as u64);
+        let mut scales = ScaleBytes::new(self.sources, scales);
         let mut blocks = raw.as_chunks::<16>().0.iter().zip(out.as_chunks_mut::<17>().0);
         for Run { at, len } in runs {
             for block in at / 16..(at + len) / 16 {
                 let Some((codes, [scale, to @ ..])) = blocks.next() else { break };
-                *scale = scales.byte(block)?;
-                for (pair, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                    let [low, high] = [codes[pair], codes[pair + 8]];
-                    *to = [low & 0x0f | high << 4, low >> 4 | high & 0xf0];
-                }
+                *scale = scales.get(block)?;
+                interleave(codes, to);
             }
         }
         Ok(())
+    }
+}
+
+/// Puts codes of neighbours in pairs into pairs of codes that are half of all apart.
+#[inline(always)]
+fn interleave<const N: usize>(codes: &[u8; N], to: &mut [u8; N]) {
+    let (low, high) = codes.split_at(N / 2);
+    for ((to, low), high) in to.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high) {
+        *to = [low & 0x0f | high << 4, low >> 4 | high & 0xf0];
     }
 }
 
@@ -147,81 +187,41 @@ fn each(values: &mut [f32], half: bool, f: impl Fn(f32) -> f32) {
     }
 }
 
-fn rescale(
-    scale: &Scale<Place>,
-    scales: &mut Scales,
-    runs: impl Iterator<Item = Run>,
-    values: &mut [f32],
-) -> Result<()> {
-    let mut rest = values;
-    for Run { at, len } in runs {
-        for (index, same) in scale.runs(at, len) {
-            let factor = scales.value(index)?;
-            let (block, tail) = rest.split_at_mut(same as usize);
-            kernels::multiply(block, factor);
-            rest = tail;
-        }
-    }
-    Ok(())
+/// The partners of each of `steps`.
+fn partners<'a>(sources: &'a Sources<'a>, steps: &'a [Arithmetic<Place>]) -> Vec<Option<Partners<'a>>> {
+    let of = |scale: &'a Scale<Place>| {
+        let walk = all(scale);
+        let (count, partners) = (walk.elements(), partners(sources, &scale.steps));
+        let computed = Box::new(Evaluation { sources, walk: Cow::Owned(walk), partners });
+        Partners::new(sources, scale, computed, count)
+    };
+    steps.iter().map(|step| step.partners().map(|(scale, _)| of(scale))).collect()
 }
 
-/// Replaces each of `values` by what `f` makes of it and of its partner in another tensor.
-fn combine(
-    partners: &Scale<Place>,
-    start: u64,
-    others: &mut Scales,
-    runs: impl Iterator<Item = Run>,
-    values: &mut [f32],
-    f: impl Fn(f32, f32) -> f32,
-) -> Result<()> {
-    let mut rest = values.iter_mut();
-    for Run { at, len } in runs {
-        for (index, same) in partners.runs(at, len) {
-            let other = others.value(start + index)?;
-            rest.by_ref().take(same as usize).for_each(|value| *value = f(*value, other));
-        }
-    }
-    Ok(())
+/// All scales in the order in which they are stored.
+fn all(scale: &Scale<Place>) -> Walk {
+    let Place { file, offset, dtype, elements } = scale.source;
+    let dims = |len| vec![Dim { len, stride: 1 }];
+    let arithmetic = scale.steps.clone();
+    let Some(packing) = scale.packing else {
+        return Walk { file, offset, dtype, dims: dims(elements), first: 0, arithmetic, codes: None };
+    };
+    let count = elements * dtype.size() / u64::from(packing.word) * packing.per_word();
+    let codes = Some(CodeOrder { packing, first: 0, dims: dims(count) }.into());
+    Walk { file, offset, dtype: Dtype::U8, dims: dims(count), first: 0, arithmetic, codes }
 }
 
-/// A tensor of scales, of which a part is in memory.
-struct Scales<'a> {
-    sources: &'a Sources<'a>,
-    place: Place,
-    /// Index of the first scale in `bytes`.
-    start: u64,
-    bytes: Vec<u8>,
-    /// What is in `bytes`.
-    values: Vec<f32>,
+impl Computed for Evaluation<'_> {
+    fn read(&mut self, first: u64, raw: &mut Vec<u8>, out: &mut [f32]) -> Result<()> {
+        raw.resize(out.len() * self.walk.dtype.size() as usize, 0);
+        self.sources.gather(&self.walk, first, raw, &mut Vec::new())?;
+        self.values(first, raw, out)
+    }
 }
 
-impl<'a> Scales<'a> {
-    fn new(sources: &'a Sources<'a>, place: Place) -> Self {
-        Self { sources, place, start: 0, bytes: Vec::new(), values: Vec::new() }
-    }
-
-    /// Where scale `index` is in `values`, after reading it if need be.
-    fn get(&mut self, index: u64) -> Result<usize> {
-        if !(self.start..self.start + self.values.len() as u64).contains(&index) {
-            let size = self.place.dtype.size();
-            self.start = index / WINDOW * WINDOW;
-            let count = WINDOW.min(self.place.elements - self.start);
-            self.bytes.resize((count * size) as usize, 0);
-            self.sources.read(self.place.file, &mut self.bytes, self.place.offset + self.start * size)?;
-            self.values.resize(count as usize, 0.0);
-            kernels::decode(self.place.dtype, &self.bytes, &mut self.values);
-        }
-        Ok((index - self.start) as usize)
-    }
-
-    /// Of scales that are bytes.
-    fn byte(&mut self, index: u64) -> Result<u8> {
-        self.get(index).map(|at| self.bytes[at])
-    }
-
-    fn value(&mut self, index: u64) -> Result<f32> {
-        self.get(index).map(|at| self.values[at])
-    }
+/// What `table` has for the integer `x`.
+fn entry(table: &[f32], x: f32) -> f32 {
+    table.get(x as usize).copied().unwrap_or(f32::NAN)
 }
 
 #[cfg(test)]
@@ -231,11 +231,11 @@ mod tests {
 
     use super::*;
     use crate::source::File;
-    use crate::tensor::{Dim, GridAxis};
+    use crate::tensor::GridAxis;
 
     fn run(bytes: &[u8], dtype: Dtype, arithmetic: Vec<Arithmetic<Place>>, dims: &[(u64, u64)]) -> Vec<f32> {
         let dims = dims.iter().map(|&(len, stride)| Dim { len, stride }).collect();
-        let walk = Walk { file: 0, offset: 0, dtype, dims, first: 0, arithmetic };
+        let walk = Walk { file: 0, offset: 0, dtype, dims, first: 0, arithmetic, codes: None };
         with_sources(bytes, |sources| {
             let mut all = Vec::new();
             for first in (0..walk.elements()).step_by(5) {
@@ -262,7 +262,7 @@ mod tests {
         bytes.extend([1f32, 10.0, 100.0, 1000.0].iter().flat_map(|x| x.to_le_bytes()));
         let source = Place { file: 0, offset: 48, dtype: Dtype::F32, elements: 4 };
         let grid = Scale::new(0, &[3, 4], &[2, 2], Some(&[2, 2])).unwrap().grid;
-        let scale = Scale { source, grid };
+        let scale = Scale::of(source, grid);
         let steps = vec![Arithmetic::Scale(Arc::new(scale))];
         let got = run(&bytes, Dtype::F32, steps, &[(4, 1), (3, 4)]);
         assert_eq!(got, [1., 5., 900., 2., 6., 1000., 30., 70., 11000., 40., 80., 12000.]);
@@ -275,7 +275,7 @@ mod tests {
         // Rows 0 of [2, 2, 3] with rows 1, the columns first.
         let axes = [(2, 1, 6), (2, 2, 0), (3, 1, 1)];
         let grid = axes.map(|(len, block, stride)| GridAxis { len, block, stride }).to_vec();
-        let steps = vec![Arithmetic::Plus { other: Arc::new(Scale { source, grid }), first: 3 }];
+        let steps = vec![Arithmetic::Plus { other: Arc::new(Scale::of(source, grid)), first: 3 }];
         assert_eq!(run(&bytes, Dtype::F32, steps, &[(3, 1), (2, 6)]), [3., 15., 5., 17., 7., 19.]);
     }
 
@@ -285,6 +285,17 @@ mod tests {
         let run = |steps| run(&x.to_le_bytes(), Dtype::F16, steps, &[]);
         assert_eq!(run(vec![Arithmetic::Add(1.0)]), [2048.0]);
         assert_eq!(run(vec![Arithmetic::Widen, Arithmetic::Add(1.0)]), [2049.0]);
+    }
+
+    #[test]
+    fn summands_round_before_they_are_added() {
+        let half = |x: f32| f16::from_f32(x).to_f32();
+        let found = run(&f16::from_f32(0.1).to_le_bytes(), Dtype::F16, vec![Arithmetic::Add(0.2)], &[]);
+        assert_eq!(found, [half(half(0.1) + half(0.2))]);
+        let (x, y) = (half(-0.109_375), 0.2);
+        let found = run(&f16::from_f32(x).to_le_bytes(), Dtype::F16, vec![Arithmetic::Add(y)], &[]);
+        assert_eq!(found, [half(x + half(y))]);
+        assert_ne!(found, [half(x + y)]);
     }
 
     #[test]
@@ -330,9 +341,9 @@ mod tests {
         let scales = Place { file: 0, offset: 32, dtype: Dtype::U8, elements: 2 };
         let arithmetic = vec![Arithmetic::Mxfp4 { scales }];
         let dims = vec![Dim { len: 32, stride: 1 }];
-        let walk = Walk { file: 0, offset: 0, dtype: Dtype::U8, dims, first: 0, arithmetic };
+        let walk = Walk { file: 0, offset: 0, dtype: Dtype::U8, dims, first: 0, arithmetic, codes: None };
         let mut got = [0; 34];
-        with_sources(&bytes, |sources| Evaluation::new(sources, &walk).mxfp4(0, &codes, &mut got)).unwrap();
+        with_sources(&bytes, |sources| Evaluation::new(sources, &walk).repack(0, &codes, &mut got)).unwrap();
         let expected: Vec<u8> = (0..2u8)
             .flat_map(|block| {
                 std::iter::once(7 + block)

@@ -7,7 +7,7 @@ use super::sources::Sources;
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::Result;
 use crate::kernels;
-use crate::plan::Walk;
+use crate::plan::{Action, Spot, Walk};
 
 /// Where the bytes of a range come from.
 #[derive(Clone, Copy, Debug)]
@@ -32,15 +32,25 @@ pub fn unit(walk: &Walk, to: Option<GgmlType>) -> (u64, u64) {
 }
 
 impl<'a> Content<'a> {
-    /// Elements of `walk` from `first` on, as `to` if it is given.
-    pub fn of(walk: &'a Walk, first: u64, to: Option<GgmlType>) -> Self {
-        let same = to.is_none_or(|to| to != GgmlType::BF16 && to.same_bits() == Some(walk.dtype));
-        match walk.arithmetic.is_empty() && same {
-            true if walk.is_contiguous() => {
-                Self::Raw { file: walk.file, offset: walk.offset + first * walk.dtype.size() }
+    /// What a step holds at one of its places. A clone is read like a copy.
+    pub fn at(spot: Spot<'a>) -> Self {
+        match &spot.step.action {
+            Action::Clone { file, offset } => Self::Raw { file: *file, offset: offset + spot.source_shift },
+            Action::Copy { walk, first, quiet } => {
+                let (first, size) = (first + spot.shift / walk.dtype.size(), walk.dtype.size());
+                match quiet {
+                    // What makes NaNs quiet is the conversion of the type to itself.
+                    true => Self::Walk { walk, first, to: Some(GgmlType::BF16) },
+                    false if walk.is_contiguous() => {
+                        Self::Raw { file: walk.file, offset: walk.offset + first * size }
+                    }
+                    false => Self::Walk { walk, first, to: None },
+                }
             }
-            true => Self::Walk { walk, first, to: None },
-            false => Self::Walk { walk, first, to },
+            Action::Encode { walk, first, to } => Self::Walk { walk, first: *first, to: Some(*to) },
+            Action::Bytes(bytes) => Self::Bytes(bytes),
+            // A spot's step is no pattern.
+            Action::Zero | Action::Repeat(_) => Self::Zeros,
         }
     }
 
@@ -70,7 +80,7 @@ impl<'a> Content<'a> {
                 if !walk.is_packed() {
                     return evaluation.encode(first, raw, to, out);
                 }
-                evaluation.mxfp4(first, raw, out)?;
+                evaluation.repack(first, raw, out)?;
             }
             Self::Bytes(bytes) => out.copy_from_slice(bytes),
             Self::Zeros => out.fill(0),

@@ -6,13 +6,15 @@ mod arithmetic;
 mod buffers;
 mod content;
 mod overflow;
+mod partners;
 mod queue;
 mod range;
+mod refused;
 mod sources;
 mod tile;
+mod update;
 mod worker;
 
-use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use ggraft_platform::available_memory;
 pub use buffers::Buffers;
 pub(crate) use queue::{Job, Task};
 pub use range::Evaluator;
+pub(crate) use refused::Refused;
 pub(crate) use sources::Sources;
 
 use crate::error::Result;
@@ -32,6 +35,9 @@ use worker::Work;
 
 /// More threads than this do not help: memory is not that fast.
 const USEFUL_THREADS: usize = 16;
+
+/// Threads where reading means waiting for a hub: as many requests are on their way at once.
+const WAITING_THREADS: usize = 24;
 
 /// Bytes that a thread's buffers may take.
 const THREAD_MEMORY: u64 = 32 << 20;
@@ -71,20 +77,21 @@ pub(crate) trait Sink: Sync {
     fn overflowed(&self, _output: usize, _at: u64, _count: u64) {}
 }
 
-/// Computes all bytes of `outputs` for `sink`, except clones that are not `refused` (by output and step), and tells
-/// `progress` of them as they come.
+/// Computes all bytes of `outputs` for `sink`, except clones that are not `refused`, and tells `progress` of them as they come.
 ///
 /// # Errors
 /// The first of a source or the sink, or [`Error::Interrupted`](crate::Error::Interrupted).
 pub(crate) fn run<S: Sink>(
     outputs: &[Output],
     sources: &Sources,
-    refused: &HashSet<(usize, usize)>,
+    refused: &Refused,
     sink: &S,
     threads: Option<NonZeroUsize>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
-    let threads = threads.map_or_else(default_threads, NonZeroUsize::get);
+    let waiting = sources.files().iter().any(File::is_remote);
+    let default = || if waiting { WAITING_THREADS } else { default_threads() };
+    let threads = threads.map_or_else(default, NonZeroUsize::get);
     Work::new(sources, Queue::new(outputs, refused), sink).run(threads, progress)
 }
 

@@ -1,11 +1,10 @@
 //! Cuts a plan into jobs for workers: long ranges into chunks, short neighbours into one chunk together.
 
-use std::collections::HashSet;
-
 use super::content::{Content, unit};
+use super::refused::Refused;
 use super::tile::{Tile, Tiling};
 use crate::dtype::GgmlType;
-use crate::plan::{Action, Output, Step, Walk};
+use crate::plan::{Action, NO_SOURCE, Output, Spot, Spots, Step, Walk};
 
 /// Bytes per chunk, read or written, whichever is more. File systems let one writer at a time into a file, so a
 /// chunk must be worth the wait; what is read, converted and written in one go should still be in the cache
@@ -58,17 +57,9 @@ pub struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// All of `step`; none if it is a clone that was accepted.
-    fn of(step: &'a Step, refused: bool) -> Option<Self> {
-        let content = match &step.action {
-            Action::Clone { file, offset } if refused => Content::Raw { file: *file, offset: *offset },
-            Action::Clone { .. } => return None,
-            Action::Copy { walk: w, first } => Content::of(w, *first, None),
-            Action::Encode { walk: w, first, to } => Content::of(w, *first, Some(*to)),
-            Action::Bytes(bytes) => Content::Bytes(bytes),
-            Action::Zero => Content::Zeros,
-        };
-        Some(Self { start: step.start, len: step.len, content })
+    /// All of a step at one of its places.
+    fn at(spot: Spot<'a>) -> Self {
+        Self { start: spot.start(), len: spot.step.len, content: Content::at(spot) }
     }
 
     /// The most bytes up to `room` that can be cut off: whole units, of which no more than a chunk is read.
@@ -117,8 +108,9 @@ impl<'a> Part<'a> {
             {
                 let (block, bytes) = unit(walk, to);
                 let all = self.len / bytes * block == walk.elements();
-                let largest = if walk.arithmetic.is_empty() { walk.dtype.size() } else { 4 };
-                Tiling::new(walk, block, TILE / largest).filter(|_| all).map(|tiling| Special::Tiles {
+                let in_between =
+                    if walk.arithmetic.is_empty() || walk.codes.is_some() { walk.dtype.size() } else { 4 };
+                Tiling::new(walk, block, TILE / in_between).filter(|_| all).map(|tiling| Special::Tiles {
                     walk,
                     to,
                     tiling,
@@ -138,20 +130,30 @@ enum Special<'a> {
 /// The jobs of a plan, in the order of its outputs' bytes.
 pub struct Queue<'a> {
     outputs: &'a [Output],
-    /// Clones, by output and step, that must be copied instead.
-    refused: &'a HashSet<(usize, usize)>,
+    refused: &'a Refused,
     output: usize,
-    step: usize,
-    /// What is left of the step before `step`.
+    /// What is left of the output.
+    spots: Spots<'a>,
+    /// How many clones of the output have been passed.
+    clones: u64,
+    /// What is left of the spot before.
     rest: Option<Part<'a>>,
-    /// The boxes of the step before `step`, and the next of them.
+    /// The boxes of the spot before, and the next of them.
     tiles: Option<(u64, &'a Walk, Option<GgmlType>, Tiling, u64)>,
 }
 
 impl<'a> Queue<'a> {
     /// All jobs for `outputs`, except clones that are not `refused`.
-    pub fn new(outputs: &'a [Output], refused: &'a HashSet<(usize, usize)>) -> Self {
-        Self { outputs, refused, output: 0, step: 0, rest: None, tiles: None }
+    pub fn new(outputs: &'a [Output], refused: &'a Refused) -> Self {
+        let spots = outputs.first().map(Output::spots).unwrap_or_default();
+        Self { outputs, refused, output: 0, spots, clones: 0, rest: None, tiles: None }
+    }
+
+    /// Whether there is nothing to compute for a step: a clone that was accepted.
+    fn is_done(&mut self, step: &Step) -> bool {
+        let Action::Clone { file, .. } = step.action else { return false };
+        self.clones += 1;
+        file == NO_SOURCE || !self.refused.contains(self.output, self.clones - 1)
     }
 
     /// The next job in the present output.
@@ -159,19 +161,16 @@ impl<'a> Queue<'a> {
         if let Some(tile) = self.next_tile() {
             return Some(tile);
         }
-        let steps = &self.outputs.get(self.output)?.steps;
         let (mut parts, mut filled) = (Vec::new(), 0);
         loop {
             let part = match self.rest.take() {
                 Some(part) => part,
                 None => {
-                    let Some(step) = steps.get(self.step) else { break };
-                    let refused = self.refused.contains(&(self.output, self.step));
-                    self.step += 1;
-                    match Part::of(step, refused) {
-                        Some(part) => part,
-                        None if parts.is_empty() => continue,
-                        None => break,
+                    let Some(spot) = self.spots.next() else { break };
+                    match self.is_done(spot.step) {
+                        false => Part::at(spot),
+                        true if parts.is_empty() => continue,
+                        true => break,
                     }
                 }
             };
@@ -240,7 +239,8 @@ impl<'a> Iterator for Queue<'a> {
                 return Some(Job { output: self.output, task });
             }
             self.output += 1;
-            self.step = 0;
+            self.spots = self.outputs.get(self.output).map(Output::spots).unwrap_or_default();
+            self.clones = 0;
         }
         None
     }

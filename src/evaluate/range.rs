@@ -5,7 +5,7 @@ use super::content::{Content, unit};
 use super::queue::CHUNK;
 use super::sources::Sources;
 use crate::error::{Error, Result};
-use crate::plan::{Action, Plan, Step};
+use crate::plan::Plan;
 use crate::source::File;
 
 /// Reads the outputs of a plan as if they had been written.
@@ -29,30 +29,22 @@ impl<'a> Evaluator<'a> {
             return Err(Error::Internal(format!("there is no output {output}")));
         };
         let len = output.len.saturating_sub(start).min(out.len() as u64);
-        let first = output.steps.partition_point(|step| step.end() <= start);
         let mut rest = &mut out[..len as usize];
         let mut at = start;
-        for step in &output.steps[first..] {
+        for spot in output.spots_from(start) {
             if rest.is_empty() {
                 break;
             }
-            let (part, tail) = rest.split_at_mut((step.end() - at).min(rest.len() as u64) as usize);
-            self.part(step, at - step.start, part, buffers)?;
-            at = step.end();
+            let (part, tail) = rest.split_at_mut((spot.end() - at).min(rest.len() as u64) as usize);
+            self.part(Content::at(spot), at - spot.start(), part, buffers)?;
+            at = spot.end();
             rest = tail;
         }
         Ok(len as usize)
     }
 
-    /// Fills `out` from byte `from` of `step` on.
-    fn part(&self, step: &Step, from: u64, out: &mut [u8], buffers: &mut Buffers) -> Result<()> {
-        let content = match &step.action {
-            Action::Clone { file, offset } => Content::Raw { file: *file, offset: *offset },
-            Action::Copy { walk, first } => Content::of(walk, *first, None),
-            Action::Encode { walk, first, to } => Content::of(walk, *first, Some(*to)),
-            Action::Bytes(bytes) => Content::Bytes(bytes),
-            Action::Zero => Content::Zeros,
-        };
+    /// Fills `out` from byte `from` of `content` on.
+    fn part(&self, content: Content, from: u64, out: &mut [u8], buffers: &mut Buffers) -> Result<()> {
         let content = match content {
             Content::Walk { .. } => return self.walk(content, from, out, buffers),
             Content::Raw { file, offset } => Content::Raw { file, offset: offset + from },

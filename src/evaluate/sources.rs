@@ -1,8 +1,11 @@
 //! The files that are read, and reading the elements of a walk from them.
 
+use std::iter::Peekable;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::dtype::Packing;
 use crate::error::Result;
+use crate::kernels;
 use crate::plan::{Run, Walk};
 use crate::source::File;
 
@@ -47,7 +50,7 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// As [`File::read_exact_at`].
     pub fn read(&self, file: usize, out: &mut [u8], offset: u64) -> Result<()> {
-        self.files[file].read_exact_at(out, offset)?;
+        self.files[file].read_nearby(out, offset)?;
         self.read.fetch_add(out.len() as u64, Ordering::Relaxed);
         self.forget(file, offset, out.len() as u64);
         Ok(())
@@ -66,21 +69,15 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// As [`Sources::read`].
     pub fn gather(&self, walk: &Walk, first: u64, out: &mut [u8], scratch: &mut Vec<u8>) -> Result<()> {
+        if let Some(order) = &walk.codes {
+            return self.gather_codes(walk, order.packing, first, out, scratch);
+        }
         let size = walk.dtype.size();
         let mut runs = walk.runs(first, out.len() as u64 / size).peekable();
         let mut rest = out;
         let mut together: Vec<Run> = Vec::new();
-        while let Some(run) = runs.next() {
-            together.clear();
-            together.push(run);
-            let mut end = run.at + run.len;
-            while let Some(next) = runs.next_if(|next| {
-                let reach = next.at + next.len;
-                next.at >= end && (next.at - end) * size <= GAP && (reach - run.at) * size <= WINDOW
-            }) {
-                end = next.at + next.len;
-                together.push(next);
-            }
+        while let Some(end) = next_together(&mut runs, &mut together, GAP / size, WINDOW / size) {
+            let run = together[0];
             let at = walk.offset + run.at * size;
             if let [run] = together.as_slice() {
                 let (part, tail) = rest.split_at_mut((run.len * size) as usize);
@@ -99,6 +96,59 @@ impl<'a> Sources<'a> {
         }
         Ok(())
     }
+
+    /// [`Sources::gather`] of packed integers, which become a byte each.
+    fn gather_codes(
+        &self,
+        walk: &Walk,
+        packing: Packing,
+        first: u64,
+        out: &mut [u8],
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
+        let (word, per_word) = (u64::from(packing.word), packing.per_word());
+        let (gap, most) = (GAP / word * per_word, WINDOW / word * per_word);
+        let pieces = walk.runs(first, out.len() as u64).flat_map(|run| {
+            let cuts = (0..run.len).step_by(most as usize);
+            cuts.map(move |at| Run { at: run.at + at, len: most.min(run.len - at) })
+        });
+        let mut runs = pieces.peekable();
+        let (mut rest, mut together) = (out, Vec::new());
+        while let Some(end) = next_together(&mut runs, &mut together, gap, most) {
+            // Whole words, counted from the start of the tensor.
+            let start = (walk.first + together[0].at) / per_word;
+            let words = (walk.first + end).div_ceil(per_word) - start;
+            scratch.resize((words * word) as usize, 0);
+            self.read(walk.file, scratch, walk.offset + start * word)?;
+            for Run { at, len } in &together {
+                let (part, tail) = rest.split_at_mut(*len as usize);
+                kernels::unpack(packing, scratch, (walk.first + at - start * per_word) as usize, part);
+                rest = tail;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes the next of `runs` that are read together: gaps between them are at most `gap` elements, and all is at most `most`
+/// elements long, unless it is a single run. Answers where they end.
+fn next_together(
+    runs: &mut Peekable<impl Iterator<Item = Run>>,
+    together: &mut Vec<Run>,
+    gap: u64,
+    most: u64,
+) -> Option<u64> {
+    let run = runs.next()?;
+    together.clear();
+    together.push(run);
+    let mut end = run.at + run.len;
+    while let Some(next) =
+        runs.next_if(|next| next.at >= end && next.at - end <= gap && next.at + next.len - run.at <= most)
+    {
+        end = next.at + next.len;
+        together.push(next);
+    }
+    Some(end)
 }
 
 #[cfg(test)]
@@ -111,7 +161,7 @@ mod tests {
 
     fn walk(dims: &[(u64, u64)]) -> Walk {
         let dims = dims.iter().map(|&(len, stride)| Dim { len, stride }).collect();
-        Walk { file: 0, offset: 3, dtype: Dtype::BF16, dims, first: 0, arithmetic: Vec::new() }
+        Walk { file: 0, offset: 3, dtype: Dtype::BF16, dims, first: 0, arithmetic: Vec::new(), codes: None }
     }
 
     /// Every part of the walk gives the elements that following its loops gives.

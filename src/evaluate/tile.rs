@@ -106,7 +106,7 @@ impl Tile {
         }
         dims.reverse();
         Walk {
-            offset: walk.offset + skipped * walk.dtype.size(),
+            offset: walk.offset + if walk.codes.is_some() { 0 } else { skipped * walk.dtype.size() },
             first: walk.first + skipped,
             dims,
             ..walk.clone()
@@ -175,10 +175,28 @@ pub fn rearrange<T: Copy>(from: &[T], to: &mut [T], steps: &[(usize, usize)]) {
     }
 }
 
+/// [`rearrange`], several elements at a time where they stay together.
+fn rearrange_bytes(from: &[u8], to: &mut [u8], steps: &[(usize, usize)]) {
+    let together = |many: usize| {
+        let (last, outer) = steps.split_last()?;
+        let fits = *last == (many, 1) && outer.iter().all(|(_, step)| step.is_multiple_of(many));
+        fits.then(|| outer.iter().map(|(len, step)| (*len, step / many)).collect::<Vec<_>>())
+    };
+    if let Some(steps) = together(8) {
+        rearrange(from.as_chunks::<8>().0, to.as_chunks_mut::<8>().0, &steps);
+    } else if let Some(steps) = together(4) {
+        rearrange(from.as_chunks::<4>().0, to.as_chunks_mut::<4>().0, &steps);
+    } else if let Some(steps) = together(16) {
+        rearrange(from.as_chunks::<16>().0, to.as_chunks_mut::<16>().0, &steps);
+    } else {
+        rearrange(from, to, steps);
+    }
+}
+
 /// [`rearrange`] for elements of `dtype`.
 pub fn rearrange_elements(dtype: Dtype, from: &[u8], to: &mut [u8], steps: &[(usize, usize)]) {
     match dtype.size() {
-        1 => rearrange(from, to, steps),
+        1 => rearrange_bytes(from, to, steps),
         2 => rearrange(from.as_chunks::<2>().0, to.as_chunks_mut::<2>().0, steps),
         4 => rearrange(from.as_chunks::<4>().0, to.as_chunks_mut::<4>().0, steps),
         _ => rearrange(from.as_chunks::<8>().0, to.as_chunks_mut::<8>().0, steps),
@@ -198,7 +216,7 @@ mod tests {
 
     fn walk(dims: &[(u64, u64)]) -> Walk {
         let dims = dims.iter().map(|&(len, stride)| Dim { len, stride }).collect();
-        Walk { file: 0, offset: 0, dtype: Dtype::U16, dims, first: 0, arithmetic: Vec::new() }
+        Walk { file: 0, offset: 0, dtype: Dtype::U16, dims, first: 0, arithmetic: Vec::new(), codes: None }
     }
 
     /// Where the elements of a walk lie in the source, in its order.

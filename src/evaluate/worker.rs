@@ -165,6 +165,20 @@ impl<'a, S: Sink> Work<'a, S> {
                 tile::rearrange_elements(walk.dtype, raw, rearranged, &steps);
                 self.sink.overflowed(output, start, overflow::convert(walk.dtype, to, rearranged, out));
             }
+            Some(to) if walk.codes.is_some() => {
+                // Integers are small as long as nothing is computed of them, and what they are computed with is found faster
+                // in the order of the output.
+                let rearranged = part_of(rearranged, raw.len() as u64);
+                tile::rearrange_elements(walk.dtype, raw, rearranged, &steps);
+                let (run, firsts) = tile.runs(walk);
+                let mut evaluation = Evaluation::new(self.sources, walk);
+                let outs = out.chunks_exact_mut((run / block * block_bytes) as usize);
+                for ((first, codes), out) in
+                    firsts.into_iter().zip(rearranged.chunks_exact(run as usize)).zip(outs)
+                {
+                    self.sink.overflowed(output, start, evaluation.encode(first, codes, to, out)?);
+                }
+            }
             Some(to) => {
                 let (values, ordered) = (part_of(values, elements), part_of(rearranged_values, elements));
                 Evaluation::new(self.sources, &source).values(0, raw, values)?;

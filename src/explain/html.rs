@@ -99,9 +99,9 @@ impl Explanation<'_> {
 fn file<'a>(output: &'a Output, tiles: &[Tile]) -> File<'a> {
     let tensors = output.tensors.iter().map(|t| (&*t.name, t.dtype, &*t.shape, t.offset, t.len));
     let tiles = tiles.iter().map(|tile| match tile {
-        Tile::One(step) => {
+        Tile::One(step, kind) => {
             let (file, offset) = step.source().unzip();
-            Drawn::One(step.len, step.kind() as usize, file, offset, step.reason.map(|r| r.id()))
+            Drawn::One(step.len, *kind as usize, file, offset, step.reason.map(|r| r.id()))
         }
         Tile::Many { steps, bytes, first } => {
             Drawn::Many(*bytes, first.source().map(|(file, _)| file), *steps)

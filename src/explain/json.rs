@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::ops::Range;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Explanation, steps_with_tensors};
 use crate::describe::Note;
-use crate::plan::Output;
+use crate::plan::{self, Action, Kind, Output};
 use crate::write::{Bytes, Shortfall};
 
 #[derive(Serialize)]
@@ -70,6 +71,19 @@ struct Step {
     tensor: Option<usize>,
     /// And of the last: one range may share several tensors.
     last_tensor: Option<usize>,
+    /// For a pattern, what repeats.
+    pattern: Option<Repeated>,
+}
+
+/// Steps that follow each other `count` times, each time `stride` bytes further on in the output.
+#[derive(Serialize)]
+struct Repeated {
+    count: u64,
+    stride: u64,
+    /// How much further on each time what is shared is in its source, in bytes.
+    source_stride: u64,
+    /// The first time.
+    steps: Vec<Step>,
 }
 
 impl Explanation<'_> {
@@ -107,19 +121,7 @@ fn file(output: &Output) -> File<'_> {
         offset: t.offset,
         bytes: t.len,
     });
-    let steps = steps_with_tensors(output).map(|(step, tensors)| {
-        let source = step.source();
-        Step {
-            start: step.start,
-            len: step.len,
-            action: step.kind().id(),
-            file: source.map(|(file, _)| file),
-            source_offset: source.map(|(_, offset)| offset),
-            reason: step.reason.map(|r| r.id()),
-            tensor: tensors.clone().next(),
-            last_tensor: tensors.last(),
-        }
-    });
+    let steps = steps_with_tensors(output).map(|(part, tensors)| step(part, &tensors));
     File {
         path: output.path.to_string_lossy(),
         bytes: output.len,
@@ -128,5 +130,30 @@ fn file(output: &Output) -> File<'_> {
         totals: Bytes::of(output).to_json(),
         tensors: tensors.collect(),
         steps: steps.collect(),
+    }
+}
+
+/// A step with bytes of `tensors`.
+fn step(step: &plan::Step, tensors: &Range<usize>) -> Step {
+    let source = step.source();
+    let pattern = match &step.action {
+        Action::Repeat(pattern) => Some(Repeated {
+            count: pattern.count,
+            stride: pattern.stride,
+            source_stride: pattern.source_stride,
+            steps: pattern.steps.iter().map(|inner| self::step(inner, tensors)).collect(),
+        }),
+        _ => None,
+    };
+    Step {
+        start: step.start,
+        len: step.len,
+        action: step.kind().map_or("pattern", Kind::id),
+        file: source.map(|(file, _)| file),
+        source_offset: source.map(|(_, offset)| offset),
+        reason: step.reason.map(|r| r.id()),
+        tensor: tensors.clone().next(),
+        last_tensor: tensors.clone().last(),
+        pattern,
     }
 }

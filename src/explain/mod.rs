@@ -65,15 +65,21 @@ fn fates(output: &Output) -> Vec<Fate> {
         for i in tensors {
             let (tensor, fate) = (&output.tensors[i], &mut fates[i]);
             let start = step.start.max(tensor.offset);
-            let len = step.end().min(tensor.offset + tensor.len).saturating_sub(start);
-            fate.bytes[step.kind() as usize] += len;
             if start == tensor.offset {
                 fate.source = step.source().map(|(file, at)| (file, at + (start - step.start)));
             }
-            if let Some(reason) = step.reason
-                && fate.reason.is_none_or(|(_, longest)| len > longest)
-            {
-                fate.reason = Some((reason, len));
+            // Patterns are within one tensor, and so are all places of their steps.
+            for (step, times) in step.counted() {
+                let start = step.start.max(tensor.offset);
+                let len = step.end().min(tensor.offset + tensor.len).saturating_sub(start);
+                if let Some(kind) = step.kind() {
+                    fate.bytes[kind as usize] += times * len;
+                }
+                if let Some(reason) = step.reason
+                    && fate.reason.is_none_or(|(_, longest)| len > longest)
+                {
+                    fate.reason = Some((reason, len));
+                }
             }
         }
     }

@@ -9,8 +9,8 @@ const MOST: usize = 40_000;
 /// A range to draw.
 #[derive(Clone, Copy, Debug)]
 pub enum Tile<'a> {
-    /// One step as it is.
-    One(&'a Step),
+    /// One step as it is, and what happens to it.
+    One(&'a Step, Kind),
     /// Several steps, taken together.
     Many {
         /// How many.
@@ -44,12 +44,12 @@ fn merge(output: &Output, coarseness: u64) -> Vec<Tile<'_>> {
     for step in &output.steps {
         if step.len >= coarseness {
             tiles.extend(open.take());
-            tiles.push(Tile::One(step));
+            tiles.push(Tile::of(step));
             continue;
         }
         length = if open.is_some() { length + step.len } else { step.len };
         open = Some(match open.take() {
-            None => Tile::One(step),
+            None => Tile::of(step),
             Some(tile) => tile.and(step),
         });
         if length >= coarseness {
@@ -61,18 +61,26 @@ fn merge(output: &Output, coarseness: u64) -> Vec<Tile<'_>> {
 }
 
 impl<'a> Tile<'a> {
+    fn of(step: &'a Step) -> Self {
+        match step.kind() {
+            Some(kind) => Self::One(step, kind),
+            None => Self::Many { steps: places(step), bytes: step.bytes_by_kind(), first: step },
+        }
+    }
+
     fn and(self, step: &'a Step) -> Self {
         let (steps, mut bytes, first) = match self {
-            Self::One(one) => {
-                let mut bytes = [0; Kind::ALL.len()];
-                bytes[one.kind() as usize] = one.len;
-                (1, bytes, one)
-            }
+            Self::One(one, _) => (1, one.bytes_by_kind(), one),
             Self::Many { steps, bytes, first } => (steps, bytes, first),
         };
-        bytes[step.kind() as usize] += step.len;
-        Self::Many { steps: steps + 1, bytes, first }
+        bytes.iter_mut().zip(step.bytes_by_kind()).for_each(|(sum, more)| *sum += more);
+        Self::Many { steps: steps + places(step), bytes, first }
     }
+}
+
+/// At how many places the steps of `step` are.
+fn places(step: &Step) -> u64 {
+    step.counted().map(|(_, times)| times).sum()
 }
 
 #[cfg(test)]
@@ -100,7 +108,7 @@ mod tests {
 
     fn lens(tiles: &[Tile]) -> Vec<u64> {
         let len = |tile: &Tile| match tile {
-            Tile::One(step) => step.len,
+            Tile::One(step, _) => step.len,
             Tile::Many { bytes, .. } => bytes.iter().sum(),
         };
         tiles.iter().map(len).collect()

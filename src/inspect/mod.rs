@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::Result;
 use crate::gguf::{KeyValues, TypeInfo, Value};
-use crate::source::{File, ModelDir, is_dir};
+use crate::source::{File, ModelDir, OnHub, is_dir};
 
 pub use hash::Hashed;
 pub(crate) use json::value_json;
@@ -96,15 +96,26 @@ pub struct InspectedTensor {
     pub sha256: Option<String>,
 }
 
-/// Reads the headers of `path`: a model directory, a safetensors file, or a GGUF file. Any file of a
+/// Reads the headers of `path`: a model directory or a repository on a hub, a safetensors file, or a GGUF file. Any file of a
 /// split GGUF stands for the whole set.
 ///
 /// # Errors
 /// Those of [`Checkpoint::open`] and [`crate::gguf::read`]; [`Error::Invalid`](crate::Error::Invalid) for a set that is incomplete or put together from
 /// several.
 pub fn inspect(path: &Path) -> Result<Inspection> {
+    inspect_on_hub(path, &OnHub::default())
+}
+
+/// As [`inspect`], with what else is said about a repository on a hub.
+///
+/// # Errors
+/// As [`inspect`], and those of [`ModelDir::find`].
+pub fn inspect_on_hub(path: &Path, on_hub: &OnHub) -> Result<Inspection> {
+    if ModelDir::is_on_hub(path, on_hub)? {
+        return checkpoint_dir(&ModelDir::find(path, on_hub)?);
+    }
     if is_dir(path)? {
-        return checkpoint_dir(path);
+        return checkpoint_dir(&ModelDir::open(path)?);
     }
     let file = File::open(path)?;
     if file.read_range(0, file.len().min(4))? == b"GGUF"
@@ -128,9 +139,9 @@ fn merge(metadata: &mut KeyValues, key: String, value: Value) {
     }
 }
 
-fn checkpoint_dir(dir: &Path) -> Result<Inspection> {
+fn checkpoint_dir(dir: &ModelDir) -> Result<Inspection> {
     let mut found = empty(Format::Safetensors);
-    let checkpoint = Checkpoint::open_with(&ModelDir::open(dir)?, |file| {
+    let checkpoint = Checkpoint::open_with(dir, |file| {
         for (key, value) in file.metadata.iter().flatten() {
             merge(&mut found.metadata, key.clone(), Value::String(value.clone().into_bytes()));
         }

@@ -8,10 +8,10 @@ use std::arch::x86_64::*;
 
 use super::quantize::q8_0_by;
 use super::{
-    check_lengths, convert_here, decode_here, encode_here, has_infinite_f16_here, multiply_here,
-    quiet_bf16_here, scale_f8_e4m3_here,
+    add_products_here, check_lengths, convert_here, decode_here, encode_here, has_infinite_f16_here,
+    multiply_here, quiet_bf16_here, scale_f8_e4m3_here, unpack_here,
 };
-use crate::dtype::{Dtype, GgmlType};
+use crate::dtype::{Dtype, GgmlType, Packing};
 
 /// See [`super::convert`].
 #[target_feature(enable = "avx2,f16c")]
@@ -201,10 +201,22 @@ fn bf16(x: [__m256; 2]) -> __m256i {
     _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high))
 }
 
+/// See [`super::unpack`].
+#[target_feature(enable = "avx2,f16c")]
+pub fn unpack(packing: Packing, src: &[u8], skip: usize, dst: &mut [u8]) {
+    unpack_here(packing, src, skip, dst);
+}
+
 /// See [`super::multiply`].
 #[target_feature(enable = "avx2,f16c")]
 pub fn multiply(values: &mut [f32], factor: f32) {
     multiply_here(values, factor);
+}
+
+/// See [`super::add_products`].
+#[target_feature(enable = "avx2,f16c")]
+pub fn add_products(sums: &mut [f32], factors: &[f32], matrix: &[f32], stride: usize) {
+    add_products_here(sums, factors, matrix, stride);
 }
 
 /// The bits of the largest magnitude; NaNs are larger than all others.

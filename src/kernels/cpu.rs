@@ -7,10 +7,10 @@
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
 use super::{
-    convert_here, decode_here, encode_here, has_infinite_f16_here, multiply_here, quiet_bf16_here,
-    scale_f8_e4m3_here,
+    add_products_here, convert_here, decode_here, encode_here, has_infinite_f16_here, multiply_here,
+    quiet_bf16_here, scale_f8_e4m3_here, unpack_here,
 };
-use crate::dtype::{Dtype, GgmlType};
+use crate::dtype::{Dtype, GgmlType, Packing};
 
 /// A set of instructions that the kernels exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,16 @@ impl Cpu {
         has_infinite_f16_here(elements)
     }
 
+    /// See [`super::unpack`].
+    pub fn unpack(self, packing: Packing, src: &[u8], skip: usize, dst: &mut [u8]) {
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2 {
+            // SAFETY: as above.
+            return unsafe { avx2::unpack(packing, src, skip, dst) };
+        }
+        unpack_here(packing, src, skip, dst);
+    }
+
     pub(super) fn multiply(self, values: &mut [f32], factor: f32) {
         #[cfg(target_arch = "x86_64")]
         if self.avx2 {
@@ -69,6 +79,16 @@ impl Cpu {
             return unsafe { avx2::multiply(values, factor) };
         }
         multiply_here(values, factor);
+    }
+
+    /// See [`super::add_products`].
+    pub fn add_products(self, sums: &mut [f32], factors: &[f32], matrix: &[f32], stride: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2 {
+            // SAFETY: as above.
+            return unsafe { avx2::add_products(sums, factors, matrix, stride) };
+        }
+        add_products_here(sums, factors, matrix, stride);
     }
 
     /// See [`super::scale_f8_e4m3`].

@@ -54,6 +54,16 @@ pub fn f8_e5m2([byte]: [u8; 1]) -> f32 {
     f32::from_bits(E5M2[usize::from(byte)])
 }
 
+/// Exact: a power of two, eight bits of exponent with bias 127; all ones is NaN.
+#[inline(always)]
+pub fn f8_e8m0([byte]: [u8; 1]) -> f32 {
+    f32::from_bits(match byte {
+        0 => 0x0040_0000,
+        0xff => 0x7fc0_0000,
+        exponent => u32::from(exponent) << 23,
+    })
+}
+
 const E4M3: [u32; 256] = f8_table::<3>(0x7f);
 const E5M2: [u32; 256] = f8_table::<2>(0x7c);
 

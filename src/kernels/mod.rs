@@ -11,14 +11,20 @@ mod cpu;
 mod decode;
 mod encode;
 mod exp;
+mod mean;
 mod quantize;
 mod softplus;
+mod sqrt;
+mod unpack;
 
 pub use cpu::Cpu;
 pub use exp::{exp, exp_rounded};
+pub use mean::MeanOfMagnitudes;
 pub use softplus::softplus;
+pub use sqrt::sqrt;
 
-use crate::dtype::{Dtype, GgmlType};
+use crate::dtype::{Dtype, GgmlType, Packing};
+use unpack::unpack_here;
 
 /// Elements between source and target at a time: 8 KiB of F32. A multiple of every block of a type.
 const BATCH: usize = 2048;
@@ -28,10 +34,19 @@ pub fn supports(from: Dtype) -> bool {
     from.is_readable() && !matches!(from, Dtype::U16 | Dtype::U32 | Dtype::U64)
 }
 
+/// Whether elements of `from` can be converted to `to`. Of integers, only whether they fit is at stake: the reference
+/// keeps the lower half, and so does this.
+pub fn converts(from: Dtype, to: GgmlType) -> bool {
+    match to {
+        GgmlType::I32 | GgmlType::I64 => (from, to) == (Dtype::I64, GgmlType::I32),
+        _ => supports(from),
+    }
+}
+
 /// Converts little-endian elements of `from` in `src` to `to` in `dst`.
 ///
 /// # Panics
-/// If `from` is not [supported](supports), or the lengths are not those of the same number of elements, a
+/// If `from` cannot be [converted](converts) to `to`, or the lengths are not those of the same number of elements, a
 /// whole number of blocks of `to`.
 pub fn convert(from: Dtype, to: GgmlType, src: &[u8], dst: &mut [u8]) {
     Cpu::best().convert(from, to, src, dst);
@@ -58,9 +73,26 @@ pub fn encode(to: GgmlType, src: &[f32], dst: &mut [u8]) {
     Cpu::best().encode(to, src, dst);
 }
 
+/// Unpacks integers of few bits from whole words in `src`, each to a byte of `dst`, leaving out the first `skip`.
+///
+/// # Panics
+/// If there are fewer.
+pub fn unpack(packing: Packing, src: &[u8], skip: usize, dst: &mut [u8]) {
+    Cpu::best().unpack(packing, src, skip, dst);
+}
+
 /// Multiplies all `values` by `factor`.
 pub fn multiply(values: &mut [f32], factor: f32) {
     Cpu::best().multiply(values, factor);
+}
+
+/// Adds to each of `sums` the sum of the products of `factors` with its column of a matrix: element *j* of row *k* is
+/// `matrix[k * stride + j]`. Products are added one after the other.
+///
+/// # Panics
+/// If the matrix has fewer rows than there are factors, or rows too short.
+pub fn add_products(sums: &mut [f32], factors: &[f32], matrix: &[f32], stride: usize) {
+    Cpu::best().add_products(sums, factors, matrix, stride);
 }
 
 /// Multiplies F8_E4M3 elements in `src` by `factor`, and rounds to BF16 in `dst`: [`decode`], [`multiply`] and
@@ -96,6 +128,11 @@ fn convert_here(
     check_lengths(to, src.len() / size, dst.len());
     match (from, to) {
         (Dtype::F32, GgmlType::F32) | (Dtype::F16, GgmlType::F16) => dst.copy_from_slice(src),
+        (Dtype::I64, GgmlType::I32) => {
+            for (to, from) in dst.as_chunks_mut::<4>().0.iter_mut().zip(src.as_chunks::<8>().0) {
+                to.copy_from_slice(&from[..4]);
+            }
+        }
         (Dtype::BF16, GgmlType::BF16) => {
             for (to, from) in dst.as_chunks_mut().0.iter_mut().zip(src.as_chunks().0) {
                 *to = encode::quiet_bf16(*from);
@@ -147,6 +184,7 @@ fn decode_here(from: Dtype, src: &[u8], dst: &mut [f32]) {
         Dtype::BF16 => decode::each(src, dst, decode::bf16),
         Dtype::F8E4M3 => decode::each(src, dst, decode::f8_e4m3),
         Dtype::F8E5M2 => decode::each(src, dst, decode::f8_e5m2),
+        Dtype::F8E8M0 => decode::each(src, dst, decode::f8_e8m0),
         Dtype::Bool => decode::each(src, dst, |[byte]| f32::from(byte != 0)),
         Dtype::U8 => decode::each(src, dst, |[byte]| f32::from(byte)),
         Dtype::I8 => decode::each(src, dst, |byte| f32::from(i8::from_le_bytes(byte))),
@@ -168,7 +206,8 @@ fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
         GgmlType::Q8_0 => quantize::q8_0(src, dst),
         GgmlType::TQ1_0 => quantize::tq1_0(src, dst),
         GgmlType::TQ2_0 => quantize::tq2_0(src, dst),
-        GgmlType::MXFP4 => unreachable!("only repacked, from sources that have it already"),
+        GgmlType::I32 | GgmlType::I64 => unreachable!("only from integers, and without floats between"),
+        GgmlType::MXFP4 | GgmlType::NVFP4 => unreachable!("only repacked, from sources that have it already"),
     }
 }
 
@@ -176,6 +215,23 @@ fn encode_here(to: GgmlType, src: &[f32], dst: &mut [u8]) {
 #[inline(always)]
 fn multiply_here(values: &mut [f32], factor: f32) {
     values.iter_mut().for_each(|x| *x *= factor);
+}
+
+/// [`add_products`] for whatever instructions its caller is compiled for.
+#[inline(always)]
+fn add_products_here(sums: &mut [f32], factors: &[f32], matrix: &[f32], stride: usize) {
+    let (fours, rest) = factors.as_chunks::<4>();
+    for (n, [a, b, c, d]) in fours.iter().enumerate() {
+        // Sums are read and written once for four rows.
+        let [w, x, y, z] = [0, 1, 2, 3].map(|k| &matrix[(4 * n + k) * stride..][..sums.len()]);
+        for (((sum, w), x), (y, z)) in sums.iter_mut().zip(w).zip(x).zip(y.iter().zip(z)) {
+            *sum = *sum + a * w + b * x + c * y + d * z;
+        }
+    }
+    for (k, factor) in rest.iter().enumerate() {
+        let row = &matrix[(4 * fours.len() + k) * stride..][..sums.len()];
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += factor * x);
+    }
 }
 
 /// [`scale_f8_e4m3`] for whatever instructions its caller is compiled for.

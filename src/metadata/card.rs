@@ -7,7 +7,7 @@ use regex::Regex;
 use super::model_id::{self, to_title};
 use super::object::{Map, Object};
 use super::python::{pattern, split_lines};
-use super::{Metadata, Source, yaml};
+use super::{Metadata, ParameterCount, Source, yaml};
 
 /// Longest front matter, in bytes. That of cards with thousands of benchmark results has 300,000.
 const LONGEST: usize = 1 << 20;
@@ -89,7 +89,7 @@ pub(super) fn front_matter(card: &str) -> Result<Map, String> {
 }
 
 /// Takes over what the card says.
-pub(super) fn apply(metadata: &mut Metadata, card: &Map, total_params: u64) {
+pub(super) fn apply(metadata: &mut Metadata, card: &Map, params: &ParameterCount) {
     for (key, name) in FIELDS {
         if let Some(value) = card.get(name) {
             metadata.set_default(key, value.clone(), Source::Card);
@@ -99,7 +99,7 @@ pub(super) fn apply(metadata: &mut Metadata, card: &Map, total_params: u64) {
         // A key that is there counts even if it is empty: the count is written then.
         let Some(value) = names.iter().find_map(|name| card.entries.get(*name)) else { continue };
         let origins = match value {
-            Object::Text(_) => vec![origin(value, total_params)],
+            Object::Text(_) => vec![origin(value, params)],
             Object::List(ids) => {
                 if ids.len() > MOST_ORIGINS {
                     tracing::warn!(
@@ -107,7 +107,7 @@ pub(super) fn apply(metadata: &mut Metadata, card: &Map, total_params: u64) {
                         ids.len()
                     );
                 }
-                ids.iter().take(MOST_ORIGINS).map(|id| origin(id, total_params)).collect()
+                ids.iter().take(MOST_ORIGINS).map(|id| origin(id, params)).collect()
             }
             _ => Vec::new(),
         };
@@ -130,7 +130,7 @@ pub(super) fn apply(metadata: &mut Metadata, card: &Map, total_params: u64) {
 
 /// What is known of a base model or data set: an id such as `org/name` or a URL is taken apart, a mapping
 /// taken as it is.
-fn origin(id: &Object, total_params: u64) -> Object {
+fn origin(id: &Object, params: &ParameterCount) -> Object {
     static HUB: LazyLock<Regex> = LazyLock::new(|| pattern(r"^https?://huggingface[^\n]co/([^/]+/[^/]+)\z"));
     let id = match id {
         Object::Text(id) => id,
@@ -150,7 +150,7 @@ fn origin(id: &Object, total_params: u64) -> Object {
         None
     };
     if let Some(id) = path.map(|m| m.as_str()).or((!is_url).then_some(id)) {
-        let parts = model_id::parse(id, total_params);
+        let parts = model_id::parse(id, params);
         set("name", to_title(&parts.name));
         if let Some(version) = parts.version {
             set("version", version);

@@ -42,6 +42,14 @@ impl Metadata {
         Ok(format!("mmproj-{}", self.file_name(false, &output_type.to_uppercase())?))
     }
 
+    /// The name of a file that has an adapter of rank-decomposed matrices.
+    ///
+    /// # Errors
+    /// As [`Metadata::default_file_name`].
+    pub fn adapter_file_name(&self, output_type: &str) -> Result<String> {
+        self.file_name(true, &format!("{}-LoRA", output_type.to_uppercase()))
+    }
+
     fn file_name(&self, with_size: bool, last: &str) -> Result<String> {
         let key = if self.get("general.basename").is_some() { "general.basename" } else { "general.name" };
         let mut name = match self.text_for_file_name(key)? {

@@ -52,6 +52,7 @@ pub struct Inputs<'a> {
 pub struct Metadata {
     dir: ModelDir,
     override_path: Option<PathBuf>,
+    of_adapter: bool,
     /// By GGUF key, or the override file's name for what becomes several keys. Never null.
     fields: HashMap<&'static str, (Object, Source)>,
 }
@@ -91,10 +92,11 @@ impl Metadata {
     /// reference stop; a `generation_config.json` that is not JSON is ignored. [`Error::Io`] if a file that
     /// is there cannot be read.
     pub fn load(inputs: &Inputs) -> Result<Self> {
-        let total_params = inputs.params.total;
+        let params = &inputs.params;
         let mut metadata = Self {
             dir: inputs.dir.clone(),
             override_path: inputs.metadata_override.map(Path::to_owned),
+            of_adapter: params.of_adapter,
             fields: HashMap::new(),
         };
 
@@ -103,13 +105,13 @@ impl Metadata {
             let problem =
                 |problem| Error::invalid(&path, format!("the front matter is not valid YAML: {problem}"));
             let front_matter = card::front_matter(&text).map_err(problem)?;
-            card::apply(&mut metadata, &front_matter, total_params);
+            card::apply(&mut metadata, &front_matter, params);
         }
         if let Some(config) = metadata.read_map(Source::Config)? {
-            metadata.apply_config(&config, total_params)?;
+            metadata.apply_config(&config, params)?;
         }
         let dir_name = inputs.dir.name()?;
-        metadata.apply_id(&dir_name, total_params, Source::Directory);
+        metadata.apply_id(&dir_name, params, Source::Directory);
         if let Some(generation) = metadata.read_map(Source::GenerationConfig)? {
             for (key, names) in SAMPLING {
                 if let Some(value) = names.iter().find_map(|name| generation.entries.get(*name)) {
@@ -130,11 +132,25 @@ impl Metadata {
             metadata.set("general.name", name.into(), Source::Directory);
         }
         metadata.set_default("general.name", dir_name.into(), Source::Directory);
-        if total_params > 0 {
-            let label = size_label::size_label(&inputs.params);
+        if params.total > 0 && !params.of_adapter {
+            let label = size_label::size_label(params);
             metadata.set_default("general.size_label", label.into(), Source::Directory);
         }
         Ok(metadata)
+    }
+
+    /// Whether it is of an adapter with factors.
+    pub fn is_of_adapter(&self) -> bool {
+        self.of_adapter
+    }
+
+    /// Says that an adapter called `name` was merged into the model.
+    pub fn merged(&mut self, name: &str) {
+        let finetune = match self.get("general.finetune") {
+            Some(Object::Text(before)) => format!("{before}-{name}"),
+            _ => name.to_owned(),
+        };
+        self.set("general.finetune", finetune.into(), Source::Directory);
     }
 
     fn get(&self, key: &str) -> Option<&Object> {
@@ -154,11 +170,11 @@ impl Metadata {
     }
 
     /// `_name_or_path` of `config.json` is a model's id, unless it is a path with several directories.
-    fn apply_config(&mut self, config: &Map, total_params: u64) -> Result<()> {
+    fn apply_config(&mut self, config: &Map, params: &ParameterCount) -> Result<()> {
         match config.get("_name_or_path") {
             None => {}
             Some(Object::Text(id)) if id.matches('/').count() > 1 => {}
-            Some(Object::Text(id)) => self.apply_id(id, total_params, Source::Config),
+            Some(Object::Text(id)) => self.apply_id(id, params, Source::Config),
             Some(other) => {
                 let problem = format!("expected text for \"_name_or_path\", found {}", other.kind());
                 return Err(Error::invalid(self.path(Source::Config), problem));
@@ -168,8 +184,8 @@ impl Metadata {
     }
 
     /// Takes over what `id` says and is not known yet.
-    fn apply_id(&mut self, id: &str, total_params: u64, source: Source) {
-        let parts = model_id::parse(id, total_params);
+    fn apply_id(&mut self, id: &str, params: &ParameterCount, source: Source) {
+        let parts = model_id::parse(id, params);
         let name = Some(model_id::to_title(&parts.name));
         let organization = parts.organization.as_deref().map(model_id::to_title);
         for (key, value) in [

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::ParameterCount;
 use super::python::{is_decimal, is_letter, is_lowercase, is_space, pattern, title};
 
 /// The parts of a model id. Absent parts could not be told.
@@ -46,8 +47,8 @@ static SIZE: LazyLock<Regex> = LazyLock::new(|| {
 static FINETUNE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?i)(chat|[iıİ]nstruct|v[iıİ]s[iıİ]on|lora)\z"));
 
-/// Takes `id` apart. `total_params` (0 if unknown) tells sizes from context lengths.
-pub(super) fn parse(id: &str, total_params: u64) -> ModelId {
+/// Takes `id` apart. The total of `params` (0 if unknown) tells sizes from context lengths.
+pub(super) fn parse(id: &str, params: &ParameterCount) -> ModelId {
     if id.contains(' ') {
         // A sentence, not an id.
         return ModelId { name: id.to_owned(), ..ModelId::default() };
@@ -62,7 +63,7 @@ pub(super) fn parse(id: &str, total_params: u64) -> ModelId {
         .split('-')
         .filter(|text| !text.is_empty())
         .enumerate()
-        .map(|(i, text)| recognise(text, i == 0, total_params))
+        .map(|(i, text)| recognise(text, i == 0, params))
         .collect();
 
     // Where a size is given in numbers, words such as "mini" do not name the size.
@@ -94,7 +95,7 @@ pub(super) fn parse(id: &str, total_params: u64) -> ModelId {
 }
 
 /// Tells what a part is by itself. The first part is never a size or a finetune.
-fn recognise(text: &str, is_first: bool, total_params: u64) -> Part {
+fn recognise(text: &str, is_first: bool, params: &ParameterCount) -> Part {
     let mut part = Part { text: text.to_owned(), ..Part::default() };
     if VERSION.is_match(text) {
         part.version = true;
@@ -103,7 +104,7 @@ fn recognise(text: &str, is_first: bool, total_params: u64) -> Part {
         part.text = text.to_uppercase();
     } else if !is_first && SIZE.is_match(text) {
         let size = normalize_size(text);
-        if total_params != 0 && is_context_length(&size, total_params) {
+        if params.total != 0 && is_context_length(&size, params) {
             part.finetune = true;
             part.text = lower_last(&size);
         } else {
@@ -111,7 +112,9 @@ fn recognise(text: &str, is_first: bool, total_params: u64) -> Part {
             part.text = size;
         }
     } else if !is_first && FINETUNE.is_match(text) {
-        part.finetune = true;
+        // That it is one, the file's name says anyway.
+        let redundant = params.of_adapter && text.to_lowercase() == "lora";
+        (part.finetune, part.quant_type) = (!redundant, redundant);
     }
     part
 }
@@ -133,10 +136,10 @@ fn normalize_size(text: &str) -> String {
     chars.into_iter().collect()
 }
 
-/// Whether `size` differs too much from the number of parameters to be the model's size: by over 7/8 of it.
-/// Words and sizes with a prefix (`8x7B`, `A14B`) never do.
+/// Whether `size` differs too much from the number of parameters to be the model's size: by over 7/8 of it, or for an
+/// adapter, which may have few of the layers, if it is below an eighth. Words and sizes with a prefix (`8x7B`, `A14B`) never do.
 #[allow(clippy::cast_precision_loss)]
-fn is_context_length(size: &str, total_params: u64) -> bool {
+fn is_context_length(size: &str, params: &ParameterCount) -> bool {
     let mut number = size.chars();
     let Some(unit) = number.next_back() else { return false };
     let Some(number) = parse_decimal(number.as_str()) else { return false };
@@ -148,9 +151,12 @@ fn is_context_length(size: &str, total_params: u64) -> bool {
         // Only the Kelvin sign comes here. The reference fails to find it in its list of units: 1000^-1.
         _ => 1e-3,
     };
+    if params.of_adapter {
+        return number * scale < (params.total / 8) as f64;
+    }
     // Python compares a float with an integer exactly; the limit is far below 2^53 for any real model.
-    let limit = u128::from(total_params) * 7 / 8;
-    (number * scale - total_params as f64).abs() > limit as f64
+    let limit = u128::from(params.total) * 7 / 8;
+    (number * scale - params.total as f64).abs() > limit as f64
 }
 
 /// A number without sign or exponent, in digits of any script.

@@ -11,6 +11,8 @@ pub struct ParameterCount {
     pub expert: u64,
     /// Experts per layer.
     pub expert_count: u64,
+    /// Whether they are an adapter's, which need not have all layers of the model that names tell of.
+    pub of_adapter: bool,
 }
 
 /// The label of a model with so many parameters: `8.0B`, `8x7B`, `135M`.
@@ -70,6 +72,7 @@ mod tests {
             shared: 1_605_644_288,
             expert: 5_637_144_576,
             expert_count: 8,
+            of_adapter: false,
         };
         assert_eq!(size_label(&mixtral), "8x7.2B");
     }

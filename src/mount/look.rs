@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::plan::{Action, Output, Step, Walk};
-use crate::tensor::Arithmetic;
 
 /// Runs in a source shorter than this many bytes are read together with what lies between them.
 const SHORT_RUN: u64 = 4096;
@@ -23,9 +22,8 @@ impl Look {
     /// At `range` of `output`.
     pub fn at(output: &Output, range: &Range<u64>) -> Self {
         let mut look = Self::default();
-        let first = output.steps.partition_point(|step| step.end() <= range.start);
-        for step in output.steps[first..].iter().take_while(|step| step.start < range.end) {
-            look.add(step);
+        for spot in output.spots_from(range.start).take_while(|spot| spot.start() < range.end) {
+            look.add(spot.step);
         }
         look
     }
@@ -34,29 +32,17 @@ impl Look {
         match &step.action {
             Action::Clone { file, .. } => self.source(*file),
             Action::Copy { walk, .. } => self.walk(walk),
-            Action::Encode { walk, to, .. } => {
-                self.computed |= to.same_bits() != Some(walk.dtype) || !walk.arithmetic.is_empty();
+            Action::Encode { walk, .. } => {
+                self.computed = true;
                 self.walk(walk);
             }
-            Action::Bytes(_) | Action::Zero => {}
+            Action::Bytes(_) | Action::Zero | Action::Repeat(_) => {}
         }
     }
 
     fn walk(&mut self, walk: &Walk) {
         self.source(walk.file);
-        for step in &walk.arithmetic {
-            match step {
-                Arithmetic::Scale(scale) | Arithmetic::Plus { other: scale, .. } => {
-                    self.source(scale.source.file)
-                }
-                Arithmetic::Mxfp4 { scales } => self.source(scales.file),
-                Arithmetic::Widen
-                | Arithmetic::Add(_)
-                | Arithmetic::Multiply(_)
-                | Arithmetic::Exp
-                | Arithmetic::NegExp => {}
-            }
-        }
+        walk.arithmetic.iter().for_each(|step| step.sources(&mut |place| self.source(place.file)));
         if !walk.is_contiguous() && walk.run_bytes() < SHORT_RUN {
             self.computed = true;
             self.scattered = true;

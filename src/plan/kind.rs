@@ -38,32 +38,40 @@ impl Kind {
 }
 
 impl Step {
-    /// What happens to the range.
-    pub fn kind(&self) -> Kind {
-        match &self.action {
+    /// What happens to the range; none if that is several things, in turn.
+    pub fn kind(&self) -> Option<Kind> {
+        Some(match &self.action {
             Action::Clone { .. } => Kind::Shared,
             Action::Copy { .. } => Kind::Copied,
-            Action::Encode { walk, to, .. }
-                if walk.arithmetic.is_empty() && Some(walk.dtype) == to.same_bits() =>
-            {
-                Kind::Copied
-            }
             Action::Encode { .. } => Kind::Converted,
             Action::Bytes(_) if self.start == 0 => Kind::Header,
             Action::Bytes(_) => Kind::Generated,
             Action::Zero if self.reason.is_some() => Kind::Generated,
             Action::Zero => Kind::Padding,
+            Action::Repeat(_) => return None,
+        })
+    }
+
+    /// How many bytes of each kind it is.
+    pub fn bytes_by_kind(&self) -> [u64; Kind::ALL.len()] {
+        let mut bytes = [0; Kind::ALL.len()];
+        for (step, times) in self.counted() {
+            if let Some(kind) = step.kind() {
+                bytes[kind as usize] += times * step.len;
+            }
         }
+        bytes
     }
 
     /// The source file, by index, and the offset of the first byte that is read from it.
     pub fn source(&self) -> Option<(usize, u64)> {
         match &self.action {
             Action::Clone { file, offset } => Some((*file, *offset)),
-            Action::Copy { walk, first } | Action::Encode { walk, first, .. } => {
+            Action::Copy { walk, first, .. } | Action::Encode { walk, first, .. } => {
                 let at = walk.runs(*first, 1).next().map_or(0, |run| run.at);
                 Some((walk.file, walk.offset + at * walk.dtype.size()))
             }
+            Action::Repeat(pattern) => pattern.steps.first()?.source(),
             Action::Bytes(_) | Action::Zero => None,
         }
     }

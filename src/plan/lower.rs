@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use super::{Place, Walk};
+use super::{CodeOrder, Place, Walk};
 use crate::checkpoint::Checkpoint;
-use crate::dtype::GgmlType;
+use crate::dtype::{Dtype, GgmlType, Packing};
 use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
 use crate::input::quoted;
 use crate::kernels;
-use crate::tensor::{Arithmetic, Leaf, OutputTensor, Piece};
+use crate::tensor::{Arithmetic, Codes, Leaf, OutputTensor, Piece, Scale, Update, compose};
 
 /// An output tensor, lowered.
 #[derive(Clone, Debug)]
@@ -58,8 +58,13 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
     let mut parts = Vec::with_capacity(tensor.expr.pieces().len());
     for piece in tensor.expr.pieces().iter().filter(|p| p.elements() > 0) {
         let origin = match &piece.leaf {
-            Leaf::Source(index) => walk(piece, *index, tensor, checkpoint)?,
+            Leaf::Source(index) => walk(piece, *index, None, tensor, checkpoint)?,
+            Leaf::Codes(codes) => walk(piece, codes.source, Some(codes), tensor, checkpoint)?,
             Leaf::Values(values) => {
+                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                Origin::Bytes(bytes.into())
+            }
+            Leaf::Integers(values) => {
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 Origin::Bytes(bytes.into())
             }
@@ -92,34 +97,59 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
     Ok(Lowered { info, parts, bytes })
 }
 
-fn walk(piece: &Piece, index: usize, tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Origin> {
+fn walk(
+    piece: &Piece,
+    index: usize,
+    codes: Option<&Codes>,
+    tensor: &OutputTensor,
+    checkpoint: &Checkpoint,
+) -> Result<Origin> {
     let source = place(index, checkpoint)?;
-    let last =
-        piece.dims.iter().try_fold(piece.offset, |at, d| at.checked_add((d.len - 1).checked_mul(d.stride)?));
-    if last.is_none_or(|last| last >= source.elements) {
+    let (first, dims) = match codes {
+        None => (piece.offset, piece.dims.clone()),
+        Some(codes) => compose(&codes.view, piece.offset, &piece.dims).ok_or_else(|| {
+            let problem = format!("tensor {}: its packed integers would be torn apart", quoted(&tensor.name));
+            Error::unsupported(problem).at(checkpoint.dir.path()).tensor(&tensor.name)
+        })?,
+    };
+    let elements = elements(&source, codes.map(|codes| codes.packing));
+    let last = dims.iter().try_fold(first, |at, d| at.checked_add((d.len - 1).checked_mul(d.stride)?));
+    if last.is_none_or(|last| last >= elements) {
         return Err(Error::Internal(format!("tensor {:?} reads beyond source tensor {index}", tensor.name)));
     }
     let mut arithmetic = Vec::with_capacity(piece.arithmetic.len());
     for step in &piece.arithmetic {
-        let step = step.place(|index| place(*index, checkpoint))?;
+        let step = step.place(&mut |index| place(*index, checkpoint))?;
         check(&step, source).map_err(|problem| {
             let problem = format!("tensor {}: {problem}", quoted(&tensor.name));
             Error::invalid(&checkpoint.dir, problem).tensor(&tensor.name)
         })?;
         arithmetic.push(step);
     }
-    let unchanged = arithmetic.is_empty() && tensor.ggml_type.same_bits() == Some(source.dtype);
+    if let Some(group) = arithmetic.iter().find_map(Arithmetic::group)
+        && !piece.is_in_groups(group)
+    {
+        let problem =
+            format!("tensor {}: codes that share a scale would be torn apart", quoted(&tensor.name));
+        return Err(Error::invalid(&checkpoint.dir, problem).tensor(&tensor.name));
+    }
+    let unchanged =
+        codes.is_none() && arithmetic.is_empty() && tensor.ggml_type.same_bits() == Some(source.dtype);
+    let skipped = if codes.is_some() { 0 } else { first * source.dtype.size() };
+    let order =
+        |codes: &Codes| CodeOrder { packing: codes.packing, first: piece.offset, dims: piece.dims.clone() };
     let walk = Arc::new(Walk {
         file: source.file,
-        offset: source.offset + piece.offset * source.dtype.size(),
-        dtype: source.dtype,
-        dims: piece.dims.clone(),
-        first: piece.offset,
+        offset: source.offset + skipped,
+        dtype: if codes.is_some() { Dtype::U8 } else { source.dtype },
+        dims,
+        first,
         arithmetic,
+        codes: codes.map(|codes| order(codes).into()),
     });
     if unchanged {
         Ok(Origin::Move(walk))
-    } else if kernels::supports(source.dtype) || walk.is_packed() {
+    } else if kernels::converts(walk.dtype, tensor.ggml_type) || walk.is_packed() {
         Ok(Origin::Encode(walk, tensor.ggml_type))
     } else {
         let source = &checkpoint.tensors[index];
@@ -141,27 +171,61 @@ fn place(index: usize, checkpoint: &Checkpoint) -> Result<Place> {
     Ok(Place { file: source.file, offset: source.offset, dtype, elements })
 }
 
+/// Makes sure that every element of `source` finds its row and column in the factors, and that they can be read.
+fn check_update(update: &Update<Place>, source: Place) -> Result<(), String> {
+    let rows = source.elements.checked_div(update.columns).unwrap_or_default();
+    for (factor, count) in [(&update.left, rows), (&update.right, update.columns)] {
+        let Place { dtype, elements, .. } = factor.source;
+        if factor.last(count, update.rank).is_none_or(|last| last >= elements) {
+            return Err(format!("expected a factor for {count} rows or columns, found {elements} elements"));
+        }
+        if !kernels::supports(dtype) {
+            return Err(format!("expected factors in a floating-point type, found {}", dtype.name()));
+        }
+    }
+    Ok(())
+}
+
+/// How many elements, or integers packed by `packing`, there are at `place`.
+fn elements(place: &Place, packing: Option<Packing>) -> u64 {
+    let words = |packing: Packing| place.elements * place.dtype.size() / u64::from(packing.word);
+    packing.map_or(place.elements, |packing| words(packing).saturating_mul(packing.per_word()))
+}
+
 /// Makes sure that every element of `source` finds the scale it is computed with, and that it can be read.
 fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
+    if let Some((scale, first)) = step.partners() {
+        return check_scale(scale, first);
+    }
     let (needed, scales, readable) = match step {
-        Arithmetic::Scale(scale) => {
-            let needed = scale.last().map_or(u64::MAX, |last| last + 1);
-            (needed, scale.source, kernels::supports(scale.source.dtype))
+        Arithmetic::Mxfp4 { scales } => (source.elements / 16, scales, scales.dtype.size() == 1),
+        Arithmetic::Nvfp4 { scales } => {
+            (source.elements / 8, scales, matches!(scales.dtype, Dtype::F8E4M3 | Dtype::U8))
         }
-        Arithmetic::Plus { other, first } => {
-            let last = other.last().and_then(|last| last.checked_add(*first)?.checked_add(1));
-            (last.unwrap_or(u64::MAX), other.source, kernels::supports(other.source.dtype))
-        }
-        Arithmetic::Mxfp4 { scales } => (source.elements / 16, *scales, scales.dtype.size() == 1),
-        Arithmetic::Widen
-        | Arithmetic::Add(_)
-        | Arithmetic::Multiply(_)
-        | Arithmetic::Exp
-        | Arithmetic::NegExp => return Ok(()),
+        Arithmetic::Update(update) => return check_update(update, source),
+        _ => return Ok(()),
     };
-    match (needed <= scales.elements, readable) {
+    found(needed, scales.elements, readable, scales.dtype)
+}
+
+fn check_scale(scale: &Scale<Place>, first: u64) -> Result<(), String> {
+    let last = scale.last().and_then(|last| last.checked_add(first)?.checked_add(1));
+    let (available, dtype) = (elements(&scale.source, scale.packing), scale.source.dtype);
+    let readable = kernels::supports(dtype) || dtype == Dtype::F8E8M0 || scale.packing.is_some();
+    found(last.unwrap_or(u64::MAX), available, readable, dtype)?;
+    if let (Some(list), Some(axis)) = (&scale.list, scale.grid.last()) {
+        let readable = matches!(list.source.dtype, Dtype::I32 | Dtype::I64);
+        found(axis.len, list.source.elements, readable, list.source.dtype)?;
+    }
+    scale.steps.iter().try_for_each(|step| check(step, scale.source))
+}
+
+fn found(needed: u64, found: u64, readable: bool, dtype: Dtype) -> Result<(), String> {
+    match (needed <= found, readable) {
         (true, true) => Ok(()),
-        (false, _) => Err(format!("expected {needed} scales, found {}", scales.elements)),
-        (_, false) => Err(format!("expected scales in a floating-point type, found {}", scales.dtype.name())),
+        (false, _) => Err(format!("expected {needed} scales, found {found}")),
+        (_, false) => {
+            Err(format!("expected scales in a type that can be computed with, found {}", dtype.name()))
+        }
     }
 }

@@ -5,13 +5,16 @@
 //! is `write`'s business.
 
 mod check;
+mod cover;
 mod files;
 mod kind;
 mod layout;
 mod lower;
+mod pattern;
 mod reason;
 mod regroup;
 mod rewrite;
+mod runs;
 mod set;
 mod share;
 mod split;
@@ -23,11 +26,12 @@ use std::sync::Arc;
 
 pub use kind::Kind;
 pub(crate) use layout::gcd;
+pub use pattern::{Pattern, Spot, Spots};
 pub use reason::Reason;
 pub use regroup::{Group, Regroup, Stored};
 pub use rewrite::{Range, Rewrite};
 pub use split::SplitRules;
-pub use walk::{Place, Run, Walk};
+pub use walk::{CodeOrder, Place, Run, Walk};
 
 pub(crate) use split::groups;
 pub(crate) use steps::PADDING_KEY;
@@ -136,7 +140,7 @@ pub struct Output {
     pub alignment: u64,
     /// Tensors with their places, in file order.
     pub tensors: Vec<Placed>,
-    /// What fills the file: sorted by `start`, without gaps or overlaps.
+    /// What fills the file: sorted by `start`, without gaps or overlaps. [`Output::spots`] has what patterns stand for.
     pub steps: Vec<Step>,
     /// Index of the source file whose owner and permissions it takes over; if none, it gets those of any
     /// new file.
@@ -171,6 +175,9 @@ pub struct Step {
     pub reason: Option<Reason>,
 }
 
+/// The source of a clone that is there already, or of which nothing is known: it is not read.
+pub(crate) const NO_SOURCE: usize = usize::MAX;
+
 /// How a range of an output file gets its bytes.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -187,6 +194,8 @@ pub enum Action {
         walk: Arc<Walk>,
         /// First element of the walk that belongs to this step.
         first: u64,
+        /// Whether BF16 NaNs are made quiet, as the reference does it when it copies.
+        quiet: bool,
     },
     /// Elements of `walk`, from `first` on, converted to `to`.
     Encode {
@@ -201,6 +210,8 @@ pub enum Action {
     Bytes(Arc<Vec<u8>>),
     /// Zeros: padding between tensors.
     Zero,
+    /// Clones and copies that repeat.
+    Repeat(Arc<Pattern>),
 }
 
 impl Step {
@@ -218,8 +229,9 @@ impl Plan {
 
     /// Bytes that are shared, and in how many extents.
     pub fn shared(&self) -> (u64, u64) {
-        let clones = self.outputs.iter().flat_map(|o| &o.steps).filter(|s| s.kind() == Kind::Shared);
-        clones.fold((0, 0), |(bytes, extents), step| (bytes + step.len, extents + 1))
+        let steps = self.outputs.iter().flat_map(Output::counted);
+        let clones = steps.filter(|(step, _)| matches!(step.action, Action::Clone { .. }));
+        clones.fold((0, 0), |(bytes, extents), (step, times)| (bytes + times * step.len, extents + times))
     }
 
     /// A single file that holds nothing but metadata, without the padding that tensor data needs.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::share::Extent;
-use super::steps::{Filler, clones};
+use super::cover::{Chain, covers};
+use super::runs::Extent;
+use super::steps::Filler;
 use super::{Action, Output, Placed, Plan, Sharing, Step, Walk};
 use crate::dtype::Dtype;
 use crate::error::Result;
@@ -63,9 +64,10 @@ fn output(file: Rewrite, sharing: &Sharing) -> Output {
         extent
     };
     let extents: Vec<Extent> = file.ranges.iter().filter(|r| r.len > 0).map(&mut place).collect();
-    let clones = clones(extents.iter().copied().filter(|e| sharing.allows(e.file)), sharing);
+    let shareable = extents.iter().filter(|e| sharing.allows(e.file));
+    let covers = covers(shareable.map(|extent| Chain::of(*extent)), sharing);
 
-    let mut steps = Vec::with_capacity(extents.len() + 2 * clones.len() + 1);
+    let mut steps = Vec::with_capacity(extents.len() + 2 * covers.len() + 1);
     if header_len > 0 {
         steps.push(Step {
             start: 0,
@@ -74,11 +76,7 @@ fn output(file: Rewrite, sharing: &Sharing) -> Output {
             reason: None,
         });
     }
-    for clone in &clones {
-        let action = Action::Clone { file: clone.file, offset: clone.src };
-        steps.push(Step { start: clone.dst, len: clone.len, action, reason: None });
-    }
-    let filler = Filler { clones: &clones, sharing, alignment: 1, exact: false };
+    let filler = Filler { covers: &covers, sharing, alignment: 1, exact: false };
     for extent in &extents {
         // Whatever the elements are, bytes are what is moved.
         let dims = vec![Dim { len: extent.len, stride: 1 }];
@@ -89,10 +87,10 @@ fn output(file: Rewrite, sharing: &Sharing) -> Output {
             dims,
             first: 0,
             arithmetic: Vec::new(),
+            codes: None,
         });
-        filler.moved(&mut steps, &walk, extent.dst, extent.len, |walk, first| Action::Copy { walk, first });
+        filler.moved(&mut steps, &walk, extent.dst, extent.len);
     }
-    steps.sort_by_key(|s| s.start);
     let data_start = if file.tensors.is_empty() { end } else { header_len };
     Output {
         path: file.path,

@@ -2,38 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::cover::Chain;
 use super::layout::{Item, Want};
 use super::lower::{Lowered, Origin};
+use super::runs::{Extent, Runs};
 use super::{Sharing, Walk};
-
-/// A run of bytes that keep their value: `len` bytes from `src` of source `file`, at `dst` of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    pub dst: u64,
-    pub file: usize,
-    pub src: u64,
-    pub len: u64,
-}
-
-impl Extent {
-    /// First byte after it in the output.
-    pub fn end(&self) -> u64 {
-        self.dst + self.len
-    }
-
-    /// Whether both ends have the same phase, so that whole blocks of it can be shared.
-    pub fn is_congruent(&self, block: u64) -> bool {
-        self.dst % block == self.src % block
-    }
-
-    /// The whole blocks within, assuming congruence; none if there are none.
-    pub fn interior(&self, block: u64) -> Option<Self> {
-        let skip = self.dst.next_multiple_of(block) - self.dst;
-        let end = self.end() / block * block;
-        let len = end.checked_sub(self.dst + skip).filter(|len| *len > 0)?;
-        Some(Self { dst: self.dst + skip, src: self.src + skip, len, ..*self })
-    }
-}
 
 impl Sharing {
     /// Whether files of the plan can share blocks with source `file`.
@@ -49,29 +22,22 @@ impl Sharing {
     }
 }
 
-/// Every run of `tensor` that might be shared if the tensor starts at `start` of the output.
-pub fn extents<'a>(
-    tensor: &'a Lowered,
-    start: u64,
-    sharing: &'a Sharing,
-) -> impl Iterator<Item = Extent> + 'a {
+/// Every part of `tensor` that might be shared, if the tensor starts at `start` of the output.
+fn parts<'a>(tensor: &'a Lowered, start: u64, sharing: &'a Sharing) -> impl Iterator<Item = Runs> + 'a {
     let mut at = start;
-    tensor.parts.iter().flat_map(move |part| {
+    tensor.parts.iter().filter_map(move |part| {
         let dst = at;
         at += part.bytes;
-        let walk = match &part.origin {
-            Origin::Move(walk) if sharing.considers(walk) => Some(walk),
+        match &part.origin {
+            Origin::Move(walk) if sharing.considers(walk) => Some(Runs::new(walk, dst)),
             _ => None,
-        };
-        let runs =
-            walk.into_iter().flat_map(|walk| walk.runs(0, walk.elements()).map(move |run| (walk, run)));
-        runs.scan(dst, |dst, (walk, run)| {
-            let size = walk.dtype.size();
-            let (start, len) = (*dst, run.len * size);
-            *dst += len;
-            Some(Extent { dst: start, file: walk.file, src: walk.offset + run.at * size, len })
-        })
+        }
     })
+}
+
+/// The runs of `tensor` that might be shared if it starts at `start` of the output, part by part.
+pub fn chains<'a>(tensor: &'a Lowered, start: u64, sharing: &'a Sharing) -> impl Iterator<Item = Chain> + 'a {
+    parts(tensor, start, sharing).map(|runs| Chain::of_runs(&runs, sharing))
 }
 
 /// The tensor as the layout sees it in a file with this alignment, and the source file that most of
@@ -79,16 +45,17 @@ pub fn extents<'a>(
 pub fn item(tensor: &Lowered, sharing: &Sharing, alignment: u64) -> (Item, Option<usize>) {
     let block = sharing.block;
     let mut gains: BTreeMap<u64, (u64, usize)> = BTreeMap::new();
-    for extent in extents(tensor, 0, sharing) {
+    let mut add = |extent: Extent, times: u64| {
         let phase = (extent.src % block + block - extent.dst % block) % block;
-        let placed = Extent { dst: extent.dst + phase, ..extent };
+        let placed = extent.moved(phase, 0);
         if phase.is_multiple_of(alignment)
             && let Some(interior) = placed.interior(block).filter(|i| i.len >= sharing.min_extent)
         {
             let entry = gains.entry(phase).or_insert((0, extent.file));
-            entry.0 += interior.len;
+            entry.0 += times * interior.len;
         }
-    }
+    };
+    parts(tensor, 0, sharing).for_each(|runs| runs.each_phase(block, 1, &mut add));
     // Of several phases (stacked experts from differently aligned places) the best one counts.
     let best = gains.into_iter().max_by_key(|(phase, (gain, _))| (*gain, std::cmp::Reverse(*phase)));
     let want = best.map(|(phase, (gain, _))| Want { phase, gain });

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cover::{Cover, covers};
 use super::files::Draft;
 use super::lower::{Lowered, Origin, Part, lower};
-use super::share::{Extent, extents};
-use super::{Action, Output, Placed, Reason, Sharing, Step, Walk};
+use super::share::chains;
+use super::{Action, Output, Pattern, Placed, Reason, Sharing, Step, Walk};
 use crate::checkpoint::Checkpoint;
-use crate::dtype::GgmlType;
+use crate::dtype::{Dtype, GgmlType};
 use crate::error::Result;
 use crate::gguf::{self, KeyValues, TensorInfo, Value};
 use crate::tensor::OutputTensor;
@@ -41,16 +42,12 @@ pub fn output(
     }
 
     let in_order = || draft.tensors.iter().map(|&i| &tensors[i]).zip(&placed);
-    let clones =
-        clones(in_order().flat_map(|(tensor, place)| extents(tensor, place.offset, sharing)), sharing);
-    let mut steps = Vec::with_capacity(2 * placed.len() + clones.len() + 2);
+    let stretches = in_order().flat_map(|(tensor, place)| chains(tensor, place.offset, sharing));
+    let covers = covers(stretches, sharing);
+    let mut steps = Vec::with_capacity(2 * placed.len() + covers.len() + 2);
     steps.push(Step { start: 0, len: header_len, action: Action::Bytes(header.into()), reason: None });
     zero(&mut steps, header_len, data_start);
-    for clone in &clones {
-        let action = Action::Clone { file: clone.file, offset: clone.src };
-        steps.push(Step { start: clone.dst, len: clone.len, action, reason: None });
-    }
-    let filler = Filler { clones: &clones, sharing, alignment, exact };
+    let filler = Filler { covers: &covers, sharing, alignment, exact };
     for (tensor, place) in in_order() {
         let mut dst = place.offset;
         for part in &tensor.parts {
@@ -59,7 +56,6 @@ pub fn output(
         }
         zero(&mut steps, dst, place.offset + padded(tensor.bytes));
     }
-    steps.sort_by_key(|s| s.start);
     Output { path, len: at, data_start, alignment, tensors: placed, steps, like: None }
 }
 
@@ -70,7 +66,7 @@ pub fn output(
 pub fn of_tensor(tensor: &OutputTensor, checkpoint: &Checkpoint, start: u64) -> Result<Vec<Step>> {
     let lowered = lower(tensor, checkpoint)?;
     let sharing = Sharing::none(checkpoint, "");
-    let filler = Filler { clones: &[], sharing: &sharing, alignment: 1, exact: false };
+    let filler = Filler { covers: &[], sharing: &sharing, alignment: 1, exact: false };
     let (mut steps, mut at) = (Vec::with_capacity(lowered.parts.len()), start);
     for part in &lowered.parts {
         filler.fill(&mut steps, part, at);
@@ -99,35 +95,15 @@ fn zero(steps: &mut Vec<Step>, start: u64, end: u64) {
     }
 }
 
-/// The whole blocks worth cloning, in file order. Extents that continue each other in source and
-/// destination are joined first, so that a block on the border of two tensors can be shared too.
-pub fn clones(extents: impl Iterator<Item = Extent>, sharing: &Sharing) -> Vec<Extent> {
-    let mut joined: Vec<Extent> = Vec::new();
-    for extent in extents.filter(|e| e.is_congruent(sharing.block)) {
-        match joined.last_mut() {
-            Some(last)
-                if last.file == extent.file
-                    && last.end() == extent.dst
-                    && last.src + last.len == extent.src =>
-            {
-                last.len += extent.len;
-            }
-            _ => joined.push(extent),
-        }
-    }
-    let interiors = joined.iter().filter_map(|e| e.interior(sharing.block));
-    interiors.filter(|e| e.len >= sharing.min_extent).collect()
-}
-
-/// Adds steps for what no clone covers.
+/// Makes steps of the clones of an output, and of what no clone covers.
 pub struct Filler<'a> {
     /// Sorted and disjoint.
-    pub clones: &'a [Extent],
+    pub covers: &'a [Cover],
     /// What can be shared.
     pub sharing: &'a Sharing,
     /// Alignment of the file's tensors, in bytes.
     pub alignment: u64,
-    /// Whether copies pass through the reference's conversion.
+    /// Whether copies are the reference's to the bit: it makes BF16 NaNs quiet.
     pub exact: bool,
 }
 
@@ -146,42 +122,27 @@ impl Filler<'_> {
             }
             Origin::Move(walk) => walk,
         };
-        self.moved(steps, walk, start, part.bytes, |walk, first| {
-            let to = GgmlType::ALL.into_iter().find(|to| to.same_bits() == Some(walk.dtype));
-            match to.filter(|_| self.exact) {
-                Some(to) => Action::Encode { walk, first, to },
-                None => Action::Copy { walk, first },
-            }
-        });
+        self.moved(steps, walk, start, part.bytes);
     }
 
-    /// Adds steps for `len` bytes at byte `start` of the output that keep their value; `action` makes one
-    /// from a walk and its first element.
-    pub fn moved(
-        &self,
-        steps: &mut Vec<Step>,
-        walk: &Arc<Walk>,
-        start: u64,
-        len: u64,
-        action: impl Fn(Arc<Walk>, u64) -> Action,
-    ) {
+    /// Adds steps for `len` bytes at byte `start` of the output that keep their value. A clone is added where it begins.
+    pub fn moved(&self, steps: &mut Vec<Step>, walk: &Arc<Walk>, start: u64, len: u64) {
         let end = start + len;
         let covering = self.overlapping(start, end);
         let reason = self.why_not(walk, start, !covering.is_empty());
-        let mut at = start;
-        for (from, next) in covering.iter().map(|c| (c.dst, c.end())).chain([(end, end)]) {
-            if from > at {
-                let action = action(walk.clone(), (at - start) / walk.dtype.size());
-                steps.push(Step { start: at, len: from - at, action, reason: Some(reason) });
-            }
-            at = at.max(next);
-        }
+        let quiet = self.exact && walk.dtype == Dtype::BF16;
+        let copy = |from: u64, to: u64| {
+            let action =
+                Action::Copy { walk: walk.clone(), first: (from - start) / walk.dtype.size(), quiet };
+            Step { start: from, len: to - from, action, reason: Some(reason) }
+        };
+        interleave(steps, covering, start, end, &copy);
     }
 
-    fn overlapping(&self, start: u64, end: u64) -> &[Extent] {
-        let from = self.clones.partition_point(|c| c.end() <= start);
-        let to = self.clones.partition_point(|c| c.dst < end);
-        &self.clones[from..to.max(from)]
+    fn overlapping(&self, start: u64, end: u64) -> &[Cover] {
+        let from = self.covers.partition_point(|c| c.end() <= start);
+        let to = self.covers.partition_point(|c| c.start() < end);
+        &self.covers[from..to.max(from)]
     }
 
     fn why_not(&self, walk: &Walk, dst: u64, partly_shared: bool) -> Reason {
@@ -202,5 +163,39 @@ impl Filler<'_> {
         } else {
             Reason::OffPhase
         }
+    }
+}
+
+/// Adds `covers` to `steps`, and copies of what they leave from byte `start` of the output to byte `end`.
+fn interleave(
+    steps: &mut Vec<Step>,
+    covers: &[Cover],
+    start: u64,
+    end: u64,
+    copy: &impl Fn(u64, u64) -> Step,
+) {
+    let mut at = start;
+    for cover in covers {
+        if cover.start() > at {
+            steps.push(copy(at, cover.start()));
+        }
+        let action = match cover {
+            Cover::Clone(clone) => Action::Clone { file: clone.file, offset: clone.src },
+            Cover::Repeat(repeat) => {
+                let mut inner = Vec::with_capacity(2 * repeat.covers.len());
+                let end = repeat.start + repeat.stride;
+                interleave(&mut inner, &repeat.covers, repeat.start, end, copy);
+                let (count, stride, source_stride) = (repeat.count, repeat.stride, repeat.source_stride);
+                Action::Repeat(Pattern { count, stride, source_stride, steps: inner }.into())
+            }
+        };
+        if cover.start() >= start {
+            let len = cover.end() - cover.start();
+            steps.push(Step { start: cover.start(), len, action, reason: None });
+        }
+        at = at.max(cover.end());
+    }
+    if end > at {
+        steps.push(copy(at, end));
     }
 }

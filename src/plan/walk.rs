@@ -1,6 +1,8 @@
 //! A strided walk over a source file, and the runs of bytes it consists of.
 
-use crate::dtype::Dtype;
+use std::sync::Arc;
+
+use crate::dtype::{Dtype, Packing};
 use crate::tensor::{Arithmetic, Dim};
 
 /// A strided walk over elements of one source file.
@@ -18,6 +20,20 @@ pub struct Walk {
     pub first: u64,
     /// What is computed from each element.
     pub arithmetic: Vec<Arithmetic<Place>>,
+    /// Set if the elements are integers packed into words. Then `offset` is where the tensor starts, whatever `first` is,
+    /// `dtype` is what they are when unpacked, U8, and elements are what is counted everywhere else.
+    pub codes: Option<Arc<CodeOrder>>,
+}
+
+/// How a [`Walk`] over packed integers goes through them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CodeOrder {
+    /// How they lie in words.
+    pub packing: Packing,
+    /// Position of the walk's first element in the order in which `arithmetic` counts them.
+    pub first: u64,
+    /// The walk's loops over positions in that order.
+    pub dims: Vec<Dim>,
 }
 
 /// Where a source tensor lies.
@@ -50,7 +66,7 @@ impl Walk {
 
     /// Whether an element holds two elements of the output.
     pub fn is_packed(&self) -> bool {
-        self.arithmetic.iter().any(|step| matches!(step, Arithmetic::Mxfp4 { .. }))
+        self.arithmetic.iter().any(|step| step.group().is_some())
     }
 
     /// Whether it is one run of bytes.
@@ -70,34 +86,49 @@ impl Walk {
 
     /// Length in bytes of the runs it consists of; all have the same.
     pub fn run_bytes(&self) -> u64 {
-        self.split_dims().1 * self.dtype.size()
+        split_dims(&self.dims).1 * self.dtype.size()
     }
 
     /// The runs that make up `count` elements from element `first` of the walk on, in order.
     pub fn runs(&self, first: u64, count: u64) -> impl Iterator<Item = Run> + '_ {
-        let (outer, run) = self.split_dims();
-        let (mut next, end) = (first, first + count);
-        std::iter::from_fn(move || {
-            if next >= end {
-                return None;
-            }
-            let (mut index, within) = (next / run, next % run);
-            let mut at = within;
-            for dim in outer.iter().rev() {
-                at += index % dim.len * dim.stride;
-                index /= dim.len;
-            }
-            let len = (run - within).min(end - next);
-            next += len;
-            Some(Run { at, len })
-        })
+        runs(&self.dims, first, count)
     }
 
-    /// The outer loops and the length in elements of the innermost runs.
-    fn split_dims(&self) -> (&[Dim], u64) {
-        match self.dims.split_last() {
-            Some((Dim { len, stride: 1 }, outer)) => (outer, *len),
-            _ => (&self.dims, 1),
+    /// The positions by which `arithmetic` finds what belongs to `count` elements from element `first` of the walk on, as runs
+    /// from the start of the source tensor.
+    pub fn positions(&self, first: u64, count: u64) -> impl Iterator<Item = Run> + '_ {
+        let (start, dims) = match &self.codes {
+            Some(codes) => (codes.first, &codes.dims),
+            None => (self.first, &self.dims),
+        };
+        runs(dims, first, count).map(move |run| Run { at: run.at + start, ..run })
+    }
+}
+
+/// Runs of nested loops: those of `count` steps from step `first` on.
+fn runs(dims: &[Dim], first: u64, count: u64) -> impl Iterator<Item = Run> + '_ {
+    let (outer, run) = split_dims(dims);
+    let (mut next, end) = (first, first + count);
+    std::iter::from_fn(move || {
+        if next >= end {
+            return None;
         }
+        let (mut index, within) = (next / run, next % run);
+        let mut at = within;
+        for dim in outer.iter().rev() {
+            at += index % dim.len * dim.stride;
+            index /= dim.len;
+        }
+        let len = (run - within).min(end - next);
+        next += len;
+        Some(Run { at, len })
+    })
+}
+
+/// The outer loops and the length in elements of the innermost runs.
+pub(super) fn split_dims(dims: &[Dim]) -> (&[Dim], u64) {
+    match dims.split_last() {
+        Some((Dim { len, stride: 1 }, outer)) => (outer, *len),
+        _ => (dims, 1),
     }
 }

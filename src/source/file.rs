@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -14,6 +15,7 @@ use ggraft_platform::{
     read_exact_at,
 };
 
+use super::hub::Remote;
 use super::local;
 use super::mistaken::lfs_pointer;
 use crate::error::{Error, Result};
@@ -32,6 +34,7 @@ struct Inner {
 enum Content {
     Local(Handle),
     Memory(Arc<[u8]>),
+    Remote(Remote),
 }
 
 /// A file of this machine.
@@ -43,6 +46,9 @@ struct Handle {
     /// The open file, unless too many are open.
     kept: Option<Arc<fs::File>>,
 }
+
+/// Bytes that are streamed at a time.
+const PIECE: u64 = 1 << 20;
 
 /// Files that are kept open, of all models.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
@@ -89,6 +95,20 @@ impl File {
         Self(Arc::new(Inner { path, content: Content::Memory(bytes) }))
     }
 
+    pub(super) fn remote(path: PathBuf, file: Remote) -> Self {
+        Self(Arc::new(Inner { path, content: Content::Remote(file) }))
+    }
+
+    /// Whether it is a file of this machine, with blocks to share and a [handle](File::handle).
+    pub fn is_local(&self) -> bool {
+        matches!(self.0.content, Content::Local(_))
+    }
+
+    /// Whether every read of it may take a while, so that several had better be made at once.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.0.content, Content::Remote(_))
+    }
+
     /// What to call it in messages.
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -99,6 +119,7 @@ impl File {
         match &self.0.content {
             Content::Local(handle) => handle.identity.len,
             Content::Memory(bytes) => bytes.len() as u64,
+            Content::Remote(file) => file.len(),
         }
     }
 
@@ -107,11 +128,11 @@ impl File {
         self.len() == 0
     }
 
-    /// Which file in which state it was when it was opened; none for one in memory.
+    /// Which file in which state it was when it was opened; none for one that is not of this machine.
     pub fn identity(&self) -> Option<Identity> {
         match &self.0.content {
             Content::Local(handle) => Some(handle.identity),
-            Content::Memory(_) => None,
+            Content::Memory(_) | Content::Remote(_) => None,
         }
     }
 
@@ -131,6 +152,18 @@ impl File {
                 );
                 Ok(())
             }
+            Content::Remote(file) => file.read_at(out, offset),
+        }
+    }
+
+    /// As [`File::read_exact_at`], by one of several threads that will soon have read all that lies around.
+    ///
+    /// # Errors
+    /// As [`File::read_exact_at`].
+    pub fn read_nearby(&self, out: &mut [u8], offset: u64) -> Result<()> {
+        match &self.0.content {
+            Content::Remote(file) => file.read_nearby(out, offset),
+            _ => self.read_exact_at(out, offset),
         }
     }
 
@@ -143,7 +176,10 @@ impl File {
             let problem = format!("expected at most {limit} bytes, found {}", self.len());
             return Err(Error::invalid(self.path(), problem));
         }
-        let bytes = self.read_range(0, self.len())?;
+        let bytes = match &self.0.content {
+            Content::Remote(file) => file.read_all()?,
+            _ => self.read_range(0, self.len())?,
+        };
         lfs_pointer(self.path(), &bytes).map_or(Ok(bytes), Err)
     }
 
@@ -153,6 +189,9 @@ impl File {
     /// As [`File::read_exact_at`].
     pub fn read_range(&self, offset: u64, len: u64) -> Result<Vec<u8>> {
         let len = usize::try_from(len).map_err(|_| Error::invalid(self.path(), "is too long to be read"))?;
+        if let Content::Remote(file) = &self.0.content {
+            return file.read_range(offset, len as u64);
+        }
         let mut bytes = Vec::with_capacity(len);
         // A tokenizer has 17 to 33 MB, and a fault for every 4 KiB of it costs more than reading it.
         _ = advise_huge_pages(bytes.spare_capacity_mut());
@@ -160,7 +199,7 @@ impl File {
             Content::Local(_) => {
                 append_exact_at(&*self.handle()?, &mut bytes, offset, len).map_err(|e| self.unreadable(e))?
             }
-            Content::Memory(_) => {
+            Content::Memory(_) | Content::Remote(_) => {
                 bytes.resize(len, 0);
                 self.read_exact_at(&mut bytes, offset)?;
             }
@@ -168,15 +207,33 @@ impl File {
         Ok(bytes)
     }
 
+    /// Gives the bytes of `range` to `sink` as they come, in order, each once.
+    ///
+    /// # Errors
+    /// As [`File::read_exact_at`], and those of `sink`.
+    pub fn stream(&self, range: Range<u64>, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        if let Content::Remote(file) = &self.0.content {
+            return file.stream(range, sink);
+        }
+        let (mut at, mut piece) = (range.start, Vec::new());
+        while at < range.end {
+            piece.resize((range.end - at).min(PIECE) as usize, 0);
+            self.read_exact_at(&mut piece, at)?;
+            sink(&piece)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
+
     /// The file of the operating system, to share its blocks or ask for its extents; read through
     /// [`File::read_exact_at`].
     ///
     /// # Errors
     /// [`Error::Invalid`] if it had to be opened again and is another one, or changed; [`Error::Unsupported`] if it is
-    /// in memory; [`Error::Io`].
+    /// none of this machine; [`Error::Io`].
     pub fn handle(&self) -> Result<Arc<fs::File>> {
         let Content::Local(handle) = &self.0.content else {
-            return Err(Error::unsupported("is not a file").at(self.path()));
+            return Err(Error::unsupported("is not a file of this machine").at(self.path()));
         };
         if let Some(file) = &handle.kept {
             return Ok(file.clone());

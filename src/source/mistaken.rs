@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::hub::is_repository;
 use crate::error::Error;
 
 /// Extensions of files that hold weights of a model.
@@ -19,7 +20,7 @@ pub(crate) fn not_a_model(path: &Path) -> Error {
         let error = error("is not a directory: there is nothing of that name");
         return match is_repository(path) {
             true => error.hint(format!(
-                "a repository on the Hugging Face hub has to be downloaded first: `hf download {shown} --local-dir DIR`"
+                "a repository on the Hugging Face hub has to be downloaded for this: `ggraft pull {shown}`"
             )),
             false => error.hint("name the directory that holds a model"),
         };
@@ -36,35 +37,10 @@ pub(crate) fn not_a_model(path: &Path) -> Error {
     error("is not a directory").hint("name one that holds a model")
 }
 
-/// Whether it looks like `organization/name`.
-fn is_repository(path: &Path) -> bool {
-    let part = |text: &str| {
-        !text.is_empty()
-            && !text.starts_with(['.', '-'])
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    path.to_str().and_then(|text| text.split_once('/')).is_some_and(|(owner, name)| part(owner) && part(name))
-}
-
 /// What to say of a file that begins with `bytes`, if it is only a pointer to the real one.
 pub(crate) fn lfs_pointer(path: &Path, bytes: &[u8]) -> Option<Error> {
     let problem = "this is a Git LFS pointer, not the file itself";
     bytes
         .starts_with(LFS_POINTER)
         .then(|| Error::invalid(path, problem).hint("run `git lfs pull` in the repository it is from"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn repositories_are_told_from_paths() {
-        for name in ["meta-llama/Llama-3.2-1B", "a/b", "org/name_2.5"] {
-            assert!(is_repository(Path::new(name)), "{name}");
-        }
-        for name in ["name", "/a/b", "a/b/c", "./model", "../model", "a/", "-a/b", "models/.hidden"] {
-            assert!(!is_repository(Path::new(name)), "{name}");
-        }
-    }
 }

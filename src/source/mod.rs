@@ -2,12 +2,14 @@
 //!
 //! A [`ModelDir`] lists, reads small files whole and opens large ones for reading by range ([`File`]). Nothing else
 //! opens a model's files. It decides what may be followed, since a model comes from strangers: what lies in the
-//! directory, and the blobs of the Hugging Face cache that the directory is part of. And it remembers what was read,
+//! directory, and the blobs of the Hugging Face cache that the directory is part of. A repository on a hub is a model
+//! directory, too, whose files are read over HTTP. And it remembers what was read,
 //! in which state: what a conversion makes must come from one state of its source.
 //!
 //! Must not know what the files mean.
 
 mod file;
+pub(crate) mod hub;
 mod local;
 mod mistaken;
 mod reader;
@@ -22,8 +24,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ggraft_platform::Identity;
 
 use crate::error::{Error, Result};
+use hub::{Address, Found, Remote, Repository, Settings};
 
 pub use file::File;
+pub(crate) use hub::{cached, is_repository};
 pub(crate) use local::{is_dir, look};
 pub(crate) use mistaken::{lfs_pointer, not_a_model};
 pub use reader::Reader;
@@ -37,8 +41,18 @@ pub struct ModelDir(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     kind: Kind,
+    /// What to call it, if that is not for its place to say.
+    name: Option<String>,
+    record: Arc<Mutex<Record>>,
+}
+
+/// What directories that are read together remember together.
+#[derive(Debug, Default)]
+struct Record {
     /// What was read, by the path it was read from.
-    read: Mutex<BTreeMap<PathBuf, Identity>>,
+    read: BTreeMap<PathBuf, Identity>,
+    /// The directories of this machine, each with where the files in it may really be.
+    roots: Vec<(PathBuf, Vec<PathBuf>)>,
 }
 
 #[derive(Debug)]
@@ -47,6 +61,17 @@ enum Kind {
     Local(Vec<PathBuf>),
     /// Files by name.
     Memory(BTreeMap<PathBuf, Arc<[u8]>>),
+    /// A repository on a hub.
+    Hub(Arc<Repository>),
+}
+
+/// What flags say about a model on a hub.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnHub {
+    /// It is on a hub, whatever may be here under that name, and is called what the reference calls it with `--remote`.
+    pub remote: bool,
+    /// A branch, a tag or a commit.
+    pub revision: Option<String>,
 }
 
 /// What a model directory holds, whether it is read or not: no output replaces such a file by accident. Weights in other
@@ -80,11 +105,115 @@ impl ModelDir {
     /// # Errors
     /// [`Error::Usage`] if that is no directory, [`Error::Io`].
     pub fn open(root: &Path) -> Result<Self> {
+        Self::open_recording(root, Arc::default())
+    }
+
+    /// The directory `root`, whose files are read together with those of this one: [`ModelDir::check_unchanged`] and
+    /// [`ModelDir::owns`] of either look at both.
+    ///
+    /// # Errors
+    /// As [`ModelDir::open`].
+    pub fn open_beside(&self, root: &Path) -> Result<Self> {
+        Self::open_recording(root, self.0.record.clone())
+    }
+
+    fn open_recording(root: &Path, record: Arc<Mutex<Record>>) -> Result<Self> {
         if !is_dir(root)? {
             return Err(not_a_model(root));
         }
         let homes = local::homes(root).map_err(|e| Error::io("cannot resolve", root, e))?;
-        Ok(Self::new(root.to_owned(), Kind::Local(homes)))
+        let dir = Self::new(root.to_owned(), Kind::Local(homes.clone()), record);
+        dir.record().roots.push((root.to_owned(), homes));
+        Ok(dir)
+    }
+
+    /// The model that `model` names: a directory if there is one; otherwise a repository on a hub, if it looks like one.
+    ///
+    /// # Errors
+    /// As [`ModelDir::open`]; [`Error::Usage`] saying why the hub does not give it, [`Error::Invalid`] for nonsense from the hub.
+    pub fn find(model: &Path, on_hub: &OnHub) -> Result<Self> {
+        let Some(address) = address(model, on_hub)? else {
+            return match &on_hub.revision {
+                Some(_) => {
+                    Err(Error::usage("--revision is for repositories on a hub, and not for directories"))
+                }
+                None => Self::open(model),
+            };
+        };
+        let id = address.id.clone();
+        let found = hub::find(address, Settings::from_env()?).map_err(|error| match error {
+            // Who meant a directory has to hear of that.
+            Error::Io { action, path, source } if model.as_os_str() == id.as_str() && !on_hub.remote => {
+                let source =
+                    std::io::Error::new(source.kind(), format!("{source}; and there is no {id} here"));
+                Error::Io { action, path, source }
+            }
+            error => error,
+        })?;
+        let mut dir = match found {
+            Found::Snapshot(snapshot) => {
+                tracing::debug!("{id}: read from the cache, {}", snapshot.display());
+                Self::open(&snapshot)?
+            }
+            Found::Repository(repository) => {
+                Self::new(repository.address.to_string().into(), Kind::Hub(repository), Arc::default())
+            }
+        };
+        if on_hub.remote
+            && let Some(inner) = Arc::get_mut(&mut dir.0)
+        {
+            // The reference reads a snapshot, and takes the directory's name for the model's.
+            inner.name = match &inner.kind {
+                Kind::Hub(repository) => Some(repository.commit.clone()),
+                _ => inner.root.file_name().map(|name| name.to_string_lossy().into_owned()),
+            };
+        }
+        Ok(dir)
+    }
+
+    /// The repository that `model` names, whatever may be here under that name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if that is no name of one.
+    pub(crate) fn address(model: &Path, on_hub: &OnHub) -> Result<Address> {
+        let address = address(model, &OnHub { remote: true, ..on_hub.clone() })?;
+        address.ok_or_else(|| Error::usage(format!("{} is not the name of a repository", model.display())))
+    }
+
+    /// The repository at `address`, read from the hub even if this machine has a snapshot of it.
+    ///
+    /// # Errors
+    /// As [`ModelDir::find`].
+    pub(crate) fn on_hub(address: Address) -> Result<(Self, Arc<Repository>)> {
+        let settings = Settings::from_env()?;
+        if settings.offline {
+            return Err(Error::usage(format!("{address}: the hub must not be asked (HF_HUB_OFFLINE)")));
+        }
+        let repository = Arc::new(Repository::open(address, settings)?);
+        Ok((
+            Self::new(repository.address.to_string().into(), Kind::Hub(repository.clone()), Arc::default()),
+            repository,
+        ))
+    }
+
+    /// Whether `model` names a repository on a hub and not something of this machine.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for what begins like one and is none.
+    pub fn is_on_hub(model: &Path, on_hub: &OnHub) -> Result<bool> {
+        address(model, on_hub).map(|address| address.is_some())
+    }
+
+    /// Whether it is a directory of this machine.
+    pub fn is_local(&self) -> bool {
+        matches!(self.0.kind, Kind::Local(_))
+    }
+
+    /// Tells that the beginnings of the files `names` will be read, at about the same time.
+    pub fn expect(&self, names: &[PathBuf]) {
+        if let Kind::Hub(repository) = &self.0.kind {
+            hub::expect(repository, names);
+        }
     }
 
     /// A model whose files are given; `name` stands for the directory in messages and metadata.
@@ -93,11 +222,11 @@ impl ModelDir {
         files: impl IntoIterator<Item = (N, B)>,
     ) -> Self {
         let files = files.into_iter().map(|(name, bytes)| (name.into(), bytes.into())).collect();
-        Self::new(name.into(), Kind::Memory(files))
+        Self::new(name.into(), Kind::Memory(files), Arc::default())
     }
 
-    fn new(root: PathBuf, kind: Kind) -> Self {
-        Self(Arc::new(Inner { root, kind, read: Mutex::default() }))
+    fn new(root: PathBuf, kind: Kind, record: Arc<Mutex<Record>>) -> Self {
+        Self(Arc::new(Inner { root, kind, name: None, record }))
     }
 
     /// The directory, as it was named.
@@ -111,6 +240,9 @@ impl ModelDir {
     /// # Errors
     /// [`Error::Invalid`] if it is not UTF-8; as [`ModelDir::read`].
     pub fn name(&self) -> Result<String> {
+        if let Some(name) = &self.0.name {
+            return Ok(name.clone());
+        }
         let written = self.read_if_there(NAME_FILE, MAX_NAME)?;
         if let Some(name) = written.map(String::from_utf8) {
             let name = name.map_err(|_| Error::invalid(self.join(NAME_FILE), "is not UTF-8"))?;
@@ -119,6 +251,7 @@ impl ModelDir {
         let name = match &self.0.kind {
             Kind::Local(_) => local::name(self.path()),
             Kind::Memory(_) => self.path().file_name().unwrap_or_default().to_owned(),
+            Kind::Hub(repository) => repository.address.name().into(),
         };
         let not_text = |_| Error::invalid(self, "the directory's name is not UTF-8").hint("rename it");
         name.into_string().map_err(not_text)
@@ -153,13 +286,8 @@ impl ModelDir {
     pub fn list(&self, below: &str) -> Result<Vec<OsString>> {
         match &self.0.kind {
             Kind::Local(homes) => local::list(&self.0.root, below, homes),
-            Kind::Memory(files) => {
-                let here = files.keys().filter_map(|path| path.strip_prefix(below).ok());
-                let mut names: Vec<_> =
-                    here.filter_map(|path| path.iter().next()).map(OsString::from).collect();
-                names.dedup();
-                Ok(names)
-            }
+            Kind::Memory(files) => Ok(names_below(files.keys(), below)),
+            Kind::Hub(repository) => Ok(names_below(repository.files.keys(), below)),
         }
     }
 
@@ -176,6 +304,7 @@ impl ModelDir {
                 false => local::follow(&self.join(name), homes).map(|_| true),
             },
             Kind::Memory(files) => Ok(files.contains_key(name)),
+            Kind::Hub(repository) => Ok(repository.files.contains_key(&tidy(name))),
         }
     }
 
@@ -184,6 +313,7 @@ impl ModelDir {
         match &self.0.kind {
             Kind::Local(_) => local::is_absent(&self.join(name)),
             Kind::Memory(files) => !files.contains_key(name.as_ref()),
+            Kind::Hub(repository) => !repository.files.contains_key(&tidy(name.as_ref())),
         }
     }
 
@@ -217,7 +347,11 @@ impl ModelDir {
             Kind::Local(homes) => self.remember(File::open_at(&path, &local::follow(&path, homes)?)?),
             Kind::Memory(files) => match files.get(name) {
                 Some(bytes) => Ok(File::in_memory(path, bytes.clone())),
-                None => Err(Error::io("cannot open", path, std::io::ErrorKind::NotFound.into())),
+                None => Err(absent(path)),
+            },
+            Kind::Hub(repository) => match Remote::new(repository, &tidy(name)) {
+                Some(file) => Ok(File::remote(path, file)),
+                None => Err(absent(path)),
             },
         }
     }
@@ -237,13 +371,15 @@ impl ModelDir {
     pub fn below(&self) -> Result<Below> {
         match &self.0.kind {
             Kind::Local(homes) => walk::below(&self.0.root, homes),
-            Kind::Memory(_) => Err(Error::unsupported("is not a directory").at(self.path())),
+            Kind::Memory(_) | Kind::Hub(_) => {
+                Err(Error::unsupported("is not a directory of this machine").at(self.path()))
+            }
         }
     }
 
     /// Every file that was read, with its state when it was opened.
     pub fn read_so_far(&self) -> Vec<(PathBuf, Identity)> {
-        self.record().iter().map(|(path, identity)| (path.clone(), *identity)).collect()
+        self.record().read.iter().map(|(path, identity)| (path.clone(), *identity)).collect()
     }
 
     /// Makes sure that every file that was read is still what it was. To be asked before anything made from them
@@ -257,7 +393,7 @@ impl ModelDir {
 
     /// No longer expects the file at `path` to stay as it is: whoever calls this has replaced it.
     pub fn forget(&self, path: &Path) {
-        self.record().remove(path);
+        self.record().read.remove(path);
     }
 
     /// Whether `target` is one of the files of the model, under whatever name.
@@ -265,10 +401,9 @@ impl ModelDir {
     /// # Errors
     /// [`Error::Io`] if the directory cannot be listed.
     pub fn owns(&self, target: &Identity) -> Result<bool> {
-        if self.record().values().any(|identity| identity.is_same_file(target)) {
+        if self.record().read.values().any(|identity| identity.is_same_file(target)) {
             return Ok(true);
         }
-        let Kind::Local(_) = self.0.kind else { return Ok(false) };
         let is_source = |name: &&OsString| {
             let path = Path::new(name);
             let versioned = path.file_stem().and_then(|stem| stem.to_str());
@@ -276,11 +411,14 @@ impl ModelDir {
             extension.is_some_and(|e| SOURCE_EXTENSIONS.contains(&e))
                 || versioned.is_some_and(|stem| stem.ends_with(".model"))
         };
-        for name in self.list("")?.iter().filter(is_source) {
-            // Links may lead nowhere.
-            let found = look(&self.join(name))?;
-            if found.is_some_and(|found| Identity::from_metadata(&found).is_same_file(target)) {
-                return Ok(true);
+        let roots = self.record().roots.clone();
+        for (root, homes) in roots {
+            for name in local::list(&root, "", &homes)?.iter().filter(is_source) {
+                // Links may lead nowhere.
+                let found = look(&root.join(name))?;
+                if found.is_some_and(|found| Identity::from_metadata(&found).is_same_file(target)) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
@@ -294,7 +432,7 @@ impl ModelDir {
 
     fn remember(&self, file: File) -> Result<File> {
         if let Some(identity) = file.identity() {
-            let before = self.record().insert(file.path().to_owned(), identity);
+            let before = self.record().read.insert(file.path().to_owned(), identity);
             if before.is_some_and(|before| before != identity) {
                 return Err(file::changed(file.path()));
             }
@@ -302,8 +440,8 @@ impl ModelDir {
         Ok(file)
     }
 
-    fn record(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Identity>> {
-        self.0.read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -313,9 +451,48 @@ impl AsRef<Path> for ModelDir {
     }
 }
 
+/// The repository on a hub that `model` names, if it does.
+fn address(model: &Path, on_hub: &OnHub) -> Result<Option<Address>> {
+    let text = model.to_str().unwrap_or_default();
+    let explicit = if text.contains("://") {
+        let settings = Settings::from_env()?;
+        Address::explicit(text, &settings.endpoint)?
+    } else {
+        None
+    };
+    let revision = on_hub.revision.clone();
+    match explicit {
+        Some(Address { revision: Some(_), .. }) if revision.is_some() => {
+            Err(Error::usage("the revision is named twice: by --revision, and after the @"))
+        }
+        Some(address) => Address::new(&address.id, address.revision.or(revision)).map(Some),
+        None if on_hub.remote => Address::new(text, revision).map(Some),
+        // What cannot be looked at is there.
+        None if is_repository(model) && local::is_absent(model) => Address::new(text, revision).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The first parts of what `paths` are called from `below` on, each once.
+fn names_below<'a>(paths: impl Iterator<Item = &'a PathBuf>, below: &str) -> Vec<OsString> {
+    let here = paths.filter_map(|path| path.strip_prefix(below).ok());
+    let mut names: Vec<_> = here.filter_map(|path| path.iter().next()).map(OsString::from).collect();
+    names.dedup();
+    names
+}
+
+/// A path as it is listed: without `.`.
+fn tidy(name: &Path) -> PathBuf {
+    name.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+fn absent(path: PathBuf) -> Error {
+    Error::io("cannot open", path, std::io::ErrorKind::NotFound.into())
+}
+
 /// A model without files.
 impl Default for ModelDir {
     fn default() -> Self {
-        Self::new(PathBuf::new(), Kind::Memory(BTreeMap::new()))
+        Self::new(PathBuf::new(), Kind::Memory(BTreeMap::new()), Arc::default())
     }
 }

@@ -1,8 +1,9 @@
 //! `ggraft edit`: other key-values, the same tensors.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{Identity, Links};
+use ggraft_platform::Links;
 
 use super::input::Input;
 use super::{Group, How, Job, To, check_output, plan};
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::gguf::{Gguf, KeyValues, StoredTensor, Strings, TypeInfo, Value};
 use crate::input::quoted;
 use crate::plan::PADDING_KEY;
-use crate::source::ModelDir;
+use crate::source::{ModelDir, look};
 use crate::verify;
 
 /// Prefix of everything about the tokenizer.
@@ -68,7 +69,7 @@ pub fn prepare(file: &Path, changes: &[Change], to: &To, how: How) -> Result<Job
             path.clone()
         }
         To::InPlace => {
-            links = links_in_place(file, &input)?;
+            links = links_in_place(file)?;
             file.to_owned()
         }
         To::Stream => file.to_owned(),
@@ -80,15 +81,13 @@ pub fn prepare(file: &Path, changes: &[Change], to: &To, how: How) -> Result<Job
 
 /// What becomes of a link that is edited in place. A file of a Hugging Face cache is named after what is in it, so the link
 /// is replaced, not that file.
-fn links_in_place(file: &Path, input: &Input) -> Result<Links> {
+fn links_in_place(file: &Path) -> Result<Links> {
     let real = file.canonicalize().map_err(|e| Error::io("cannot resolve", file, e))?;
     let is_blob = |dir: &Path| dir.ends_with("blobs") && dir.with_file_name("snapshots").is_dir();
     if file.is_symlink() && real.parent().is_some_and(is_blob) {
         return Ok(Links::Replace);
     }
-    let found = Identity::at(&real).map_err(|e| Error::io("cannot look at", file, e))?;
-    let names = std::fs::metadata(&real).map(|found| std::os::unix::fs::MetadataExt::nlink(&found));
-    if names.is_ok_and(|names| names > 1) && input.model.owns(&found)? {
+    if look(&real)?.is_some_and(|found| found.nlink() > 1) {
         tracing::warn!("{}: its other names (hard links) keep the old file", file.display());
     }
     Ok(Links::Follow)

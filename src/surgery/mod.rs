@@ -10,15 +10,15 @@ mod input;
 pub mod merge;
 pub mod split;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ggraft_platform::Links;
+use ggraft_platform::{Links, parent};
 
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::gguf::KeyValues;
 use crate::plan::{Group, Plan, Regroup, Sharing, Stored};
-use crate::source::File;
+use crate::source::{File, is_dir, look};
 use crate::write::{self, Reflink, Report, Settings};
 use input::Input;
 
@@ -133,13 +133,13 @@ fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, layout_keys: &[&str
 }
 
 /// Refuses to write to `path` if it is read, or there is something and nobody said that it may be replaced.
-fn check_output(path: &std::path::Path, input: &Input, how: How) -> Result<()> {
-    let dir = ggraft_platform::parent(path);
-    if !crate::source::is_dir(dir)? {
+fn check_output(path: &Path, input: &Input, how: How) -> Result<()> {
+    let dir = parent(path);
+    if !is_dir(dir)? {
         return Err(Error::usage(format!("-o: there is no directory {}", dir.display())).about(path));
     }
     write::check_target("-o", path, &input.model)?;
-    if crate::source::look(path)?.is_some() && !how.force {
+    if look(path)?.is_some() && !how.force {
         let problem = format!("-o: {} exists", path.display());
         return Err(Error::usage(problem)
             .about(path)

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use crate::dtype::{Dtype, Packing};
+
 /// A step of a computation, carried out in F32; if the source is F16, results are rounded to F16 as torch
 /// does.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +22,20 @@ pub enum Arithmetic<S> {
     Exp,
     /// `-exp(x)`.
     NegExp,
+    /// `1 / x`.
+    Reciprocal,
+    /// The value that a table has for the integer `x`.
+    Table(Arc<[f32]>),
+    /// The nearest number of this type, F16 or BF16.
+    Round(Dtype),
+    /// `x * constant`, rounded to -1, 0 or 1, and divided by the constant again.
+    Ternary(f32),
     /// `x * scale of its block`, without rounding to F16.
     Scale(Arc<Scale<S>>),
+    /// `x / scale of its block`.
+    Divide(Arc<Scale<S>>),
+    /// `x - zero point of its block`.
+    Minus(Arc<Scale<S>>),
     /// `x + y`, where *y* is an element of another tensor, or of the same.
     Plus {
         /// Where *y* is, found as a scale is.
@@ -29,21 +43,85 @@ pub enum Arithmetic<S> {
         /// The element of it that counts as the first.
         first: u64,
     },
+    /// `x + scale · product`, where the product of two thin matrices has an element for each of the source's.
+    Update(Arc<Update<S>>),
     /// From bytes of two neighbouring four-bit codes, the first in the low half, 16 bytes to a block, to
     /// blocks of MXFP4.
     Mxfp4 {
         /// One byte per block, in the blocks' order in the source: its power of two, plus 127.
         scales: S,
     },
+    /// From bytes of two neighbouring four-bit codes, the first in the low half, 8 bytes to a group with a scale, to
+    /// blocks of NVFP4, which are four groups.
+    Nvfp4 {
+        /// One F8_E4M3 number per group, in the groups' order in the source.
+        scales: S,
+    },
 }
 
-/// Scales of a tensor, one for each block of it.
+/// A product of two thin matrices, scaled: what low-rank adaptation adds to a matrix, whose element in row *i* and column
+/// *j* becomes `x + scale · Σ left[i][k] · right[j][k]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update<S> {
+    /// A vector for each row of the matrix.
+    pub left: Factor<S>,
+    /// A vector for each of its columns.
+    pub right: Factor<S>,
+    /// Length of the vectors.
+    pub rank: u64,
+    /// Number of the matrix's columns.
+    pub columns: u64,
+    /// What the product is multiplied with.
+    pub scale: f32,
+}
+
+/// One of the two matrices, as vectors. One of the steps is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factor<S> {
+    /// The tensor that holds it.
+    pub source: S,
+    /// Distance between the beginnings of two vectors, in elements.
+    pub vector_step: u64,
+    /// Distance between a vector's elements.
+    pub step: u64,
+}
+
+impl<S> Factor<S> {
+    /// The same with another name for the source.
+    fn at<T>(&self, source: T) -> Factor<T> {
+        Factor { source, vector_step: self.vector_step, step: self.step }
+    }
+
+    /// The last element that `count` vectors of length `rank` have; none if that is absurd.
+    pub fn last(&self, count: u64, rank: u64) -> Option<u64> {
+        let [vectors, elements] = [(count, self.vector_step), (rank, self.step)]
+            .map(|(count, step)| count.checked_sub(1)?.checked_mul(step));
+        vectors?.checked_add(elements?)
+    }
+}
+
+/// Scales of a tensor, one for each block of it; or zero points, or what else is computed with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scale<S> {
     /// The tensor of scales.
     pub source: S,
+    /// How they lie in it, if they are integers packed into words. They are counted in the order in which they lie there.
+    pub packing: Option<Packing>,
+    /// What is computed from each before it is used.
+    pub steps: Vec<Arithmetic<S>>,
+    /// The blocks along the innermost axis, if they are not of neighbours.
+    pub list: Option<List<S>>,
     /// How an element's scale is found, one entry for each axis of the scaled tensor, outermost first.
     pub grid: Vec<GridAxis>,
+}
+
+/// A list of the blocks that the positions along an axis belong to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct List<S> {
+    /// The tensor of their numbers, one for each position.
+    pub source: S,
+    /// How many blocks there are.
+    pub blocks: u64,
 }
 
 /// One axis of a scaled tensor.
@@ -59,38 +137,145 @@ pub struct GridAxis {
 }
 
 impl<S> Arithmetic<S> {
+    /// How many elements in a row must stay together, if any must: those whose scale goes into the output with them.
+    pub fn group(&self) -> Option<u64> {
+        match self {
+            Self::Mxfp4 { .. } => Some(16),
+            Self::Nvfp4 { .. } => Some(8),
+            _ => None,
+        }
+    }
+
+    /// Tells `found` of every source tensor that it reads, besides the one it is applied to.
+    pub fn sources(&self, found: &mut impl FnMut(&S)) {
+        match self {
+            Self::Scale(scale)
+            | Self::Divide(scale)
+            | Self::Minus(scale)
+            | Self::Plus { other: scale, .. } => {
+                scale.sources(found);
+            }
+            Self::Mxfp4 { scales } | Self::Nvfp4 { scales } => found(scales),
+            Self::Update(update) => {
+                [&update.left, &update.right].into_iter().for_each(|factor| found(&factor.source))
+            }
+            Self::Widen
+            | Self::Add(_)
+            | Self::Multiply(_)
+            | Self::Exp
+            | Self::NegExp
+            | Self::Reciprocal
+            | Self::Table(_)
+            | Self::Round(_)
+            | Self::Ternary(_) => {}
+        }
+    }
+
+    /// The scales, zero points or the like that it computes with, and which element of them counts as the first.
+    pub fn partners(&self) -> Option<(&Scale<S>, u64)> {
+        match self {
+            Self::Scale(scale) | Self::Divide(scale) | Self::Minus(scale) => Some((scale, 0)),
+            Self::Plus { other, first } => Some((other, *first)),
+            _ => None,
+        }
+    }
+
     /// The same with sources named by what `place` makes of their names.
     ///
     /// # Errors
     /// What `place` says.
-    pub fn place<T, E>(&self, place: impl FnOnce(&S) -> Result<T, E>) -> Result<Arithmetic<T>, E> {
+    pub fn place<T, E>(&self, place: &mut impl FnMut(&S) -> Result<T, E>) -> Result<Arithmetic<T>, E> {
         Ok(match self {
             Self::Widen => Arithmetic::Widen,
             Self::Add(constant) => Arithmetic::Add(*constant),
             Self::Multiply(constant) => Arithmetic::Multiply(*constant),
             Self::Exp => Arithmetic::Exp,
             Self::NegExp => Arithmetic::NegExp,
-            Self::Scale(scale) => {
-                Arithmetic::Scale(Arc::new(Scale { source: place(&scale.source)?, grid: scale.grid.clone() }))
-            }
-            Self::Plus { other, first } => Arithmetic::Plus {
-                other: Arc::new(Scale { source: place(&other.source)?, grid: other.grid.clone() }),
-                first: *first,
-            },
+            Self::Reciprocal => Arithmetic::Reciprocal,
+            Self::Table(table) => Arithmetic::Table(table.clone()),
+            Self::Round(dtype) => Arithmetic::Round(*dtype),
+            Self::Scale(scale) => Arithmetic::Scale(scale.place(place)?),
+            Self::Divide(scale) => Arithmetic::Divide(scale.place(place)?),
+            Self::Minus(zeros) => Arithmetic::Minus(zeros.place(place)?),
+            Self::Plus { other, first } => Arithmetic::Plus { other: other.place(place)?, first: *first },
+            Self::Update(update) => Arithmetic::Update(Arc::new(Update {
+                left: update.left.at(place(&update.left.source)?),
+                right: update.right.at(place(&update.right.source)?),
+                rank: update.rank,
+                columns: update.columns,
+                scale: update.scale,
+            })),
+            Self::Ternary(constant) => Arithmetic::Ternary(*constant),
             Self::Mxfp4 { scales } => Arithmetic::Mxfp4 { scales: place(scales)? },
+            Self::Nvfp4 { scales } => Arithmetic::Nvfp4 { scales: place(scales)? },
         })
     }
 }
 
 impl<S> Scale<S> {
-    /// The index of the scale of element `at` of the scaled tensor.
+    /// The index of the scale of element `at` of the scaled tensor; where blocks are listed, of its line's first block.
     pub fn index(&self, mut at: u64) -> u64 {
-        let mut index = 0;
-        for axis in self.grid.iter().rev() {
+        let (mut index, mut axes) = (0, self.grid.iter().rev());
+        if self.list.is_some()
+            && let Some(axis) = axes.next()
+        {
+            at /= axis.len;
+        }
+        for axis in axes {
             index += at % axis.len / axis.block * axis.stride;
             at /= axis.len;
         }
         index
+    }
+
+    /// The same scales after `step`.
+    #[must_use]
+    pub fn then(mut self, step: Arithmetic<S>) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// The scales that `source` has for the blocks of `grid`.
+    pub fn of(source: S, grid: Vec<GridAxis>) -> Self {
+        Self { source, packing: None, steps: Vec::new(), list: None, grid }
+    }
+
+    /// The same scales, which are packed.
+    #[must_use]
+    pub fn packed(mut self, packing: Packing) -> Self {
+        self.packing = Some(packing);
+        self
+    }
+
+    /// The same scales, by the blocks that `list` names along the innermost axis.
+    #[must_use]
+    pub fn listed(mut self, list: Option<List<S>>) -> Self {
+        self.list = list;
+        self
+    }
+
+    /// The same with sources named by what `place` makes of their names.
+    ///
+    /// # Errors
+    /// What `place` says.
+    fn place<T, E>(&self, place: &mut impl FnMut(&S) -> Result<T, E>) -> Result<Arc<Scale<T>>, E> {
+        let list = match &self.list {
+            Some(List { source, blocks }) => Some(List { source: place(source)?, blocks: *blocks }),
+            None => None,
+        };
+        Ok(Arc::new(Scale {
+            source: place(&self.source)?,
+            packing: self.packing,
+            steps: self.steps.iter().map(|step| step.place(place)).collect::<Result<_, _>>()?,
+            list,
+            grid: self.grid.clone(),
+        }))
+    }
+
+    fn sources(&self, found: &mut impl FnMut(&S)) {
+        found(&self.source);
+        self.list.iter().for_each(|list| found(&list.source));
+        self.steps.iter().for_each(|step| step.sources(found));
     }
 
     /// The scales of `count` elements from `at` on: their indices, and how many elements in a row have each.
@@ -121,8 +306,11 @@ impl<S> Scale<S> {
 
     /// The largest index there is; none if it is absurd.
     pub fn last(&self) -> Option<u64> {
-        self.grid.iter().try_fold(0u64, |last, axis| {
-            let blocks = axis.len.checked_sub(1)?.checked_div(axis.block)?;
+        self.grid.iter().enumerate().try_fold(0u64, |last, (at, axis)| {
+            let blocks = match &self.list {
+                Some(list) if at + 1 == self.grid.len() => list.blocks.checked_sub(1)?,
+                _ => axis.len.checked_sub(1)?.checked_div(axis.block)?,
+            };
             last.checked_add(blocks.checked_mul(axis.stride)?)
         })
     }
@@ -163,7 +351,7 @@ impl Scale<usize> {
             stride = stride.checked_mul(count).ok_or_else(mismatch)?;
         }
         grid.reverse();
-        Ok(Self { source, grid })
+        Ok(Self::of(source, grid))
     }
 }
 

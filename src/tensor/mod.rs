@@ -4,10 +4,20 @@
 //! knows files, byte offsets or reflinks; positions are counted in elements of a source tensor.
 
 mod arithmetic;
+mod codes;
+mod compute;
 mod expr;
+mod join;
+mod low_rank;
+mod piece;
+mod strided;
+#[cfg(test)]
+mod tests;
 
-pub use arithmetic::{Arithmetic, GridAxis, Scale};
-pub use expr::{Dim, Leaf, Piece, TensorExpr};
+pub use arithmetic::{Arithmetic, Factor, GridAxis, List, Scale, Update};
+pub use codes::compose;
+pub use expr::TensorExpr;
+pub use piece::{Codes, Dim, Leaf, Piece};
 
 use crate::dtype::GgmlType;
 

@@ -19,7 +19,7 @@ use crate::describe::{self, Description};
 use crate::error::Result;
 use crate::gguf::Gguf;
 use crate::inspect;
-use crate::source::{File, ModelDir};
+use crate::source::{File, ModelDir, OnHub};
 
 /// What llama.cpp's loader demands of a set of files, as far as headers tell.
 ///
@@ -37,9 +37,11 @@ pub struct Options {
     pub gguf: PathBuf,
     /// The model that it should be made of; without, only the structure is looked at.
     pub model: Option<PathBuf>,
+    /// What else is said about a model on a hub.
+    pub on_hub: OnHub,
     /// What a file does not tell of how it was made.
     pub describe: describe::Options,
-    /// Reads what the extent map shows to be the same blocks, too.
+    /// Reads what the extent map shows to be the same blocks, too, and the tensors of a model on a hub.
     pub read_all: bool,
     /// How many threads read and compute; as many as there are processors by default.
     pub threads: Option<NonZeroUsize>,
@@ -58,13 +60,17 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report
         structure::check_model(&files)?;
         return Ok(report);
     };
-    let model = ModelDir::open(model)?;
+    let model = ModelDir::find(model, &options.on_hub)?;
     let Description { checkpoint, metadata, tensors, .. } =
         choices::describe(&model, &files, &options.describe)?;
     report.has_model = true;
     report.differences.extend(metadata::differences(&metadata, &files));
     let mut outputs = places::outputs(&files, &checkpoint, tensors, &mut report.differences)?;
 
+    if !model.is_local() && !options.read_all {
+        report.headers_only = true;
+        return Ok(report);
+    }
     let opened = files.iter().map(|(path, _)| File::open(path)).collect::<Result<Vec<_>>>()?;
     let how = How { read_all: options.read_all, quiet_nans: true, forget: false, threads: options.threads };
     report.bytes = compare::compare(&mut outputs, &opened, &checkpoint.sources, how, progress)?;

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use super::Difference;
 use crate::checkpoint::Checkpoint;
-use crate::compare::NO_SOURCE;
 use crate::dtype::GgmlType;
 use crate::error::Result;
 use crate::gguf::{Gguf, StoredTensor};
-use crate::plan::{Action, Output, Placed, Step, steps_of};
+use crate::plan::{Action, NO_SOURCE, Output, Placed, Step, steps_of};
 use crate::tensor::OutputTensor;
 
 /// An output for each of `files`, whose steps cover its tensors and what is between and behind them: zeros. Tensors that
@@ -81,7 +80,7 @@ fn add(
         return differs(output, problem);
     };
     // The type is a choice, save where blocks of codes are only moved.
-    let packed = [found, tensor.ggml_type].contains(&GgmlType::MXFP4) && found != tensor.ggml_type;
+    let packed = (found.is_repacked() || tensor.ggml_type.is_repacked()) && found != tensor.ggml_type;
     if packed {
         return differs(output, format!("expected type {}, found {}", tensor.ggml_type.name(), found.name()));
     }

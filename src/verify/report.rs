@@ -31,6 +31,8 @@ pub struct Report {
     pub tensors: usize,
     /// Whether there was a model to compare with.
     pub has_model: bool,
+    /// Whether the tensors' bytes were left alone, because the model is on a hub.
+    pub headers_only: bool,
     /// Bytes by how they were compared. Its mismatches are among the differences.
     pub bytes: Comparison,
     /// What differs.
@@ -61,6 +63,13 @@ impl Report {
         if !self.has_model {
             return writeln!(out, "{tensors} tensors in {files} file(s): the structure is sound");
         }
+        if self.headers_only && self.is_equal() {
+            return writeln!(
+                out,
+                "{tensors} tensors in {files} file(s): key-values, names, shapes and types are what becomes of the model; \
+                 bytes were not compared (--read-all downloads them)"
+            );
+        }
         let Comparison { shared, compared, recomputed, .. } = self.bytes;
         writeln!(
             out,
@@ -78,7 +87,7 @@ impl Report {
     pub fn to_json(&self) -> Value {
         json!({
             "equal": self.is_equal(), "files": self.files, "tensors": self.tensors,
-            "compared_with_model": self.has_model,
+            "compared_with_model": self.has_model, "headers_only": self.headers_only,
             "bytes": self.bytes.to_json(),
             "differences": self.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
         })

@@ -27,14 +27,33 @@ pub struct Base {
     pub added: HashMap<String, u32>,
 }
 
+/// How the texts and types of added tokens are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// As llama.cpp finds them in a text; special is what is marked so, or looks like it.
+    Interpreted,
+    /// The same, but that spaces stay as SentencePiece writes them.
+    Decoded,
+    /// As they are written; special is what is marked so.
+    AsWritten,
+}
+
 impl Base {
     /// Reads them. There are as many as `vocab_size` in `config` says.
     ///
     /// # Errors
     /// If it is none that llama.cpp's pre-tokenizers are known for, or is invalid.
     pub fn read(files: &TokenizerFiles, config: &Map<String, Value>) -> Result<Self> {
+        Self::read_with(files, config, Added::Interpreted)
+    }
+
+    /// [`Base::read`] with a choice of how added tokens are taken.
+    ///
+    /// # Errors
+    /// As [`Base::read`].
+    pub fn read_with(files: &TokenizerFiles, config: &Map<String, Value>, how: Added) -> Result<Self> {
         let mut tokenizer = HfTokenizer::new(files, config)?;
-        let (tokens, types) = tokens(&mut tokenizer, files, config)?;
+        let (tokens, types) = tokens(&mut tokenizer, files, config, how)?;
         let ids = tokenizer.encode(pre::CHECK_TEXT)?;
         let pre = pre::recognize(&ids).map_err(|hash| {
             unknown(
@@ -74,7 +93,32 @@ pub fn add(
     config: &Map<String, Value>,
     roles: &[(&str, &str)],
 ) -> Result<()> {
-    let base = Base::read(files, config)?;
+    add_base(kv, files, Base::read(files, config)?, roles)
+}
+
+/// Writes the vocabulary of InternS1, for which the id of a token is known.
+///
+/// # Errors
+/// As [`Base::read`].
+pub fn add_intern(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+    const BEGINNING: u32 = 151_643;
+    let base = Base::read_with(files, config, Added::Decoded)?;
+    let mut special = SpecialVocab::load(files, true, &KINDS, None)?;
+    special.set("bos", Some(&BEGINNING.into()), &files.dir, None)?;
+    let pre = base.pre;
+    base.write(kv, "gpt2", pre);
+    special.write(kv, &files.dir)
+}
+
+/// [`add`] with added tokens as they are written.
+///
+/// # Errors
+/// As [`Base::read`].
+pub fn add_as_written(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+    add_base(kv, files, Base::read_with(files, config, Added::AsWritten)?, &[])
+}
+
+fn add_base(kv: &mut KeyValues, files: &TokenizerFiles, base: Base, roles: &[(&str, &str)]) -> Result<()> {
     let mut special = SpecialVocab::load(files, true, &KINDS, None)?;
     for (kind, text) in roles {
         let id = base.added.get(*text).ok_or_else(|| {
@@ -106,6 +150,7 @@ fn tokens(
     tokenizer: &mut HfTokenizer<'_>,
     files: &TokenizerFiles,
     config: &Map<String, Value>,
+    how: Added,
 ) -> Result<(Strings, Vec<i32>)> {
     let path = files.dir.join("tokenizer.json");
     let size = vocab_size(config, &files.dir)?.unwrap_or_else(|| tokenizer.tokens().count());
@@ -115,8 +160,9 @@ fn tokens(
         return Err(Error::invalid(&path, problem));
     }
     let added = tokenizer.added();
+    let interpreted = how != Added::AsWritten;
     // llama.cpp takes added tokens for normalized ones.
-    let others = added.values().filter(|token| !token.normalized);
+    let others = added.values().filter(|token| interpreted && !token.normalized);
     let texts: Vec<&str> = others.map(|token| token.content.as_str()).collect();
     let decoded = tokenizer.round_trips(&texts)?;
     let decoded: HashMap<&str, String> = texts.into_iter().zip(decoded).collect();
@@ -138,8 +184,9 @@ fn tokens(
             (Some(token), None) => (Cow::Borrowed(token), TokenType::Normal),
             (Some(token), Some(flags)) => {
                 let token = decoded.get(token).map_or(token, String::as_str);
-                match flags.special || looks_special(token) {
+                match flags.special || interpreted && looks_special(token) {
                     true => (Cow::Borrowed(token), TokenType::Control),
+                    false if how != Added::Interpreted => (Cow::Borrowed(token), TokenType::UserDefined),
                     false => (token.replace('\u{2581}', " ").into(), TokenType::UserDefined),
                 }
             }

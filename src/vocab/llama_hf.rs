@@ -88,7 +88,7 @@ pub fn read(files: &TokenizerFiles, config: &Map<String, Value>) -> Result<Piece
 }
 
 /// `<0xFF>` and its like.
-fn is_byte(text: &str) -> bool {
+pub(super) fn is_byte(text: &str) -> bool {
     let digits = text.strip_prefix("<0x").and_then(|t| t.strip_suffix('>'));
     digits.is_some_and(|d| d.len() == 2 && d.bytes().all(|b| b.is_ascii_hexdigit()))
 }

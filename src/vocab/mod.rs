@@ -12,6 +12,7 @@ mod components;
 mod excerpt;
 mod files;
 mod gemma;
+pub(crate) mod glm;
 mod guard;
 mod hf;
 mod internlm;
@@ -22,9 +23,12 @@ mod mistral;
 mod mistral_common;
 mod nearest;
 mod phi3;
+mod plain;
+mod plamo;
 mod pre;
 mod qwen;
 mod route;
+mod rwkv;
 pub mod sentencepiece;
 mod settings;
 mod special;
@@ -47,10 +51,13 @@ pub(crate) use internlm::{add_2 as internlm2, add_3 as internlm3};
 pub(crate) use llama::add as llama;
 pub(crate) use mistral_common::add as mistral;
 pub(crate) use phi3::add as phi3;
+pub(crate) use plain::{none, xverse};
+pub(crate) use plamo::{add as plamo, add_with_template as plamo_with_template};
 pub(crate) use qwen::add as qwen;
 pub(crate) use route::{
     Padding, gpt2, kind_of, padded, qwen2, sentencepiece as sentencepiece_only, tiktoken,
 };
+pub(crate) use rwkv::add as rwkv;
 pub(crate) use special::{KINDS, SpecialVocab};
 pub(crate) use tekken::special_token as special_tekken_token;
 pub(crate) use template::{own_template, template_or};
@@ -71,6 +78,15 @@ enum TokenType {
     UserDefined = 4,
     Unused = 5,
     Byte = 6,
+}
+
+/// The ids of `text` by the tokenizer in `dir`, of a model with this configuration, with what it puts around texts.
+///
+/// # Errors
+/// As those of reading a vocabulary.
+pub(crate) fn encode(dir: &ModelDir, config: &Map<String, Value>, text: &str) -> Result<Vec<u32>> {
+    let files = TokenizerFiles::read(dir, TokenizerFile::new(dir))?;
+    hf::HfTokenizer::new(&files, config)?.encode(text)
 }
 
 /// A file that the route needs is not there.
@@ -107,7 +123,10 @@ fn sentencepiece_size(config: &Map<String, Value>, dir: &ModelDir) -> Result<Opt
 }
 
 /// `vocab_size` of the configuration.
-fn vocab_size(config: &Map<String, Value>, dir: &ModelDir) -> Result<Option<usize>> {
+///
+/// # Errors
+/// If it is no number of tokens.
+pub(crate) fn vocab_size(config: &Map<String, Value>, dir: &ModelDir) -> Result<Option<usize>> {
     size_of(config, "vocab_size", dir)
 }
 

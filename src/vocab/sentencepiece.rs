@@ -192,14 +192,22 @@ pub fn require(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, 
 /// # Errors
 /// [`Error::Invalid`] if there are more pieces than that, or an added token is malformed.
 pub fn fill_up(model: &Model, path: &Path, dir: &ModelDir, vocab_size: Option<usize>) -> Result<Pieces> {
+    let mut pieces = only(model, path, vocab_size)?;
+    pieces.add_from_added_tokens(dir, Outside::Ignored)?;
+    Ok(pieces)
+}
+
+/// [`fill_up`] without added tokens.
+///
+/// # Errors
+/// [`Error::Invalid`] if there are more pieces than that.
+pub fn only(model: &Model, path: &Path, vocab_size: Option<usize>) -> Result<Pieces> {
     let len = vocab_size.unwrap_or(model.count());
     if len < model.count() {
         let problem = format!("has {} pieces, but config.json says vocab_size is {len}", model.count());
         return Err(Error::invalid(path, problem));
     }
-    let mut pieces = model.tokens(len);
-    pieces.add_from_added_tokens(dir, Outside::Ignored)?;
-    Ok(pieces)
+    Ok(model.tokens(len))
 }
 
 /// Whether a token that is not marked special is one by the look of it: some models mark added

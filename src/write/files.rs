@@ -53,6 +53,9 @@ impl Sink for Files<'_> {
 
     /// Within the kernel, as far as it does.
     fn copy(&self, output: usize, at: u64, len: u64, source: &File, offset: u64) -> Result<u64> {
+        if !source.is_local() {
+            return Ok(0);
+        }
         Ok(copy_in_kernel(&*source.handle()?, offset, self.files[output], at, len))
     }
 

@@ -33,12 +33,12 @@ pub fn keep(plan: &mut Plan, sources: &[File]) -> Result<()> {
 
 /// `step`, cut where its source has holes.
 fn without_holes(step: &Step, file: &fs::File) -> Vec<Step> {
-    let Action::Copy { walk, first } = &step.action else { return vec![step.clone()] };
+    let Action::Copy { walk, first, quiet } = &step.action else { return vec![step.clone()] };
     // Elements of a rewrite are bytes.
     let (source, mut steps, mut at) = (walk.offset + first, Vec::new(), 0);
     let mut push = |start: u64, end: u64, hole: bool| {
         if end > start {
-            let copy = Action::Copy { walk: walk.clone(), first: first + start };
+            let copy = Action::Copy { walk: walk.clone(), first: first + start, quiet: *quiet };
             let (action, reason) = if hole { (Action::Zero, None) } else { (copy, step.reason) };
             steps.push(Step { start: step.start + start, len: end - start, action, reason });
         }

@@ -9,10 +9,11 @@ mod holes;
 mod overflow;
 mod pace;
 mod probe;
+mod refusals;
 mod report;
 mod verify;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -33,10 +34,11 @@ use crate::stage::Stage;
 use behind::Behind;
 use files::Files;
 pub(crate) use holes::keep as keep_holes;
-use pace::Pace;
+pub(crate) use pace::Pace;
 pub use pace::Rate;
 pub use probe::Reflink;
 pub(crate) use probe::{check_target, probe, stamp};
+use refusals::Refusals;
 
 /// Files that are open besides those of the plan: standard streams, the directory, and what libraries hold.
 const OTHER_FILES: usize = 16;
@@ -116,14 +118,13 @@ pub fn write_and_tell(
     let create = |output| create(output, &sources, settings.links);
     let files = plan.outputs.iter().map(create).collect::<Result<Vec<_>>>()?;
     let refusals = clone_all(plan, &sources, &files, settings.must_share, progress)?;
-    report.refused(plan, &refusals);
-    let refused = refusals.into_keys().collect();
+    report.refused(&refusals);
 
     stage.end(format_args!("{} bytes shared", report.bytes.cloned));
 
     let open: Vec<&fs::File> = files.iter().map(AtomicFile::file).collect();
     let sink = Files::new(&plan.outputs, &open, Behind::new(settings.sync, forget), Pace::new(control.rate));
-    evaluate::run(&plan.outputs, &sources, &refused, &sink, settings.threads, progress)?;
+    evaluate::run(&plan.outputs, &sources, &refusals.clones, &sink, settings.threads, progress)?;
     stage.end(format_args!("{} bytes written", report.bytes.total - report.bytes.cloned));
     report.overflows = sink.overflows.by_tensor(&plan.outputs);
 
@@ -174,39 +175,42 @@ fn create(output: &Output, sources: &Sources, links: Links) -> Result<AtomicFile
     Ok(file)
 }
 
-/// Shares what is to be shared. Clones that the file system refuses after all are answered, by output and step,
-/// with its reason.
+/// Shares what is to be shared. Answers which clones the file system refuses after all.
 fn clone_all(
     plan: &Plan,
     sources: &Sources,
     files: &[AtomicFile],
     must_share: bool,
     progress: &mut dyn FnMut(u64),
-) -> Result<BTreeMap<(usize, usize), String>> {
-    let (mut refused, mut patience) = (BTreeMap::new(), Patience::default());
+) -> Result<Refusals> {
+    let (mut refusals, mut patience) = (Refusals::default(), Patience::default());
     for (o, (output, to)) in plan.outputs.iter().zip(files).enumerate() {
-        for (s, step) in output.steps.iter().enumerate() {
-            let Action::Clone { file, offset } = step.action else { continue };
+        let clones = output.spots().filter_map(|spot| match spot.step.action {
+            Action::Clone { file, offset } => Some((file, offset + spot.source_shift, spot)),
+            _ => None,
+        });
+        for (number, (file, offset, spot)) in (0..).zip(clones) {
             if interrupt::interrupted() {
                 return Err(Error::Interrupted);
             }
             let source = sources.file(file);
             let (path, from) = (source.path(), source.handle()?);
-            match patience.retry(|| clone_range(&from, offset, step.len, to.file(), step.start)) {
-                Ok(()) => progress(step.len),
+            let len = spot.step.len;
+            match patience.retry(|| clone_range(&from, offset, len, to.file(), spot.start())) {
+                Ok(()) => progress(len),
                 Err(CloneError::CopyInstead(reason)) if must_share => {
                     let path = path.display();
                     return Err(Error::cannot_share(format!("--reflink always: {path}: {reason}")));
                 }
                 Err(CloneError::CopyInstead(reason)) => {
-                    tracing::debug!("cannot share {} bytes of {}: {reason}", step.len, path.display());
-                    refused.insert((o, s), reason.to_string());
+                    tracing::debug!("cannot share {len} bytes of {}: {reason}", path.display());
+                    refusals.add((o, output), number, spot, &reason.to_string());
                 }
                 Err(CloneError::Io(e)) => return Err(Error::io("cannot clone blocks of", path, e)),
             }
         }
     }
-    Ok(refused)
+    Ok(refusals)
 }
 
 /// Removes what killed processes left where `plan` writes to.
@@ -228,8 +232,9 @@ pub fn check_space<'p>(plans: impl IntoIterator<Item = &'p Plan>, links: Links) 
     let target = output_target(path, links).map_err(|e| Error::io("cannot write", path, e))?;
     let dir = parent(&target);
     // Zeros are holes.
-    let takes_space = |step: &&Step| !matches!(step.action, Action::Clone { .. } | Action::Zero);
-    let needed: u64 = outputs.flat_map(|o| &o.steps).filter(takes_space).map(|step| step.len).sum();
+    let takes_space = |(step, _): &(&Step, _)| !matches!(step.action, Action::Clone { .. } | Action::Zero);
+    let steps = outputs.flat_map(Output::counted).filter(takes_space);
+    let needed: u64 = steps.map(|(step, times)| times * step.len).sum();
     let free = FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.free_bytes;
     if needed > free {
         let problem = format!("needs {needed} bytes, the file system has {free} free");

@@ -62,6 +62,10 @@ pub(crate) fn probe(sources: &[File], path: &Path, reflink: Reflink, min_extent:
     let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
     let mut sharing = Sharing { block, min_extent, ..Sharing::refused(sources.len(), "") };
     for (source, refusal) in sources.iter().zip(&mut sharing.refusals) {
+        if !source.is_local() {
+            *refusal = Some("the model is on a hub, and not on this machine".to_owned());
+            continue;
+        }
         *refusal = match platform::can_clone(&*source.handle()?, dir) {
             Ok(()) => None,
             Err(why) if reflink == Reflink::Always => {

@@ -1,11 +1,12 @@
 //! What a conversion did, in bytes, and why what was not shared was not.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::AddAssign;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::refusals::Refusals;
 use crate::compare::Comparison;
 use crate::plan::{Kind, Output, Plan, Reason};
 
@@ -83,11 +84,11 @@ impl Report {
             report.outputs.push(Written { path: output.path.clone(), bytes: output.len });
             report.bytes.add(output);
             let mut seen = HashSet::new();
-            for step in &output.steps {
+            for (step, times) in output.counted() {
                 let Some(reason) = step.reason else { continue };
                 let tensor = output.tensors.partition_point(|t| t.offset <= step.start);
                 let entry = reasons.entry(reason).or_default();
-                entry.0 += step.len;
+                entry.0 += times * step.len;
                 entry.1 += u64::from(seen.insert((reason, tensor)));
             }
         }
@@ -117,24 +118,13 @@ impl Report {
         });
     }
 
-    /// Clones of `plan`, by output and step, were refused for these reasons and became copies.
-    pub(super) fn refused(&mut self, plan: &Plan, refusals: &BTreeMap<(usize, usize), String>) {
-        let (mut by_reason, mut concerned) = (BTreeMap::<&str, u64>::new(), BTreeSet::new());
-        for ((o, s), why) in refusals {
-            let output = &plan.outputs[*o];
-            let step = &output.steps[*s];
-            *by_reason.entry(why).or_default() += step.len;
-            // One clone can be of several tensors, and a tensor of several clones.
-            let first = output.tensors.partition_point(|t| t.offset + t.len <= step.start);
-            let end = output.tensors.partition_point(|t| t.offset < step.end());
-            concerned.extend((first..end).map(|t| (why.as_str(), *o, t)));
-        }
-        for (why, bytes) in by_reason {
+    /// Clones were refused after all, and became copies.
+    pub(super) fn refused(&mut self, refusals: &Refusals) {
+        for (why, refusal) in &refusals.reasons {
+            let (bytes, tensors) = (refusal.bytes, refusal.tensors.len() as u64);
             self.bytes.cloned -= bytes;
             self.bytes.copied += bytes;
-            let tensors = concerned.iter().filter(|(reason, ..)| *reason == why).count() as u64;
-            let explanation = why.to_owned();
-            self.reasons.push(Shortfall { reason: "refused", explanation, bytes, tensors });
+            self.reasons.push(Shortfall { reason: "refused", explanation: why.clone(), bytes, tensors });
         }
         self.sort();
     }
@@ -180,13 +170,15 @@ impl Bytes {
     fn add(&mut self, output: &Output) {
         self.total += output.len;
         for step in &output.steps {
-            *match step.kind() {
-                Kind::Shared => &mut self.cloned,
-                Kind::Copied => &mut self.copied,
-                Kind::Converted | Kind::Generated => &mut self.converted,
-                Kind::Header => &mut self.header,
-                Kind::Padding => &mut self.padding,
-            } += step.len;
+            for (kind, bytes) in Kind::ALL.into_iter().zip(step.bytes_by_kind()) {
+                *match kind {
+                    Kind::Shared => &mut self.cloned,
+                    Kind::Copied => &mut self.copied,
+                    Kind::Converted | Kind::Generated => &mut self.converted,
+                    Kind::Header => &mut self.header,
+                    Kind::Padding => &mut self.padding,
+                } += bytes;
+            }
         }
     }
 

@@ -30,6 +30,16 @@ pub struct ModelDir {
     /// Those of further modules, each in a directory of its own.
     #[serde(default)]
     pub modules: BTreeMap<String, Weights>,
+    /// The model that this one drafts for, in its subdirectory `target`.
+    pub target: Option<Target>,
+}
+
+/// A model of which only settings and tokenizer count.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    pub config: Map<String, Value>,
+    pub tokenizer: String,
 }
 
 /// The tensors of a decoder of the Llama kind, and how they lie in files.
@@ -47,6 +57,9 @@ pub struct Weights {
     /// Nothing beyond 8, infinite or no number.
     #[serde(default)]
     pub bounded: bool,
+    /// Tensors of integers that never fall.
+    #[serde(default)]
+    pub ascending: Vec<String>,
     /// All tensors, instead of those that would follow from the dimensions. `{0-3}` in a name stands for
     /// each of the numbers.
     pub tensors: Option<Vec<Listed>>,
@@ -85,6 +98,8 @@ pub struct Weights {
     /// Names of files start with `consolidated`, as in Mistral's own format, which has no index.
     #[serde(default)]
     pub consolidated: bool,
+    /// Or with this.
+    pub stem: Option<String>,
     #[serde(default)]
     pub header: Header,
 }
@@ -95,6 +110,8 @@ pub struct Weights {
 pub enum Listed {
     Plain(String, Vec<usize>),
     Typed(String, Vec<usize>, Dtype),
+    /// And its values, over and over.
+    Given(String, Vec<usize>, Dtype, Vec<f64>),
 }
 
 /// How experts are named and stored.
@@ -126,6 +143,7 @@ struct Tensor {
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
+    given: Vec<f64>,
 }
 
 impl Tensor {
@@ -155,13 +173,13 @@ impl ModelDir {
             fs::write(dir.join("config.json"), serde_json::to_string_pretty(config)?)?;
         }
         if let Some(name) = &self.tokenizer {
-            for entry in fs::read_dir(tokenizers.join(name))? {
-                let entry = entry?;
-                // What the tokenizer's own test expects, and no part of a model.
-                if entry.file_name() != "expected.json" {
-                    fs::copy(entry.path(), dir.join(entry.file_name()))?;
-                }
-            }
+            copy_tokenizer(&tokenizers.join(name), &dir)?;
+        }
+        if let Some(target) = &self.target {
+            let dir = dir.join("target");
+            fs::create_dir_all(&dir)?;
+            fs::write(dir.join("config.json"), serde_json::to_string_pretty(&target.config)?)?;
+            copy_tokenizer(&tokenizers.join(&target.tokenizer), &dir)?;
         }
         for (name, content) in &self.files {
             let text = match content {
@@ -183,11 +201,23 @@ impl ModelDir {
     }
 }
 
+fn copy_tokenizer(from: &Path, dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        // What the tokenizer's own test expects, and no part of a model.
+        if entry.file_name() != "expected.json" {
+            fs::copy(entry.path(), dir.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
 impl Weights {
     fn write(&self, dir: &Path, config: &Map<String, Value>) -> io::Result<()> {
         let tensors = self.tensors(config);
         let shards = self.shards;
-        let stem = if self.consolidated { "consolidated" } else { "model" };
+        let usual = if self.consolidated { "consolidated" } else { "model" };
+        let stem = self.stem.as_deref().unwrap_or(usual);
         let mut weight_map = Map::new();
         for (i, part) in tensors.chunks(tensors.len().div_ceil(shards).max(1)).enumerate() {
             let file = match shards {
@@ -282,17 +312,23 @@ impl Weights {
         }
         named.retain(|(name, _)| !self.omit.iter().any(|part| name.contains(part)));
         named.extend(self.extra.iter().cloned());
-        named.into_iter().map(|(name, shape)| Tensor { dtype: self.dtype_of(&name), name, shape }).collect()
+        named
+            .into_iter()
+            .map(|(name, shape)| Tensor { dtype: self.dtype_of(&name), name, shape, given: Vec::new() })
+            .collect()
     }
 
     fn listed(&self, tensors: &Listed) -> Vec<Tensor> {
         let (pattern, shape, dtype) = match tensors {
             Listed::Plain(pattern, shape) => (pattern, shape, None),
-            Listed::Typed(pattern, shape, dtype) => (pattern, shape, Some(*dtype)),
+            Listed::Typed(pattern, shape, dtype) | Listed::Given(pattern, shape, dtype, _) => {
+                (pattern, shape, Some(*dtype))
+            }
         };
         let named = expand(pattern).into_iter().map(|name| {
             let dtype = dtype.unwrap_or_else(|| self.dtype_of(&name));
-            Tensor { name, dtype, shape: shape.clone() }
+            let given = if let Listed::Given(.., given) = tensors { given.clone() } else { Vec::new() };
+            Tensor { name, dtype, shape: shape.clone(), given }
         });
         named.collect()
     }
@@ -323,9 +359,19 @@ fn safetensors(tensors: &[Tensor], weights: &Weights) -> Vec<u8> {
     let mut data = vec![];
     for t in sorted {
         let start = data.len();
-        data.extend(weights::bytes(weights.seed, &t.name, t.dtype, t.elements(), weights.ordinary));
-        if weights.bounded {
+        if !t.given.is_empty() {
+            data.extend(weights::given(t.dtype, &t.given, t.elements()));
+        } else {
+            data.extend(weights::bytes(weights.seed, &t.name, t.dtype, t.elements(), weights.ordinary));
+        }
+        if weights.bounded && t.given.is_empty() {
             weights::bound(t.dtype, &mut data[start..]);
+        }
+        if weights.ascending.contains(&t.name) {
+            weights::ascend(t.dtype, &mut data[start..]);
+        }
+        if t.name.ends_with("running_var") {
+            weights::make_positive(t.dtype, &mut data[start..]);
         }
         let entry = json!({"dtype": t.dtype.name(), "shape": t.shape, "data_offsets": [start, data.len()]});
         header.insert(t.name.clone(), entry);

@@ -14,6 +14,8 @@ pub enum Dtype {
     F64,
     F32,
     I32,
+    /// Of codes, several to each: all bits are used.
+    Words,
     Bf16,
     F16,
     I16,
@@ -33,7 +35,7 @@ impl Dtype {
             Self::I64 => "I64",
             Self::F64 => "F64",
             Self::F32 => "F32",
-            Self::I32 => "I32",
+            Self::I32 | Self::Words => "I32",
             Self::Bf16 => "BF16",
             Self::F16 => "F16",
             Self::I16 => "I16",
@@ -49,7 +51,7 @@ impl Dtype {
     pub fn size(self) -> usize {
         match self {
             Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
+            Self::F32 | Self::I32 | Self::Words => 4,
             Self::Bf16 | Self::F16 | Self::I16 => 2,
             Self::F8E4M3 | Self::F8E5M2 | Self::I8 | Self::U8 | Self::Bool => 1,
         }
@@ -59,6 +61,12 @@ impl Dtype {
 /// Little-endian bytes of `elements` values; they depend on the seed and the tensor's name alone. With
 /// `ordinary` there are only ordinary ones.
 pub fn bytes(seed: u64, name: &str, dtype: Dtype, elements: usize, ordinary: bool) -> Vec<u8> {
+    // Numbers take time; large tensors repeat what they begin with, at a distance that fits no shape.
+    const DISTANCE: usize = 1_000_003;
+    if elements > 2 * DISTANCE {
+        let part = bytes(seed, name, dtype, DISTANCE, ordinary);
+        return part.iter().copied().cycle().take(elements * dtype.size()).collect();
+    }
     // FNV-1a, so that tensors of one checkpoint differ.
     let hash = name
         .bytes()
@@ -71,7 +79,7 @@ pub fn bytes(seed: u64, name: &str, dtype: Dtype, elements: usize, ordinary: boo
         Dtype::F32 => f32_bits(random()).into(),
         Dtype::Bf16 => bf16_bits(random()).into(),
         Dtype::F16 => f16_bits(random()).into(),
-        Dtype::I16 | Dtype::I8 | Dtype::U8 => random(),
+        Dtype::I16 | Dtype::I8 | Dtype::U8 | Dtype::Words => random(),
         Dtype::I64 | Dtype::I32 => random() % 100,
         Dtype::Bool => random() & 1,
         // Neither NaNs nor infinities, which are 0x7f, and from 0x7c on.
@@ -79,6 +87,18 @@ pub fn bytes(seed: u64, name: &str, dtype: Dtype, elements: usize, ordinary: boo
         Dtype::F8E5M2 => random() & 0xbf,
     };
     (0..elements).flat_map(|_| element().to_le_bytes().into_iter().take(dtype.size())).collect()
+}
+
+/// Little-endian bytes of `elements` values, which are `given` over and over.
+pub fn given(dtype: Dtype, given: &[f64], elements: usize) -> Vec<u8> {
+    let bytes = |x: &f64| match dtype {
+        Dtype::F64 => x.to_le_bytes().to_vec(),
+        Dtype::F32 => (*x as f32).to_le_bytes().to_vec(),
+        Dtype::Bf16 => half::bf16::from_f64(*x).to_le_bytes().to_vec(),
+        Dtype::F16 => half::f16::from_f64(*x).to_le_bytes().to_vec(),
+        _ => (*x as i64).to_le_bytes()[..dtype.size()].to_vec(),
+    };
+    given.iter().cycle().take(elements).flat_map(bytes).collect()
 }
 
 /// Makes what is beyond 8, infinite or no number a value between 1 and 2, as weights are. What rounds stays.
@@ -97,6 +117,26 @@ pub fn bound(dtype: Dtype, data: &mut [u8]) {
             *top = (kept | one << fraction).to_le_bytes();
         }
     }
+}
+
+/// Makes integers of 64 bits those that rise by 0 to 2 at each step, as theirs say.
+pub fn ascend(dtype: Dtype, data: &mut [u8]) {
+    assert_eq!(dtype, Dtype::I64, "only such integers ascend");
+    let mut last = 0;
+    for element in data.as_chunks_mut().0 {
+        last += u64::from_le_bytes(*element) % 3;
+        *element = last.to_le_bytes();
+    }
+}
+
+/// Drops the sign of every element.
+pub fn make_positive(dtype: Dtype, data: &mut [u8]) {
+    let size = match dtype {
+        Dtype::F32 => 4,
+        Dtype::Bf16 | Dtype::F16 => 2,
+        _ => return,
+    };
+    data.iter_mut().skip(size - 1).step_by(size).for_each(|top| *top &= 0x7f);
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

@@ -35,9 +35,15 @@ pub struct File {
 }
 
 /// Converts `model` and compares what was made with what the reference made.
+#[allow(dead_code, reason = "not all tests convert models")]
 pub fn compare(model: &Path, expected: &Conversion) -> Result<(), String> {
+    compare_as(&["convert", "--no-reflink"], model, expected)
+}
+
+/// The same with another command and its flags.
+pub fn compare_as(command: &[&str], model: &Path, expected: &Conversion) -> Result<(), String> {
     let out = tempfile::tempdir().expect("a temporary directory");
-    let roots = [("@out", out.path()), ("@dir", model)];
+    let roots = [("@out", out.path()), ("@dir", model), ("@base", &model.with_file_name("base"))];
     let place = |text: &str| {
         roots
             .iter()
@@ -45,9 +51,9 @@ pub fn compare(model: &Path, expected: &Conversion) -> Result<(), String> {
     };
     let before: BTreeSet<PathBuf> = list(model);
     let run = Command::new(env!("CARGO_BIN_EXE_ggraft"))
-        .arg("convert")
+        .args(command)
+        .arg("--quiet")
         .arg(model)
-        .args(["--no-reflink", "--quiet"])
         .args(expected.convert.split_whitespace().map(place))
         .output()
         .expect("ggraft runs");

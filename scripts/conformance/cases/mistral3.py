@@ -31,3 +31,11 @@ def cases():
     yield mistral3("mistral3-ministral3", {"model_type": "ministral3", "rope_parameters": YARN}, dtype="f16")
     yield mistral3("mistral3-spm", {"model_type": "mistral", "head_dim": 16}, tokenizer="spm", dtype="f32", saved=True)
     yield ministral("ministral3-linear", {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e6}}, refused=True)
+
+    four = {"model_type": "mistral4", "moe_intermediate_size": 32, "n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2,
+            "kv_lora_rank": 32, "q_lora_rank": 24, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16, "head_dim": 24,
+            "num_key_value_heads": 4, "first_k_dense_replace": 1}
+    yield mistral3("mistral4", {**four, "routed_scaling_factor": 2.5})
+    yield mistral3("mistral4-f16", {**four, "n_routed_experts": 2, "rope_parameters": {
+        **YARN, "mscale_all_dim": 0.5, "factor": 8.0}, "tie_word_embeddings": True}, dtype="f16", saved=True)
+    yield mistral3("mistral4-f32", {**four, "first_k_dense_replace": 0, "norm_topk_prob": False, "qk_rope_head_dim": 16}, dtype="f32")

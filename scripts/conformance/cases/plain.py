@@ -57,7 +57,6 @@ def cases():
         ("f16", {"head_dim": 32, "num_key_value_heads": 4}, {}), ("f32", {"tie_word_embeddings": True}, {"tied": True})),
         tokenizer="spm", biases=("self_attn",))
     scales = {"scale_emb": 12, "scale_depth": 1.4, "dim_model_base": 32}
-    factors = {"type": "longrope", "long_factor": [1.0, 1.5] * 4, "short_factor": [1.0] * 8, "original_max_position_embeddings": 1024}
     yield from several("minicpm", "MiniCPMForCausalLM", "minicpm", (
         ("bf16", {}, {}), ("f16", {"num_key_value_heads": 4, "scale_depth": 1}, {}), ("f32", {"rope_theta": 5e5}, {"tied": True})),
         base={**SMALL, **scales}, tokenizer="spm")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::arch::builder::Builder;
 use crate::arch::contents;
-use crate::arch::{Family, Input, names};
+use crate::arch::{Family, Input, TEXT, names};
 use crate::error::Result;
 use crate::gguf::Value;
 
@@ -18,6 +18,7 @@ pub(super) const APERTUS: Family = Family {
         xielu(input, builder)?;
         (LLAMA.generate)(input, builder)
     },
+    nvfp4: TEXT.nvfp4,
     emit: |input, builder, tensor| match parameter(&tensor.name) {
         Some(_) => Ok(()),
         None => llama::unpermuted(input, builder, tensor),

@@ -4,9 +4,9 @@ use crate::gguf::KeyValues;
 use crate::json::{Object, Value};
 use crate::vocab::{TokenizerFiles, bpe};
 
-use super::glm::{END, USER};
 use crate::arch::{Family, Input, Keys, TEXT, keys, names, rope};
 use crate::error::{Error, Result};
+use crate::vocab::glm::{END, USER};
 
 pub(super) const CHATGLM: Family = Family {
     names: &["ChatGLMForConditionalGeneration", "ChatGLMModel", "GlmForCausalLM"],

@@ -101,14 +101,19 @@ fn expert_or_other(input: &Input, builder: &mut Builder, tensor: Tensor) -> Resu
 /// Key-values of models with latent attention, which llama.cpp runs as if there were one head of keys and
 /// values, of the latent size.
 pub(super) fn latent_keys(input: &Input, keys: &mut Keys) -> Result<()> {
-    expert_keys(input, keys, true)
+    expert_keys(input, input.config, keys, true)
+}
+
+/// [`latent_keys`] for a family that corrects the model's settings first.
+pub(super) fn latent_keys_of(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
+    expert_keys(input, config, keys, true)
 }
 
 /// [`latent_keys`], or those of a model with plain attention.
-fn expert_keys(input: &Input, keys: &mut Keys, latent: bool) -> Result<()> {
+fn expert_keys(input: &Input, given: &Config, keys: &mut Keys, latent: bool) -> Result<()> {
     let mut config = match latent {
-        true => input.config.replaced("num_key_value_heads", 1),
-        false => input.config.clone(),
+        true => given.replaced("num_key_value_heads", 1),
+        false => given.clone(),
     };
     if !config.map().contains_key("rms_norm_eps") {
         config = config.replaced("rms_norm_eps", 1e-6);
@@ -171,9 +176,9 @@ static DEEPSEEK_OCR: Family = Family {
     arch: "deepseek2-ocr",
     tensors: names::DEEPSEEK2OCR,
     variant: |_| Ok(None),
-    keys: |input, keys| expert_keys(input, keys, false),
-    generate: |_, builder| {
-        builder.early.values.set_string("tokenizer.chat_template", OCR_TEMPLATE);
+    keys: |input, keys| expert_keys(input, input.config, keys, false),
+    early: |_, keys| {
+        keys.values.set_string("tokenizer.chat_template", OCR_TEMPLATE);
         Ok(())
     },
     ..DEEPSEEK2
@@ -187,11 +192,6 @@ fn ocr(input: &Input) -> Result<Option<&'static Family>> {
     let origin = input.config.origin_architecture();
     if !origin.is_some_and(|origin| reads.contains(&origin)) {
         return Ok(None);
-    }
-    if input.options.vocab_only {
-        return Err(input
-            .config
-            .unsupported("--vocab-only of a model that reads images is not supported yet"));
     }
     Ok(Some(&DEEPSEEK_OCR))
 }
@@ -213,21 +213,24 @@ pub(super) fn without_prediction(input: &Input, builder: &mut Builder, tensor: T
 
 /// Splits `kv_b_proj` into the part for keys, transposed, and the part for values.
 pub(super) fn latent(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+    match tensor.name.contains("mlp.experts") {
+        true => expert_or_other(input, builder, tensor),
+        false => stacked(input, builder, tensor, "num_key_value_heads"),
+    }
+}
+
+/// [`latent`] for models whose experts are in stacks already; `heads` is the setting that says how many heads `kv_b_proj`
+/// has.
+pub(super) fn stacked(input: &Input, builder: &mut Builder, tensor: Tensor, heads: &str) -> Result<()> {
     let tied = input.config.map().get("tie_word_embeddings").is_some_and(truthy);
     if tied && matches!(tensor.name.as_str(), "lm_head.weight" | "model.lm_head.weight") {
         return Ok(());
     }
-    if tensor.name.contains("mlp.experts") || !tensor.name.ends_with("kv_b_proj.weight") {
-        return expert_or_other(input, builder, tensor);
+    if !tensor.name.ends_with("kv_b_proj.weight") {
+        return builder.add(tensor);
     }
     let size = |key: &str| input.config.require_u32(&[key]).map(u64::from);
-    split_latent(
-        builder,
-        tensor,
-        size("num_key_value_heads")?,
-        size("qk_nope_head_dim")?,
-        size("v_head_dim")?,
-    )
+    split_latent(builder, tensor, size(heads)?, size("qk_nope_head_dim")?, size("v_head_dim")?)
 }
 
 /// Adds the part of `kv_b_proj` for `keys` of each of `heads`, transposed, and that for `values`.

@@ -8,7 +8,7 @@ use crate::vocab;
 use crate::arch::builder::Builder;
 use crate::arch::pooling::pooling_type;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, keys, names, tensors};
+use crate::arch::{Family, Input, Keys, Modules, TEXT, keys, names, tensors};
 use crate::config::read_json;
 use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
@@ -57,7 +57,7 @@ pub(super) const GEMMA_EMBEDDING: Family = Family {
     names: &["Gemma3TextModel"],
     arch: "gemma-embedding",
     tensors: names::GEMMA_EMBEDDING,
-    dense_modules: true,
+    modules: Modules::Dense,
     keys: embedding_keys,
     generate: dense_layers,
     ..GEMMA3

@@ -9,14 +9,16 @@ use crate::error::Result;
 use crate::gguf::KeyValues;
 use crate::json::Object;
 use crate::tensor::TensorExpr;
-use crate::vocab::{TokenizerFiles, bpe};
+use crate::vocab::{TokenizerFiles, bpe, glm};
+
+use crate::vocab::glm::{END, USER};
 
 use super::deepseek::{DEEPSEEK2, indexer_keys, latent, latent_keys, own, without_prediction};
 
 pub(super) const GLM4: Family = Family {
     names: &["Glm4ForCausalLM", "Glm4vForConditionalGeneration"],
     arch: "glm4",
-    vocab: vocab4,
+    vocab: glm::glm4,
     tensors: names::GLM4,
     keys: glm4_keys,
     emit: glm4,
@@ -158,16 +160,6 @@ fn dsa_keys(input: &Input, keys: &mut Keys) -> Result<()> {
         keys.set_bools("attention.indexer.types", kinds.iter().map(|kind| *kind == "full").collect());
     }
     Ok(())
-}
-
-/// The token for the end of a text.
-pub(super) const END: &str = "<|endoftext|>";
-/// The token that begins the user's turn, and so ends the model's.
-pub(super) const USER: &str = "<|user|>";
-
-/// BPE with the roles of dense GLM-4's tokens.
-fn vocab4(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
-    bpe::add(kv, files, config, &[("eos", END), ("eot", USER), ("unk", END), ("bos", END)])
 }
 
 /// BPE with the roles of the tokens of GLM-4 MoE and later.

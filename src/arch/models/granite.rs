@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::gguf::Value;
 use crate::tensor::TensorExpr;
 
+use super::granite_vision;
 use super::llama::{self, LLAMA};
 
 pub(super) const GRANITE: Family = Family {
@@ -52,12 +53,8 @@ pub(super) const GRANITE_MOE: Family = Family {
 };
 
 pub(super) fn variant(input: &Input) -> Result<Option<&'static Family>> {
-    for key in ["spatial_target_layers", "deepstack_layer_map"] {
-        if input.config.map().get(key).is_some_and(truthy) {
-            return Err(input.config.unsupported(format!("{key}: vision models are not supported yet")));
-        }
-    }
-    llama::refuse_variants(input)
+    llama::refuse_drafts(input)?;
+    Ok(None)
 }
 
 /// Leaves out what belongs to pictures and speech.
@@ -84,7 +81,7 @@ pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     ] {
         keys.set_f32(key, config.f32(&[multiplier])?.filter(|multiplier| *multiplier != 0.0));
     }
-    Ok(())
+    granite_vision::deepstack(input, keys)
 }
 
 fn shared_length(input: &Input, keys: &mut Keys) -> Result<()> {

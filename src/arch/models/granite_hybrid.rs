@@ -6,13 +6,14 @@ use crate::json::Value as Json;
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, keys, names};
+use crate::arch::{Family, Input, Keys, bare, keys, names};
 use crate::config::{Config, truthy};
 use crate::error::Result;
 use crate::gguf::Value;
 use crate::vocab::Padding;
 
 use super::granite::{self, GRANITE};
+use super::llama;
 use super::mamba::{self, Shape};
 
 pub(super) const GRANITE_HYBRID: Family = Family {
@@ -20,7 +21,7 @@ pub(super) const GRANITE_HYBRID: Family = Family {
     arch: "granitehybrid",
     vocab: |kv, files, config| vocab2(kv, files, config, Padding::To(8)),
     tensors: names::GRANITE_HYBRID,
-    bare_config: true,
+    settings: bare,
     variant,
     keys: key_values,
     rename: |_, name| granite::rename(&mamba::rename2(name)),
@@ -37,7 +38,7 @@ static ATTENTION_ONLY: Family = Family {
 static ATTENTION_ONLY_MOE: Family = Family { arch: "granitemoe", ..ATTENTION_ONLY };
 
 fn variant(input: &Input) -> Result<Option<&'static Family>> {
-    granite::variant(input)?;
+    llama::refuse_drafts(input)?;
     let config = input.config;
     let attention = attention_layers(input)?;
     if attention.iter().any(|attends| !attends) {

@@ -64,13 +64,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
 }
 
 fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
-    let shape = tensor.expr.shape().to_vec();
-    if ["q", "k", "v"].iter().any(|kind| tensor.name.ends_with(&format!(".{kind}_conv1d.weight"))) {
-        // llama.cpp has an axis for each sequence and one between channels and steps.
-        if let [inner, steps] | [inner, _, steps] = *shape.as_slice() {
-            tensor.expr = tensor.expr.reshape(&[1, inner, 1, steps])?;
-        }
-    }
+    tensor = convolution(tensor)?;
     if tensor.name.ends_with(".A_log") {
         tensor.expr = tensor.expr.neg_exp();
     }
@@ -93,4 +87,14 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
         );
     }
     builder.add(tensor)
+}
+
+/// Convolutions with the axes that llama.cpp has besides: one for each sequence, one between channels and steps.
+pub(super) fn convolution(mut tensor: Tensor) -> Result<Tensor> {
+    if ["q", "k", "v"].iter().any(|kind| tensor.name.ends_with(&format!(".{kind}_conv1d.weight")))
+        && let [inner, steps] | [inner, _, steps] = *tensor.expr.shape()
+    {
+        tensor.expr = tensor.expr.reshape(&[1, inner, 1, steps])?;
+    }
+    Ok(tensor)
 }

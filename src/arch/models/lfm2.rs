@@ -2,28 +2,91 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
-use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, keys, names};
+use crate::arch::pooling::pooling_type;
+use crate::arch::tensors::{self, Tensor};
+use crate::arch::{Family, Input, Keys, Modules, TEXT, keys, names};
 use crate::config::{Config, truthy};
 use crate::error::Result;
+use crate::gguf::Value;
+use crate::tensor::TensorExpr;
+use crate::vocab;
 
 pub(super) const LFM2: Family = Family {
     names: &["LFM2ForCausalLM", "Lfm2ForCausalLM"],
     arch: "lfm2",
     tensors: names::LFM2,
-    keys: |input, keys| {
-        common(input, keys, |kind| kind != "conv")?;
-        let config = input.config;
-        keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
-        keys.set_u32("shortconv.l_cache", Some(config.require_u32(&["conv_L_cache"])?));
-        keys.set_f32("attention.layer_norm_rms_epsilon", Some(config.require_f32(&["norm_eps"])?));
-        keys.set_u32("feed_forward_length", Some(feed_forward(config)?));
-        Ok(())
-    },
+    keys: dense_keys,
     rename: |_, name| (!is_audio(name)).then(|| name.replace("lfm.", "model.")),
     emit: |_, builder, tensor| builder.add(convolution(tensor)?),
     ..TEXT
 };
+
+/// What turns the tokens of LFM 2.5's speech into sound.
+pub(super) const LFM2_AUDIO_TOKENIZER: Family = Family {
+    names: &["Lfm25AudioTokenizer"],
+    vocab: vocab::none,
+    keys: |input, keys| {
+        dense_keys(input, keys)?;
+        let get = |key: &str| input.config.require_u32(&[key]).map(Some);
+        keys.set_u32("attention.sliding_window", get("sliding_window")?);
+        keys.set_u32("embedding_length_out", get("output_size")?);
+        Ok(())
+    },
+    rename: |input, name| {
+        if name == "istft.window" || name.starts_with("emb.emb") {
+            return None;
+        }
+        match name.starts_with("lin") {
+            true => (LFM2.rename)(input, &name.replace("lin", "dense_2_out")),
+            false => (LFM2.rename)(input, name),
+        }
+    },
+    ..LFM2
+};
+
+/// Models that embed texts.
+pub(super) const LFM2_EMBEDDING: Family = Family {
+    names: &["Lfm2BidirectionalModel", "Lfm2Model"],
+    modules: Modules::At(DENSE),
+    keys: |input, keys| {
+        (LFM2.keys)(input, keys)?;
+        if input.architecture == "Lfm2BidirectionalModel" {
+            keys.set("attention.causal", Value::Bool(false));
+        }
+        pooling_type(input, keys)
+    },
+    generate: dense_layer,
+    emit: |_, builder, mut tensor| {
+        tensor.name.insert_str(0, "model.");
+        builder.add(convolution(tensor)?)
+    },
+    ..LFM2
+};
+
+/// Where sentence-transformers puts what follows the model.
+const DENSE: &str = "1_Dense";
+
+/// The matrix that follows the model, if one does.
+fn dense_layer(input: &Input, builder: &mut Builder) -> Result<()> {
+    let checkpoint = input.checkpoint;
+    let Some(module) = checkpoint.modules.first() else { return Ok(()) };
+    let named =
+        |index: &usize| checkpoint.tensors.get(*index).is_some_and(|tensor| tensor.name == "linear.weight");
+    let Some(index) = module.tensors.clone().find(named) else {
+        return Err(builder.invalid(format!("{DENSE} has no tensor linear.weight")));
+    };
+    let shape = &checkpoint.tensors[index].shape;
+    let width = shape.first().and_then(|rows| u32::try_from(*rows).ok());
+    let width =
+        width.ok_or_else(|| builder.invalid(format!("{DENSE}: linear.weight has shape {shape:?}")))?;
+    builder.early.set_u32("embedding_length_out", Some(width));
+    let expr = TensorExpr::source(index, shape);
+    if let Some(tensor) = tensors::load(checkpoint, "dense_2.weight", &expr)? {
+        builder.begin("dense_2.weight");
+        builder.add(tensor)?;
+    }
+    Ok(())
+}
 
 pub(super) const LFM2_MOE: Family = Family {
     names: &["Lfm2MoeForCausalLM"],
@@ -85,6 +148,16 @@ fn convolution(mut tensor: Tensor) -> Result<Tensor> {
         tensor.expr = tensor.expr.reshape(&shape)?;
     }
     Ok(tensor)
+}
+
+fn dense_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+    common(input, keys, |kind| kind != "conv")?;
+    let config = input.config;
+    keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    keys.set_u32("shortconv.l_cache", Some(config.require_u32(&["conv_L_cache"])?));
+    keys.set_f32("attention.layer_norm_rms_epsilon", Some(config.require_f32(&["norm_eps"])?));
+    keys.set_u32("feed_forward_length", Some(feed_forward(config)?));
+    Ok(())
 }
 
 fn moe_keys(input: &Input, keys: &mut Keys) -> Result<()> {

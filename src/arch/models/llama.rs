@@ -1,15 +1,19 @@
 //! Llama, Mistral and Mixtral, and models that differ by little (`LlamaModel`, `ArceeModel`, `SmolLM3Model`,
 //! `LlamaEmbedNemotronModel` of the reference).
 
+use std::borrow::Cow;
+
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::pooling::pooling_type;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, keys, names, rope};
+use crate::arch::{Family, Input, Keys, TEXT, draft, keys, names, rope};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::TensorExpr;
 use crate::vocab;
+
+use super::eagle3;
 
 pub(super) const ARCEE: Family = Family {
     names: &["ArceeForCausalLM"],
@@ -28,11 +32,29 @@ pub(super) const LLAMA_EMBED: Family =
 pub(super) const SMOLLM3: Family =
     Family { names: &["SmolLM3ForCausalLM"], arch: "smollm3", tensors: names::SMOLLM3, ..LLAMA };
 
+/// The language model of GLM-ASR, whose tokens are GLM-4's.
+static GLM_ASR: Family = Family { names: &[], vocab: vocab::glm::glm4, ..LLAMA };
+
+/// Some of these models do not say how many heads they have.
+pub(super) const VLLAMA3: Family = Family {
+    names: &["VLlama3ForCausalLM"],
+    settings: |config| {
+        let config = (TEXT.settings)(config)?;
+        let known = config.map().contains_key("num_attention_heads");
+        Ok(if known { config } else { Cow::Owned(config.replaced("num_attention_heads", 32)) })
+    },
+    ..LLAMA
+};
+
 pub(super) const LLAMA: Family = Family {
     names: &[
+        "Eagle3DraftModel",
+        "Eagle3LlamaForCausalLM",
+        "Eagle3Speculator",
         "IQuestCoderForCausalLM",
         "LLaMAForCausalLM",
         "LlamaForCausalLM",
+        "LlamaForCausalLMEagle3",
         "LlamaModel",
         "LlavaForConditionalGeneration",
         "MistralForCausalLM",
@@ -42,12 +64,34 @@ pub(super) const LLAMA: Family = Family {
     arch: "llama",
     vocab: vocab::llama,
     tensors: names::LLAMA,
-    variant: refuse_variants,
+    settings: draft::unwrapped,
+    variant: |input| {
+        let speech = input.config.origin_architecture() == Some("GlmasrModel");
+        Ok(variant(input)?.or(speech.then_some(&GLM_ASR)))
+    },
     keys: key_values,
     rename: |_, name| Some(name.replace("text_model.", "")),
+    nvfp4,
     generate: rope::llama3_factors,
     emit,
     ..TEXT
+};
+
+/// A draft, whatever its architecture is called.
+static EAGLE3: Family = Family {
+    names: &[],
+    arch: "eagle3",
+    draft: Some(|_| Ok(vocab::llama)),
+    tensors: names::EAGLE3,
+    variant: |_| Ok(None),
+    early: eagle3::early,
+    rename: |_, name| Some(eagle3::general_name(&name.replace("text_model.", ""))),
+    emit: |input, builder, tensor| match eagle3::emit(builder, tensor)? {
+        Some(tensor) => emit(input, builder, tensor),
+        None => Ok(()),
+    },
+    finish: eagle3::finish,
+    ..LLAMA
 };
 
 /// Mixtral's experts.
@@ -60,20 +104,24 @@ const EXPERTS: ExpertNames = ExpertNames {
 const HEADS: [&str; 2] = ["n_heads", "num_attention_heads"];
 const KV_HEADS: [&str; 2] = ["n_kv_heads", "num_key_value_heads"];
 
-pub(super) fn refuse_variants(input: &Input) -> Result<Option<&'static Family>> {
+pub(super) fn variant(input: &Input) -> Result<Option<&'static Family>> {
     let config = input.config;
     let has = |key: &str| config.map().contains_key(key);
-    let draft = has("draft_vocab_size") && config.u32(&["num_hidden_layers"])? == Some(1);
-    if draft || has("transformer_layer_config") {
-        return Err(Error::unsupported("EAGLE-3 draft models are not supported yet"));
-    }
-    if config.origin_architecture() == Some("GlmasrModel") {
-        return Err(Error::unsupported("architecture GlmasrModel is not supported yet"));
+    if eagle3::is_eagle3(config)? {
+        return Ok(Some(&EAGLE3));
     }
     if !KV_HEADS.iter().any(|key| has(key)) {
         return Err(config.invalid("num_key_value_heads is missing"));
     }
     Ok(None)
+}
+
+/// [`variant`] for families of which there are no drafts.
+pub(super) fn refuse_drafts(input: &Input) -> Result<()> {
+    match variant(input)? {
+        None => Ok(()),
+        Some(_) => Err(input.config.unsupported("an EAGLE-3 draft of another class than Llama's")),
+    }
 }
 
 pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
@@ -113,6 +161,18 @@ pub(super) fn convert_with(
         tensor.expr = interleave_rotary(&tensor.name, tensor.expr, heads).map_err(|p| builder.invalid(p))?;
     }
     unpermuted(input, builder, tensor)
+}
+
+/// [`emit`] for codes of NVFP4.
+fn nvfp4(input: &Input, name: &str, codes: TensorExpr) -> Result<TensorExpr> {
+    let heads: &[&str] = match () {
+        () if name.ends_with("q_proj.weight") => &HEADS,
+        () if name.ends_with("k_proj.weight") => &KV_HEADS,
+        () => return Ok(codes),
+    };
+    let Some(all) = input.config.u32(&HEADS)? else { return Ok(codes) };
+    let heads = input.config.u32(heads)?.unwrap_or(all);
+    interleave_rotary(name, codes, heads).map_err(|problem| Error::invalid(&input.checkpoint.dir, problem))
 }
 
 /// [`emit`] for models whose heads lie as llama.cpp wants them.

@@ -2,7 +2,7 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, names};
 use crate::error::Result;
 use crate::vocab;
 
@@ -15,6 +15,7 @@ pub(super) const LLAMA4: Family = Family {
     tensors: names::LLAMA4,
     keys: key_values,
     emit,
+    nvfp4: TEXT.nvfp4,
     ..LLAMA
 };
 

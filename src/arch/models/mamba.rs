@@ -2,7 +2,7 @@
 
 use crate::arch::builder::Builder;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, contents, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, bare, contents, keys, names};
 use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::gguf::Value;
@@ -14,7 +14,7 @@ pub(super) const MAMBA: Family = Family {
     arch: "mamba",
     vocab,
     tensors: names::MAMBA,
-    bare_config: true,
+    settings: bare,
     keys: mamba_keys,
     emit: mamba,
     ..TEXT

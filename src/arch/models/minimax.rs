@@ -4,7 +4,7 @@ use crate::arch::builder::Builder;
 use crate::arch::contents;
 use crate::arch::experts::ExpertNames;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, keys, names};
+use crate::arch::{Family, Input, Keys, TEXT, bare, keys, names};
 use crate::dtype::GgmlType;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
@@ -41,7 +41,7 @@ pub(super) const MINIMAX_M3: Family = Family {
     arch: "minimax-m3",
     tensors: names::MINIMAXM3,
     // transformers has a class, which gives the settings of sparse attention names that the reference does not know.
-    bare_config: true,
+    settings: bare,
     keys: m3_keys,
     emit: |input, builder, mut tensor| {
         if tensor.name.ends_with("norm.weight") {

@@ -1,7 +1,7 @@
 //! Models in Mistral's own format, `params.json` and `consolidated*.safetensors` (`MistralModel` and
 //! `MistralMoeModel` of the reference). Their heads lie as llama.cpp wants them.
 
-use crate::arch::{Family, Input, Keys, keys, names, rope};
+use crate::arch::{Family, Input, Keys, TEXT, keys, names, rope};
 use crate::config::truthy;
 use crate::error::Result;
 use crate::gguf::Value;
@@ -19,18 +19,26 @@ pub(super) static MISTRAL: Family = Family {
     vocab: VOCAB,
     tensors: names::MISTRAL3,
     variant: |input| {
-        llama::refuse_variants(input)?;
+        llama::refuse_drafts(input)?;
         let scaled = input.config.map().contains_key("llama_4_scaling");
         Ok((!scaled).then_some(&MISTRAL_LLAMA))
     },
     keys: dense_keys,
+    nvfp4: TEXT.nvfp4,
     emit: llama::unpermuted,
     ..LLAMA
 };
 
 /// Others, which older versions of llama.cpp can run as Llama.
-static MISTRAL_LLAMA: Family =
-    Family { names: &[], arch: "llama", vocab: VOCAB, keys: dense_keys, emit: llama::unpermuted, ..LLAMA };
+static MISTRAL_LLAMA: Family = Family {
+    names: &[],
+    arch: "llama",
+    vocab: VOCAB,
+    keys: dense_keys,
+    nvfp4: TEXT.nvfp4,
+    emit: llama::unpermuted,
+    ..LLAMA
+};
 
 /// Models with experts, which are built like DeepSeek's.
 pub(super) static MISTRAL_MOE: Family = Family {

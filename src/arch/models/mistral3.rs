@@ -1,8 +1,9 @@
-//! Mistral 3 and Ministral 3 (`Mistral3Model` of the reference).
+//! Mistral 3 and Ministral 3 and 4 (`Mistral3Model` of the reference).
 
 use crate::arch::{Family, Input, Keys, names};
 use crate::error::Result;
 
+use super::deepseek::{DEEPSEEK2, stacked};
 use super::llama::{self, LLAMA};
 
 pub(super) const MISTRAL3: Family = Family {
@@ -10,11 +11,26 @@ pub(super) const MISTRAL3: Family = Family {
     arch: "mistral3",
     tensors: names::MISTRAL3,
     variant: |input| match input.config.str(&["model_type"])? {
-        Some("mistral4") => Err(input.config.unsupported("model_type \"mistral4\" is not supported yet")),
+        Some("mistral4") => Ok(Some(&MISTRAL4)),
         _ => (LLAMA.variant)(input),
     },
     keys: key_values,
     ..LLAMA
+};
+
+/// Mistral 4, which is built like DeepSeek 2.
+static MISTRAL4: Family = Family {
+    names: &[],
+    arch: "mistral4",
+    tensors: names::MISTRAL4,
+    variant: |_| Ok(None),
+    emit: |input, builder, mut tensor| {
+        if tensor.name.ends_with(".down_proj") || tensor.name.ends_with(".gate_up_proj") {
+            tensor.name.push_str(".weight");
+        }
+        stacked(input, builder, tensor, "num_key_value_heads")
+    },
+    ..DEEPSEEK2
 };
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {

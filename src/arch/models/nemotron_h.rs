@@ -7,7 +7,7 @@ use crate::vocab::{Padding, gpt2, padded};
 use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, Mtp, Options, keys, names};
+use crate::arch::{Family, Input, Keys, Mtp, Options, TEXT, keys, names};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, truthy};
 use crate::error::Result;
@@ -15,6 +15,7 @@ use crate::gguf::Value;
 
 use super::granite;
 use super::granite_hybrid::{self, hybrid_keys, per_layer, require};
+use super::llama;
 use super::mamba::{self, Shape};
 
 pub(super) const NEMOTRON_H: Family = Family {
@@ -23,7 +24,7 @@ pub(super) const NEMOTRON_H: Family = Family {
     vocab: |kv, files, config| gpt2(kv, files, &padded(Padding::To(8), files, config)?),
     tensors: names::NEMOTRON_H,
     mtp: true,
-    bare_config: false,
+    settings: TEXT.settings,
     layers,
     variant,
     keys: key_values,
@@ -41,7 +42,10 @@ pub(super) const NEMOTRON_H_PUZZLE: Family = Family {
     tensors: names::NEMOTRON_H_MOE,
     mtp: false,
     layers: |config, _, _| keys::bounded_layers(config, block_configs(config)?.len() as u64),
-    variant: granite::variant,
+    variant: |input| {
+        llama::refuse_drafts(input)?;
+        Ok(None)
+    },
     keys: puzzle_keys,
     rename: |input, name| if name.starts_with("mtp.") { None } else { rename(input, name) },
     emit: |input, builder, mut tensor| {
@@ -103,7 +107,7 @@ fn layers(config: &Config, options: &Options, _: &Checkpoint) -> Result<u32> {
 }
 
 fn variant(input: &Input) -> Result<Option<&'static Family>> {
-    granite::variant(input)?;
+    llama::refuse_drafts(input)?;
     if input.options.mtp == Mtp::Only && prediction_layer(input.config, input.options)?.is_none() {
         return Err(input.config.unsupported("--mtp: the model has no layers for multi-token prediction"));
     }

@@ -1,7 +1,8 @@
 //! Qwen 3 and its mixture of experts (`Qwen3Model`, `Qwen3MoeModel` of the reference).
 
 use crate::arch::{Family, Input, names};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::vocab::bpe;
 
 use super::qwen::{QWEN2, QWEN2_MOE};
 use super::rerank::{QWEN3_RERANKER, is_reranker};
@@ -18,18 +19,21 @@ pub(super) const QWEN3_MOE: Family = Family {
     names: &["Qwen3MoeForCausalLM"],
     arch: "qwen3moe",
     tensors: names::QWEN3MOE,
-    variant: refuse_intern,
+    variant: |input| Ok(is_intern(input).then_some(&INTERN_MOE)),
     ..QWEN2_MOE
 };
 
-fn refuse_intern(input: &Input) -> Result<Option<&'static Family>> {
-    if input.config.origin_architecture() == Some("InternS1ForConditionalGeneration") {
-        return Err(Error::unsupported("architecture InternS1ForConditionalGeneration is not supported yet"));
-    }
-    Ok(None)
+/// The language models of InternS1, whose tokenizers are their own.
+static INTERN: Family = Family { names: &[], vocab: bpe::add_intern, ..QWEN3 };
+static INTERN_MOE: Family = Family { names: &[], vocab: bpe::add_intern, ..QWEN3_MOE };
+
+fn is_intern(input: &Input) -> bool {
+    input.config.origin_architecture() == Some("InternS1ForConditionalGeneration")
 }
 
 fn qwen3_variant(input: &Input) -> Result<Option<&'static Family>> {
-    refuse_intern(input)?;
+    if is_intern(input) {
+        return Ok(Some(&INTERN));
+    }
     Ok(is_reranker(input)?.then_some(&QWEN3_RERANKER))
 }

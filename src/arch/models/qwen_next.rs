@@ -35,6 +35,7 @@ pub(super) const QWEN35: Family = Family {
         }
         Ok(())
     },
+    nvfp4: tiled_codes,
     emit: tiled,
     ..QWEN3_NEXT
 };
@@ -66,6 +67,8 @@ fn layers(config: &Config, options: &Options, checkpoint: &Checkpoint) -> Result
     if more == 0 {
         let layer = |name: &str| Some(mtp_layer(&general_name(name))?.0.saturating_add(1));
         let found = checkpoint.tensors.iter().filter_map(|tensor| layer(&tensor.name)).max();
+        // An adapter comes without the model's tensors, and has none for such layers.
+        let found = found.or_else(|| checkpoint.own_tensors().is_empty().then_some(0));
         let Some(found) = found else {
             let problem = "the model has no layers for multi-token prediction (tensors mtp.layers.…), which the \
                            reference wants";
@@ -232,13 +235,11 @@ impl Heads {
     /// Value heads come grouped by key head; llama.cpp repeats key heads as a whole, and wants the first value
     /// head of each group, then the second, and so on. They lie along `axis`, `size` elements each.
     fn tile(&self, expr: TensorExpr, axis: usize, size: u64) -> Result<TensorExpr> {
-        let shape = expr.shape().to_vec();
-        let mut split = shape.clone();
-        if axis >= split.len() {
-            return Err(Error::shape(format_args!("{shape:?}")));
+        let wanted = self.keys.saturating_mul(self.ratio()).saturating_mul(size);
+        if expr.shape().get(axis) != Some(&wanted) {
+            return Err(Error::shape(format_args!("{:?}", expr.shape())));
         }
-        split.splice(axis..=axis, [self.keys, self.ratio(), size]);
-        expr.reshape(&split)?.swap_axes(axis, axis + 1)?.reshape(&shape)
+        expr.regroup(axis, self.keys, self.ratio())
     }
 
     /// [`Heads::tile`] for the rows that follow the first `before`.
@@ -263,6 +264,27 @@ fn tiled(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()>
         })?;
     }
     emit(input, builder, tensor)
+}
+
+/// [`tiled`] for codes of NVFP4, two to a byte. Those that share a scale stay together.
+fn tiled_codes(input: &Input, name: &str, codes: TensorExpr) -> Result<TensorExpr> {
+    let parts = ["in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj"];
+    if !parts.iter().any(|part| name.ends_with(&format!(".linear_attn.{part}.weight"))) {
+        return Ok(codes);
+    }
+    let mut heads = Heads::of(input)?;
+    let (shape, wide) = (codes.shape().to_vec(), heads.value_size);
+    if name.contains(".out_proj.") {
+        heads.value_size /= 2;
+    }
+    let moved = tile(&heads, name, codes).ok().filter(|_| heads.ratio() <= 1 || wide.is_multiple_of(16));
+    moved.ok_or_else(|| {
+        let (keys, values) = (heads.keys, heads.values);
+        let problem = format!(
+            "{name}: codes of shape {shape:?} do not fit {keys} key heads and {values} value heads of {wide}"
+        );
+        Error::invalid(&input.checkpoint.dir, problem)
+    })
 }
 
 fn tile(heads: &Heads, name: &str, expr: TensorExpr) -> Result<TensorExpr> {

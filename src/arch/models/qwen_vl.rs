@@ -11,7 +11,7 @@ use crate::vocab::TokenizerFiles;
 
 use super::qwen::{QWEN2, dense_keys, expert_keys, experts};
 use super::qwen3::QWEN3_MOE;
-use super::rerank::is_reranker;
+use super::rerank::{self, is_reranker};
 
 pub(super) const QWEN2_VL: Family = Family {
     names: &[
@@ -35,16 +35,23 @@ pub(super) const QWEN3_VL: Family = Family {
     names: &["Qwen3VLForConditionalGeneration"],
     arch: "qwen3vl",
     tensors: names::QWEN3VL,
-    variant: |input| match is_reranker(input)? {
-        true => Err(input.config.unsupported("rerankers with vision are not supported yet")),
-        false => Ok(None),
-    },
+    variant: |input| Ok(is_reranker(input)?.then_some(&QWEN3_VL_RERANKER)),
     keys: |input, keys| {
         dense_keys(input, keys)?;
         deepstack(input, keys)
     },
     emit: |_, builder, tensor| builder.add(tensor),
     ..QWEN2
+};
+
+static QWEN3_VL_RERANKER: Family = Family {
+    names: &[],
+    keys: |input, keys| {
+        rerank::key_values(input, keys)?;
+        deepstack(input, keys)
+    },
+    emit: rerank::emit,
+    ..QWEN3_VL
 };
 
 pub(super) const QWEN3_VL_MOE: Family = Family {

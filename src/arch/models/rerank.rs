@@ -48,7 +48,7 @@ pub(super) fn is_reranker(input: &Input) -> Result<bool> {
         || origin.to_lowercase().contains("sequenceclassification"))
 }
 
-fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
+pub(super) fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     qwen::dense_keys(input, keys)?;
     keys.set_u32("pooling_type", Some(RANK));
     keys.set("classifier.output_labels", Value::Strings(["yes", "no"].into_iter().collect()));
@@ -57,7 +57,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     Ok(())
 }
 
-fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
+pub(super) fn emit(input: &Input, builder: &mut Builder, tensor: Tensor) -> Result<()> {
     let tied = input.config.map().get("tie_word_embeddings").is_some_and(truthy);
     if !tensor.name.contains(if tied { "embed_tokens" } else { "lm_head" }) {
         return qwen::dense(input, builder, tensor);

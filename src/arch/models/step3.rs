@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use crate::arch::builder::Builder;
 use crate::arch::powf::BASES;
-use crate::arch::{Family, Input, Keys, Mtp, TEXT, keys, mtp, names, rope};
+use crate::arch::{Family, Input, Keys, Mtp, TEXT, bare, keys, mtp, names, rope};
 use crate::config::Config;
 use crate::error::Result;
 use crate::gguf::Value;
@@ -17,7 +17,7 @@ pub(super) const STEP35: Family = Family {
     tensors: names::STEP35,
     mtp: true,
     // transformers has a class, whose settings go by names that neither the reference nor llama.cpp know.
-    bare_config: true,
+    settings: bare,
     layers: mtp::layers,
     keys: key_values,
     rename: |input, name| {

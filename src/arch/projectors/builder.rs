@@ -1,5 +1,6 @@
 //! Collects a projector's output tensors: names and types them.
 
+use crate::arch::experts::{ExpertNames, Experts};
 use crate::arch::outputs::Outputs;
 use crate::arch::spelling::Spelling;
 use crate::arch::tensors::{self, Tensor};
@@ -16,6 +17,7 @@ pub(super) struct Builder<'a> {
     input: &'a Input<'a>,
     spelling: Spelling,
     outputs: Outputs,
+    experts: Experts,
     /// The name of the tensor that is being converted.
     current: String,
 }
@@ -23,7 +25,13 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     pub(super) fn new(input: &'a Input, known: &[&str]) -> Self {
         let spelling = Spelling::new(known, input.layers);
-        Self { input, spelling, outputs: Outputs::default(), current: String::new() }
+        Self {
+            input,
+            spelling,
+            outputs: Outputs::default(),
+            experts: Experts::default(),
+            current: String::new(),
+        }
     }
 
     /// Says that what is added from now on comes from the tensor `name`.
@@ -66,6 +74,19 @@ impl<'a> Builder<'a> {
         self.add(Tensor { name, layer, expr })
     }
 
+    /// Takes one matrix of one expert. When it completes a layer's `count` experts, adds their stacks.
+    ///
+    /// # Errors
+    /// If an expert is missing among as many tensors as there should be, or shapes differ.
+    pub(super) fn add_expert(&mut self, tensor: Tensor, count: u32, names: &ExpertNames) -> Result<()> {
+        let stacks = self.experts.take(tensor, count, names).map_err(|problem| self.invalid(problem))?;
+        for (name, layer, experts) in stacks {
+            let expr = TensorExpr::stack(experts).map_err(|e| e.of_output(&name))?;
+            self.add_named(name, Some(layer), expr)?;
+        }
+        Ok(())
+    }
+
     /// Adds a tensor under GGUF name `name`.
     ///
     /// # Errors
@@ -103,7 +124,13 @@ impl<'a> Builder<'a> {
     }
 
     /// The tensors in order.
-    pub(super) fn into_tensors(self) -> Vec<OutputTensor> {
-        self.outputs.into_tensors()
+    ///
+    /// # Errors
+    /// If a layer's experts are incomplete.
+    pub(super) fn finish(self) -> Result<Vec<OutputTensor>> {
+        match self.experts.leftover() {
+            Some(left) => Err(self.invalid(left)),
+            None => Ok(self.outputs.into_tensors()),
+        }
     }
 }

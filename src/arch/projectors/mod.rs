@@ -4,19 +4,26 @@
 //! A [`Projector`] is to such a file what a `Family` is to a language model's. All of them are of one GGUF
 //! architecture, `clip`.
 
+mod batch_norm;
 mod builder;
 mod cogvlm;
+mod conformer;
 mod deepseek_ocr;
 mod deepseek_v4;
+mod dots3;
 mod dots_ocr;
 mod gemma3;
+mod gemma3n;
 mod gemma4;
+mod granite4_vision;
+mod granite_speech;
 mod hunyuan_vl;
 mod internvl;
 mod janus;
 mod keys;
 mod kimi_k25;
 mod kimi_vl;
+mod lfm2_audio;
 mod lfm2_vl;
 mod ling3_vl;
 mod llama4;
@@ -52,16 +59,22 @@ static PROJECTORS: &[Projector] = &[
     deepseek_ocr::DEEPSEEK_OCR2,
     deepseek_ocr::UNLIMITED_OCR,
     deepseek_v4::DEEPSEEK_V4,
+    dots3::DOTS3_NOTE,
     dots_ocr::DOTS_OCR,
     gemma3::GEMMA3,
+    gemma3n::GEMMA3N,
     gemma4::GEMMA4,
     gemma4::GEMMA4_UNIFIED,
+    granite4_vision::GRANITE4_VISION,
+    granite_speech::GRANITE_SPEECH,
+    granite_speech::GRANITE_SPEECH_PLUS,
     hunyuan_vl::HUNYUAN_VL,
     internvl::INTERNVL,
     janus::JANUS,
     kimi_k25::GLM5V,
     kimi_k25::KIMI_K25,
     kimi_vl::KIMI_VL,
+    lfm2_audio::LFM2_AUDIO,
     lfm2_vl::LFM2_VL,
     ling3_vl::LING3_VL,
     llama4::LLAMA4,
@@ -97,7 +110,7 @@ pub fn lookup_projector(architecture: &str) -> Result<&'static Projector> {
     if let Some(projector) = find(architecture) {
         return Ok(projector);
     }
-    let problem = match names::REFERENCE_PROJECTORS.contains(&architecture) {
+    let problem = match knows_projector(architecture) {
         true => format!(
             "the projector of {architecture} is not supported yet, though llama.cpp's convert_hf_to_gguf.py knows it"
         ),
@@ -111,6 +124,11 @@ pub fn lookup_projector(architecture: &str) -> Result<&'static Projector> {
 /// Whether the model whose class is `architecture` has a projector that can be converted.
 pub fn has_projector(architecture: &str) -> bool {
     find(architecture).is_some()
+}
+
+/// Whether the model whose class is `architecture` has a projector, as far as the reference knows.
+pub fn knows_projector(architecture: &str) -> bool {
+    has_projector(architecture) || names::REFERENCE_PROJECTORS.contains(&architecture)
 }
 
 fn find(architecture: &str) -> Option<&'static Projector> {

@@ -185,7 +185,7 @@ impl Projector {
             }
         }
         (self.finish)(input, &mut builder)?;
-        Ok(builder.into_tensors())
+        builder.finish()
     }
 }
 

@@ -27,6 +27,80 @@ pub(super) const KIMI_K25: Hooks = Hooks { before: &[text_class], ..PLAIN };
 
 pub(super) const KIMI_LINEAR: Hooks = Hooks { before: &[key_width, head_dim], after: linear_layers, ..PLAIN };
 
+pub(super) const HY_V4: Hooks = Hooks {
+    before: &[one_key_per_head, key_width, head_dim, |_, config, _| dense_first(config, 1)],
+    layer_types: Some(|config, _| layers::uniform(config, "indexed_attention")),
+    layered: &[|_, config, _| {
+        if null(config, "indexer_types") {
+            let full = (0..layers::depth(config)?).map(|at| at == 0 || (at - 1) % 4 == 0);
+            config.insert("indexer_types".into(), layers::named(full, "full", "shared"));
+        }
+        Ok(())
+    }],
+    ..PLAIN
+};
+
+pub(super) const GLM5_NEXT: Hooks = Hooks {
+    before: &[|_, config, extra| {
+        if null(config, "text_config") {
+            config.insert("text_config".into(), extra.clone().into());
+        }
+        Ok(())
+    }],
+    ..PLAIN
+};
+
+pub(super) const GLM5_NEXT_TEXT: Hooks = Hooks {
+    before: &[|_, config, _| dense_first(config, 3)],
+    layer_types: Some(|config, _| {
+        let delta = (0..layers::depth(config)?).map(|at| at % 4 != 3);
+        Ok(layers::named(delta, layers::LINEAR, layers::FULL))
+    }),
+    layered: &[full_is_indexed, indexer_types, key_width, head_dim],
+    validate: &[pooled_indexer],
+    ..PLAIN
+};
+
+/// The first `most` layers have no experts.
+fn dense_first(config: &mut Object, most: usize) -> Result<(), Refusal> {
+    if null(config, "mlp_layer_types") {
+        let count = layers::depth(config)?;
+        layers::set_mlp_types(config, count, most);
+    }
+    Ok(())
+}
+
+/// Latent attention has a key for each head.
+fn one_key_per_head(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
+    let heads = config.get("num_attention_heads").cloned().ok_or("there is no num_attention_heads")?;
+    config.insert("num_key_value_heads".into(), heads);
+    Ok(())
+}
+
+/// Layers that older files call those of full attention look at what an indexer selects.
+pub(super) fn full_is_indexed(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
+    for kind in config.get_mut("layer_types").and_then(Value::as_array_mut).into_iter().flatten() {
+        if kind == layers::FULL {
+            *kind = "indexed_attention".into();
+        }
+    }
+    Ok(())
+}
+
+fn pooled_indexer(config: &Object) -> Result<(), Refusal> {
+    let (pool, selected) = (int(config, "index_kpool")?, int(config, "index_topk")?);
+    if config.get("num_attention_heads") != config.get("num_key_value_heads") {
+        return Err("num_key_value_heads is not num_attention_heads".into());
+    }
+    if pool < 1 || selected % pool != 0 {
+        return Err(format!("index_topk {selected} is not a multiple of index_kpool {pool}"));
+    }
+    if null(config, "q_lora_rank") || int(config, "qk_rope_head_dim")? > 0 {
+        return Err("latent attention without q_lora_rank, or with positions".into());
+    }
+    Ok(())
+}
+
 /// Sizes of delta attention, and which layers have it.
 fn linear_layers(config: &mut Object) -> Result<(), Refusal> {
     let linear = match config.get("linear_attn_config") {

@@ -17,6 +17,38 @@ pub(super) const GEMMA4: Hooks = Hooks {
     ..PLAIN
 };
 
+/// A model that drafts for Gemma 4 with keys and values of that one.
+pub(super) const ASSISTANT: Hooks = Hooks { validate: &[drafts], ..UNIFIED_ASSISTANT };
+pub(super) const UNIFIED_ASSISTANT: Hooks = Hooks { after: shared_keys, ..PLAIN };
+
+fn shared_keys(config: &mut Object) -> Result<(), Refusal> {
+    let Some(Value::Object(text)) = config.get_mut("text_config") else { return Ok(()) };
+    if !text.get("num_kv_shared_layers").is_some_and(truthy) {
+        let layers = text.get("num_hidden_layers").cloned().ok_or("text_config has no num_hidden_layers")?;
+        text.insert("num_kv_shared_layers".into(), layers);
+    }
+    Ok(())
+}
+
+fn drafts(config: &Object) -> Result<(), Refusal> {
+    let Some(text) = config.get("text_config").and_then(Value::as_object) else { return Ok(()) };
+    let off = |key: &str| text.get(key) == Some(&Value::Bool(false));
+    let zero = |key: &str| text.get(key).and_then(Value::as_f64) == Some(0.0);
+    let shared = text.get("num_kv_shared_layers") == text.get("num_hidden_layers");
+    for (holds, key) in [
+        (zero("hidden_size_per_layer_input"), "hidden_size_per_layer_input"),
+        (off("enable_moe_block"), "enable_moe_block"),
+        (off("use_double_wide_mlp"), "use_double_wide_mlp"),
+        (zero("vocab_size_per_layer_input"), "vocab_size_per_layer_input"),
+        (shared, "num_kv_shared_layers"),
+    ] {
+        if !holds {
+            return Err(format!("{key} is not that of an assistant"));
+        }
+    }
+    Ok(())
+}
+
 /// A window that looks both ways.
 fn window(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
     if config.get("use_bidirectional_attention").is_some_and(|v| v == "all") {

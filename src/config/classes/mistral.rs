@@ -3,7 +3,7 @@
 use super::hooks::{Hooks, PLAIN};
 use crate::config::class::Class;
 use crate::config::layers::{FULL, SLIDING};
-use crate::config::values::{Object, Refusal};
+use crate::config::values::{Object, Refusal, int};
 use crate::config::{derive, layers};
 use crate::json::{self, Value, json};
 
@@ -19,6 +19,8 @@ pub(super) const MINISTRAL: Hooks = Hooks {
 
 pub(super) const MINISTRAL3: Hooks = Hooks { before: &[derive::head_dim_of_heads, yarn], ..PLAIN };
 
+pub(super) const MISTRAL4: Hooks = Hooks { before: &[latent_yarn], ..PLAIN };
+
 pub(super) const VOXTRAL: Hooks = Hooks { before: &[default_text], after: hidden_size_of_text, ..PLAIN };
 
 fn yarn(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
@@ -30,6 +32,28 @@ fn yarn(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
         "llama_4_scaling_beta": 0.1,
     });
     derive::default_rope(config, rope);
+    Ok(())
+}
+
+/// What part of each head is rotated, and how.
+fn latent_yarn(_: &Class, config: &mut Object, _: &mut Object) -> Result<(), Refusal> {
+    let rotated = int(config, "qk_rope_head_dim")?;
+    let size = int(config, "qk_nope_head_dim")?.checked_add(rotated).filter(|size| *size != 0);
+    let size = size.ok_or("qk_nope_head_dim and qk_rope_head_dim are 0, or absurd")?;
+    #[allow(clippy::cast_precision_loss)]
+    let part = rotated as f64 / size as f64;
+    let rope = json!({
+        "type": "yarn", "rope_theta": 10_000.0, "factor": 128.0, "original_max_position_embeddings": 8192,
+        "max_position_embeddings": config.get("max_position_embeddings"),
+        "beta_fast": 32.0, "beta_slow": 1.0, "mscale_all_dim": 1.0, "mscale": 1.0,
+        "llama_4_scaling_beta": 0.1, "partial_rotary_factor": part,
+    });
+    derive::default_rope(config, rope);
+    config.insert("qk_head_dim".into(), size.into());
+    config.insert("head_dim".into(), size.into());
+    if let Some(Value::Object(rope)) = config.get_mut("rope_parameters") {
+        rope.entry("partial_rotary_factor".into()).or_insert_with(|| part.into());
+    }
     Ok(())
 }
 

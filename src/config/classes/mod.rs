@@ -34,6 +34,7 @@ mod phi;
 mod qwen;
 mod qwen_moe;
 mod qwen_vl;
+mod sections;
 mod smollm;
 mod stablelm;
 mod t5;
@@ -53,6 +54,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("clip_vision_model", &vision::CLIP),
     ("cohere2", &cohere::COHERE2),
     ("cohere2_moe", &cohere::COHERE2_MOE),
+    ("dbrx", &sections::DBRX),
     ("deepseek_v2", &deepseek::V2),
     ("deepseek_v3", &deepseek::V3),
     ("deepseek_v32", &deepseek::V32),
@@ -69,7 +71,9 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("gemma2", &gemma::GEMMA2),
     ("gemma3_text", &gemma::GEMMA3),
     ("gemma3n_text", &gemma::GEMMA3N),
+    ("gemma4_assistant", &gemma4::ASSISTANT),
     ("gemma4_text", &gemma4::GEMMA4),
+    ("gemma4_unified_assistant", &gemma4::UNIFIED_ASSISTANT),
     ("gemma4_unified_text", &gemma4::GEMMA4),
     ("gemma4_vision", &vision::GEMMA4),
     ("glm", &glm::GLM),
@@ -79,6 +83,8 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("glm4v", &glm::GLM4V),
     ("glm4v_moe", &glm::GLM4V),
     ("glm4v_moe_text", &glm::GLM4V_MOE_TEXT),
+    ("glm5_next", &deepseek::GLM5_NEXT),
+    ("glm5_next_text", &deepseek::GLM5_NEXT_TEXT),
     ("glm_moe_dsa", &deepseek::GLM_MOE_DSA),
     ("glm_ocr", &glm::GLM4V),
     ("gpt_bigcode", &gpt::GPT_BIGCODE),
@@ -87,9 +93,11 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("granite_swa", &granite::GRANITE_SWA),
     ("granitemoe_swa", &granite::GRANITE_SWA),
     ("granitemoehybrid", &granite::HYBRID),
+    ("hrm_text", &sections::HRM_TEXT),
     ("hunyuan_vl", &hunyuan::HUNYUAN_VL),
     ("hunyuan_vl_text", &hunyuan::HUNYUAN_VL_TEXT),
     ("hy_v3", &hunyuan::HY_V3),
+    ("hy_v4", &deepseek::HY_V4),
     ("internlm3", &internlm::INTERNLM3),
     ("internvl_vision", &vision::INTERNVL),
     ("iquestcoder", &llama::IQUESTCODER),
@@ -113,8 +121,11 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("ministral", &mistral::MINISTRAL),
     ("ministral3", &mistral::MINISTRAL3),
     ("mistral", &mistral::MISTRAL),
+    ("mistral4", &mistral::MISTRAL4),
     ("modernbert", &bert::MODERNBERT),
+    ("mpt", &sections::MPT),
     ("mt5", &t5::MT5),
+    ("muse_glimmer_assistant", &muse_glimmer::ASSISTANT),
     ("muse_glimmer_text", &muse_glimmer::MUSE_GLIMMER),
     ("muse_glimmer_vision", &vision::MUSE_GLIMMER),
     ("nemotron", &nemotron::NEMOTRON),

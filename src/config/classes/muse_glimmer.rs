@@ -13,6 +13,18 @@ pub(super) const MUSE_GLIMMER: Hooks = Hooks {
     ..PLAIN
 };
 
+pub(super) const ASSISTANT: Hooks = Hooks {
+    key_value_heads: None,
+    layer_types: Some(|config, _| layers::uniform(config, SLIDING)),
+    layered: &[|_, config, _| {
+        if null(config, "target_layer_ids") {
+            config.insert("target_layer_ids".into(), [1, 13, 25, 37, 49].map(Value::from).to_vec().into());
+        }
+        Ok(())
+    }],
+    ..PLAIN
+};
+
 /// Every fourth layer has full attention, counted from the last.
 fn full(config: &Object) -> Result<impl Iterator<Item = bool> + use<>, Refusal> {
     let count = layers::depth(config)?;

@@ -8,100 +8,47 @@ use indexmap::IndexMap;
 
 use crate::json::Value as Json;
 
-use crate::config::{Config, read_json};
+use crate::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::tensor::{Leaf, Scale};
 
-use super::{Input, tensors};
+use super::packed;
+use crate::arch::{Input, tensors};
 
-/// Replaces quantized tensors in `input.tensors` by what they stand for.
+/// Weights in FP8, scaled by blocks.
 ///
 /// # Errors
-/// [`Error::Unsupported`] naming a method that cannot be read, [`Error::Invalid`] where scales and weights do
-/// not go together.
-pub(super) fn dequantize(input: &mut Input) -> Result<()> {
-    let Some(method) = method(input)? else {
-        return Ok(());
+/// If scales do not fit.
+pub(super) fn fp8(input: &mut Input, config: &Config) -> Result<()> {
+    let block = block(config, config.map().get("weight_block_size"))?;
+    drop_unused(input, &[".activation_scale", "_activation_scale", ".qscale_act"]);
+    multiply(input, "_scale_inv", "", block.as_deref(), |_| true)?;
+    multiply(input, ".qscale_weight", ".weight", block.as_deref(), |_| true)
+}
+
+/// What ModelOpt stores in FP8, or in eight bits, scaled by rows or as a whole.
+///
+/// # Errors
+/// If scales do not fit.
+pub(super) fn modelopt(input: &mut Input) -> Result<()> {
+    drop_unused(input, &[".input_scale", ".k_scale", ".v_scale"]);
+    let lonely = |name: &str| {
+        let weight = name.strip_suffix("_scale").filter(|weight| weight.ends_with(".weight"));
+        weight.is_some_and(|weight| !input.tensors.contains_key(weight))
     };
-    let config = input.config.optional_section("quantization_config")?;
-    match method.as_str() {
-        method if input.family.packed.contains(&method) => Ok(()),
-        "fp8" => {
-            let block = block(&config, config.map().get("weight_block_size"))?;
-            drop_unused(input, &[".activation_scale", "_activation_scale", ".qscale_act"]);
-            multiply(input, "_scale_inv", "", block.as_deref(), |_| true)?;
-            multiply(input, ".qscale_weight", ".weight", block.as_deref(), |_| true)
-        }
-        "compressed-tensors" => compressed_tensors(input, &config),
-        "modelopt" => {
-            drop_unused(input, &[".input_scale", ".k_scale", ".v_scale"]);
-            let lonely = |name: &str| {
-                let weight = name.strip_suffix("_scale").filter(|weight| weight.ends_with(".weight"));
-                weight.is_some_and(|weight| !input.tensors.contains_key(weight))
-            };
-            let lonely: HashSet<String> = input.tensors.keys().filter(|name| lonely(name)).cloned().collect();
-            input.tensors.retain(|name, _| !lonely.contains(name));
-            let fp8 = |dtype| matches!(dtype, Dtype::F8E4M3 | Dtype::F8E5M2);
-            multiply(input, ".weight_scale", ".weight", None, fp8)
-        }
-        method => Err(unknown(input, method)),
-    }
+    let lonely: HashSet<String> = input.tensors.keys().filter(|name| lonely(name)).cloned().collect();
+    input.tensors.retain(|name, _| !lonely.contains(name));
+    let fp8 = |dtype| matches!(dtype, Dtype::F8E4M3 | Dtype::F8E5M2);
+    multiply(input, ".weight_scale", ".weight", None, fp8)
 }
 
-/// Methods that can be read for every family, by their names in `quant_method`.
-const METHODS: [&str; 3] = ["compressed-tensors", "fp8", "modelopt"];
-
-/// What is said of a method that cannot be read.
-fn unknown(input: &Input, method: &str) -> Error {
-    let shown: String = method.chars().take(80).collect();
-    let known = || METHODS.iter().chain(input.family.packed);
-    let near = known().min_by_key(|known| strsim::damerau_levenshtein(known, &shown)).unwrap_or(&METHODS[0]);
-    let all = known().copied().collect::<Vec<_>>().join(", ");
-    let problem = format!(
-        "the weights are quantized by {}, and only {all} can be read (the nearest is {near})",
-        quoted(method)
-    );
-    unsupported(input, &problem).hint(
-        "if llama.cpp's convert_hf_to_gguf.py reads it, please report the method and the model's name to ggraft",
-    )
-}
-
-/// Whether the model's matrices are MXFP4 and stay it.
+/// What compressed-tensors stores by one group of settings.
 ///
 /// # Errors
-/// As [`dequantize`].
-pub(super) fn is_mxfp4(input: &Input) -> Result<bool> {
-    Ok(method(input)?.as_deref() == Some("mxfp4"))
-}
-
-/// What the weights are quantized with, if they are.
-fn method(input: &Input) -> Result<Option<String>> {
-    let section = input.config.optional_section("quantization_config")?;
-    let mut method = section.str(&["quant_method"])?.map(str::to_owned);
-    let mut algorithm = section.get(&["quant_algo"]).map(|(_, value)| value.clone());
-    let (dir, name) = (&input.checkpoint.dir, "hf_quant_config.json");
-    if dir.exists(name)? {
-        let file = read_json(dir, name)?;
-        let producer = file.get("producer").and_then(|p| p.get("name")).and_then(Json::as_str);
-        method = method.or_else(|| Some(producer.unwrap_or("modelopt").to_lowercase()));
-        algorithm = file.get("quantization").and_then(|q| q.get("quant_algo")).cloned().or(algorithm);
-    }
-    let layers = section.map().get("quantized_layers").and_then(Json::as_object);
-    let algorithms =
-        layers.into_iter().flat_map(|layers| layers.values().filter_map(|l| l.get("quant_algo")));
-    let nvfp4 = |algorithm: &Json| algorithm.as_str().is_some_and(|name| name.ends_with("NVFP4"));
-    if algorithms.chain(&algorithm).any(nvfp4) {
-        return Err(unsupported(
-            input,
-            "the weights are quantized to NVFP4, says quant_algo there or in hf_quant_config.json",
-        ));
-    }
-    Ok(method)
-}
-
-fn compressed_tensors(input: &mut Input, config: &Config) -> Result<()> {
+/// If the format cannot be read, or scales do not fit.
+pub(super) fn compressed_tensors(input: &mut Input, config: &Config) -> Result<()> {
     let format = config.str(&["format"])?.unwrap_or_default().to_owned();
     let groups = config.section("config_groups")?;
     let weights = match groups.map().values().collect::<Vec<_>>().as_slice() {
@@ -109,6 +56,9 @@ fn compressed_tensors(input: &mut Input, config: &Config) -> Result<()> {
         _ => return Err(unsupported(input, "compressed-tensors with other than one group of settings")),
     };
     let weights = weights.unwrap_or_default();
+    if format == "pack-quantized" {
+        return packed::pack_quantized(input, config, &weights);
+    }
     let is = |key: &str, value: &Json| weights.get(key) == Some(value);
     let plain = ["float-quantized", "int-quantized", "naive-quantized"].contains(&format.as_str());
     let strategy = ["channel", "block"].iter().any(|strategy| is("strategy", &(*strategy).into()));

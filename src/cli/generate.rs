@@ -1,0 +1,64 @@
+//! What packages install beside the program, made of the command line's own description: completions and man pages.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use ggraft_platform::{AtomicFile, Flushed, Links};
+
+use super::{Cli, stdout};
+use crate::error::{Error, Result};
+
+/// Arguments of `ggraft completions`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  ggraft completions bash > /usr/share/bash-completion/completions/ggraft
+  ggraft completions zsh > /usr/share/zsh/vendor-completions/_ggraft
+  ggraft completions fish > ~/.config/fish/completions/ggraft.fish")]
+pub struct CompletionsArgs {
+    /// The shell that completes
+    shell: Shell,
+}
+
+/// Arguments of `ggraft man`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  ggraft man ~/.local/share/man/man1 && man ggraft-convert")]
+pub struct ManArgs {
+    /// Directory to write ggraft.1 and a page for each command to
+    dir: PathBuf,
+}
+
+/// Runs `ggraft completions`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn completions(args: &CompletionsArgs) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "ggraft", &mut script);
+    stdout::text(|out| out.write_all(&script))
+}
+
+/// Runs `ggraft man`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn man(args: &ManArgs) -> Result<()> {
+    let mut cli = Cli::command();
+    cli.build();
+    let commands =
+        cli.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
+    for command in [&cli].into_iter().chain(commands) {
+        let name = command.get_display_name().unwrap_or("ggraft");
+        let path = args.dir.join(format!("{name}.1"));
+        write_page(command.clone(), &path).map_err(|e| Error::io("cannot write", &path, e))?;
+    }
+    Ok(())
+}
+
+fn write_page(command: Command, path: &Path) -> io::Result<()> {
+    let file = AtomicFile::create(path, Links::Follow)?;
+    clap_mangen::Man::new(command).render(&mut file.file())?;
+    AtomicFile::flush_all(vec![file], true).and_then(Flushed::publish).map(drop).map_err(|e| e.source)
+}

@@ -1,0 +1,188 @@
+//! `ggraft lora`: the flags of `convert_lora_to_gguf.py` by the same names, and a few of our own.
+
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::messages::{start_logging, warnings};
+use super::options::{OutTypeArg, REPORTS};
+use super::progress::Progress;
+use super::{catch_signals, report, stdout};
+use crate::arch;
+use crate::conversion::{Conversion, Options, Reflink};
+use crate::describe::{self, Note};
+use crate::error::{Error, Result};
+use crate::input::one_line;
+
+/// Arguments of `ggraft lora`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+What comes out is the adapter alone, byte for byte what convert_lora_to_gguf.py writes; llama.cpp adds it to a model
+when it loads that: llama-cli -m MODEL.gguf --lora ADAPTER.gguf.
+
+Examples:
+  ggraft lora my-adapter --base Llama-3.2-1B        default name, in the adapter's directory
+  ggraft lora my-adapter                            base model as the adapter names it, from the Hugging Face cache
+  ggraft lora my-adapter --outtype f16 --outfile out/
+  ggraft lora my-adapter --merge                    the base model with the adapter in it, as one GGUF
+
+--merge needs the base model's weights, and no merged checkpoint: matrices are computed as they are written. It is
+short for `ggraft convert BASE --lora my-adapter --outfile my-adapter`, which has all flags of convert.")]
+pub struct Args {
+    /// Directory that holds the adapter as PEFT saves it: adapter_config.json, adapter_model.safetensors
+    adapter: PathBuf,
+
+    /// Directory of the model that the adapter is for; its config.json and tokenizer will do [default: what the adapter
+    /// names, a directory or a model in the Hugging Face cache]
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
+
+    /// Id of that model (ORG/NAME), which becomes the adapter's name; taken from the Hugging Face cache unless --base
+    /// says where it is
+    #[arg(long, value_name = "ID")]
+    base_model_id: Option<String>,
+
+    /// Write the base model with the adapter in it instead: W + scale · B · A, as PEFT's merge_and_unload computes it
+    #[arg(long)]
+    merge: bool,
+
+    /// File or directory to write to; {ftype} in a file name becomes the output type [default: a name made from the
+    /// adapter's name and type, in the adapter's directory]
+    #[arg(long, short, alias = "output", value_name = "PATH")]
+    outfile: Option<PathBuf>,
+
+    /// Type of the output's matrices; auto keeps the 16-bit type there is [default: f32; with --merge auto]
+    #[arg(long, value_name = "TYPE", value_enum, ignore_case = true)]
+    outtype: Option<OutTypeArg>,
+
+    /// Name of what is written [default: from the adapter's card or directory; with --merge from the base model's]
+    #[arg(long, value_name = "NAME")]
+    model_name: Option<String>,
+
+    /// JSON file whose general.* keys override what the card and the directory's name say
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
+
+    /// Threads that read, convert and write [default: as many as there are processors, at most 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+
+    /// Do not wait until the output is on the disk before it gets its name
+    #[arg(long)]
+    no_fsync: bool,
+
+    /// With --merge: do not share blocks with the base model where those stay as they are
+    #[arg(long, requires = "merge")]
+    no_reflink: bool,
+
+    /// Only print the name of the file that would be written
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Say more about what is being done
+    #[arg(long, short, help_heading = REPORTS)]
+    verbose: bool,
+
+    /// Print a report for machines (JSON) on standard output
+    #[arg(long, help_heading = REPORTS)]
+    pub(super) json: bool,
+
+    /// Print nothing but errors
+    #[arg(long, short, help_heading = REPORTS)]
+    quiet: bool,
+
+    #[command(flatten)]
+    reference: ReferenceOnly,
+}
+
+/// Flags of `convert_lora_to_gguf.py` without a meaning here.
+#[derive(Debug, clap::Args)]
+struct ReferenceOnly {
+    #[arg(long, hide = true)]
+    no_lazy: bool,
+    #[arg(long, hide = true)]
+    bigendian: bool,
+    #[arg(long, hide = true)]
+    trust_remote_code: bool,
+}
+
+impl ReferenceOnly {
+    /// Refuses what would change the output, warns of what has no effect.
+    fn check(&self) -> Result<()> {
+        if self.bigendian {
+            let problem = "--bigendian is a flag of convert_lora_to_gguf.py that ggraft does not have yet";
+            return Err(Error::unsupported(problem));
+        }
+        if self.no_lazy {
+            tracing::warn!("--no-lazy has no effect: ggraft never holds tensors in memory");
+        }
+        if self.trust_remote_code {
+            tracing::warn!("--trust-remote-code has no effect: ggraft runs no code of a model");
+        }
+        Ok(())
+    }
+}
+
+impl Args {
+    fn options(&self) -> Result<Options> {
+        self.reference.check()?;
+        let outtype = self.outtype.unwrap_or(if self.merge { OutTypeArg::Auto } else { OutTypeArg::F32 });
+        if !self.merge && matches!(outtype, OutTypeArg::Tq1_0 | OutTypeArg::Tq2_0) {
+            let problem = "--outtype: an adapter can be f32, f16, bf16, q8_0 or auto";
+            return Err(Error::usage(problem));
+        }
+        let describe = describe::Options {
+            arch: arch::Options { out: outtype.into(), ..arch::Options::default() },
+            model_name: self.model_name.clone(),
+            metadata: self.metadata.clone(),
+            base: self.base.clone(),
+            base_model_id: self.base_model_id.clone(),
+            adapter: self.merge.then(|| self.adapter.clone()),
+            ..describe::Options::default()
+        };
+        let model = match self.merge {
+            true => describe::base_of(&self.adapter, &describe)?,
+            false => self.adapter.clone(),
+        };
+        let outfile = self.outfile.clone().unwrap_or_else(|| self.adapter.clone());
+        // Adapters are small, and whoever makes one wants the reference's.
+        let share = self.merge && !self.no_reflink;
+        Ok(Options {
+            describe,
+            adapter: !self.merge,
+            reflink: if share { Reflink::Auto } else { Reflink::Never },
+            fsync: !self.no_fsync,
+            threads: self.threads.and_then(|n| NonZeroUsize::new(n.into())),
+            ..Options::new(model, outfile)
+        })
+    }
+}
+
+/// Runs `ggraft lora`.
+pub fn run(args: &Args) -> Result<()> {
+    start_logging(args.verbose, args.quiet);
+    catch_signals()?;
+    let began = Instant::now();
+    let conversion = Conversion::prepare(&args.options()?)?;
+    if args.dry_run {
+        let mut names = conversion.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
+        return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
+    }
+    let progress = Progress::start(conversion.work(), args.quiet);
+    let result = conversion.run(&mut |bytes| progress.advance(bytes));
+    progress.finish();
+    let outcome = result?;
+    report::warn(&outcome);
+    if args.json {
+        let mut json = outcome.to_json();
+        json["left_out"] = conversion.notes.iter().map(Note::to_json).collect();
+        json["warnings"] = warnings().into();
+        stdout::json(|out| writeln!(out, "{json:#}"))?;
+    }
+    if !args.quiet {
+        report::print(&outcome, began.elapsed());
+        report::print_notes(&conversion.notes);
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Steps at regular distances, kept as one, and going through them place by place.
+
+use std::sync::Arc;
+
+use super::{Action, NO_SOURCE, Output, Step};
+
+/// Steps that come again and again, as when rows change their places: for each repetition, everything lies further on.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// How often.
+    pub count: u64,
+    /// Bytes of the output from one repetition to the next; the steps cover as many.
+    pub stride: u64,
+    /// Bytes of the source from one repetition to the next, for clones. The elements of copies go on as their walk does.
+    pub source_stride: u64,
+    /// The first repetition: clones, copies and patterns, as they would be without the others.
+    pub steps: Vec<Step>,
+}
+
+/// A step at one of its places.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot<'a> {
+    /// The step, as it is in the first repetition of all patterns around it; no pattern itself.
+    pub step: &'a Step,
+    /// How many bytes of the output further on it is here.
+    pub shift: u64,
+    /// And how many of the source, if it is a clone.
+    pub source_shift: u64,
+}
+
+impl Spot<'_> {
+    /// First byte, from the start of the file.
+    pub fn start(&self) -> u64 {
+        self.step.start + self.shift
+    }
+
+    /// First byte after it.
+    pub fn end(&self) -> u64 {
+        self.step.end() + self.shift
+    }
+}
+
+impl Step {
+    /// The same `shift` bytes of the output and `source_shift` bytes of the source further on.
+    pub fn moved(&self, shift: u64, source_shift: u64) -> Self {
+        let action = match &self.action {
+            Action::Clone { file: NO_SOURCE, .. } => self.action.clone(),
+            Action::Clone { file, offset } => Action::Clone { file: *file, offset: offset + source_shift },
+            Action::Copy { walk, first, quiet } => {
+                let first = first + shift / walk.dtype.size();
+                Action::Copy { walk: walk.clone(), first, quiet: *quiet }
+            }
+            Action::Repeat(pattern) => {
+                let steps = pattern.steps.iter().map(|step| step.moved(shift, source_shift)).collect();
+                Action::Repeat(Pattern { steps, ..**pattern }.into())
+            }
+            other => other.clone(),
+        };
+        Self { start: self.start + shift, action, ..*self }
+    }
+
+    /// Whether both are the same clone or copy, or patterns of the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let action = match (&self.action, &other.action) {
+            (Action::Clone { file, offset }, Action::Clone { file: f, offset: o }) => {
+                (file, offset) == (f, o)
+            }
+            (Action::Copy { walk, first, quiet }, Action::Copy { walk: w, first: f, quiet: q }) => {
+                Arc::ptr_eq(walk, w) && (first, quiet) == (f, q)
+            }
+            (Action::Repeat(one), Action::Repeat(other)) => {
+                let strides = |pattern: &Pattern| [pattern.count, pattern.stride, pattern.source_stride];
+                strides(one) == strides(other)
+                    && one.steps.len() == other.steps.len()
+                    && one.steps.iter().zip(&other.steps).all(|(a, b)| a.is_same(b))
+            }
+            _ => false,
+        };
+        action && (self.start, self.len) == (other.start, other.len)
+    }
+}
+
+impl Output {
+    /// Every step that is no pattern at all of its places, in file order.
+    pub fn spots(&self) -> Spots<'_> {
+        Spots::new(&self.steps)
+    }
+
+    /// The same, from the one that byte `at` is in.
+    pub fn spots_from(&self, at: u64) -> Spots<'_> {
+        let mut spots = Spots { levels: Vec::new() };
+        let (mut steps, mut around, mut shifts) = (self.steps.as_slice(), None, (0, 0));
+        loop {
+            let next = steps.partition_point(|step| step.end() + shifts.0 <= at);
+            let level = Level { steps, next, around, shifts };
+            let Some(Step { start, action: Action::Repeat(pattern), .. }) = level.steps.get(next) else {
+                spots.levels.push(level);
+                return spots;
+            };
+            spots.levels.push(Level { next: next + 1, ..level });
+            let gone = at.saturating_sub(start + shifts.0) / pattern.stride.max(1);
+            shifts = (shifts.0 + gone * pattern.stride, shifts.1 + gone * pattern.source_stride);
+            (steps, around) = (&pattern.steps, Some((&**pattern, pattern.count.saturating_sub(gone + 1))));
+        }
+    }
+
+    /// Every step that is no pattern, and at how many places it is.
+    pub fn counted(&self) -> impl Iterator<Item = (&Step, u64)> {
+        self.steps.iter().flat_map(Step::counted)
+    }
+}
+
+impl Step {
+    /// The steps that are no patterns in this one, or it alone, and at how many places each is.
+    pub fn counted(&self) -> impl Iterator<Item = (&Step, u64)> {
+        let mut stack = vec![(std::slice::from_ref(self).iter(), 1)];
+        std::iter::from_fn(move || {
+            loop {
+                let (steps, times) = stack.last_mut()?;
+                let times = *times;
+                match steps.next() {
+                    None => _ = stack.pop(),
+                    Some(Self { action: Action::Repeat(pattern), .. }) => {
+                        stack.push((pattern.steps.iter(), times * pattern.count));
+                    }
+                    Some(step) => return Some((step, times)),
+                }
+            }
+        })
+    }
+}
+
+/// Goes through steps place by place.
+#[derive(Clone, Debug, Default)]
+pub struct Spots<'a> {
+    levels: Vec<Level<'a>>,
+}
+
+/// The steps of an output, or of one pattern in another.
+#[derive(Clone, Copy, Debug)]
+struct Level<'a> {
+    steps: &'a [Step],
+    next: usize,
+    /// The pattern that these are the steps of, and how many repetitions come after this one.
+    around: Option<(&'a Pattern, u64)>,
+    /// How far on in output and source this repetition is.
+    shifts: (u64, u64),
+}
+
+impl<'a> Spots<'a> {
+    fn new(steps: &'a [Step]) -> Self {
+        Self { levels: vec![Level { steps, next: 0, around: None, shifts: (0, 0) }] }
+    }
+}
+
+impl<'a> Iterator for Spots<'a> {
+    type Item = Spot<'a>;
+
+    fn next(&mut self) -> Option<Spot<'a>> {
+        loop {
+            let level = self.levels.last_mut()?;
+            let Some(step) = level.steps.get(level.next) else {
+                match &mut level.around {
+                    Some((pattern, left)) if *left > 0 => {
+                        *left -= 1;
+                        level.shifts.0 += pattern.stride;
+                        level.shifts.1 += pattern.source_stride;
+                        level.next = 0;
+                    }
+                    _ => _ = self.levels.pop(),
+                }
+                continue;
+            };
+            level.next += 1;
+            let shifts = level.shifts;
+            match &step.action {
+                Action::Repeat(pattern) if pattern.count > 0 => {
+                    let around = Some((&**pattern, pattern.count - 1));
+                    self.levels.push(Level { steps: &pattern.steps, next: 0, around, shifts });
+                }
+                Action::Repeat(_) => {}
+                _ => return Some(Spot { step, shift: shifts.0, source_shift: shifts.1 }),
+            }
+        }
+    }
+}
