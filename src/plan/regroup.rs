@@ -134,6 +134,7 @@ fn lowered(stored: &Stored) -> Lowered {
         dtype: Dtype::U8,
         dims: vec![Dim { len, stride: 1 }],
         first: 0,
+        codes: None,
         arithmetic: Vec::new(),
     };
     let part = Part { bytes: len, origin: Origin::Move(Arc::new(walk)) };

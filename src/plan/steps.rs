@@ -9,7 +9,7 @@ use super::lower::{Lowered, Origin, Part, lower};
 use super::share::chains;
 use super::{Action, Output, Pattern, Placed, Reason, Sharing, Step, Walk};
 use crate::checkpoint::Checkpoint;
-use crate::dtype::{Dtype, GgmlType};
+use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::gguf::{self, KeyValues, TensorInfo, Value};
 use crate::tensor::OutputTensor;

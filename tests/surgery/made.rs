@@ -58,7 +58,7 @@ impl Made {
         let text = |bytes: Bytes, key: &str, value: &str| bytes.string(key).u32(8).string(value);
         let n = random(self.seed, 1);
         let mut keys = text(Bytes::default(), "general.architecture", "made-up");
-        let mut count = 14;
+        let mut count = 15;
         if self.alignment != 32 {
             keys = keys.key("general.alignment", 4, &(self.alignment as u32).to_le_bytes());
             count += 1;
