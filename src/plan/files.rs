@@ -27,6 +27,8 @@ pub struct Draft {
     pub start_phase: Option<u64>,
     /// Alignment of its tensors, in bytes.
     pub alignment: u64,
+    /// How many zeros there have to be between header and data; none if that does not matter.
+    pub slack: Option<u64>,
 }
 
 /// Distributes `tensors` (in the reference's order) over files.
@@ -61,7 +63,7 @@ pub fn arranged(
         }
         None => (group.collect(), None),
     };
-    Draft { tensors, start_phase, alignment }
+    Draft { tensors, start_phase, alignment, slack: None }
 }
 
 /// One file for the metadata and everything that is written anyway, then as many per source file as
@@ -97,10 +99,10 @@ fn by_phase(tensors: &[Lowered], sharing: &Sharing, alignment: Alignment) -> Vec
             let tensors: Vec<usize> = order.iter().map(|&i| pool[i]).collect();
             tensors.iter().for_each(|&i| placed[i] = true);
             home.retain(|&i| !placed[i]);
-            files.push(Draft { tensors, start_phase: Some(path.start), alignment });
+            files.push(Draft { tensors, start_phase: Some(path.start), alignment, slack: None });
         }
     }
     let rest = (0..tensors.len()).filter(|&i| !placed[i]).collect();
-    files.insert(0, Draft { tensors: rest, start_phase: None, alignment: DEFAULT_ALIGNMENT });
+    files.insert(0, Draft { tensors: rest, start_phase: None, alignment: DEFAULT_ALIGNMENT, slack: None });
     files
 }

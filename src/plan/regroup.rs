@@ -24,8 +24,6 @@ pub struct Regroup<'a> {
     pub files: Vec<Group>,
     /// Whether sharing is worth another order of the tensors of a file.
     pub may_reorder: bool,
-    /// Keys about layout that mean nothing any more once files are laid out anew, to share blocks.
-    pub layout_keys: &'a [&'a str],
     /// What can be shared.
     pub sharing: &'a Sharing,
     /// What tells the sources from others of the same names; enters into the identifier of a split set.
@@ -48,12 +46,16 @@ pub struct Stored {
 pub struct Group {
     /// Where it will be.
     pub path: PathBuf,
-    /// Its key-values.
+    /// Its key-values, if nothing is shared.
     pub metadata: KeyValues,
+    /// Its key-values otherwise. Padding that there is can be lengthened where it is.
+    pub laid_out: KeyValues,
     /// Which of the tensors it gets.
     pub tensors: Range<usize>,
     /// What they are padded to, in bytes.
     pub alignment: u64,
+    /// How many zeros there should be between header and data, if that matters.
+    pub slack: Option<u64>,
 }
 
 impl Plan {
@@ -63,7 +65,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Internal`](crate::Error::Internal) if the plan contradicts itself.
     pub fn regroup(request: Regroup) -> Result<Self> {
-        let Regroup { sources, tensors, files, may_reorder, layout_keys, sharing, stamp } = request;
+        let Regroup { sources, tensors, files, may_reorder, sharing, stamp } = request;
         let tensors: Vec<Lowered> = tensors.iter().map(lowered).collect();
         let mut effort = Effort::default();
         let drafts: Vec<Draft> =
@@ -78,10 +80,8 @@ impl Plan {
             refusal: sharing.refusals.iter().flatten().next().cloned(),
             outputs: Vec::with_capacity(files.len()),
         };
-        for (Group { path, mut metadata, .. }, draft) in files.into_iter().zip(&drafts) {
-            if !exact {
-                layout_keys.iter().for_each(|key| metadata.remove(key));
-            }
+        for (Group { path, metadata, laid_out, .. }, draft) in files.into_iter().zip(&drafts) {
+            let mut metadata = if exact { metadata } else { laid_out };
             if let Some(set) = &set {
                 metadata.set_string(SPLIT_SET_KEY, set);
             }
@@ -101,18 +101,18 @@ fn draft(
     effort: &mut Effort,
 ) -> Draft {
     let shared = |draft: &Draft| {
-        let output = steps::output(PathBuf::new(), group.metadata.clone(), tensors, draft, sharing, false);
+        let output = steps::output(PathBuf::new(), group.laid_out.clone(), tensors, draft, sharing, false);
         let clones = output.steps.iter().filter(|step| matches!(step.action, Action::Clone { .. }));
         clones.map(|step| step.len).sum::<u64>()
     };
-    let Group { tensors: range, alignment, .. } = group.clone();
+    let (range, alignment) = (group.tensors.clone(), group.alignment);
     let mut first = tensors[range.clone()].iter().flat_map(|tensor| &tensor.parts);
     let phase = first.find_map(|part| match &part.origin {
         Origin::Move(walk) if sharing.allows(walk.file) => Some(walk.offset % sharing.block),
         _ => None,
     });
     let start_phase = phase.filter(|phase| phase.is_multiple_of(alignment));
-    let mut best = Draft { tensors: range.clone().collect(), start_phase, alignment };
+    let mut best = Draft { tensors: range.clone().collect(), start_phase, alignment, slack: group.slack };
     let mut most = start_phase.map_or(0, |_| shared(&best));
     if may_reorder {
         let other = files::arranged(tensors, range, sharing, alignment, effort);

@@ -78,10 +78,12 @@ pub fn of_tensor(tensor: &OutputTensor, checkpoint: &Checkpoint, start: u64) -> 
 /// The encoded header, with a padding key if that is what it takes to end at the wanted phase.
 fn header(metadata: &mut KeyValues, infos: &[TensorInfo], draft: &Draft, block: u64) -> Vec<u8> {
     let plain = gguf::encode(metadata, infos, draft.alignment);
-    let start = (plain.len() as u64).next_multiple_of(draft.alignment);
+    let end = plain.len() as u64;
+    let start = draft.slack.map_or(end.next_multiple_of(draft.alignment), |slack| end + slack);
     let Some(phase) = draft.start_phase.filter(|phase| start % block != *phase) else {
         return plain;
     };
+    let phase = phase + block - draft.slack.unwrap_or(0);
     metadata.set(PADDING_KEY, Value::String(Vec::new()));
     let base = gguf::encode(metadata, infos, draft.alignment).len() as u64;
     let missing = (phase + block - base % block) % block;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use ggraft_platform::Links;
 
 use super::input::Input;
-use super::{Group, How, Job, To, check_output, plan};
+use super::{Group, How, Job, To, check_output, header, plan};
 use crate::describe::{self, Target, describe};
 use crate::error::{Error, Result};
 use crate::gguf::{Gguf, KeyValues, StoredTensor, Strings, TypeInfo, Value};
 use crate::input::quoted;
-use crate::plan::PADDING_KEY;
+use crate::plan::Plan;
 use crate::source::{ModelDir, look};
 use crate::verify;
 
@@ -74,8 +74,26 @@ pub fn prepare(file: &Path, changes: &[Change], to: &To, how: How) -> Result<Job
         }
         To::Stream => file.to_owned(),
     };
-    let group = Group { path, metadata, tensors: 0..input.tensors.len(), alignment };
-    let plan = plan(&input, vec![group], false, &[PADDING_KEY], how)?;
+    let group = |laid_out| Group {
+        path: path.clone(),
+        metadata: metadata.clone(),
+        laid_out,
+        tensors: 0..input.tensors.len(),
+        alignment,
+        slack: Some(header::slack(&input)),
+    };
+    let mut best: Option<Plan> = None;
+    for laid_out in header::padded(&input.metadata, &metadata) {
+        let plan = plan(&input, vec![group(laid_out)], false, how)?;
+        let shared = plan.shared().0;
+        if best.as_ref().is_none_or(|best| shared > best.shared().0) {
+            best = Some(plan);
+        }
+        if shared == 0 {
+            break;
+        }
+    }
+    let plan = best.ok_or_else(|| Error::Internal("there is no place for padding".into()))?;
     Job::new(input, plan, how, links)
 }
 

@@ -47,8 +47,11 @@ pub fn prepare(first: &Path, to: &To, how: How) -> Result<Job> {
         }
         To::Stream | To::InPlace => first.to_owned(),
     };
-    let group = Group { path, metadata, tensors: 0..input.tensors.len(), alignment };
-    let planned = plan(&input, vec![group], true, &[PADDING_KEY, SPLIT_SET_KEY], how)?;
+    let mut laid_out = metadata.clone();
+    [SPLIT_SET_KEY, PADDING_KEY].iter().for_each(|key| laid_out.remove(key));
+    let tensors = 0..input.tensors.len();
+    let group = Group { path, metadata, laid_out, tensors, alignment, slack: None };
+    let planned = plan(&input, vec![group], true, how)?;
     Job::new(input, planned, how, Links::Follow)
 }
 

@@ -6,6 +6,7 @@
 
 pub mod diff;
 pub mod edit;
+mod header;
 mod input;
 pub mod merge;
 pub mod split;
@@ -124,10 +125,10 @@ fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, layout_keys: &[&str
         tensors: &input.tensors,
         files,
         may_reorder,
-        layout_keys,
         sharing: &sharing,
         stamp: &write::stamp(&input.sources),
     })?;
+    header::share(&mut plan, &input.sources)?;
     write::keep_holes(&mut plan, &input.sources)?;
     Ok(plan)
 }

@@ -43,10 +43,13 @@ pub fn prepare(file: &Path, prefix: &Path, rules: &SplitRules, how: How) -> Resu
             metadata.remove(key);
             metadata.set(key, value);
         }
-        files.push(Group { path: path(prefix, no, count), metadata, tensors: tensors_of_file, alignment });
+        let mut laid_out = metadata.clone();
+        laid_out.remove(PADDING_KEY);
+        let path = path(prefix, no, count);
+        files.push(Group { path, metadata, laid_out, tensors: tensors_of_file, alignment, slack: None });
     }
     files.iter().try_for_each(|group| check_output(&group.path, &input, how))?;
-    let plan = plan(&input, files, true, &[PADDING_KEY], how)?;
+    let plan = plan(&input, files, true, how)?;
     Job::new(input, plan, how, Links::Follow)
 }
 
