@@ -18,8 +18,9 @@ use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
 use crate::source::{File, ModelDir, OnHub, is_dir};
 use crate::stage::Stage;
 use crate::tensor::OutputTensor;
-use crate::write::{self, Control, Report, Settings};
-use place::{check_target, output_path, probe, projector_path, stamp};
+pub use crate::write::Reflink;
+use crate::write::{self, Control, Report, Settings, check_target, probe, stamp};
+use place::{output_path, projector_path};
 
 /// What to convert, and how.
 #[derive(Clone, Debug)]
@@ -91,17 +92,6 @@ impl Options {
             false => Target::Text,
         }
     }
-}
-
-/// Whether to share blocks with the checkpoint; the words are those of `cp --reflink`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reflink {
-    /// Where possible.
-    Auto,
-    /// Or fail.
-    Always,
-    /// The output is the reference's, byte for byte.
-    Never,
 }
 
 /// A conversion that is ready to be carried out.
@@ -337,7 +327,9 @@ fn planned(
     check_target("--outfile", &path, dir)?;
     let sharing = match target {
         Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
-        Target::Text | Target::Projector | Target::Adapter => probe(&checkpoint, &path, options)?,
+        Target::Text | Target::Projector | Target::Adapter => {
+            probe(&checkpoint.sources, &path, options.reflink, options.min_extent)?
+        }
     };
     for (source, refusal) in checkpoint.sources.iter().zip(&sharing.refusals) {
         let why = refusal.as_deref().unwrap_or("can be shared");
@@ -345,7 +337,7 @@ fn planned(
     }
     stage.end(format_args!("what can be shared, in blocks of {} bytes", sharing.block));
     let inputs = Inputs {
-        stamp: stamp(&checkpoint),
+        stamp: stamp(&checkpoint.sources),
         checkpoint,
         metadata,
         tensors,

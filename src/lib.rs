@@ -49,6 +49,7 @@ pub mod plan;
 pub mod pull;
 pub mod source;
 mod stage;
+pub mod surgery;
 mod table;
 pub mod tensor;
 pub mod verify;

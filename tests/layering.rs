@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 16] = [
     &["explain"],
     &["advice"],
     &["pull"],
-    &["align"],
+    &["align", "surgery"],
     &["verify", "write"],
     &["compare"],
     &["describe", "evaluate"],

@@ -22,9 +22,10 @@ import kills
 import power
 import replaced
 import support
+import surgery
 import together
 
-PARTS = {"power": power, "kills": kills, "together": together, "replaced": replaced}
+PARTS = {"power": power, "kills": kills, "together": together, "replaced": replaced, "surgery": surgery}
 
 
 def table(rows: list[dict]) -> str:

@@ -9,7 +9,6 @@ mod cached;
 mod carry;
 mod check;
 mod created;
-mod holes;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -281,7 +280,7 @@ impl Job {
         }
         let paths = sources.iter().map(|source| source.path().to_owned()).collect();
         let mut plan = Plan::rewrite(paths, &sharing, files)?;
-        holes::keep(&mut plan, &sources)?;
+        write::keep_holes(&mut plan, &sources)?;
         Ok(Part { plan, sources })
     }
 

@@ -143,8 +143,11 @@ fn streamed(args: &Args, options: &mut Options) -> Result<()> {
     };
     let conversion = Conversion::prepare(options)?;
     let progress = Progress::start(conversion.work(), args.quiet);
-    let result = stream::run(&conversion, &mut |bytes| progress.advance(bytes));
+    let result = stream::run("--outfile -", &conversion.plan, &conversion.evaluator(), &mut |bytes| {
+        progress.advance(bytes)
+    });
     progress.finish();
+    let result = result.and_then(|()| conversion.check_sources());
     if !args.quiet {
         report::print_notes(&conversion.notes);
     }

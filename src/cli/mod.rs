@@ -3,10 +3,13 @@
 mod align;
 mod batch;
 mod convert;
+mod diff;
+mod edit;
 mod events;
 mod generate;
 mod inspect;
 mod lora;
+mod merge;
 mod messages;
 mod mount;
 mod options;
@@ -18,8 +21,10 @@ mod pull;
 mod ready;
 mod reference;
 mod report;
+mod split;
 mod stdout;
 mod stream;
+mod surgery;
 mod verify;
 
 use std::io::Write as _;
@@ -40,7 +45,7 @@ use crate::input::one_line;
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
                   5 sharing demanded (--reflink always) but impossible; 6 a file differs from what it is made\n\
-                  of (`verify`, `convert --verify`, `align`); 7 some jobs of a batch failed.\n\
+                  of (`verify`, `convert --verify`, `align`), or two differ (`diff`); 7 some jobs of a batch failed.\n\
                   SIGINT, SIGTERM and SIGHUP end ggraft as they end any program, once it has cleaned up."
 )]
 struct Cli {
@@ -72,6 +77,14 @@ enum Command {
     Inspect(inspect::Args),
     /// Prove that a GGUF file is what becomes of a model, byte for byte.
     Verify(Box<verify::Args>),
+    /// Change key-values of a GGUF file, such as its chat template; the tensors stay where they are.
+    Edit(Box<edit::Args>),
+    /// Split a GGUF file into several.
+    Split(split::Args),
+    /// Merge the files of a split GGUF into one.
+    Merge(merge::Args),
+    /// Show what differs between two GGUF files.
+    Diff(diff::Args),
     /// Print a script that completes ggraft's commands and flags in a shell.
     Completions(generate::CompletionsArgs),
     /// Write ggraft's man pages to a directory.
@@ -112,6 +125,10 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),
         Command::Verify(args) => (args.json, verify::run(&args).map(|ended| code = ended)),
+        Command::Edit(args) => (args.writing.json, edit::run(&args)),
+        Command::Split(args) => (args.writing.json, split::run(&args)),
+        Command::Merge(args) => (args.writing.json, merge::run(&args)),
+        Command::Diff(args) => (args.json, diff::run(&args).map(|ended| code = ended)),
         Command::Batch(args) => (false, batch::run(&args)),
         Command::Schema => (false, batch::schema()),
         Command::Mount(args) => (false, mount::mount(&args).map(|ended| code = ended)),

@@ -87,15 +87,8 @@ pub struct OptionArgs {
     #[arg(long, help_heading = SPLITTING)]
     no_tensor_first_split: bool,
 
-    /// Whether the output shares disk blocks with the checkpoint instead of holding copies, which takes Btrfs or XFS:
-    /// auto does so where possible, always fails where nothing can be shared, never writes byte for byte what
-    /// convert_hf_to_gguf.py does
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ReflinkArg::Auto, help_heading = SHARING)]
-    reflink: ReflinkArg,
-
-    /// Same as --reflink never
-    #[arg(long, conflicts_with = "reflink", help_heading = SHARING)]
-    no_reflink: bool,
+    #[command(flatten)]
+    reflink: ReflinkArgs,
 
     #[command(flatten)]
     sharing: SharingArgs,
@@ -164,12 +157,7 @@ impl OptionArgs {
             layout: self.sharing.layout()?,
             alignment: self.sharing.alignment(),
             min_extent: self.sharing.min_extent,
-            reflink: match self.reflink {
-                _ if self.no_reflink => Reflink::Never,
-                ReflinkArg::Auto => Reflink::Auto,
-                ReflinkArg::Always => Reflink::Always,
-                ReflinkArg::Never => Reflink::Never,
-            },
+            reflink: self.reflink.reflink(),
             fsync: true,
             verify: false,
             threads: None,
@@ -191,6 +179,32 @@ impl OptionArgs {
         let own_template = "--disable-mistral-community-chat-template";
         args.extend(self.disable_mistral_community_chat_template.then(|| own_template.into()));
         args
+    }
+}
+
+/// Whether blocks are shared.
+#[derive(Debug, clap::Args)]
+pub struct ReflinkArgs {
+    /// Whether the output shares disk blocks with what it is made of instead of holding copies, which takes Btrfs or XFS:
+    /// auto does so where possible, always fails where nothing can be shared, never writes byte for byte what
+    /// llama.cpp's own tool does
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ReflinkArg::Auto, help_heading = SHARING)]
+    reflink: ReflinkArg,
+
+    /// Same as --reflink never
+    #[arg(long, conflicts_with = "reflink", help_heading = SHARING)]
+    no_reflink: bool,
+}
+
+impl ReflinkArgs {
+    /// The same in one word.
+    pub fn reflink(&self) -> Reflink {
+        match self.reflink {
+            _ if self.no_reflink => Reflink::Never,
+            ReflinkArg::Auto => Reflink::Auto,
+            ReflinkArg::Always => Reflink::Always,
+            ReflinkArg::Never => Reflink::Never,
+        }
     }
 }
 

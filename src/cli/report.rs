@@ -18,6 +18,11 @@ use crate::write::Report;
 
 /// Prints what was written in which time, where its bytes come from, and why not all of them are shared.
 pub fn print(report: &Report, took: Duration) {
+    print_parts(report, took, "the checkpoint");
+}
+
+/// The same for what was made of `source`.
+pub fn print_parts(report: &Report, took: Duration, source: &str) {
     let speed = speed(report.bytes.total - report.bytes.cloned, took);
     match &*report.outputs {
         [output] => {
@@ -46,7 +51,7 @@ pub fn print(report: &Report, took: Duration) {
     if bytes.cloned == 0 {
         // The rest of the reasons would only repeat it.
         if let Some(main) = report.reasons.first() {
-            say(format_args!("  nothing is shared with the checkpoint: {}", main.explanation));
+            say(format_args!("  nothing is shared with {source}: {}", main.explanation));
         }
         return;
     }
@@ -54,7 +59,7 @@ pub fn print(report: &Report, took: Duration) {
         let all = (measured.shared + measured.unique).max(1);
         let percent = 100.0 * measured.shared as f64 / all as f64;
         let new = DecimalBytes(measured.unique);
-        say(format_args!("  on disk: {percent:.2} % shared with the checkpoint, {new} new"));
+        say(format_args!("  on disk: {percent:.2} % shared with {source}, {new} new"));
     }
     for shortfall in &report.reasons {
         let (bytes, why) = (DecimalBytes(shortfall.bytes), &shortfall.explanation);

@@ -1,40 +1,39 @@
-//! `ggraft convert --outfile -`: the GGUF goes to standard output while it is made, and no file is written.
+//! `ggraft convert --outfile -` and the like: a GGUF goes to standard output while it is made, and no file is written.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use ggraft_platform::interrupt;
 
-use crate::conversion::Conversion;
 use crate::error::{Error, Result};
-use crate::evaluate::Buffers;
+use crate::evaluate::{Buffers, Evaluator};
+use crate::plan::Plan;
 
 /// The name of standard output among files.
 pub const NAME: &str = "-";
 
 /// What errors call it. Not as where text is printed: whoever stops reading this has no whole file.
-const STANDARD_OUTPUT: &str = "standard output (--outfile -)";
+const STANDARD_OUTPUT: &str = "standard output (-)";
 
 /// Bytes computed and written at a time.
 const CHUNK: usize = 4 << 20;
 
-/// Writes the conversion's output, telling `progress` of bytes as they are done. Whoever reads it can take it for complete
-/// only if the process exits with 0: only then is it known to be from one state of the model.
+/// Writes the output of `plan`, which `flag` asked for, telling `progress` of bytes as they are done. Whoever reads it can take it for
+/// complete only if the process exits with 0: only then is it known to be from one state of its sources, which the caller checks.
 ///
 /// # Errors
 /// If there is more than one output, standard output is a terminal, or a source or standard output fails.
-pub fn run(conversion: &Conversion, progress: &mut dyn FnMut(u64)) -> Result<()> {
-    if conversion.plan.outputs.len() != 1 {
-        let problem =
-            format!("--outfile -: expected one file, but the plan has {}", conversion.plan.outputs.len());
+pub fn run(flag: &str, plan: &Plan, evaluator: &Evaluator, progress: &mut dyn FnMut(u64)) -> Result<()> {
+    if plan.outputs.len() != 1 {
+        let problem = format!("{flag}: expected one file, but the plan has {}", plan.outputs.len());
         return Err(Error::usage(problem).hint("leave out the flags that split the output"));
     }
     if io::stdout().is_terminal() {
-        let problem = "--outfile -: standard output is a terminal";
+        let problem = format!("{flag}: standard output is a terminal");
         return Err(
-            Error::usage(problem).hint("send it to a file or a program: `ggraft convert … --outfile - | …`")
+            Error::usage(problem).hint(format!("send it to a file or a program: `ggraft … {flag} | …`"))
         );
     }
-    let (evaluator, mut out) = (conversion.evaluator(), io::stdout().lock());
+    let mut out = io::stdout().lock();
     let (mut chunk, mut buffers, mut at) = (vec![0; CHUNK], Buffers::default(), 0);
     loop {
         if interrupt::interrupted() {
@@ -48,6 +47,5 @@ pub fn run(conversion: &Conversion, progress: &mut dyn FnMut(u64)) -> Result<()>
         at += count as u64;
         progress(count as u64);
     }
-    out.flush().map_err(|e| Error::io("cannot write to", STANDARD_OUTPUT, e))?;
-    conversion.check_sources()
+    out.flush().map_err(|e| Error::io("cannot write to", STANDARD_OUTPUT, e))
 }

@@ -1,17 +1,13 @@
-//! Where outputs go, what may not be overwritten by them, and what can be shared there.
+//! Where outputs go.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ggraft_platform::{self as platform, Links, parent};
-
-use super::{Options, Reflink};
-use crate::checkpoint::Checkpoint;
+use super::Options;
 use crate::describe::NameParts;
 use crate::error::{Error, Result};
 use crate::metadata;
-use crate::plan::Sharing;
-use crate::source::{File, ModelDir, is_dir, look};
+use crate::source::{ModelDir, is_dir};
 
 /// What is named to write to, or what stands for it.
 fn target(options: &Options, model: &ModelDir) -> PathBuf {
@@ -57,60 +53,4 @@ pub(super) fn projector_path(options: &Options, model: &ModelDir, name: &NamePar
     let mut beside = OsString::from("mmproj-");
     beside.push(file);
     Ok(own.with_file_name(beside))
-}
-
-/// What tells the files of `checkpoint` from others that could have their names.
-pub(super) fn stamp(checkpoint: &Checkpoint) -> Vec<u8> {
-    let identities = checkpoint.sources.iter().filter_map(File::identity);
-    let numbers = |id: platform::Identity| {
-        let times = [id.modified.0, id.modified.1].map(i64::cast_unsigned);
-        [id.device, id.inode, id.len, times[0], times[1]].map(u64::to_le_bytes).concat()
-    };
-    identities.flat_map(numbers).collect()
-}
-
-/// Refuses to write to what `flag` names if that is one of the model's files, or no file.
-pub(super) fn check_target(flag: &str, target: &Path, model: &ModelDir) -> Result<()> {
-    let problem = match look(target)? {
-        None => return Ok(()),
-        Some(existing) if existing.is_dir() => "is a directory",
-        Some(existing) if !existing.is_file() => "is not a regular file",
-        Some(existing) if model.owns(&platform::Identity::from_metadata(&existing))? => {
-            "is part of the model that is read"
-        }
-        Some(_) => return Ok(()),
-    };
-    Err(Error::usage(format!("{flag}: {} {problem}", target.display()))
-        .about(target)
-        .hint("choose another name"))
-}
-
-/// Finds out what can be shared by cloning a block of each source into an unnamed file beside the output.
-pub(super) fn probe(checkpoint: &Checkpoint, path: &Path, options: &Options) -> Result<Sharing> {
-    if options.reflink == Reflink::Never {
-        return Ok(Sharing::none(checkpoint, "sharing is off (--no-reflink)"));
-    }
-    let target =
-        platform::output_target(path, Links::Follow).map_err(|e| Error::io("cannot write", path, e))?;
-    let dir = parent(&target);
-    let block = platform::FileSystem::of(dir).map_err(|e| Error::io("cannot look at", dir, e))?.block_size;
-    let mut sharing = Sharing { block, min_extent: options.min_extent, ..Sharing::none(checkpoint, "") };
-    for (source, refusal) in checkpoint.sources.iter().zip(&mut sharing.refusals) {
-        if !source.is_local() {
-            *refusal = Some("the model is on a hub, and not on this machine".to_owned());
-            continue;
-        }
-        *refusal = match platform::can_clone(&*source.handle()?, dir) {
-            Ok(()) => None,
-            Err(why) if options.reflink == Reflink::Always => {
-                return Err(Error::cannot_share(format!(
-                    "--reflink always: {}: {why}",
-                    source.path().display()
-                ))
-                .about(source.path()));
-            }
-            Err(why) => Some(why.to_string()),
-        };
-    }
-    Ok(sharing)
 }

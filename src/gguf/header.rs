@@ -2,6 +2,7 @@
 
 use super::value::{KeyValues, Value};
 use crate::dtype::GgmlType;
+use crate::ggml_types::TypeInfo;
 
 /// What a header says about one tensor, apart from its offset.
 #[derive(Clone, Debug)]
@@ -10,14 +11,22 @@ pub struct TensorInfo {
     pub name: String,
     /// Dimensions, outermost first; written reversed.
     pub shape: Vec<u64>,
-    /// Element type.
-    pub ggml_type: GgmlType,
+    /// ggml's number for the type, which need not be one that is known here.
+    pub type_id: u32,
+    /// Bytes of data, without padding.
+    pub bytes: u64,
 }
 
 impl TensorInfo {
-    /// Bytes of data, without padding.
-    pub fn bytes(&self) -> u64 {
-        self.ggml_type.bytes(self.shape.iter().product())
+    /// A tensor of a type that can be written.
+    pub fn new(name: impl Into<String>, shape: &[u64], ggml_type: GgmlType) -> Self {
+        let bytes = ggml_type.bytes(shape.iter().product());
+        Self { name: name.into(), shape: shape.to_vec(), type_id: ggml_type as u32, bytes }
+    }
+
+    /// What the type is called.
+    pub fn type_name(&self) -> &'static str {
+        TypeInfo::of(self.type_id).map_or("unknown", |known| known.name)
     }
 }
 
@@ -40,9 +49,9 @@ pub fn encode(metadata: &KeyValues, tensors: &[TensorInfo], alignment: u64) -> V
         for dim in tensor.shape.iter().rev() {
             out.extend(dim.to_le_bytes());
         }
-        out.extend((tensor.ggml_type as u32).to_le_bytes());
+        out.extend(tensor.type_id.to_le_bytes());
         out.extend(offset.to_le_bytes());
-        offset += tensor.bytes().next_multiple_of(alignment);
+        offset += tensor.bytes.next_multiple_of(alignment);
     }
     out
 }

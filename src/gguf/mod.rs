@@ -3,6 +3,7 @@
 //! Knows nothing of checkpoints, architectures or how a file gets its bytes.
 
 mod header;
+mod parse;
 mod read;
 mod strings;
 mod value;

@@ -34,6 +34,21 @@ pub enum Value {
     F64s(Vec<f64>),
 }
 
+impl Value {
+    /// Equality of bits: NaNs, too.
+    pub fn has_bits_of(&self, other: &Self) -> bool {
+        let equal = |a: &[f32], b: &[f32]| a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits()));
+        let equal64 = |a: &[f64], b: &[f64]| a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits()));
+        match (self, other) {
+            (Self::F32(a), Self::F32(b)) => equal(&[*a], &[*b]),
+            (Self::F32s(a), Self::F32s(b)) => equal(a, b),
+            (Self::F64(a), Self::F64(b)) => equal64(&[*a], &[*b]),
+            (Self::F64s(a), Self::F64s(b)) => equal64(a, b),
+            _ => self == other,
+        }
+    }
+}
+
 /// Metadata in the order it will be written. Setting a key again keeps its place, as a Python
 /// dict does; the reference depends on that.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,6 +133,12 @@ impl KeyValues {
     /// Appends all of `other`, replacing keys that are there already in place.
     pub fn extend(&mut self, other: Self) {
         self.entries.extend(other.entries);
+    }
+}
+
+impl FromIterator<(String, Value)> for KeyValues {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(entries: I) -> Self {
+        Self { entries: entries.into_iter().collect() }
     }
 }
 

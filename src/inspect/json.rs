@@ -94,6 +94,11 @@ impl<'a> Tensor<'a> {
     }
 }
 
+/// A value as it is shown.
+pub(crate) fn value_json(value: &Value) -> serde_json::Value {
+    serde_json::to_value(Shown(value)).unwrap_or_default()
+}
+
 struct Metadata<'a>(&'a KeyValues);
 
 impl Serialize for Metadata<'_> {

@@ -2,7 +2,7 @@
 //! and numbers, and load.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::gguf::{Gguf, SPLIT_SET_KEY, TypeInfo, Value};
@@ -16,7 +16,7 @@ const KINDS: usize = 2;
 ///
 /// # Errors
 /// [`Error::Invalid`] naming a file that is not of the same set as the first, or the first if the whole is wrong.
-pub fn check(files: &[(PathBuf, Gguf)]) -> Result<()> {
+pub fn check(files: &[(&Path, &Gguf)]) -> Result<()> {
     let Some(((first_path, first), rest)) = files.split_first() else { return Ok(()) };
     for (path, file) in rest {
         same_value(SPLIT_SET_KEY, first, file, path, false)?;

@@ -18,7 +18,9 @@ use crate::gguf::{KeyValues, TypeInfo, Value};
 use crate::source::{File, ModelDir, OnHub, is_dir};
 
 pub use hash::Hashed;
-pub(crate) use set::read as read_set;
+pub(crate) use json::value_json;
+pub(crate) use set::{open as open_set, read as read_set};
+pub(crate) use text::value_text;
 
 /// The block size that phases count in when nobody says otherwise: that of most file systems.
 const USUAL_BLOCK: NonZeroU64 = NonZeroU64::new(4096).unwrap();

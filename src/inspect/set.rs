@@ -6,7 +6,7 @@ use super::mixed;
 use crate::error::{Error, Result};
 use crate::gguf::{self, Gguf, Value};
 use crate::input::listed;
-use crate::source::look;
+use crate::source::{File, look};
 
 /// Most tensors in all splits of a GGUF file: what one file may have.
 const MOST_TENSORS: usize = 1 << 19;
@@ -17,12 +17,22 @@ const MOST_TENSORS: usize = 1 << 19;
 /// # Errors
 /// Those of [`gguf::read`]; [`Error::Invalid`] for a set that is incomplete or put together from several.
 pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
-    let given = gguf::read(path)?;
+    let files = open(path, &mut |path| File::open(path))?;
+    Ok(files.into_iter().map(|(file, gguf)| (file.path().to_owned(), gguf)).collect())
+}
+
+/// As [`read()`], through files that `opens` gives.
+///
+/// # Errors
+/// As [`read()`], and those of `opens`.
+pub fn open(path: &Path, opens: &mut dyn FnMut(&Path) -> Result<File>) -> Result<Vec<(File, Gguf)>> {
+    let file = opens(path)?;
+    let given = gguf::read_file(&file)?;
     let count = match given.metadata.get("split.count") {
         Some(Value::U16(count)) => *count,
-        _ => return Ok(vec![(path.to_owned(), given)]),
+        _ => return Ok(vec![(file, given)]),
     };
-    let Some(name) = split_name(path) else { return Ok(vec![(path.to_owned(), given)]) };
+    let Some(name) = split_name(path) else { return Ok(vec![(file, given)]) };
     drop(given);
     if name.count != count {
         let SplitName { count: in_name, .. } = name;
@@ -44,7 +54,8 @@ pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
     let mut tensors = 0;
     for (no, name) in (0..count).zip(&names) {
         let path = path.with_file_name(name);
-        let file = gguf::read(&path)?;
+        let opened = opens(&path)?;
+        let file = gguf::read_file(&opened)?;
         for (key, expected) in [("split.no", no), ("split.count", count)] {
             let found = file.metadata.get(key);
             if found != Some(&Value::U16(expected)) {
@@ -57,9 +68,10 @@ pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
             let problem = format!("expected at most {MOST_TENSORS} tensors in all splits, found more");
             return Err(Error::invalid(&path, problem));
         }
-        files.push((path, file));
+        files.push((opened, file));
     }
-    mixed::check(&files)?;
+    let described: Vec<_> = files.iter().map(|(file, gguf)| (file.path(), gguf)).collect();
+    mixed::check(&described)?;
     Ok(files)
 }
 

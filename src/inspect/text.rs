@@ -75,34 +75,34 @@ impl Inspection {
 }
 
 /// Type and value of a key.
-fn value_text(value: &Value) -> (String, String) {
-    let (kind, text) = match value {
-        Value::U8(v) => ("u8", v.to_string()),
-        Value::I8(v) => ("i8", v.to_string()),
-        Value::U16(v) => ("u16", v.to_string()),
-        Value::I16(v) => ("i16", v.to_string()),
-        Value::U32(v) => ("u32", v.to_string()),
-        Value::I32(v) => ("i32", v.to_string()),
-        Value::U64(v) => ("u64", v.to_string()),
-        Value::I64(v) => ("i64", v.to_string()),
-        Value::F32(v) => ("f32", format!("{v:?}")),
-        Value::F64(v) => ("f64", format!("{v:?}")),
-        Value::Bool(v) => ("bool", v.to_string()),
-        Value::String(v) => ("string", string_text(v)),
-        Value::U8s(v) => ("[u8]", numbers(v)),
-        Value::I8s(v) => ("[i8]", numbers(v)),
-        Value::U16s(v) => ("[u16]", numbers(v)),
-        Value::I16s(v) => ("[i16]", numbers(v)),
-        Value::U32s(v) => ("[u32]", numbers(v)),
-        Value::I32s(v) => ("[i32]", numbers(v)),
-        Value::U64s(v) => ("[u64]", numbers(v)),
-        Value::I64s(v) => ("[i64]", numbers(v)),
-        Value::F32s(v) => ("[f32]", numbers(v)),
-        Value::F64s(v) => ("[f64]", numbers(v)),
-        Value::Bools(v) => ("[bool]", numbers(v)),
-        Value::Strings(v) => ("[string]", list(v.len(), v.iter(), |v| format!("\"{}\"", string_text(v)))),
+pub(crate) fn value_text(value: &Value) -> (String, String) {
+    let text = match value {
+        Value::U8(v) => v.to_string(),
+        Value::I8(v) => v.to_string(),
+        Value::U16(v) => v.to_string(),
+        Value::I16(v) => v.to_string(),
+        Value::U32(v) => v.to_string(),
+        Value::I32(v) => v.to_string(),
+        Value::U64(v) => v.to_string(),
+        Value::I64(v) => v.to_string(),
+        Value::F32(v) => format!("{v:?}"),
+        Value::F64(v) => format!("{v:?}"),
+        Value::Bool(v) => v.to_string(),
+        Value::String(v) => string_text(v),
+        Value::U8s(v) => numbers(v),
+        Value::I8s(v) => numbers(v),
+        Value::U16s(v) => numbers(v),
+        Value::I16s(v) => numbers(v),
+        Value::U32s(v) => numbers(v),
+        Value::I32s(v) => numbers(v),
+        Value::U64s(v) => numbers(v),
+        Value::I64s(v) => numbers(v),
+        Value::F32s(v) => numbers(v),
+        Value::F64s(v) => numbers(v),
+        Value::Bools(v) => numbers(v),
+        Value::Strings(v) => list(v.len(), v.iter(), |v| format!("\"{}\"", string_text(v))),
     };
-    (kind.to_owned(), text)
+    (value.type_name().to_owned(), text)
 }
 
 fn numbers<T: Debug>(values: &[T]) -> String {

@@ -1,6 +1,7 @@
 //! Which tensors go into which output file, and in which order.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::layout::{Effort, Item, best_path};
 use super::lower::Lowered;
@@ -26,6 +27,8 @@ pub struct Draft {
     pub start_phase: Option<u64>,
     /// Alignment of its tensors, in bytes.
     pub alignment: u64,
+    /// How many zeros there have to be between header and data; none if that does not matter.
+    pub slack: Option<u64>,
 }
 
 /// Distributes `tensors` (in the reference's order) over files.
@@ -40,19 +43,27 @@ pub fn drafts(
         return by_phase(tensors, sharing, alignment);
     }
     let mut effort = Effort::default();
-    let by_rule = |group: std::ops::Range<usize>| {
-        let items: Vec<Item> =
-            tensors[group.clone()].iter().map(|t| item(t, sharing, DEFAULT_ALIGNMENT).0).collect();
-        let (tensors, start_phase) = match best_path(&items, sharing.block, &mut effort) {
-            Some(path) => {
-                let start = path.start;
-                (path.complete(items.len()).order.into_iter().map(|i| group.start + i).collect(), Some(start))
-            }
-            None => (group.collect(), None),
-        };
-        Draft { tensors, start_phase, alignment: DEFAULT_ALIGNMENT }
+    let by_rule = |group| arranged(tensors, group, sharing, DEFAULT_ALIGNMENT, &mut effort);
+    split::groups(tensors.iter().map(|tensor| tensor.bytes), rules).into_iter().map(by_rule).collect()
+}
+
+/// One file of the tensors in `group`, in the order that shares most.
+pub fn arranged(
+    tensors: &[Lowered],
+    group: Range<usize>,
+    sharing: &Sharing,
+    alignment: u64,
+    effort: &mut Effort,
+) -> Draft {
+    let items: Vec<Item> = tensors[group.clone()].iter().map(|t| item(t, sharing, alignment).0).collect();
+    let (tensors, start_phase) = match best_path(&items, sharing.block, effort) {
+        Some(path) => {
+            let start = path.start;
+            (path.complete(items.len()).order.into_iter().map(|i| group.start + i).collect(), Some(start))
+        }
+        None => (group.collect(), None),
     };
-    split::groups(tensors, rules).into_iter().map(by_rule).collect()
+    Draft { tensors, start_phase, alignment, slack: None }
 }
 
 /// One file for the metadata and everything that is written anyway, then as many per source file as
@@ -88,10 +99,10 @@ fn by_phase(tensors: &[Lowered], sharing: &Sharing, alignment: Alignment) -> Vec
             let tensors: Vec<usize> = order.iter().map(|&i| pool[i]).collect();
             tensors.iter().for_each(|&i| placed[i] = true);
             home.retain(|&i| !placed[i]);
-            files.push(Draft { tensors, start_phase: Some(path.start), alignment });
+            files.push(Draft { tensors, start_phase: Some(path.start), alignment, slack: None });
         }
     }
     let rest = (0..tensors.len()).filter(|&i| !placed[i]).collect();
-    files.insert(0, Draft { tensors: rest, start_phase: None, alignment: DEFAULT_ALIGNMENT });
+    files.insert(0, Draft { tensors: rest, start_phase: None, alignment: DEFAULT_ALIGNMENT, slack: None });
     files
 }

@@ -37,8 +37,8 @@ pub struct Part {
 pub enum Origin {
     /// Bytes of a source file that keep their value; cloneable if the walk is contiguous.
     Move(Arc<Walk>),
-    /// Elements of a source file that change their type.
-    Encode(Arc<Walk>),
+    /// Elements of a source file that change their type to this one.
+    Encode(Arc<Walk>, GgmlType),
     /// Generated.
     Bytes(Arc<Vec<u8>>),
     /// Generated: zeros.
@@ -51,14 +51,10 @@ pub enum Origin {
 /// If a source has a type that cannot be converted, or sizes are absurd.
 pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> {
     let too_large = || Error::shape("too large").of_source(checkpoint.dir.path(), &tensor.name);
-    let info = TensorInfo {
-        name: tensor.name.clone(),
-        shape: tensor.expr.shape().to_vec(),
-        ggml_type: tensor.ggml_type,
-    };
     if tensor.expr.elements() > i64::MAX as u64 / 8 {
         return Err(too_large());
     }
+    let info = TensorInfo::new(&tensor.name, tensor.expr.shape(), tensor.ggml_type);
     let mut parts = Vec::with_capacity(tensor.expr.pieces().len());
     for piece in tensor.expr.pieces().iter().filter(|p| p.elements() > 0) {
         let origin = match &piece.leaf {
@@ -83,14 +79,14 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
             }
             Leaf::Zeros => Origin::Zeros,
         };
-        let elements = if matches!(&origin, Origin::Encode(walk) if walk.is_packed()) {
+        let elements = if matches!(&origin, Origin::Encode(walk, _) if walk.is_packed()) {
             piece.elements() * 2
         } else {
             piece.elements()
         };
         parts.push(Part { bytes: tensor.ggml_type.bytes(elements), origin });
     }
-    let bytes = info.bytes();
+    let bytes = info.bytes;
     let sum = parts.iter().try_fold(0u64, |n, p| n.checked_add(p.bytes));
     if sum != Some(bytes) {
         return Err(Error::Internal(format!(
@@ -165,7 +161,7 @@ fn walk(
     if unchanged {
         Ok(Origin::Move(walk))
     } else if kernels::converts(walk.dtype, tensor.ggml_type) || walk.is_packed() {
-        Ok(Origin::Encode(walk))
+        Ok(Origin::Encode(walk, tensor.ggml_type))
     } else {
         let source = &checkpoint.tensors[index];
         let problem = format!(

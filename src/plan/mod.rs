@@ -12,6 +12,7 @@ mod layout;
 mod lower;
 mod pattern;
 mod reason;
+mod regroup;
 mod rewrite;
 mod runs;
 mod set;
@@ -27,10 +28,13 @@ pub use kind::Kind;
 pub(crate) use layout::gcd;
 pub use pattern::{Pattern, Spot, Spots};
 pub use reason::Reason;
+pub use regroup::{Group, Regroup, Stored};
 pub use rewrite::{Range, Rewrite};
 pub use split::SplitRules;
 pub use walk::{CodeOrder, Place, Run, Walk};
 
+pub(crate) use split::groups;
+pub(crate) use steps::PADDING_KEY;
 pub(crate) use steps::of_tensor as steps_of;
 
 use crate::checkpoint::Checkpoint;
@@ -100,7 +104,12 @@ impl Sharing {
 
     /// Nothing can be shared, for the same reason everywhere.
     pub fn none(checkpoint: &Checkpoint, why: impl Into<String>) -> Self {
-        let refusals = vec![Some(why.into()); checkpoint.files.len()];
+        Self::refused(checkpoint.files.len(), why)
+    }
+
+    /// The same with this many source files.
+    pub fn refused(files: usize, why: impl Into<String>) -> Self {
+        let refusals = vec![Some(why.into()); files];
         Self { block: 4096, min_extent: Self::DEFAULT_MIN_EXTENT, refusals }
     }
 }
@@ -265,7 +274,8 @@ impl Plan {
         // A plan that shares nothing is the reference's to the byte, NaNs included; one that shares
         // some of its blocks keeps all bytes that it need not change.
         let exact = drafts.iter().all(|draft| draft.start_phase.is_none());
-        let set = (count > 1 && !exact).then(|| set::identifier(request, &tensors, &drafts));
+        let set = (count > 1 && !exact)
+            .then(|| set::identifier(request.metadata, &tensors, &drafts, request.stamp));
         for (no, draft) in drafts.iter().enumerate() {
             let mut metadata = if no == 0 { request.metadata.clone() } else { KeyValues::new() };
             if draft.alignment != DEFAULT_ALIGNMENT {

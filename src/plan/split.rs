@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::lower::Lowered;
-
 /// When to start another file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SplitRules {
@@ -23,23 +21,23 @@ impl SplitRules {
     }
 }
 
-/// Cuts tensors, in order, into one range per file.
-pub fn groups(tensors: &[Lowered], rules: &SplitRules) -> Vec<Range<usize>> {
+/// Cuts tensors of these sizes in bytes, in order, into one range per file.
+pub fn groups(sizes: impl ExactSizeIterator<Item = u64>, rules: &SplitRules) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     if rules.no_tensor_first_split {
         groups.push(0..0);
     }
-    let (mut start, mut bytes) = (0, 0u64);
-    for (i, tensor) in tensors.iter().enumerate() {
+    let (count, mut start, mut bytes) = (sizes.len(), 0, 0u64);
+    for (i, size) in sizes.enumerate() {
         let full = rules.max_tensors > 0 && (i - start) as u64 >= rules.max_tensors
-            || rules.max_bytes > 0 && bytes.saturating_add(tensor.bytes) > rules.max_bytes;
+            || rules.max_bytes > 0 && bytes.saturating_add(size) > rules.max_bytes;
         if i > start && full {
             groups.push(start..i);
             (start, bytes) = (i, 0);
         }
-        bytes = bytes.saturating_add(tensor.bytes);
+        bytes = bytes.saturating_add(size);
     }
-    groups.push(start..tensors.len());
+    groups.push(start..count);
     groups
 }
 

@@ -9,13 +9,13 @@ use super::lower::{Lowered, Origin, Part, lower};
 use super::share::chains;
 use super::{Action, Output, Pattern, Placed, Reason, Sharing, Step, Walk};
 use crate::checkpoint::Checkpoint;
-use crate::dtype::{Dtype, GgmlType};
+use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::gguf::{self, KeyValues, TensorInfo, Value};
 use crate::tensor::OutputTensor;
 
 /// Key whose only purpose is its length: it moves the data section to the wanted phase.
-const PADDING_KEY: &str = "ggraft.padding";
+pub const PADDING_KEY: &str = "ggraft.padding";
 
 /// Lays out one file. With `exact`, bytes that are copied still pass through the reference's
 /// conversion (BF16 NaNs are made quiet).
@@ -36,7 +36,7 @@ pub fn output(
     let mut placed = Vec::with_capacity(infos.len());
     let mut at = data_start;
     for info in infos {
-        let (dtype, len) = (info.ggml_type.name(), info.bytes());
+        let (dtype, len) = (info.type_name(), info.bytes);
         placed.push(Placed { name: info.name, shape: info.shape, dtype, offset: at, len });
         at += padded(len);
     }
@@ -51,7 +51,7 @@ pub fn output(
     for (tensor, place) in in_order() {
         let mut dst = place.offset;
         for part in &tensor.parts {
-            filler.fill(&mut steps, part, dst, tensor.info.ggml_type);
+            filler.fill(&mut steps, part, dst);
             dst += part.bytes;
         }
         zero(&mut steps, dst, place.offset + padded(tensor.bytes));
@@ -69,7 +69,7 @@ pub fn of_tensor(tensor: &OutputTensor, checkpoint: &Checkpoint, start: u64) -> 
     let filler = Filler { covers: &[], sharing: &sharing, alignment: 1, exact: false };
     let (mut steps, mut at) = (Vec::with_capacity(lowered.parts.len()), start);
     for part in &lowered.parts {
-        filler.fill(&mut steps, part, at, lowered.info.ggml_type);
+        filler.fill(&mut steps, part, at);
         at += part.bytes;
     }
     Ok(steps)
@@ -78,10 +78,12 @@ pub fn of_tensor(tensor: &OutputTensor, checkpoint: &Checkpoint, start: u64) -> 
 /// The encoded header, with a padding key if that is what it takes to end at the wanted phase.
 fn header(metadata: &mut KeyValues, infos: &[TensorInfo], draft: &Draft, block: u64) -> Vec<u8> {
     let plain = gguf::encode(metadata, infos, draft.alignment);
-    let start = (plain.len() as u64).next_multiple_of(draft.alignment);
+    let end = plain.len() as u64;
+    let start = draft.slack.map_or(end.next_multiple_of(draft.alignment), |slack| end + slack);
     let Some(phase) = draft.start_phase.filter(|phase| start % block != *phase) else {
         return plain;
     };
+    let phase = phase + block - draft.slack.unwrap_or(0);
     metadata.set(PADDING_KEY, Value::String(Vec::new()));
     let base = gguf::encode(metadata, infos, draft.alignment).len() as u64;
     let missing = (phase + block - base % block) % block;
@@ -109,15 +111,15 @@ pub struct Filler<'a> {
 
 impl Filler<'_> {
     /// Adds steps for `part`, which starts at byte `start` of the output.
-    fn fill(&self, steps: &mut Vec<Step>, part: &Part, start: u64, to: GgmlType) {
+    fn fill(&self, steps: &mut Vec<Step>, part: &Part, start: u64) {
         let whole = |action, reason| Step { start, len: part.bytes, action, reason: Some(reason) };
         let walk = match &part.origin {
             Origin::Bytes(bytes) => {
                 return steps.push(whole(Action::Bytes(bytes.clone()), Reason::Generated));
             }
             Origin::Zeros => return steps.push(whole(Action::Zero, Reason::Generated)),
-            Origin::Encode(walk) => {
-                let action = Action::Encode { walk: walk.clone(), first: 0, to };
+            Origin::Encode(walk, to) => {
+                let action = Action::Encode { walk: walk.clone(), first: 0, to: *to };
                 return steps.push(whole(action, Reason::Converted));
             }
             Origin::Move(walk) => walk,

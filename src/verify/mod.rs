@@ -17,8 +17,18 @@ pub use report::{Difference, Report};
 use crate::compare::{self, How};
 use crate::describe::{self, Description};
 use crate::error::Result;
+use crate::gguf::Gguf;
 use crate::inspect;
 use crate::source::{File, ModelDir, OnHub};
+
+/// What llama.cpp's loader demands of a set of files, as far as headers tell.
+///
+/// # Errors
+/// [`Error::Invalid`](crate::Error::Invalid) naming file, and key or tensor.
+pub(crate) fn check_structure(files: &[(PathBuf, Gguf)]) -> Result<()> {
+    structure::check(files)?;
+    structure::check_model(files)
+}
 
 /// What to verify, and how.
 #[derive(Clone, Debug, Default)]

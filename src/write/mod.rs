@@ -5,8 +5,10 @@
 
 mod behind;
 mod files;
+mod holes;
 mod overflow;
 mod pace;
+mod probe;
 mod refusals;
 mod report;
 mod verify;
@@ -31,8 +33,11 @@ use crate::source::{File, ModelDir};
 use crate::stage::Stage;
 use behind::Behind;
 use files::Files;
+pub(crate) use holes::keep as keep_holes;
 pub(crate) use pace::Pace;
 pub use pace::Rate;
+pub use probe::Reflink;
+pub(crate) use probe::{check_target, probe, stamp};
 use refusals::Refusals;
 
 /// Files that are open besides those of the plan: standard streams, the directory, and what libraries hold.

@@ -130,8 +130,7 @@ impl File {
 
     /// The whole file.
     pub fn encode(&self) -> Vec<u8> {
-        let info =
-            |t: &Tensor| TensorInfo { name: t.name.clone(), shape: t.shape.clone(), ggml_type: t.kind };
+        let info = |t: &Tensor| TensorInfo::new(&t.name, &t.shape, t.kind);
         let infos: Vec<TensorInfo> = self.tensors.iter().map(info).collect();
         let mut bytes = encode(&self.keys, &infos, 32);
         for tensor in &self.tensors {

@@ -1,0 +1,68 @@
+//! `ggraft merge`: the files of a split GGUF become one.
+
+use std::path::PathBuf;
+
+use indicatif::DecimalBytes;
+
+use super::messages::say;
+use super::surgery::{WritingArgs, is_stream};
+use crate::error::{Error, Result};
+use crate::surgery::{To, merge};
+
+/// Arguments of `ggraft merge`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  ggraft merge model-00001-of-00003.gguf -o model.gguf
+  ggraft merge model-00001-of-00003.gguf -o model.gguf --remove-inputs
+  ggraft merge model-00001-of-00003.gguf -o model.gguf --no-reflink      byte for byte what llama-gguf-split writes
+
+On XFS and Btrfs the tensors of the new file are the blocks of the old ones, as far as their places within
+blocks allow; the report says what is not shared, and why.")]
+pub struct Args {
+    /// A file of the set, such as the first
+    first: PathBuf,
+
+    /// File to write to, or - for standard output
+    #[arg(long, short, value_name = "PATH")]
+    output: PathBuf,
+
+    /// Remove the files of the set, once the output was compared with them and is on the disk under its name
+    #[arg(long, conflicts_with_all = ["no_fsync", "dry_run"])]
+    remove_inputs: bool,
+
+    /// Replace an output that exists
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    pub(super) writing: WritingArgs,
+}
+
+/// Runs `ggraft merge`.
+pub fn run(args: &Args) -> Result<()> {
+    let mut how = args.writing.begin(args.force)?;
+    if is_stream(&args.output) {
+        if args.remove_inputs {
+            return Err(Error::usage(
+                "--remove-inputs: not with -o -, for nobody knows what became of the bytes",
+            ));
+        }
+        how = args.writing.streaming(how)?;
+        return args.writing.stream(&merge::prepare(&args.first, &To::Stream, how)?);
+    }
+    how.verify |= args.remove_inputs;
+    let job = merge::prepare(&args.first, &To::File(args.output.clone()), how)?;
+    if args.remove_inputs {
+        merge::check_removable(&job)?;
+    }
+    args.writing.write(&job, |json| {
+        if args.remove_inputs {
+            let bytes = merge::remove_inputs(job.sources())?;
+            json["removed"] = job.sources().iter().map(|source| source.path().to_string_lossy()).collect();
+            if !args.writing.quiet {
+                say(format_args!("removed {} files ({})", job.sources().len(), DecimalBytes(bytes)));
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,108 @@
+//! `ggraft edit`, `split` and `merge`: what they have in common.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use super::messages::{say, start_logging, warnings};
+use super::options::{REPORTS, ReflinkArgs};
+use super::progress::Progress;
+use super::{catch_signals, report, stdout, stream};
+use crate::error::{Error, Result};
+use crate::input::one_line;
+use crate::surgery::{How, Job};
+use crate::write::Reflink;
+
+/// How to write, and what to say about it.
+#[derive(Debug, clap::Args)]
+pub struct WritingArgs {
+    #[command(flatten)]
+    reflink: ReflinkArgs,
+
+    /// Do not wait until the output is on the disk before it gets its name
+    #[arg(long)]
+    no_fsync: bool,
+
+    /// Compare what was written with what it was made of before it gets its name; blocks that are shared need not be read
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Only print the names of the files that would be written
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Say more about what is being done
+    #[arg(long, short, help_heading = REPORTS)]
+    verbose: bool,
+
+    /// Print a report for machines (JSON) on standard output
+    #[arg(long, help_heading = REPORTS)]
+    pub json: bool,
+
+    /// Print nothing but errors
+    #[arg(long, short, help_heading = REPORTS)]
+    pub quiet: bool,
+}
+
+impl WritingArgs {
+    /// Sets logging and signals up, and answers how to write.
+    pub fn begin(&self, force: bool) -> Result<How> {
+        start_logging(self.verbose, self.quiet);
+        catch_signals()?;
+        let (reflink, fsync, verify) = (self.reflink.reflink(), !self.no_fsync, self.verify);
+        Ok(How { reflink, fsync, verify, force })
+    }
+
+    /// How to write to standard output, whose blocks cannot be shared.
+    pub fn streaming(&self, how: How) -> Result<How> {
+        if self.json || self.verify || self.dry_run {
+            let problem = "-o -: not with --json, --verify or --dry-run, for there is no file";
+            return Err(Error::usage(problem));
+        }
+        if how.reflink == Reflink::Always {
+            return Err(Error::cannot_share("--reflink always: standard output cannot share blocks"));
+        }
+        Ok(How { reflink: Reflink::Never, ..how })
+    }
+
+    /// Writes to standard output.
+    pub fn stream(&self, job: &Job) -> Result<()> {
+        let progress = Progress::start(job.work(), self.quiet);
+        let written = stream::run("-o -", &job.plan, &job.evaluator(), &mut |bytes| progress.advance(bytes));
+        progress.finish();
+        written?;
+        job.check_sources()
+    }
+
+    /// Writes, does what comes `then` with the finished files and answers what to add to the report, and reports.
+    pub fn write(&self, job: &Job, then: impl FnOnce(&mut serde_json::Value) -> Result<()>) -> Result<()> {
+        if self.dry_run {
+            let mut names = job.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
+            return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
+        }
+        let began = Instant::now();
+        let progress = Progress::start(job.work(), self.quiet);
+        let result = job.run(&mut |bytes| progress.advance(bytes));
+        progress.finish();
+        let outcome = result?;
+        if !self.quiet {
+            report::print_parts(&outcome, began.elapsed(), "the original");
+            if job.is_reordered {
+                say("  tensors are in another order, so that more is shared; --no-reflink keeps it");
+            }
+        }
+        let mut json = outcome.to_json();
+        let done = then(&mut json);
+        json["reordered"] = job.is_reordered.into();
+        json["warnings"] = warnings().into();
+        if self.json && done.is_ok() {
+            stdout::json(|out| writeln!(out, "{json:#}"))?;
+        }
+        done
+    }
+}
+
+/// Whether `path` means standard output.
+pub fn is_stream(path: &Path) -> bool {
+    path == Path::new(stream::NAME)
+}
