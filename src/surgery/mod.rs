@@ -117,7 +117,7 @@ impl Job {
 }
 
 /// Plans `files` of the tensors of `input`, beside the first of them.
-fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, layout_keys: &[&str], how: How) -> Result<Plan> {
+fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, how: How) -> Result<Plan> {
     let beside = files.first().map_or_else(PathBuf::new, |group| group.path.clone());
     let sharing = write::probe(&input.sources, &beside, how.reflink, Sharing::DEFAULT_MIN_EXTENT)?;
     let mut plan = Plan::regroup(Regroup {
