@@ -114,8 +114,7 @@ pub(super) fn mean_of_magnitudes(checkpoint: &Checkpoint, name: &str, expr: &Ten
         Error::unsupported(problem).at(checkpoint.dir.path())
     })?;
     let elements = source.len / source.dtype.size();
-    let (mut reader, mut mean, mut at) =
-        (Reader::new(checkpoint, source)?, Mean::new(elements), 0);
+    let (mut reader, mut mean, mut at) = (Reader::new(checkpoint, source)?, Mean::new(elements), 0);
     while at < elements {
         let count = CHUNK.min(elements - at);
         reader.read(at, count)?;

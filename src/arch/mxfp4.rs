@@ -26,7 +26,8 @@ fn matrix(input: &Input, Pair { codes, scales }: &Pair) -> Result<TensorExpr> {
     let invalid = |problem| Error::invalid(&input.checkpoint.dir, problem);
     let find = |name: &str| {
         let expr = input.tensors.get(name);
-        let expr = expr.ok_or_else(|| invalid(format!("{}, of an expert in MXFP4, is missing", quoted(name))))?;
+        let expr =
+            expr.ok_or_else(|| invalid(format!("{}, of an expert in MXFP4, is missing", quoted(name))))?;
         let bits = tensors::source(input.checkpoint, expr).map(|source| source.dtype.bits());
         match expr.pieces().first().map(|piece| &piece.leaf) {
             Some(Leaf::Source(index)) if bits == Some(8) => Ok((expr, *index)),

@@ -258,7 +258,11 @@ mod tests {
             b"\xff 0",
         ];
         for case in cases {
-            assert!(parse(Path::new(QWEN.file), case, 100, true).is_err(), "{}", String::from_utf8_lossy(case));
+            assert!(
+                parse(Path::new(QWEN.file), case, 100, true).is_err(),
+                "{}",
+                String::from_utf8_lossy(case)
+            );
         }
         let long = format!("{} 0", STANDARD.encode("a".repeat(LONGEST + 1)));
         assert!(parse(Path::new(QWEN.file), long.as_bytes(), 100, true).is_err());

@@ -91,7 +91,7 @@ def cases():
     yield kimi("kimi-k3-f16", {"linear_attn_config": {"full_attn_layers": [1, 3], "head_dim": 16, "short_conv_kernel_size": 4}, "routed_expert_hidden_size": ...,
                                "q_lora_rank": None, "moe_renormalize": False, "eos_token_id": ...},
                tensors("FDFD", latent=0, q=0, log=(6,), conv=(64, 4)), dtype="f16", files={"chat_template.jinja": "{{ messages }}"})
-    yield kimi("kimi-k3-f32", {"first_k_dense_replace": 0, "num_key_value_heads": 4, "num_experts": 2}, tensors(experts=2, log=(5,)), dtype="f32")
+    yield kimi("kimi-k3-plain", {"first_k_dense_replace": 0, "num_key_value_heads": 4, "num_experts": 2}, tensors(experts=2, log=(5,)), dtype="f32")
     yield kimi("kimi-k3-e8m0", {**PACKED, "first_k_dense_replace": 1}, tensors(packed=True, scales="f8_e8m0"), whole=PACKED, tokenizer="gpt2-roles")
     yield kimi("kimi-k3-packed-attention", PACKED, [*tensors(packed=True), ("model.layers.0.self_attn.o_proj.weight_packed", [64, 32], "u8")], refused=True)
     yield kimi("kimi-k3-missing-expert", PACKED, [t for t in tensors(packed=True) if ".1.block_sparse_moe.experts.2.w3." not in t[0]], refused=True)

@@ -176,7 +176,10 @@ pub(super) fn key_values(input: &Input, ratios: &[i32], tables: u32, keys: &mut 
     keys.set_u32("expert_shared_count", get("n_shared_experts")?);
     keys.set_f32("expert_weights_scale", Some(float("routed_scaling_factor")?));
     let norm = config.bool(&["norm_topk_prob"])?;
-    keys.set_bool("expert_weights_norm", Some(norm.ok_or_else(|| config.invalid("norm_topk_prob is missing"))?));
+    keys.set_bool(
+        "expert_weights_norm",
+        Some(norm.ok_or_else(|| config.invalid("norm_topk_prob is missing"))?),
+    );
     let limits = vec![float("swiglu_limit")?; input.layers as usize];
     keys.set("swiglu_clamp_exp", Value::F32s(limits.clone()));
     keys.set("swiglu_clamp_shexp", Value::F32s(limits));
@@ -201,7 +204,8 @@ fn rope(input: &Input) -> Result<Config> {
     let kind = |rope: &Config| rope.map().get("rope_type").is_some_and(|kind| !kind.is_null());
     let scaling = config.map().get("rope_scaling").filter(|scaling| !scaling.is_null());
     if let (false, Some(scaling)) = (kind(&keys::full_attention(&rope)?), scaling) {
-        let scaling = scaling.as_object().ok_or_else(|| config.invalid("rope_scaling: expected an object"))?;
+        let scaling =
+            scaling.as_object().ok_or_else(|| config.invalid("rope_scaling: expected an object"))?;
         if let Some(kind) = scaling.get("type").filter(|kind| !kind.is_null()) {
             rope.set("rope_type", kind.clone());
         }
@@ -226,13 +230,15 @@ fn rename(input: &Input, name: &str) -> Option<String> {
     let Some((number, rest)) = predicts.split_once('.') else { return Some(name.to_owned()) };
     let own = own_layers(input).ok()?;
     let layer = number.parse::<u32>().ok().filter(|_| tensors::is_decimal(number));
-    let Some(layer) = layer.and_then(|layer| layer.checked_add(own)).filter(|layer| *layer < input.layers) else {
+    let Some(layer) = layer.and_then(|layer| layer.checked_add(own)).filter(|layer| *layer < input.layers)
+    else {
         return Some(name.to_owned());
     };
     Some(match rest {
         "hc_head_fn" | "hc_head_base" | "hc_head_scale" => rest.to_owned(),
         "norm.weight" => format!("layers.{layer}.nextn.shared_head_norm.weight"),
-        "e_proj.weight" | "e_proj.scale" | "h_proj.weight" | "h_proj.scale" | "enorm.weight" | "hnorm.weight" => {
+        "e_proj.weight" | "e_proj.scale" | "h_proj.weight" | "h_proj.scale" | "enorm.weight"
+        | "hnorm.weight" => {
             format!("layers.{layer}.nextn.{rest}")
         }
         _ => format!("layers.{layer}.{rest}"),
@@ -248,13 +254,16 @@ pub(super) fn dequantize(input: &mut Input) -> Result<bool> {
     let mut used = Vec::new();
     for stem in stems {
         let (name, own) = (format!("{stem}.weight"), format!("{stem}.scale"));
-        let (Some(expr), Some(scales)) = (input.tensors.get(&name), input.tensors.get(&own)) else { continue };
+        let (Some(expr), Some(scales)) = (input.tensors.get(&name), input.tensors.get(&own)) else {
+            continue;
+        };
         let dtype = |expr| tensors::source(input.checkpoint, expr).map(|source| source.dtype);
         if !matches!(dtype(expr), Some(Dtype::F8E4M3 | Dtype::F8E5M2)) {
             continue;
         }
         let Some(Leaf::Source(source)) = scales.pieces().first().map(|piece| &piece.leaf) else { continue };
-        let invalid = |problem: String| Error::invalid(&input.checkpoint.dir, format!("{}: {problem}", quoted(&own)));
+        let invalid =
+            |problem: String| Error::invalid(&input.checkpoint.dir, format!("{}: {problem}", quoted(&own)));
         let mut scale = Scale::new(*source, expr.shape(), scales.shape(), Some(&BLOCK)).map_err(invalid)?;
         match dtype(scales) {
             Some(Dtype::F8E8M0) => {}
@@ -283,7 +292,9 @@ fn powers() -> Vec<f32> {
 fn add_tables(input: &Input, builder: &mut Builder) -> Result<()> {
     let name = |layer: u32| format!("layers.{layer}{TABLE}");
     let count = hashed(input)?;
-    if only_prediction(input) && !(0..count.min(keys::MOST_LAYERS)).any(|at| input.tensors.contains_key(&name(at))) {
+    if only_prediction(input)
+        && !(0..count.min(keys::MOST_LAYERS)).any(|at| input.tensors.contains_key(&name(at)))
+    {
         return Ok(());
     }
     for layer in 0..count {
@@ -340,7 +351,9 @@ pub(super) fn emit(input: &Input, builder: &mut Builder, tensor: Tensor, root: &
         return Ok(());
     }
     let (pattern, place) = match (rest, layer) {
-        (Some(rest), Some(layer)) => (find(LAYER, rest).map(|gguf| format!("blk.{{bid}}.{gguf}")), layer.to_string()),
+        (Some(rest), Some(layer)) => {
+            (find(LAYER, rest).map(|gguf| format!("blk.{{bid}}.{gguf}")), layer.to_string())
+        }
         _ => (find(ROOT, &name).or_else(|| find(root, &name)).map(str::to_owned), String::new()),
     };
     let known = |pattern: &String| {
@@ -349,9 +362,12 @@ pub(super) fn emit(input: &Input, builder: &mut Builder, tensor: Tensor, root: &
     };
     match pattern.filter(known) {
         Some(pattern) => builder.add_as(pattern.replace("{bid}", &place), layer, expr),
-        None => Err(Error::unsupported(format!("{} is no tensor that this architecture was published with", quoted(&name)))
-            .at(input.checkpoint.dir.path())
-            .tensor(&name)),
+        None => Err(Error::unsupported(format!(
+            "{} is no tensor that this architecture was published with",
+            quoted(&name)
+        ))
+        .at(input.checkpoint.dir.path())
+        .tensor(&name)),
     }
 }
 

@@ -62,9 +62,13 @@ fn rename(name: &str) -> Option<String> {
 /// How many layers the draft has, by its tensors.
 fn stages(config: &Config, checkpoint: &Checkpoint) -> Result<u32> {
     let own = checkpoint.own_tensors().iter().filter_map(|tensor| part(&tensor.name));
-    let last = own.filter(|(_, rest)| !is_root(rest)).filter_map(|(number, _)| number.parse::<u32>().ok()).max();
+    let last =
+        own.filter(|(_, rest)| !is_root(rest)).filter_map(|(number, _)| number.parse::<u32>().ok()).max();
     let Some(last) = last else {
-        return Err(Error::invalid(&checkpoint.dir, "expected tensors of a DSpark draft (mtp.…), found none"));
+        return Err(Error::invalid(
+            &checkpoint.dir,
+            "expected tensors of a DSpark draft (mtp.…), found none",
+        ));
     };
     crate::arch::keys::bounded_layers(config, u64::from(last) + 1)
 }

@@ -110,10 +110,16 @@ fn expert_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     if rope.str(&["rope_type"])? != Some("dynamic") {
         return Ok(());
     }
-    let is = |key: &str, number: f64| Ok(!has(rope, key) || rope.f64(&[key])? == Some(number));
-    let width = config.require_u32(&["hidden_size"])?.checked_div(config.require_u32(&["num_attention_heads"])?);
+    let is =
+        |key: &str, number: f64| -> Result<bool> { Ok(!has(rope, key) || rope.f64(&[key])? == Some(number)) };
+    let width =
+        config.require_u32(&["hidden_size"])?.checked_div(config.require_u32(&["num_attention_heads"])?);
     let context = config.u32(&["max_position_embeddings"])?;
-    if !(is("alpha", 1000.0)? && is("rope_theta", 10_000.0)? && width == Some(128) && matches!(context, Some(0x8000 | LONG))) {
+    if !(is("alpha", 1000.0)?
+        && is("rope_theta", 10_000.0)?
+        && width == Some(128)
+        && matches!(context, Some(0x8000 | LONG)))
+    {
         let problem = "dynamic rope scaling with other than alpha 1000, rope_theta 10000, heads of 128 and a context of 32768 \
                        or 262144";
         return Err(config.unsupported(problem));

@@ -58,7 +58,8 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("expert_shared_count", Some(get("num_shared_experts")?));
     keys.set_u32("leading_dense_block_count", Some(get("first_k_dense_replace")?));
     keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
-    let norm = config.bool(&["moe_renormalize"])?.ok_or_else(|| config.invalid("moe_renormalize is missing"))?;
+    let norm =
+        config.bool(&["moe_renormalize"])?.ok_or_else(|| config.invalid("moe_renormalize is missing"))?;
     keys.set_bool("expert_weights_norm", Some(norm));
     for (key, expected) in [("moe_router_activation_func", "sigmoid"), ("hidden_act", "situ")] {
         if config.str(&[key])? != Some(expected) {
@@ -109,7 +110,9 @@ fn add_packed(input: &Input, builder: &mut Builder) -> Result<()> {
     }
     for ((layer, matrix), found) in found {
         if found != count {
-            return Err(builder.invalid(format!("layer {layer}, {matrix}: expected {count} experts, found {found}")));
+            return Err(
+                builder.invalid(format!("layer {layer}, {matrix}: expected {count} experts, found {found}"))
+            );
         }
         let pairs = (0..count).map(|expert| {
             let name = |kind: &str| {
@@ -190,8 +193,10 @@ fn add_residual(builder: &mut Builder, tensor: Tensor, module: &str, whole: Stri
         },
         _ => None,
     };
-    let (Some(_), Some(source), true) = (plain(norm), plain(projection), projection.elements() == count) else {
-        return Err(builder.invalid(format!("{name}: expected as many weights as of its partner, as they were trained")));
+    let (Some(_), Some(source), true) = (plain(norm), plain(projection), projection.elements() == count)
+    else {
+        return Err(builder
+            .invalid(format!("{name}: expected as many weights as of its partner, as they were trained")));
     };
     let scale = Scale::of(source, vec![GridAxis { len: count, block: 1, stride: 1 }]);
     builder.add_as(whole, layer, norm.clone().scaled(scale).reshape(&[count])?)
@@ -202,7 +207,8 @@ fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<
     (KIMI_LINEAR.vocab)(kv, files, config)?;
     if let Some(end) = config.get("eos_token_id").filter(|end| !end.is_null()) {
         let number = end.as_u64().and_then(|end| u32::try_from(end).ok());
-        let problem = || Error::invalid(files.dir.join("config.json"), "eos_token_id: expected the number of a token");
+        let problem =
+            || Error::invalid(files.dir.join("config.json"), "eos_token_id: expected the number of a token");
         kv.set_u32("tokenizer.ggml.eos_token_id", number.ok_or_else(problem)?);
     }
     if SpecialVocab::load(files, false, &[], None)?.chat_template.is_none() {

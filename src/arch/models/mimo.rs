@@ -81,7 +81,8 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
         return Err(config.unsupported("topk_method is not \"noaux_tc\""));
     }
     let windows = windows(input)?;
-    let (heads, own) = (keys::signed(config, "num_key_value_heads")?, keys::signed(config, "swa_num_key_value_heads")?);
+    let (heads, own) =
+        (keys::signed(config, "num_key_value_heads")?, keys::signed(config, "swa_num_key_value_heads")?);
     let heads = windows.iter().map(|window| if *window == 1 { own } else { heads }).collect();
     keys.set("attention.head_count_kv", Value::I32s(heads));
     keys.set_u32("attention.sliding_window", Some(get("sliding_window")?));
@@ -122,9 +123,13 @@ fn expert(name: &str) -> Option<(u32, u32, &str)> {
 }
 
 fn add_packed(input: &Input, builder: &mut Builder) -> Result<()> {
-    let stray = |name: &&String| name.strip_suffix("_scale").is_some_and(|own| own.ends_with(".weight") && expert(own).is_none());
+    let stray = |name: &&String| {
+        name.strip_suffix("_scale").is_some_and(|own| own.ends_with(".weight") && expert(own).is_none())
+    };
     if let Some(stray) = input.tensors.keys().find(stray) {
-        return Err(input.config.unsupported(format!("{}: a scale of MXFP4 that is of no expert", quoted(stray))));
+        return Err(input
+            .config
+            .unsupported(format!("{}: a scale of MXFP4 that is of no expert", quoted(stray))));
     }
     let count = input.config.require_u32(&["n_routed_experts"])?;
     let mut found: BTreeMap<(u32, &str), u32> = BTreeMap::new();
@@ -133,7 +138,8 @@ fn add_packed(input: &Input, builder: &mut Builder) -> Result<()> {
     }
     for ((layer, matrix), found) in found {
         if found != count {
-            return Err(builder.invalid(format!("layer {layer}, {matrix}_proj: expected {count} experts, found {found}")));
+            return Err(builder
+                .invalid(format!("layer {layer}, {matrix}_proj: expected {count} experts, found {found}")));
         }
         let pairs = (0..count).map(|expert| {
             let codes = format!("model.layers.{layer}.mlp.experts.{expert}.{matrix}_proj.weight");
@@ -156,7 +162,9 @@ fn scale_by_rank(input: &mut Input) -> Result<()> {
     let mut whole = Vec::new();
     for (name, scales) in &input.tensors {
         let Some(weight) = name.strip_suffix("_scale_inv") else { continue };
-        let (Some(window), Some(expr)) = (has_window(input, weight)?, input.tensors.get(weight)) else { continue };
+        let (Some(window), Some(expr)) = (has_window(input, weight)?, input.tensors.get(weight)) else {
+            continue;
+        };
         whole.push((weight.to_owned(), by_rank(input, weight, expr, scales, window)?));
         used.insert(name.clone());
     }
@@ -172,7 +180,8 @@ fn scale_by_rank(input: &mut Input) -> Result<()> {
 fn has_window(input: &Input, name: &str) -> Result<Option<bool>> {
     let Some(rest) = name.strip_prefix("model.") else { return Ok(None) };
     let (predicts, rest) = rest.strip_prefix("mtp.").map_or((false, rest), |rest| (true, rest));
-    let number = rest.strip_prefix("layers.").and_then(|rest| rest.strip_suffix(".self_attn.qkv_proj.weight"));
+    let number =
+        rest.strip_prefix("layers.").and_then(|rest| rest.strip_suffix(".self_attn.qkv_proj.weight"));
     let Some(number) = number.filter(|number| is_decimal(number)) else { return Ok(None) };
     if predicts {
         return Ok(Some(true));
@@ -183,7 +192,13 @@ fn has_window(input: &Input, name: &str) -> Result<Option<bool>> {
     Ok(Some(*window.ok_or_else(problem)? == 1))
 }
 
-fn by_rank(input: &Input, name: &str, weight: &TensorExpr, scales: &TensorExpr, window: bool) -> Result<TensorExpr> {
+fn by_rank(
+    input: &Input,
+    name: &str,
+    weight: &TensorExpr,
+    scales: &TensorExpr,
+    window: bool,
+) -> Result<TensorExpr> {
     const SIDE: u64 = 128;
     let config = input.config;
     let size = |key: &str| config.require_u32(&[key]).map(u64::from);
@@ -192,17 +207,24 @@ fn by_rank(input: &Input, name: &str, weight: &TensorExpr, scales: &TensorExpr, 
     let sizes = [size("num_attention_heads")? * head, kv * head, kv * value];
     let invalid = |problem: &str| {
         let (weight, scales) = (weight.shape(), scales.shape());
-        Error::invalid(&input.checkpoint.dir, format!("{}: {problem}; found {weight:?} and {scales:?}", quoted(name)))
+        Error::invalid(
+            &input.checkpoint.dir,
+            format!("{}: {problem}; found {weight:?} and {scales:?}", quoted(name)),
+        )
     };
     let (&[rows, columns], &[lines, blocks]) = (weight.shape(), scales.shape()) else {
         return Err(invalid("expected a matrix and one of scales"));
     };
     if sizes.iter().sum::<u64>() != rows || blocks.saturating_mul(SIDE) < columns {
-        return Err(invalid(&format!("expected {} + {} + {} rows, and scales of blocks of {SIDE}", sizes[0], sizes[1], sizes[2])));
+        return Err(invalid(&format!(
+            "expected {} + {} + {} rows, and scales of blocks of {SIDE}",
+            sizes[0], sizes[1], sizes[2]
+        )));
     }
     let fits = |ranks: &u64| rows % ranks == 0 && ranks * (rows / ranks).div_ceil(SIDE) == lines;
     let ranks = [8, 4].into_iter().find(fits).filter(|ranks| sizes.iter().all(|size| size % ranks == 0));
-    let (Some(ranks), Some(Leaf::Source(source))) = (ranks, scales.pieces().first().map(|piece| &piece.leaf)) else {
+    let (Some(ranks), Some(Leaf::Source(source))) = (ranks, scales.pieces().first().map(|piece| &piece.leaf))
+    else {
         return Err(invalid("expected scales for each of 8 or 4 parts"));
     };
     let each = rows / ranks;
@@ -233,7 +255,8 @@ fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> 
     let predicts = tensor.name.strip_prefix(PREDICTS).and_then(|rest| rest.split_once('.'));
     if let Some((number, rest)) = predicts.filter(|(number, _)| is_decimal(number)) {
         let number = number.parse().ok().filter(|number: &u32| *number < predicting(input.options.mtp));
-        let problem = || builder.invalid(format!("{}: expected three layers that predict", quoted(&tensor.name)));
+        let problem =
+            || builder.invalid(format!("{}: expected three layers that predict", quoted(&tensor.name)));
         let place = input.config.require_u32(&["num_hidden_layers"])? + number.ok_or_else(problem)?;
         layer = Some(place.into());
         tensor.name = format!("model.layers.{place}.{rest}");

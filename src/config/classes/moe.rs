@@ -124,7 +124,8 @@ fn mimo(_: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusa
         let count = layers::depth(config)?.max(1);
         layers::set_mlp_types(config, count, 1);
     }
-    let rope = |theta: f64| json!({"rope_type": "default", "rope_theta": theta, "partial_rotary_factor": 0.334});
+    let rope =
+        |theta: f64| json!({"rope_type": "default", "rope_theta": theta, "partial_rotary_factor": 0.334});
     derive::default_rope(config, json!({FULL: rope(5e6), SLIDING: rope(1e4)}));
     if null(config, "routed_scaling_factor") {
         config.insert("routed_scaling_factor".into(), 1.0.into());
