@@ -265,7 +265,7 @@ const WEIGHT_FILES: &[Case] = &[
         remove(d, "model-00002-of-00003.safetensors");
     }, INVALID, "1 of 3 files it names are missing: \"model-00002-of-00003.safetensors\""),
     ("a Git LFS pointer", |d| put(d, WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n"), INVALID, "git lfs pull"),
-    ("elements of type F8_E8M0", |d| describe(d, Q, "F8_E8M0", &[64, 128]), UNSUPPORTED, "stored as F8_E8M0"),
+    ("elements of type F8_E4M3FNUZ", |d| describe(d, Q, "F8_E4M3FNUZ", &[64, 128]), UNSUPPORTED, "stored as F8_E4M3FNUZ"),
     ("elements of type F4", |d| describe(d, Q, "F4", &[64, 256]), UNSUPPORTED, "stored as F4"),
     ("elements of type U16", |d| describe(d, Q, "U16", &[64, 64]), UNSUPPORTED, "U16"),
     ("elements of type U64", |d| describe(d, Q, "U64", &[64, 16]), UNSUPPORTED, "U64"),
