@@ -335,7 +335,7 @@ const CONFIGS: &[Case] = &[
     ("an unknown architecture", |d| config(d, &json!({"architectures": ["x\n".repeat(100_000)]})), UNSUPPORTED, "--print-supported-models"),
     ("an architecture like no other", |d| config(d, &json!({"architectures": ["LlamaForNothingWhatsoever"]})), UNSUPPORTED, "the nearest that is: LlamaForCausalLM"),
     ("an architecture to report", |d| config(d, &json!({"architectures": ["LlamaForNothing"]})), UNSUPPORTED, "report the architecture's name to ggraft"),
-    ("an architecture of the reference", |d| config(d, &json!({"architectures": ["MiMoV2ForCausalLM"]})), UNSUPPORTED, "MiMoV2ForCausalLM is not supported yet"),
+    ("an architecture of the reference", |d| config(d, &json!({"architectures": ["Qwen3TTSForConditionalGeneration"]})), UNSUPPORTED, "Qwen3TTSForConditionalGeneration is not supported yet"),
     ("a vision wrapper", |d| config(d, &json!({"architectures": ["GraniteSpeechForConditionalGeneration"], "text_config": {}})), UNSUPPORTED, "GraniteSpeechForConditionalGeneration"),
     ("text_config is a number", |d| config(d, &json!({"text_config": 1})), INVALID, "text_config: expected an object, found 1"),
     ("no hidden_size", |d| config(d, &json!({"model_type": null, "hidden_size": null})), INVALID, "hidden_size"),
