@@ -260,6 +260,10 @@ struct ArchArgs {
     #[arg(long, alias = "no-mtp", help_heading = TENSORS)]
     no_nextn: bool,
 
+    /// Write only the DSpark draft that is part of a DeepSeek V4 model
+    #[arg(long, conflicts_with_all = ["mtp", "no_nextn", "mistral_format"], help_heading = TENSORS)]
+    dspark: bool,
+
     /// Also write the dense layers that sentence-transformers puts after the model (EmbeddingGemma)
     #[arg(long, help_heading = TENSORS)]
     sentence_transformers_dense_modules: bool,
@@ -278,6 +282,7 @@ impl ArchArgs {
                 _ => Mtp::Keep,
             },
             vocab_only,
+            dspark: self.dspark,
             dense_modules: self.sentence_transformers_dense_modules,
         }
     }
