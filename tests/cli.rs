@@ -101,7 +101,8 @@ fn wrong_usage_exits_2() {
         let output = ggraft().args(arguments).current_dir(&out).output().unwrap();
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
-        assert!(text.contains("Usage: ") || text.contains("error: "), "{arguments:?}: {text}");
+        assert!(text.contains("Usage: ") || text.starts_with("ggraft: "), "{arguments:?}: {text}");
+        assert!(!text.contains("error: ") && !text.contains("tip: "), "{arguments:?}: {text}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
     assert!(names(out.path()).is_empty());
@@ -259,6 +260,26 @@ fn what_is_no_model_directory_is_refused() {
     refused(["convert", "/nonexistent/model"], 2, "/nonexistent/model");
     refused(["convert", &weights], 2, "model.safetensors is not a directory");
     refused(["convert", dir.path().to_str().unwrap()], 4, "config.json: no such file");
+}
+
+#[test]
+fn a_missing_path_has_one_exit_code() {
+    let gone = "/nonexistent/model";
+    for arguments in [
+        &["convert", gone][..],
+        &["plan", gone],
+        &["align", gone, "--check"],
+        &["inspect", gone],
+        &["verify", gone],
+        &["verify", gone, TINY],
+        &["edit", gone, "--set", "general.name=x", "--in-place"],
+        &["split", gone, "--split-max-tensors", "2", "-o", "/nonexistent/out"],
+        &["merge", gone, "-o", "/nonexistent/out.gguf"],
+        &["diff", gone, gone],
+        &["lora", gone],
+    ] {
+        refused(arguments, 2, gone);
+    }
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
             let escaped = std::env::args_os().map(|argument| one_line(&argument.to_string_lossy()));
             let e = Cli::try_parse_from(escaped).err().unwrap_or(e);
             // Help and version are not errors to clap either; printing to a closed pipe is fine.
-            _ = e.print();
+            _ = if e.use_stderr() { messages::explain_usage(&e) } else { e.print() };
             if let Some(hint) = options::quantization_hint(&e) {
                 messages::say(format_args!("  hint: {hint}"));
             }
