@@ -13,7 +13,7 @@ use std::thread;
 
 use ggraft_platform::interrupt;
 
-use super::input::Input;
+use super::input::{Input, without_ones};
 use crate::compare;
 use crate::error::{Error, Result};
 use crate::gguf::Value;
@@ -73,7 +73,7 @@ pub fn diff(a: &Path, b: &Path, read_all: bool, progress: &mut dyn FnMut(u64)) -
 /// Whether bytes can be held against each other. Outermost dimensions of one element say nothing.
 fn same_layout(a: &Stored, b: &Stored) -> bool {
     let (a, b) = (&a.info, &b.info);
-    report::shape(&a.shape) == report::shape(&b.shape) && a.type_id == b.type_id && a.bytes == b.bytes
+    without_ones(&a.shape) == without_ones(&b.shape) && a.type_id == b.type_id && a.bytes == b.bytes
 }
 
 /// Ranges of a tensor, by first byte and length, that extent maps do not show to be the same blocks.

@@ -9,7 +9,7 @@ use super::input::Input;
 use super::{Group, How, Job, To, check_output, header, plan};
 use crate::describe::{self, Target, describe};
 use crate::error::{Error, Result};
-use crate::gguf::{Gguf, KeyValues, StoredTensor, Strings, TypeInfo, Value};
+use crate::gguf::{Gguf, KEY_MAX, KeyValues, StoredTensor, Strings, TypeInfo, Value};
 use crate::input::quoted;
 use crate::plan::Plan;
 use crate::source::{ModelDir, look};
@@ -66,6 +66,13 @@ pub fn prepare(file: &Path, changes: &[Change], to: &To, how: How) -> Result<Job
     let path = match to {
         To::File(path) => {
             check_output(path, &input, how)?;
+            if input.split_count() > 1 && path.file_name() != file.file_name() {
+                tracing::warn!(
+                    "{}: the files of a set are found by names like that of {}",
+                    path.display(),
+                    file.display()
+                );
+            }
             path.clone()
         }
         To::InPlace => {
@@ -240,8 +247,12 @@ impl Change {
     }
 }
 
-/// Refuses to touch keys on which it depends whether a file loads at all.
+/// Refuses keys that no reader takes, and to touch those on which it depends whether a file loads at all.
 fn guard(key: &str, force: bool) -> Result<()> {
+    if !(1..=KEY_MAX).contains(&(key.len() as u64)) {
+        let problem = format!("key {} has {} bytes, expected 1 to {KEY_MAX}", quoted(key), key.len());
+        return Err(Error::usage(problem));
+    }
     let why = match key {
         "general.architecture" => "tells llama.cpp what the tensors are",
         "general.alignment" => "tells readers where the tensors are",

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use ggraft_platform::{Links, parent, sync_directory};
 
-use super::input::Input;
+use super::input::{Input, SPLIT_NAME};
 use super::{Group, How, Job, To, check_output, plan, split};
 use crate::error::{Error, Result};
-use crate::gguf::{DEFAULT_ALIGNMENT, SPLIT_SET_KEY, Value};
-use crate::plan::PADDING_KEY;
+use crate::gguf::{DEFAULT_ALIGNMENT, PADDING_KEY, SPLIT_SET_KEY, Value};
 use crate::source::File;
 
 /// Plans to merge the set that `first` belongs to.
@@ -18,17 +17,10 @@ use crate::source::File;
 /// Those of reading it; [`Error::Usage`] if it is no set, or the output exists.
 pub fn prepare(first: &Path, to: &To, how: How) -> Result<Job> {
     let mut input = Input::set(first)?;
-    let count = match input.metadata.get("split.count") {
-        Some(Value::U16(count)) => usize::from(*count),
-        _ => 0,
-    };
-    if count != input.sources.len() {
-        let problem = match count {
-            0 => "is not part of a split set".to_owned(),
-            n => format!("is one of {n} files, but its name does not say where the others are"),
-        };
-        return Err(Error::invalid(first, problem).hint("expected a name like model-00001-of-00003.gguf"));
+    if input.split_count() == 0 {
+        return Err(Error::invalid(first, "is not part of a split set").hint(SPLIT_NAME));
     }
+    input.check_whole()?;
     input.tensors.iter_mut().for_each(split::normalize);
     let mut metadata = input.metadata.clone();
     // A grid finer than the default is for the files of a set only.

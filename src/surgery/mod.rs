@@ -17,8 +17,8 @@ use ggraft_platform::{Links, parent};
 
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
-use crate::gguf::KeyValues;
-use crate::plan::{Group, Plan, Regroup, Sharing, Stored};
+use crate::gguf::{HEADER_MAX, KeyValues};
+use crate::plan::{Group, Output, Plan, Regroup, Sharing, Stored};
 use crate::source::{File, is_dir, look};
 use crate::write::{self, Reflink, Report, Settings};
 use input::Input;
@@ -117,7 +117,7 @@ impl Job {
 }
 
 /// Plans `files` of the tensors of `input`, beside the first of them.
-fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, layout_keys: &[&str], how: How) -> Result<Plan> {
+fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, how: How) -> Result<Plan> {
     let beside = files.first().map_or_else(PathBuf::new, |group| group.path.clone());
     let sharing = write::probe(&input.sources, &beside, how.reflink, Sharing::DEFAULT_MIN_EXTENT)?;
     let mut plan = Plan::regroup(Regroup {
@@ -128,6 +128,11 @@ fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, layout_keys: &[&str
         sharing: &sharing,
         stamp: &write::stamp(&input.sources),
     })?;
+    let too_long = |output: &&Output| output.data_start > HEADER_MAX.next_multiple_of(output.alignment);
+    if let Some(output) = plan.outputs.iter().find(too_long) {
+        let problem = format!("key-values and tensors' names take more than {HEADER_MAX} bytes");
+        return Err(Error::usage(problem).about(&output.path));
+    }
     header::share(&mut plan, &input.sources)?;
     write::keep_holes(&mut plan, &input.sources)?;
     Ok(plan)

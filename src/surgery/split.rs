@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use ggraft_platform::Links;
 
-use super::input::Input;
+use super::input::{Input, without_ones};
 use super::{Group, How, Job, KeyValues, Stored, check_output, plan};
 use crate::error::{Error, Result};
-use crate::gguf::{DEFAULT_ALIGNMENT, Value};
-use crate::plan::{PADDING_KEY, SplitRules, groups};
+use crate::gguf::{DEFAULT_ALIGNMENT, PADDING_KEY, Value};
+use crate::plan::{SplitRules, groups};
 
 /// Plans to split `file` into `PREFIX-00001-of-0000N.gguf`.
 ///
@@ -21,6 +21,7 @@ pub fn prepare(file: &Path, prefix: &Path, rules: &SplitRules, how: How) -> Resu
         return Err(Error::usage(problem).hint("-o model makes model-00001-of-0000N.gguf"));
     }
     let mut input = Input::set(file)?;
+    input.check_whole()?;
     input.tensors.iter_mut().for_each(normalize);
     let padded = |tensor: &Stored| tensor.info.bytes.next_multiple_of(DEFAULT_ALIGNMENT);
     let ranges = groups(input.tensors.iter().map(padded), rules);
@@ -53,14 +54,10 @@ pub fn prepare(file: &Path, prefix: &Path, rules: &SplitRules, how: How) -> Resu
     Job::new(input, plan, how, Links::Follow)
 }
 
-/// ggml drops outermost dimensions of one element when it writes a file.
+/// A shape as ggml writes it.
 pub(super) fn normalize(tensor: &mut Stored) {
-    let shape = &mut tensor.info.shape;
-    let ones = shape.iter().take(shape.len().saturating_sub(1)).take_while(|dim| **dim == 1).count();
-    shape.drain(..ones);
-    if shape.is_empty() {
-        shape.push(1);
-    }
+    let shape = without_ones(&tensor.info.shape).to_vec();
+    tensor.info.shape = if shape.is_empty() { vec![1] } else { shape };
 }
 
 /// What `llama_split_path` makes of a prefix.

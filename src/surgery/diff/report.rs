@@ -6,14 +6,10 @@ use serde_json::{Value as Json, json};
 
 use super::values::Distance;
 use crate::ggml_types::TypeInfo;
-use crate::gguf::{SPLIT_SET_KEY, Value};
+use crate::gguf::{LAYOUT_KEYS, Value};
 use crate::input::one_line;
 use crate::inspect::{value_json, value_text};
-use crate::plan::{PADDING_KEY, Stored};
-
-/// Keys that tell how a file is laid out, not what is in it.
-const LAYOUT: [&str; 6] =
-    ["general.alignment", PADDING_KEY, "split.no", "split.count", "split.tensors.count", SPLIT_SET_KEY];
+use crate::plan::Stored;
 
 /// What differs between two files.
 #[derive(Clone, Debug, Default)]
@@ -75,14 +71,8 @@ pub enum State {
 impl Key {
     /// Whether it tells of layout only.
     pub fn is_layout(&self) -> bool {
-        LAYOUT.contains(&self.name.as_str())
+        LAYOUT_KEYS.contains(&self.name.as_str())
     }
-}
-
-/// A shape without outermost dimensions of one element, which ggml does not tell from none.
-pub(super) fn shape(shape: &[u64]) -> &[u64] {
-    let ones = shape.iter().take(shape.len().saturating_sub(1)).take_while(|dim| **dim == 1).count();
-    &shape[ones..]
 }
 
 impl Tensor {
