@@ -91,7 +91,7 @@ impl Made {
                 0 => vec![row * rows],
                 _ => vec![row, rows],
             };
-            if self.ones && i % 3 == 0 {
+            if self.ones && i.is_multiple_of(3) {
                 dims.extend([1, 1].iter().take(4 - dims.len().min(3)));
             }
             (format!("blk.{}.made_{i}.weight", i / 3), dims, kind, row * rows / block * bytes)
