@@ -17,7 +17,7 @@ mod made;
 #[path = "surgery/site.rs"]
 mod site;
 
-use filesystems::directory;
+use filesystems::{Mount, directory, skip};
 use made::{FUTURE, Made};
 use site::{MADE, digest, done, ggraft, names, refused, said, site};
 
@@ -305,13 +305,8 @@ fn a_wide_grid_is_kept_where_blocks_are_shared() {
 /// Where there is no room, or nothing may be written, what was there stays, alone.
 #[test]
 fn outputs_that_cannot_be_written_leave_nothing() {
-    let Some(tmpfs) = directory("GGRAFT_TEST_TMPFS") else { return };
-    let at = tmpfs.path().join("small");
-    fs::create_dir(&at).unwrap();
-    let mount = |args: &[&str]| {
-        assert!(Command::new("mount").args(args).arg(&at).status().unwrap().success(), "{args:?}");
-    };
-    mount(&["-t", "tmpfs", "-o", "size=4m", "tmpfs"]);
+    let Some(mount) = Mount::tmpfs("size=4m") else { return skip("cannot mount a small tmpfs") };
+    let at = mount.dir.path();
     fs::write(at.join("in.gguf"), MADE.bytes()).unwrap();
     let before = digest(&at.join("in.gguf"));
     for args in [
@@ -319,14 +314,13 @@ fn outputs_that_cannot_be_written_leave_nothing() {
         &["edit", "in.gguf", "--name", "n", "-o", "out.gguf"],
         &["split", "in.gguf", "--max-tensors", "3", "-o", "p"],
     ] {
-        let said = refused(&at, args, 1);
+        let said = refused(at, args, 1);
         assert!(said.contains("space"), "{args:?}: {said}");
-        assert_eq!((names(&at), digest(&at.join("in.gguf"))), (vec!["in.gguf".to_owned()], before.clone()));
+        assert_eq!((names(at), digest(&at.join("in.gguf"))), (vec!["in.gguf".to_owned()], before.clone()));
     }
-    mount(&["-o", "remount,ro"]);
-    let said = refused(&at, &["edit", "in.gguf", "--name", "n", "--in-place"], 1);
+    assert!(mount.again("ro,size=64m"));
+    let said = refused(at, &["edit", "in.gguf", "--name", "n", "--in-place"], 1);
     assert!(said.contains("Read-only"), "{said}");
-    assert!(Command::new("umount").arg(&at).status().unwrap().success());
 }
 
 /// A text is not cut off, and a key is one that readers take.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::messages::{explain, start_logging};
+use super::progress::Progress;
 use super::{catch_signals, stdout};
 use crate::error::{Error, Result};
-use crate::surgery::diff;
+use crate::surgery::diff::Diff;
 
 /// Arguments of `ggraft diff`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     start_logging(false, false);
     catch_signals()?;
-    let found = diff::diff(&args.a, &args.b, args.read_all, &mut |_| {})?;
+    let diff = Diff::open(&args.a, &args.b)?;
+    let progress = Progress::start(diff.work(), args.json);
+    let found = diff.run(args.read_all, &mut |bytes| progress.advance(bytes));
+    progress.finish();
+    let found = found?;
     match args.json {
         true => stdout::json(|out| writeln!(out, "{:#}", found.to_json()))?,
         false => stdout::text(|out| found.write_text(out))?,
@@ -45,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if found.is_equal() {
         return Ok(ExitCode::SUCCESS);
     }
-    let (count, a) = (found.count(), args.a.display());
+    let (count, a) = (found.differences(), args.a.display());
     let error = Error::differs(&args.b, format!("differs from {a} in {count} place(s)"));
     // With `--json`, the report is the one document.
     explain(&error, false);
