@@ -344,3 +344,21 @@ fn what_no_reader_takes_is_not_written() {
     }
     assert_eq!(names(dir), ["in.gguf", "long"]);
 }
+
+/// What names a set is of no use to what becomes of it.
+#[test]
+fn the_identifier_of_a_set_does_not_outlive_it() {
+    let dir = site(&MADE);
+    let dir = dir.path();
+    let identifier = ["--set", "ggraft.split.set:string=0123", "-q"];
+    done(dir, &[&["edit", "in.gguf", "-o", "old.gguf"][..], &identifier[..]].concat());
+    done(dir, &["split", "old.gguf", "--max-tensors", "3", "--no-reflink", "-q", "-o", "p"]);
+    for name in names(dir).iter().filter(|name| name.starts_with("p-")) {
+        assert_eq!(gguf::read(&dir.join(name)).unwrap().metadata.get("ggraft.split.set"), None);
+        done(dir, &[&["edit", name.as_str(), "--in-place"][..], &identifier[..]].concat());
+    }
+    done(dir, &["merge", "p-00001-of-00003.gguf", "--no-reflink", "-q", "-o", "m.gguf"]);
+    assert_eq!(gguf::read(&dir.join("m.gguf")).unwrap().metadata.get("ggraft.split.set"), None);
+    done(dir, &["split", "m.gguf", "--max-tensors", "2", "-q", "-o", "again"]);
+    done(dir, &["diff", "in.gguf", "again-00001-of-00005.gguf"]);
+}

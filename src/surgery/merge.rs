@@ -6,7 +6,7 @@ use std::path::Path;
 use ggraft_platform::{Links, parent, sync_directory};
 
 use super::input::{Input, SPLIT_NAME};
-use super::{Group, How, Job, To, check_output, plan, split};
+use super::{Group, How, Job, To, check_output, plan, sharing, split};
 use crate::error::{Error, Result};
 use crate::gguf::{DEFAULT_ALIGNMENT, PADDING_KEY, SPLIT_SET_KEY, Value};
 use crate::source::File;
@@ -32,6 +32,7 @@ pub fn prepare(first: &Path, to: &To, how: How) -> Result<Job> {
     // llama.cpp takes what has no splits for a whole model, whatever the other two say.
     metadata.remove("split.count");
     metadata.set("split.count", Value::U16(0));
+    metadata.remove(SPLIT_SET_KEY);
     let path = match to {
         To::File(path) => {
             check_output(path, &input, how)?;
@@ -40,10 +41,11 @@ pub fn prepare(first: &Path, to: &To, how: How) -> Result<Job> {
         To::Stream | To::InPlace => first.to_owned(),
     };
     let mut laid_out = metadata.clone();
-    [SPLIT_SET_KEY, PADDING_KEY].iter().for_each(|key| laid_out.remove(key));
+    laid_out.remove(PADDING_KEY);
     let tensors = 0..input.tensors.len();
     let group = Group { path, metadata, laid_out, tensors, alignment, slack: None };
-    let planned = plan(&input, vec![group], true, how)?;
+    let sharing = sharing(&input, &group.path, how)?;
+    let planned = plan(&input, vec![group], true, &sharing)?;
     Job::new(input, planned, how, Links::Follow)
 }
 

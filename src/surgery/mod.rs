@@ -116,16 +116,19 @@ impl Job {
     }
 }
 
-/// Plans `files` of the tensors of `input`, beside the first of them.
-fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, how: How) -> Result<Plan> {
-    let beside = files.first().map_or_else(PathBuf::new, |group| group.path.clone());
-    let sharing = write::probe(&input.sources, &beside, how.reflink, Sharing::DEFAULT_MIN_EXTENT)?;
+/// What of `input` can be shared with a file at `path`.
+fn sharing(input: &Input, path: &Path, how: How) -> Result<Sharing> {
+    write::probe(&input.sources, path, how.reflink, Sharing::DEFAULT_MIN_EXTENT)
+}
+
+/// Plans `files` of the tensors of `input`.
+fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, sharing: &Sharing) -> Result<Plan> {
     let mut plan = Plan::regroup(Regroup {
         sources: input.sources.iter().map(|source| source.path().to_owned()).collect(),
         tensors: &input.tensors,
         files,
         may_reorder,
-        sharing: &sharing,
+        sharing,
         stamp: &write::stamp(&input.sources),
     })?;
     let too_long = |output: &&Output| output.data_start > HEADER_MAX.next_multiple_of(output.alignment);

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use ggraft_platform::Links;
 
 use super::input::{Input, without_ones};
-use super::{Group, How, Job, KeyValues, Stored, check_output, plan};
+use super::{Group, How, Job, KeyValues, Stored, check_output, plan, sharing};
 use crate::error::{Error, Result};
-use crate::gguf::{DEFAULT_ALIGNMENT, PADDING_KEY, Value};
+use crate::gguf::{DEFAULT_ALIGNMENT, PADDING_KEY, SPLIT_SET_KEY, Value};
 use crate::plan::{SplitRules, groups};
 
 /// Plans to split `file` into `PREFIX-00001-of-0000N.gguf`.
@@ -30,6 +30,8 @@ pub fn prepare(file: &Path, prefix: &Path, rules: &SplitRules, how: How) -> Resu
         let problem = format!("{count} files, expected at most {}", u16::MAX);
         return Err(Error::usage(problem).hint("allow more in each file (--max-size, --max-tensors)"));
     }
+    // That of another set would tell this one's files from each other.
+    input.metadata.remove(SPLIT_SET_KEY);
     let mut files = Vec::with_capacity(count);
     for (no, tensors_of_file) in ranges.into_iter().enumerate() {
         let mut metadata = if no == 0 { input.metadata.clone() } else { KeyValues::new() };
@@ -50,7 +52,8 @@ pub fn prepare(file: &Path, prefix: &Path, rules: &SplitRules, how: How) -> Resu
         files.push(Group { path, metadata, laid_out, tensors: tensors_of_file, alignment, slack: None });
     }
     files.iter().try_for_each(|group| check_output(&group.path, &input, how))?;
-    let plan = plan(&input, files, true, how)?;
+    let sharing = sharing(&input, &path(prefix, 0, count), how)?;
+    let plan = plan(&input, files, true, &sharing)?;
     Job::new(input, plan, how, Links::Follow)
 }
 

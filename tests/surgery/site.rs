@@ -1,5 +1,8 @@
 //! Running ggraft on made-up files in a directory of their own.
 
+// Each test uses a part of this.
+#![allow(dead_code)]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
