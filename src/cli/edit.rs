@@ -16,6 +16,7 @@ const MOST_TEXT: u64 = 64 << 20;
 
 /// Arguments of `ggraft edit`.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("to").required(true))]
 #[command(after_help = "Examples:
   ggraft edit model.gguf --chat-template chat.jinja -o new.gguf      another chat template in a second file
   ggraft edit model.gguf --name 'My model' --in-place                replaces the file once the new one is complete
@@ -30,17 +31,11 @@ pub struct Args {
     file: PathBuf,
 
     /// File to write to, or - for standard output
-    #[arg(
-        long,
-        short,
-        value_name = "PATH",
-        conflicts_with = "in_place",
-        required_unless_present = "in_place"
-    )]
+    #[arg(long, short, value_name = "PATH", group = "to")]
     output: Option<PathBuf>,
 
     /// Replace the file by the edited one when that is complete and on the disk. Whoever has it open keeps the old one
-    #[arg(long)]
+    #[arg(long, group = "to")]
     in_place: bool,
 
     /// Set a key: a number, true or false, a text, or a JSON array. The type is that of the key; for a new key it is named: u8, i8, u16,
