@@ -8,7 +8,7 @@ use super::messages::{explain, start_logging};
 use super::progress::Progress;
 use super::{catch_signals, stdout};
 use crate::error::{Error, Result};
-use crate::surgery::diff::Diff;
+use crate::surgery::diff;
 
 /// Arguments of `ggraft diff`.
 #[derive(Debug, clap::Args)]
@@ -32,15 +32,19 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 /// Runs `ggraft diff`. That files differ is no error, but has an exit code.
 pub fn run(args: &Args) -> Result<ExitCode> {
     start_logging(false, false);
     catch_signals()?;
-    let diff = Diff::open(&args.a, &args.b)?;
-    let progress = Progress::start(diff.work(), args.json);
-    let found = diff.run(args.read_all, &mut |bytes| progress.advance(bytes));
+    let progress = Progress::start(0, args.quiet);
+    let (mut begin, mut advance) = (|bytes| progress.expect(bytes), |bytes| progress.advance(bytes));
+    let found = diff::diff(&args.a, &args.b, args.read_all, &mut begin, &mut advance);
     progress.finish();
     let found = found?;
     match args.json {

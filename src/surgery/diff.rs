@@ -20,85 +20,65 @@ use sink::{Distances, Pair};
 
 pub use report::{Difference, Key, State, Tensor};
 
-/// Two files, or sets, to be compared.
-#[derive(Debug)]
-pub struct Diff {
-    a: Input,
-    b: Input,
+/// Compares the files (or sets) at `a` and `b`. Tells `begin` how many bytes have to be read of each, which are all with `read_all`,
+/// and `progress` of those as they are done.
+///
+/// # Errors
+/// If something cannot be read, or [`Error::Interrupted`](crate::Error::Interrupted). A difference is none.
+pub fn diff(
+    a: &Path,
+    b: &Path,
+    read_all: bool,
+    begin: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64),
+) -> Result<Difference> {
+    let (a, b) = (Input::set(a)?, Input::set(b)?);
+    let (mut found, pairs) = pair(&a, &b);
+    let files = a.sources.iter().zip(&pairs);
+    let mut outputs: Vec<Output> =
+        files.map(|(file, pairs)| output(file.path(), file.len(), pairs)).collect();
+    if !read_all {
+        compare::prove(&mut outputs, &a.sources, &b.sources)?;
+    }
+    for (output, pairs) in outputs.iter().zip(&pairs) {
+        pairs.iter().for_each(|pair| found.count(pair, &output.steps));
+    }
+    begin(found.compared);
+    let sink = Distances::new(&a.sources, &pairs);
+    let sources = Sources::new(&b.sources, false);
+    evaluate::run(&outputs, &sources, &Refused::all(outputs.len()), &sink, None, progress)?;
+    for (tensor, distance) in sink.found() {
+        found.tensors[tensor].differs(distance);
+    }
+    a.model.check_unchanged()?;
+    b.model.check_unchanged()?;
+    Ok(found)
 }
 
-impl Diff {
-    /// Of the files (or sets) at `a` and `b`.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub fn open(a: &Path, b: &Path) -> Result<Self> {
-        Ok(Self { a: Input::set(a)?, b: Input::set(b)? })
-    }
-
-    /// How many bytes [`Diff::run`] tells of, at most.
-    pub fn work(&self) -> u64 {
-        self.a.tensors.iter().map(|tensor| tensor.info.bytes).sum()
-    }
-
-    /// Compares, telling `progress` of bytes as they are done. With `read_all`, blocks that are the same are read, too.
-    ///
-    /// # Errors
-    /// If something cannot be read, or [`Error::Interrupted`](crate::Error::Interrupted). A difference is none.
-    pub fn run(&self, read_all: bool, progress: &mut dyn FnMut(u64)) -> Result<Difference> {
-        let (a, b) = (&self.a, &self.b);
-        let (mut found, pairs) = self.pair();
-        let mut outputs: Vec<Output> = a
-            .sources
-            .iter()
-            .zip(&pairs)
-            .map(|(file, pairs)| output(file.path(), file.len(), pairs))
-            .collect();
-        if !read_all {
-            progress(compare::prove(&mut outputs, &a.sources, &b.sources)?);
+/// What headers tell, and by file of `a`, in order, the tensors whose bytes can be held against each other.
+fn pair(a: &Input, b: &Input) -> (Difference, Vec<Vec<Pair>>) {
+    let mut found = Difference { keys: keys(a, b), ..Difference::default() };
+    let mut theirs: HashMap<&str, &Stored> =
+        b.tensors.iter().map(|tensor| (tensor.info.name.as_str(), tensor)).collect();
+    let mut pairs: Vec<Vec<Pair>> = a.sources.iter().map(|_| Vec::new()).collect();
+    for tensor in &a.tensors {
+        let other = theirs.remove(tensor.info.name.as_str());
+        if let Some(other) = other.filter(|other| same_layout(tensor, other)) {
+            pairs[tensor.file].push(Pair {
+                tensor: found.tensors.len(),
+                at: tensor.offset,
+                len: tensor.info.bytes,
+                type_id: tensor.info.type_id,
+                other: (other.file, other.offset),
+            });
         }
-        for (output, pairs) in outputs.iter().zip(&pairs) {
-            for pair in pairs {
-                found.count(pair, &output.steps);
-            }
-        }
-        let sink = Distances::new(&a.sources, &pairs);
-        let sources = Sources::new(&b.sources, false);
-        evaluate::run(&outputs, &sources, &Refused::all(outputs.len()), &sink, None, progress)?;
-        for (tensor, distance) in sink.found() {
-            found.tensors[tensor].differs(distance);
-        }
-        a.model.check_unchanged()?;
-        b.model.check_unchanged()?;
-        Ok(found)
+        found.tensors.push(Tensor::new(Some(tensor), other));
     }
-
-    /// What headers tell, and by file of `a`, in order, the tensors whose bytes can be held against each other.
-    fn pair(&self) -> (Difference, Vec<Vec<Pair>>) {
-        let (a, b) = (&self.a, &self.b);
-        let mut found = Difference { keys: keys(a, b), ..Difference::default() };
-        let mut theirs: HashMap<&str, &Stored> =
-            b.tensors.iter().map(|tensor| (tensor.info.name.as_str(), tensor)).collect();
-        let mut pairs: Vec<Vec<Pair>> = a.sources.iter().map(|_| Vec::new()).collect();
-        for tensor in &a.tensors {
-            let other = theirs.remove(tensor.info.name.as_str());
-            if let Some(other) = other.filter(|other| same_layout(tensor, other)) {
-                pairs[tensor.file].push(Pair {
-                    tensor: found.tensors.len(),
-                    at: tensor.offset,
-                    len: tensor.info.bytes,
-                    type_id: tensor.info.type_id,
-                    other: (other.file, other.offset),
-                });
-            }
-            found.tensors.push(Tensor::new(Some(tensor), other));
-        }
-        let only_b = b.tensors.iter().filter(|tensor| theirs.contains_key(tensor.info.name.as_str()));
-        found.tensors.extend(only_b.map(|tensor| Tensor::new(None, Some(tensor))));
-        let names = |input: &'_ Input| input.tensors.iter().map(|t| t.info.name.clone()).collect::<Vec<_>>();
-        found.is_reordered = found.has_same_tensors() && names(a) != names(b);
-        (found, pairs)
-    }
+    let only_b = b.tensors.iter().filter(|tensor| theirs.contains_key(tensor.info.name.as_str()));
+    found.tensors.extend(only_b.map(|tensor| Tensor::new(None, Some(tensor))));
+    let has_same_order = a.tensors.iter().map(|t| &t.info.name).eq(b.tensors.iter().map(|t| &t.info.name));
+    found.is_reordered = found.has_same_tensors() && !has_same_order;
+    (found, pairs)
 }
 
 /// Whether bytes can be held against each other. Outermost dimensions of one element say nothing.
