@@ -1,11 +1,13 @@
 //! The command line as users meet it: exit codes, messages, names of files, and what is left when it ends early.
 
 mod common;
+#[path = "common/filesystems.rs"]
+mod filesystems;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::model_dir::ModelDir;
+use filesystems::{Mount, skip};
 use serde_json::{Value, json};
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
@@ -71,12 +74,6 @@ fn tiny(parent: &Path) -> PathBuf {
         fs::copy(Path::new(TINY).join(&name), dir.join(&name)).unwrap();
     }
     dir
-}
-
-/// Tells, past the harness, which captures what `eprintln!` prints, that a test could not run.
-fn skip(why: &str) {
-    assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "{why}");
-    _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 #[test]
@@ -401,26 +398,6 @@ fn too_little_space_is_noticed_before_writing() {
     let dir = mount.dir.path();
     refused(["convert", TINY, "--outfile", dir.to_str().unwrap()], 1, "too little space in");
     assert!(names(dir).is_empty());
-}
-
-/// A mounted file system that is unmounted when dropped.
-struct Mount {
-    dir: tempfile::TempDir,
-}
-
-impl Mount {
-    fn tmpfs(options: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path()).output();
-        mount.is_ok_and(|o| o.status.success()).then_some(Self { dir })
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        _ = Command::new("umount").arg(self.dir.path()).status();
-    }
 }
 
 #[test]
