@@ -44,8 +44,9 @@ if lora:
 server = xlc.Server(params)
 found = []
 for prompt in prompts:
-    request = {"prompt": prompt, "n_predict": 32, "max_tokens": 32, "temperature": 0.0}
-    found.append(server.handle_completions(request)["choices"][0]["text"])
+    request = {"prompt": prompt, "n_predict": 32, "max_tokens": 32, "temperature": 0.0, "logprobs": 1, "ignore_eos": True}
+    answer = server.handle_completions(request)["choices"][0]
+    found.append([token["id"] for token in answer["logprobs"]["content"]])
 print("RESULT " + json.dumps(found))
 """
     words = json.dumps([str(model), str(lora) if lora else None, PROMPTS])
@@ -63,7 +64,7 @@ SMALL = dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_att
 FAMILIES = [
     ("mixtral", "Mixtral", {**SMALL, "num_local_experts": 4, "num_experts_per_tok": 2}, "spm", r"_proj|experts\.\d"),
     ("qwen3", "Qwen3", {**SMALL, "head_dim": 16}, "qwen2-trimmed", "_proj"),
-    ("gemma2", "Gemma2", {**SMALL, "head_dim": 16}, "spm", "_proj"),
+    ("olmo2", "Olmo2", SMALL, "gpt2-trimmed", "_proj"),
     ("phi3", "Phi3", {**SMALL, "pad_token_id": 0}, "spm", "_proj"),
     ("gptneox", "GPTNeoX", {k: v for k, v in SMALL.items() if k != "num_key_value_heads"}, "gpt2-trimmed", r"query_key_value|dense"),
 ]
@@ -115,9 +116,9 @@ def check(name: str, base: Path, pattern: str, work: Path) -> None:
     alone = generate(work / "base.gguf", None)
     added = generate(work / "base.gguf", work / "lora.gguf")
     merged = generate(work / "merged.gguf", None)
-    if added != merged or added == alone:
+    if added != merged or added == alone or not all(added):
         sys.exit(f"{name}: not as it should be\nalone: {alone}\nadded: {added}\nmerged: {merged}")
-    print(f"{name}: the same, {sum(map(len, added))} characters", flush=True)
+    print(f"{name}: the same, {sum(map(len, added))} tokens", flush=True)
 
 
 def main() -> None:

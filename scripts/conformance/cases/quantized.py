@@ -15,10 +15,11 @@ QWEN3_MOE = ("Qwen3MoeForCausalLM", "qwen3_moe", EXPERTS, ["q_norm", "k_norm"])
 MIXTRAL = ("MixtralForCausalLM", "mixtral", {"num_local_experts": 3, "num_experts_per_tok": 2}, [])
 QWEN2_MOE = ("Qwen2MoeForCausalLM", "qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 64}, [])
 OLMOE = ("OlmoeForCausalLM", "olmoe", {"num_experts": 3, "num_experts_per_tok": 2, "intermediate_size": 64}, [])
-# No expert in it goes by a key that the reference looks at when it stacks.
 DOTS1 = ("Dots1ForCausalLM", "dots1", {"n_routed_experts": 3, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 64,
                                        "first_k_dense_replace": 0, "norm_topk_prob": True, "routed_scaling_factor": 1.0},
          ["q_norm", "k_norm"])
+# The reference does not find out how many experts there are while it stacks them.
+GLM4_MOE = ("Glm4MoeForCausalLM", "glm4_moe", {**DOTS1[2], "n_group": 1, "topk_group": 1, "use_qk_norm": True}, ["q_norm", "k_norm"])
 TYPES = ["f16", "bf16", "q8_0", "auto"]
 
 
@@ -32,7 +33,7 @@ def matrices(family) -> list:
         found += [(f"{at}.block_sparse_moe.experts.{{0-2}}.{m}", *((WIDTH, INNER) if m == "w2" else (INNER, WIDTH))) for m in ("w1", "w2", "w3")]
     elif "num_experts" in config or "n_routed_experts" in config:
         inner = 64
-        shared = {"qwen2_moe": ["shared_expert"], "dots1": ["shared_experts"]}.get(kind, [])
+        shared = {"qwen2_moe": ["shared_expert"], "dots1": ["shared_experts"], "glm4_moe": ["shared_experts"]}.get(kind, [])
         found += [(f"{at}.mlp.{e}.{m}_proj", *((WIDTH, inner) if m == "down" else (inner, WIDTH)))
                   for e in ["experts.{0-2}", *shared] for m in ("gate", "up", "down")]
     else:
@@ -53,22 +54,22 @@ def others(family) -> list:
         found += [(f"{at}.mlp.shared_expert_gate.weight", [1, WIDTH]), *((f"{at}.self_attn.{m}_proj.bias", [n]) for m, n in (("q", 128), ("k", 64), ("v", 64)))]
     if kind == "olmoe":
         found += [(f"{at}.self_attn.q_norm.weight", [128]), (f"{at}.self_attn.k_norm.weight", [64])]
-    if kind == "dots1":
+    if kind in ("dots1", "glm4_moe"):
         found.append((f"{at}.mlp.gate.e_score_correction_bias", [3], "f32"))
     if {"num_experts", "n_routed_experts"} & config.keys() or kind == "mixtral":
         found.append((f"{at}.{'block_sparse_moe' if kind == 'mixtral' else 'mlp'}.gate.weight", [3, WIDTH]))
     return found
 
 
-def model(id, family, method, quantize, more=(), refused=False, **kwargs):
+def model(id, family, method, quantize, more=(), refused=False, types=TYPES, **kwargs):
     """A model whose linear layers are what `quantize` makes of their names and shapes."""
     arch, kind, config, _ = family
     config = {"architectures": [arch], "model_type": kind, **SMALL, **config}
     if method is not None:
         config["quantization_config"] = method
     tensors = others(family) + [t for m in matrices(family) for t in quantize(*m)] + list(more)
-    return case(f"quantized-{id}", config, tensors=tensors, refused=refused, types=["auto"] if refused else TYPES,
-                **{"tokenizer": "spm" if kind in ("llama", "gemma2") else "gpt2-trimmed", **kwargs})
+    return case(f"quantized-{id}", config, tensors=tensors, refused=refused, types=["auto"] if refused else types,
+                **{"tokenizer": {"llama": "spm", "gemma2": "spm", "glm4_moe": "gpt2-roles"}.get(kind, "gpt2-trimmed"), **kwargs})
 
 
 # NVFP4: four-bit codes, a scale for 16 of them, and one for all.
@@ -122,8 +123,6 @@ def nvfp4_cases():
         yield model(f"nvfp4-{family[1]}", family, NVFP4, nvfp4, KV, also=["--outtype auto --fuse-qkv", "--outtype tq1_0"])
     yield model("nvfp4-file", QWEN3, None, nvfp4, KV, files={"hf_quant_config.json": MODELOPT}, dtype="f16")
     yield model("nvfp4-experts", QWEN3_MOE, NVFP4, nvfp4, also=["--outtype auto --fuse-gate-up-exps"])
-    for family in (QWEN2_MOE, OLMOE, DOTS1):
-        yield model(f"nvfp4-{family[1]}", family, NVFP4, nvfp4)
     yield model("nvfp4-experts-ones", QWEN3_MOE, NVFP4, lambda *m: nvfp4(*m, whole="up_proj" in m[0]))
     one = [("model.layers.0.self_attn.q_proj.weight_scale_2", [], "f32", [1.0000005]), ("model.layers.1.self_attn.q_proj.weight_scale_2", [], "f32", [1.000002]),
            ("model.layers.1.self_attn.q_proj.input_scale", [1], "f32", [1.0])]
@@ -141,7 +140,7 @@ def nvfp4_cases():
     yield model("nvfp4-narrow", LLAMA, NVFP4, lambda n, r, c: nvfp4(n, r, c - 32), refused=True)
     yield model("nvfp4-few-scales", LLAMA, NVFP4, lambda n, r, c: [(f"{n}.weight", [r, c // 2], "u8"), (f"{n}.weight_scale", [r, c // 32], "f8_e4m3")], refused=True)
     yield model("nvfp4-mixtral", MIXTRAL, NVFP4, nvfp4, refused=True)
-    for family in (LLAMA, QWEN3, QWEN3_MOE, OLMOE, DOTS1):
+    for family in (LLAMA, QWEN3, QWEN3_MOE):
         yield model(f"nvfp4-compressed-{family[1]}", family, compressed("nvfp4-pack-quantized", group()), nvfp4_compressed, KV)
     two = compressed("mixed-precision", group("nvfp4-pack-quantized"), group("nvfp4-pack-quantized", observer="minmax"))
     yield model("nvfp4-compressed-mixed", MISTRAL, two, nvfp4_compressed, dtype="f16")
@@ -240,41 +239,8 @@ def blocks(*sides):
     return lambda *shape: [-(-n // side) for n, side in zip(shape, sides)]
 
 
-def eight_bit_cases():
-    experts = (QWEN3_MOE, MIXTRAL, DOTS1)
-    for family in (LLAMA, QWEN3, GEMMA2, *experts):
-        also = ["--outtype auto --fp8-as-q8"] + (["--outtype auto --fuse-qkv"] if family is QWEN3 else [])
-        yield model(f"fp8-{family[1]}", family, {**EIGHT, "weight_block_size": [48, 64]}, eight("weight_scale_inv", of=blocks(48, 64)), also=also)
-    for family in (LLAMA, QWEN3, QWEN3_MOE):
-        # Scales are powers of two.
-        powers = {**EIGHT, "weight_block_size": [128, 128], "scale_fmt": "ue8m0"}
-        yield model(f"fp8-powers-{family[1]}", family, powers, eight("weight_scale_inv", "f8_e8m0", blocks(128, 128)), also=["--outtype auto --fp8-as-q8"])
-    one = [(f"model.layers.{{0-1}}.self_attn.{m}_proj.activation_scale", [], "f32") for m in "qkv"]
-    for family in (MISTRAL, QWEN3, MIXTRAL):
-        yield model(f"fp8-whole-{family[1]}", family, {**EIGHT, "activation_scheme": "static"}, eight("weight_scale_inv", "bf16"), one)
-    unused = [(f"model.layers.{{0-1}}.self_attn.{m}_proj.input_scale", [], "f32") for m in "qkvo"] + KV
-    for family in (QWEN3, MISTRAL, *experts):
-        yield model(f"modelopt-fp8-{family[1]}", family, {"quant_method": "modelopt", "quant_algo": "FP8"}, eight("weight_scale"), unused,
-                    also=["--outtype auto --fp8-as-q8"])
-    rows = lambda rows, _: [rows, 1]  # noqa: E731
-    channel = {"num_bits": 8, "strategy": "channel", "group_size": None}
-    for family in (QWEN3, GEMMA2, *experts):
-        yield model(f"float-channel-{family[1]}", family, compressed("float-quantized", group(**channel)), eight("weight_scale", "bf16", rows))
-        square = group(num_bits=8, strategy="block", group_size=None, block_structure=[64, 32])
-        yield model(f"float-block-{family[1]}", family, compressed("float-quantized", square), eight("weight_scale", of=blocks(64, 32)),
-                    also=["--outtype auto --fp8-as-q8"])
-        yield model(f"int-channel-{family[1]}", family, compressed("int-quantized", group(type="int", **channel)),
-                    eight("weight_scale", "f16", rows, dtype="i8"), dtype="f16")
-        yield model(f"naive-{family[1]}", family, compressed("naive-quantized", group(**channel)), eight("weight_scale", of=rows))
-    # Pairs of codes and powers of two, which the reference reads of some architectures only.
-    def pairs(name, rows, columns):
-        return [(f"{name}.weight_packed", [rows, columns // 2], "u8"), (f"{name}.weight_scale", [rows, columns // 32], "u8")]
-    yield model("mxfp4-compressed", LLAMA, compressed("mxfp4-pack-quantized", group(strategy="group", group_size=32)), pairs, refused=True)
-
-
 def cases():
     yield from nvfp4_cases()
-    yield from eight_bit_cases()
     yield from pack_quantized_cases()
     yield from gptq_cases()
     yield from bitnet_cases()
