@@ -216,11 +216,7 @@ impl<'a> ScaleBytes<'a> {
     ///
     /// # Errors
     /// If one cannot be read.
-    pub fn each(
-        &mut self,
-        ranges: impl Iterator<Item = Range<u64>>,
-        mut f: impl FnMut(&[u8]),
-    ) -> Result<()> {
+    pub fn each(&mut self, ranges: impl Iterator<Item = Range<u64>>, mut f: impl FnMut(&[u8])) -> Result<()> {
         for Range { mut start, end } in ranges {
             while start < end {
                 let known = self.from(start)?;
