@@ -135,7 +135,7 @@ for fs in "$GGRAFT_TEST_TMPFS" "$GGRAFT_TEST_XFS"; do
         rm -r "$fs/fp8"
     fi
     for kind in nvfp4 gptq; do
-        [ "$fs" = "$GGRAFT_TEST_TMPFS" ] && wanted "$name | $kind" || continue
+        if [ "$fs" != "$GGRAFT_TEST_TMPFS" ] || ! wanted "$name | $kind"; then continue; fi
         quantized=$fs/$kind/Llama-3.2-1B
         "$python" scripts/make_checkpoint.py llama-3.2-1b "$quantized" --weights random --quantized "$kind" --tokenizer "$tokenizer"
         against_copy "$name | $kind" "$quantized"
