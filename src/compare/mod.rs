@@ -17,7 +17,7 @@ use crate::source::File;
 use sink::Compare;
 
 pub use mismatch::{Mismatch, Part};
-pub(crate) use sharing::unproven;
+pub(crate) use sharing::prove;
 
 /// How to compare.
 #[derive(Clone, Copy, Debug, Default)]
