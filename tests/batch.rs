@@ -67,7 +67,11 @@ fn what_changed_is_done_again() {
     // An input, an output.
     fs::write(site.path("models/m001/generation_config.json"), "{\"temperature\": 0.5}").unwrap();
     fs::remove_file(site.path("out/m002.gguf")).unwrap();
-    dry("complete  m000\nto do     m001\nto do     m002\n");
+    let size = fs::metadata(site.path("out/m000.gguf")).unwrap().len();
+    let size = format!("{:.2} kB", size as f64 / 1000.0);
+    dry(&format!(
+        "complete  m000\nto do     {size:>10}, {size:>10} new  m001\nto do     {size:>10}, {size:>10} new  m002\n"
+    ));
     let output = batch(&list, &[]).output().unwrap();
     assert!(said(&output).contains("2 finished, 0 failed, 1 skipped"), "{}", said(&output));
 }
@@ -270,7 +274,7 @@ fn what_was_decided_and_why_is_said_on_demand() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let quiet = |filter: &str| {
-        let output = batch(&list, &["--dry-run"]).env("RUST_LOG", filter).output().unwrap();
+        let output = batch(&list, &["--dry-run", "--quiet"]).env("RUST_LOG", filter).output().unwrap();
         assert!(output.status.success());
         said(&output)
     };

@@ -300,7 +300,7 @@ impl Batch<'_> {
         lock: &Lock,
     ) -> Result<Option<(Value, Written)>, Failure> {
         let job = &waiting.job;
-        let mut conversion = Conversion::start(job, &self.settings.args, lock)?;
+        let mut conversion = Conversion::start(job, &self.settings.args, Some(lock))?;
         let (mut last, mut written, mut planned, mut held) = (None, None, 0, None);
         let (mut told_at, mut share) = (Instant::now(), None);
         loop {

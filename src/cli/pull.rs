@@ -181,7 +181,7 @@ fn dry_run(args: &Args, pull: &Pull) -> Result<()> {
     let (bytes, free, shares) = (pull.bytes(), pull.free()?, shares(pull));
     // Only what keeps its type can be shared.
     let shared = shares && !args.plain && matches!(args.outtype, OutTypeArg::Auto);
-    let peak = bytes + gguf.filter(|_| !shared).unwrap_or(0);
+    let peak = bytes.saturating_add(gguf.filter(|_| !shared).unwrap_or(0));
     if args.json {
         let mut json = pull.to_json(&Outcome::default());
         json["gguf_bytes"] = json!(gguf);
