@@ -146,3 +146,24 @@ fn a_directory_has_a_list_for_each_index() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("expected 1.jsonl or 1.toml there"), "{}", said(&output));
 }
+
+#[test]
+fn a_dry_run_tells_sizes_and_space_and_writes_nothing() {
+    let site = Site::new();
+    let list = site.list(3, &[1]);
+    let output = batch(&list, &["--dry-run"]).output().unwrap();
+    let (lines, told) = (String::from_utf8(output.stdout.clone()).unwrap(), said(&output));
+    assert!(output.status.success() && site.path("out").read_dir().unwrap().next().is_none(), "{told}");
+    let states: Vec<_> = lines.lines().map(|line| (&line[..5], line.rsplit(' ').next().unwrap())).collect();
+    assert_eq!(states, [("to do", "m000"), ("fails", "m001"), ("to do", "m002")]);
+    assert!(told.contains("m001: ") && told.contains("no weights here"), "{told}");
+    assert_eq!(batch(&list, &["--quiet"]).status().unwrap().code(), Some(7));
+    let len = std::fs::metadata(site.path("out/m000.gguf")).unwrap().len() as f64 / 1000.0;
+    let sizes = format!(
+        "2 to do ({:.2} kB, {:.2} kB of it new), 0 complete, 0 to be verified, 1 would fail",
+        2.0 * len,
+        2.0 * len
+    );
+    assert!(told.contains(&sizes), "{told} does not say {sizes}");
+    assert!(told.contains(&format!("out: {:.2} kB of new space, ", 2.0 * len)), "{told}");
+}

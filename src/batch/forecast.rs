@@ -74,7 +74,7 @@ fn of(job: &Job, args: &[String]) -> Forecast {
 
 /// What the conversion says that it will write. It waits for a word to begin, and ends without it.
 fn planned(job: &Job, args: &[String]) -> Result<Forecast> {
-    let mut conversion = Conversion::start(&where_there_is_a_directory(job), args, None)?;
+    let conversion = Conversion::start(&where_there_is_a_directory(job), args, None)?;
     let mut last = None;
     loop {
         match conversion.hear() {

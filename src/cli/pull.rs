@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ggraft_platform::{AtomicFile, Links, can_clone, write_all_at};
+use ggraft_platform::can_clone_within;
 use indicatif::DecimalBytes;
 use serde_json::json;
 
@@ -220,6 +220,5 @@ fn dry_run(args: &Args, pull: &Pull) -> Result<()> {
 /// Whether files beside each other can share blocks where it goes.
 fn shares(pull: &Pull) -> bool {
     let dir = if pull.dir.is_dir() { pull.dir.as_path() } else { ggraft_platform::parent(&pull.dir) };
-    let Ok(file) = AtomicFile::create(&dir.join(".ggraft-probe"), Links::Replace) else { return false };
-    write_all_at(file.file(), &[1; 64 << 10], 0).is_ok() && can_clone(file.file(), dir).is_ok()
+    can_clone_within(dir).is_ok()
 }
