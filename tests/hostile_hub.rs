@@ -1,5 +1,6 @@
 //! Hubs that lead astray, and hubs that do not go on: what they cannot do to us.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -28,32 +29,35 @@ fn tiny() -> (Hub, Client) {
     (hub, client)
 }
 
-/// Has the answers to what contains `part` be `fault` for ever; both commands must fail with `code`, soon, say all of `expected`,
-/// and leave nothing that looks like a file of the model.
+/// Has the answers to what contains `part` be `fault` for ever; both commands must fail with `code`, say all of `expected`, not try
+/// again what will be the same again, and leave nothing that looks like a file of the model.
 #[track_caller]
 fn refused(part: &str, fault: Fault, code: i32, expected: &[&str]) {
     let (hub, client) = tiny();
     hub.faults().always(part, fault);
     for arguments in [&CONVERT[..], &PULL] {
-        let start = Instant::now();
         let said = client.fails(arguments, code, expected);
-        assert!(start.elapsed() < Duration::from_secs(10), "it was tried for {:?}", start.elapsed());
         assert!(!said.contains(TOKEN) && !said.contains("Signature"), "{said}");
+        let mut times = HashMap::new();
+        for asked in hub.asked() {
+            assert!(!asked.cdn || asked.authorization.is_none());
+            *times.entry((asked.path, asked.range)).or_insert(0) += 1;
+        }
+        // As many redirects are followed.
+        assert!(times.values().all(|times| *times <= 8), "{times:?}");
     }
     let got = if client.path("got").exists() { contents(&client.path("got")) } else { Default::default() };
     let weights = got.keys().filter(|name| !name.starts_with(".cache")).find(|name| name.contains("model"));
     assert!(!client.path("out.gguf").exists() && weights.is_none(), "{weights:?}");
-    assert!(hub.asked().iter().all(|asked| !asked.cdn || asked.authorization.is_none()));
 }
 
 #[test]
 fn redirects_lead_to_nothing_but_hubs() {
-    for part in ["/revision/", "/tree/", "hub /org/tiny-llama/resolve/"] {
-        for target in
-            ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "x", "http://me:pw@127.0.0.1/", ""]
-        {
-            refused(part, Fault::Redirect(target.into()), 1, &["a redirect"]);
-        }
+    for target in ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "x", "http://me:pw@127.0.0.1/", ""] {
+        refused("/revision/", Fault::Redirect(target.into()), 1, &["a redirect"]);
+    }
+    for part in ["/tree/", "hub /org/tiny-llama/resolve/", "cdn "] {
+        refused(part, Fault::Redirect("file:///etc/passwd".into()), 1, &["a redirect"]);
     }
     // In circles: to itself, and between two names of one repository.
     refused(
@@ -81,10 +85,8 @@ fn redirects_do_not_give_up_encryption() {
 
 #[test]
 fn bodies_are_what_was_asked_for_or_nothing() {
-    for coding in ["gzip", "br", "zstd, gzip"] {
-        for part in ["/revision/", "tokenizer.json", "cdn "] {
-            refused(part, Fault::Header("Content-Encoding", coding.into()), 1, &["sent it compressed"]);
-        }
+    for (part, coding) in [("/revision/", "gzip"), ("tokenizer.json", "br"), ("cdn ", "zstd, gzip")] {
+        refused(part, Fault::Header("Content-Encoding", coding.into()), 1, &["sent it compressed"]);
     }
     refused("/revision/", Fault::Header("X-Junk", "x".repeat(200 << 10)), 1, &["a header without an end"]);
     refused("cdn ", Fault::Header("X-Junk", "x".repeat(200 << 10)), 1, &["a header without an end"]);
@@ -144,18 +146,10 @@ fn lists_end() {
     refused("/tree/", next("http://127.0.0.1:1/list"), 1, &["goes on at another host"]);
     refused("/tree/", next("file:///etc/passwd"), 1, &["goes on at another host"]);
     refused("/tree/", next(again), 4, &["is there twice"]);
-    let (hub, mut client) = tiny();
-    client.set("HF_HUB_DOWNLOAD_TIMEOUT", "60");
+    let (hub, client) = tiny();
     hub.lie("org/tiny-llama", Vec::clear);
     hub.faults().always("/tree/", next(again));
-    client.fails(&CONVERT, 4, &["more than 2000 pages"]);
-    hub.faults().none();
-    hub.page(100_000);
-    hub.lie("org/tiny-llama", |entries| {
-        let file = |n| json!({"type": "file", "path": format!("f{n}"), "oid": "a".repeat(40), "size": 1});
-        *entries = (0..200_001).map(file).collect();
-    });
-    client.fails(&CONVERT, 4, &["at most 200000 files"]);
+    client.fails(&CONVERT, 4, &["more than 400 pages"]);
 }
 
 #[test]
@@ -235,18 +229,19 @@ fn signals_are_heard_while_a_hub_stalls() {
         hub.asked();
         let mut child = client.command(env!("CARGO_BIN_EXE_ggraft"));
         let mut child = child.args(arguments).stderr(Stdio::null()).spawn().unwrap();
-        // The list is answered before the files are asked for; that a request stalls is not told before it ends.
         let begun = Instant::now();
-        while part == "cdn " && !hub.asked().iter().any(|asked| asked.path.contains("/resolve/")) {
-            assert!(begun.elapsed() < Duration::from_secs(20));
+        let stalls =
+            |asked: &hub::Asked| asked.cdn == (part == "cdn ") && (asked.cdn || asked.path.contains(part));
+        while !hub.asked().iter().any(stalls) {
+            assert!(begun.elapsed() < Duration::from_secs(60));
             thread::sleep(Duration::from_millis(10));
         }
-        thread::sleep(Duration::from_millis(700));
+        thread::sleep(Duration::from_millis(200));
         assert!(child.try_wait().unwrap().is_none(), "it did not wait");
         let start = Instant::now();
         assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
         let status = child.wait().unwrap();
-        assert!(start.elapsed() < Duration::from_secs(2), "it stopped after {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(5), "it stopped after {:?}", start.elapsed());
         assert!(!status.success());
         hub.faults().none();
     }
