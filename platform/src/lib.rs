@@ -31,7 +31,7 @@ pub use atomic::{
 };
 pub use boot::boot_id;
 pub use child::{Usage, die_with_parent, forward, wait_with_usage};
-pub use clone::{CloneError, Refusal, can_clone, clone_range};
+pub use clone::{CloneError, Refusal, can_clone, can_clone_within, clone_range};
 pub use daemon::{inherited, leave_terminal};
 pub use extents::{Extent, ExtentUsage, extents_at, for_each_extent, shared_bytes};
 pub use fs::{FileSystem, look};
