@@ -256,7 +256,9 @@ fn owner_and_permissions_stay() {
             let metadata = shards(dir).into_iter().map(|shard| fs::metadata(shard).unwrap());
             metadata.map(|m| (m.uid(), m.gid(), m.mode() & 0o7777)).collect()
         };
-        let before = owners(&model);
+        let (before, out) = (owners(&model), place.path().join("out"));
+        report(&["align", text(&model), "-o", text(&out)]);
+        assert_eq!(owners(&out), before);
         report(&["align", text(&model), "--in-place"]);
         assert_aligned(&shards(&model)[0]);
         assert_eq!(owners(&model), before);

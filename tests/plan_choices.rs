@@ -81,8 +81,21 @@ fn what_is_converted_fills_the_space_in_split_layouts() {
     assert_eq!(with.shared(), (whole(BLOCK, first) + whole(4 * MIB + 128, second), 2));
 
     let without = plan(&checkpoint, &tensors[1..], Layout::Split);
-    assert_eq!(names(&without), [vec![], vec!["first"], vec!["second"]]);
+    assert_eq!(names(&without), [vec![], vec!["second"], vec!["first"]]);
     assert_eq!(without.shared(), with.shared());
+}
+
+/// What would change no phase in a file where it is not shared waits for a file where it is.
+#[test]
+fn a_tensor_of_whole_blocks_is_not_taken_along() {
+    let checkpoint = checkpoint(&[(BLOCK, 2 * MIB), (4 * MIB + 512, 3 * MIB)]);
+    let tensors = [("first", 2 * MIB), ("second", 3 * MIB)];
+    let tensors: Vec<OutputTensor> = (tensors.iter().enumerate())
+        .map(|(i, (name, len))| output(name, TensorExpr::source(i, &[len / 2]), GgmlType::BF16))
+        .collect();
+    let planned = plan(&checkpoint, &tensors, Layout::Split);
+    assert_eq!(names(&planned), [vec![], vec!["second"], vec!["first"]]);
+    assert_eq!(planned.shared(), (5 * MIB - BLOCK, 2));
 }
 
 /// Three experts of whole blocks, of which two begin 512 bytes into a block: their phase is the one that counts, wherever they are

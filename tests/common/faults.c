@@ -5,7 +5,7 @@
  * GGRAFT_FAULT_STEP    number of the call (from 1) to interfere with
  * GGRAFT_FAULT_ACTION  errno that it fails with; 0: the process is killed instead of making it;
  *                      -1: it reads or writes only half; -2: it reads or writes nothing, as at the end of a file;
- *                      -3: Ctrl-C is pressed, and the call made
+ *                      -3: it is asked to stop (SIGTERM), and the call made
  * GGRAFT_FAULT_FLIP    a bit of this byte of every file changes when it was synced
  * GGRAFT_FAULT_NAMED   if set, there are no unnamed files on this file system
  */
@@ -61,7 +61,7 @@ static int interfere(const char *call, const char *path) {
         return 0;
     int action = atoi(getenv("GGRAFT_FAULT_ACTION"));
     if (action == INTERRUPT) {
-        raise(SIGINT);
+        raise(SIGTERM);
         errno = saved;
         return 0;
     }

@@ -21,7 +21,7 @@ pub enum Action {
     Half,
     /// It reads or writes nothing, as at the end of a file.
     Nothing,
-    /// Ctrl-C is pressed before it.
+    /// The process is asked to stop before it. Not by Ctrl-C, which a shell may have it ignore.
     Interrupt,
 }
 
