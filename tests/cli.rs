@@ -95,7 +95,7 @@ fn wrong_usage_exits_2() {
         &["convert", TINY, "--split-max-tensors", "x"],
         &["convert", TINY, "--reflink", "sometimes"],
         &["convert", TINY, "--reflink", "always", "--no-reflink"],
-        &["convert", TINY, "and", "another"],
+        &["plan", TINY, "and", "another"],
         &["inspect"],
     ] {
         let output = ggraft().args(arguments).current_dir(&out).output().unwrap();

@@ -195,8 +195,10 @@ fn files_hold_what_was_planned_whatever_the_number_of_threads() {
     let (model, sources) = opened(dir.path());
     for threads in [1, 2, 7] {
         let mut progress = 0;
-        write(&plan, &model, &sources, settings(threads), &mut |bytes| progress += bytes).unwrap();
-        assert_eq!(progress, plan.bytes());
+        let finished =
+            write(&plan, &model, &sources, settings(threads), &mut |bytes| progress += bytes).unwrap();
+        let bytes = finished.report.bytes;
+        assert_eq!(progress, bytes.total - bytes.cloned);
         for output in &plan.outputs {
             let found = fs::read(&output.path).unwrap();
             assert_eq!(found.len(), draft.expected.len());

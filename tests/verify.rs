@@ -74,7 +74,7 @@ fn a_flipped_byte_and_a_missing_end_are_found() {
             for within in [0, len - 1, (n as u64 * 7919) % len] {
                 let at = tensor.offset + within;
                 handle.write_all_at(&[whole[at as usize] ^ 1], at).unwrap();
-                let report = ggraft::verify::verify(&options, &mut |_| {}).unwrap();
+                let report = ggraft::verify::verify(&options, &mut |_| {}, &mut |_| {}).unwrap();
                 handle.write_all_at(&[whole[at as usize]], at).unwrap();
                 let found = format!("{:?}", report.differences);
                 assert_eq!(report.differences.len(), 1, "{outtype} {} byte {within}: {found}", tensor.name);
@@ -222,8 +222,9 @@ fn shared_blocks_are_proven_unread() {
             model: Some(model),
             ..ggraft::verify::Options::default()
         };
-        let verify =
-            |options: &ggraft::verify::Options| ggraft::verify::verify(options, &mut |_| {}).unwrap();
+        let verify = |options: &ggraft::verify::Options| {
+            ggraft::verify::verify(options, &mut |_| {}, &mut |_| {}).unwrap()
+        };
         let report = verify(&options);
         assert!(report.is_equal(), "{:?}", report.differences);
         assert!(report.bytes.shared > 0, "{variable}: {written:#}");

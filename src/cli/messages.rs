@@ -79,6 +79,11 @@ pub fn warnings() -> Vec<String> {
     WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
+/// What was warned of so far concerns something else.
+pub fn forget_warnings() {
+    WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
 /// Events as lines that begin like errors do; those that are to be `shown`.
 struct Lines {
     shown: Targets,

@@ -21,6 +21,7 @@ mod pull;
 mod ready;
 mod reference;
 mod report;
+mod report_args;
 mod split;
 mod stdout;
 mod stream;
@@ -118,10 +119,10 @@ pub fn main() -> ExitCode {
     _ = report_file_size_limit();
     let mut code = ExitCode::SUCCESS;
     let (json, result) = match cli.command {
-        Command::Convert(args) => (args.json, convert::run(&args)),
-        Command::Pull(args) => (args.json, pull::run(&args)),
-        Command::Lora(args) => (args.json, lora::run(&args)),
-        Command::Align(args) => (args.json, align::run(&args)),
+        Command::Convert(args) => (args.reports.json, convert::run(&args).map(|ended| code = ended)),
+        Command::Pull(args) => (args.reports.json, pull::run(&args)),
+        Command::Lora(args) => (args.reports.json, lora::run(&args)),
+        Command::Align(args) => (args.reports.json, align::run(&args)),
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),
         Command::Verify(args) => (args.json, verify::run(&args).map(|ended| code = ended)),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use super::messages::{explain, start_logging};
 use super::options::HubArgs;
+use super::progress::Progress;
 use super::{catch_signals, stdout};
 use crate::describe;
 use crate::error::{Error, Result};
@@ -61,6 +62,10 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 /// Runs `ggraft verify`. That the file differs is no error, but has an exit code.
@@ -82,7 +87,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         read_all: args.read_all,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
     };
-    let report = verify::verify(&options, &mut |_| {})?;
+    let progress = Progress::start(0, args.quiet);
+    let result =
+        verify::verify(&options, &mut |bytes| progress.expect(bytes), &mut |bytes| progress.advance(bytes));
+    progress.finish();
+    let report = result?;
     match args.json {
         true => stdout::json(|out| writeln!(out, "{:#}", report.to_json()))?,
         false => stdout::text(|out| report.write_text(out))?,

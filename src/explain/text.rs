@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use indicatif::DecimalBytes;
 
 use super::{Explanation, Fate, fates, percent};
-use crate::advice::ALIGN;
+use crate::advice::aligning;
+use crate::input::shell_word;
 use crate::plan::{Kind, Output};
 use crate::table::{printable, table};
 use crate::write::Bytes;
@@ -70,8 +71,9 @@ impl Explanation<'_> {
         if let Some(a) = &self.advice.not_worth {
             writeln!(
                 out,
-                "\nNot worth rewriting {}: after `{ALIGN}`, {} would be shared instead of {} ({} instead of {})",
+                "\nNot worth rewriting {}: after `{}`, {} would be shared instead of {} ({} instead of {})",
                 DecimalBytes(a.rewritten),
+                aligning(&self.model_word()),
                 DecimalBytes(a.shared),
                 DecimalBytes(now),
                 percent(a.shared, a.total),
@@ -93,11 +95,16 @@ impl Explanation<'_> {
         table(out, [">--min-extent", ">SHARED", ">NEW", ">EXTENTS"], rows.collect())
     }
 
+    /// The model as one would name it in a shell.
+    fn model_word(&self) -> String {
+        shell_word(&self.checkpoint.dir.path().to_string_lossy())
+    }
+
     fn write_better(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out)?;
         let rows = self.advice.better.iter().map(|a| {
             let shared = DecimalBytes(a.shared).to_string();
-            let how = format!("{} ({})", a.way.instruction(), a.way.caveat());
+            let how = format!("{} ({})", a.way.instruction(&self.model_word()), a.way.caveat());
             [shared, percent(a.shared, a.total), a.extents.to_string(), a.files.to_string(), how]
         });
         table(out, [">COULD SHARE", ">", ">EXTENTS", ">FILES", "<HOW"], rows.collect())

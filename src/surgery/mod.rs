@@ -80,9 +80,9 @@ impl Job {
         Ok(Self { plan, is_reordered, input, settings })
     }
 
-    /// How many bytes [`Job::run`] tells of.
+    /// How many bytes [`Job::run`] tells of (see [`write::work`]).
     pub fn work(&self) -> u64 {
-        self.plan.bytes() * if self.settings.verify { 2 } else { 1 }
+        write::work(&self.plan, &self.settings)
     }
 
     /// Writes, telling `progress` of bytes as they are done.

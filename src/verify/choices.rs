@@ -26,13 +26,16 @@ pub fn describe(
         .map(|tensor| (tensor.name.as_str(), tensor))
         .collect();
     let architecture = files.first().and_then(|(_, gguf)| gguf.metadata.get("general.architecture"));
-    let candidates = candidates(files, &stored, given);
-    if matches!(architecture, Some(Value::String(name)) if name == b"clip") {
+    let is = |arch: &[u8]| matches!(architecture, Some(Value::String(name)) if name == arch);
+    let mut given = given.clone();
+    given.arch.dspark = is(b"dflash") && describe::has_draft(model)?;
+    let candidates = candidates(files, &stored, &given);
+    if is(b"clip") {
         let describe = |options: &_| describe::describe(model, Target::Projector, options);
         return best(&candidates, &stored, describe, |found| &found.tensors).map(|(_, found)| found);
     }
     let target = if stored.is_empty() { Target::Vocabulary } else { Target::Text };
-    let opened = Opened::new(model, target, candidates.first().unwrap_or(given))?;
+    let opened = Opened::new(model, target, candidates.first().unwrap_or(&given))?;
     let build = |options: &describe::Options| opened.build(&options.arch);
     let (options, built) = best(&candidates, &stored, build, |built| &built.tensors)?;
     opened.report(options)?;

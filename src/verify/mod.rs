@@ -57,12 +57,17 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Verifies what `options` say, and tells `progress` of bytes as they are compared.
+/// Verifies what `options` say, and tells `begin` how many bytes that takes reading, if any, and `progress` of those as they
+/// are compared.
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::Error::Invalid) for a file that llama.cpp would refuse or a model that cannot be read, [`Error::Io`](crate::Error::Io). That the file
 /// differs is none: the [`Report`] says so.
-pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report> {
+pub fn verify(
+    options: &Options,
+    begin: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64),
+) -> Result<Report> {
     let files = inspect::read_set(&options.gguf)?;
     structure::check(&files)?;
     let mut report = Report::new(&files);
@@ -95,7 +100,7 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Report
     }
     let opened = files.iter().map(|(path, _)| File::open(path)).collect::<Result<Vec<_>>>()?;
     let how = How { read_all: options.read_all, quiet_nans: true, forget: false, threads: options.threads };
-    report.bytes = compare::compare(&mut outputs, &opened, &checkpoint.sources, how, progress)?;
+    report.bytes = compare::compare(&mut outputs, &opened, &checkpoint.sources, how, begin, progress)?;
     report.differences.extend(report.bytes.mismatches.drain(..).map(Difference::Bytes));
     model.check_unchanged()?;
     opened.iter().try_for_each(File::check_unchanged)?;
