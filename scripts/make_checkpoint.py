@@ -140,7 +140,7 @@ def main() -> None:
     for file, names in zip(files, parts):
         write_shard(args.out / file, names, found, args.weights, args.align)
 
-    config |= {"torch_dtype": {"BF16": "bfloat16", "F16": "float16"}[dtype]}
+    config |= {"torch_dtype": {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}[dtype]}
     if args.quantized:
         config["quantization_config"] = QUANTIZED[args.quantized][1]
     (args.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")

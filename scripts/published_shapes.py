@@ -66,6 +66,21 @@ def bloom_560m():
     return config, found | norm("ln_f"), "F16"
 
 
+def gpt2_medium():
+    """Its matrices are stored as their transposes; the causal masks among its tensors, which nobody reads, are left out."""
+    hidden, layers = 1024, 24
+    found = {"wte.weight": [50257, hidden], "wpe.weight": [1024, hidden]}
+    norm = lambda name: {f"{name}.weight": [hidden], f"{name}.bias": [hidden]}
+    matrix = lambda name, rows, columns: {f"{name}.weight": [rows, columns], f"{name}.bias": [columns]}
+    for layer in range(layers):
+        h = f"h.{layer}."
+        found |= (norm(f"{h}ln_1") | matrix(f"{h}attn.c_attn", hidden, 3 * hidden) | matrix(f"{h}attn.c_proj", hidden, hidden)
+                  | norm(f"{h}ln_2") | matrix(f"{h}mlp.c_fc", hidden, 4 * hidden) | matrix(f"{h}mlp.c_proj", 4 * hidden, hidden))
+    config = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_embd": hidden, "n_layer": layers, "n_head": 16,
+              "n_ctx": 1024, "n_positions": 1024, "vocab_size": 50257, "layer_norm_epsilon": 1e-05}
+    return config, found | norm("ln_f"), "F32"
+
+
 def glm_106b():
     """GLM-4.5-Air, whose finetunes include GLM-Steam-106B."""
     hidden, layers, experts, moe, vocab = 4096, 46, 128, 1408, 151552
@@ -344,6 +359,7 @@ MODELS: dict[str, Callable[[], tuple[dict, Shapes, str]]] = {
         "rms_norm_eps": 1e-06, "rope_theta": 500000.0},
         norms=("post_attention_layernorm", "post_feedforward_layernorm"), qk_norm=True),
     "bloom-560m": bloom_560m,
+    "gpt2-medium": gpt2_medium,
     "glm-106b": glm_106b,
     "gemma-3-4b": gemma_3_4b,
     "jamba-mini": jamba_mini,

@@ -285,3 +285,6 @@ fn others(request: &Request, ways: &[Way]) -> Result<Vec<Alternative>> {
 fn is_ruled(splits: &SplitRules) -> bool {
     splits.is_set() || splits.no_tensor_first_split
 }
+
+#[cfg(test)]
+mod tests;
