@@ -5,7 +5,7 @@
 #
 # TOKENIZER is a directory with a tokenizer.json of about 130,000 tokens; the models' own do not matter to what is shared. The
 # checkpoints are made on the file system of GGRAFT_TEST_XFS, of holes: 1.9 TB that take some 200 MB. Seconds are processor time
-# of `ggraft plan`, the least of three runs; "aligned" is what `ggraft align --check` says of the checkpoint after aligning.
+# of `ggraft plan`, the least of three runs (PLANS); "aligned" is what `ggraft align --check` says of the checkpoint after aligning.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 tokenizer=$(realpath "$1")
@@ -32,14 +32,14 @@ def run(*words):
     assert status == 0, f"{words} ends with {status}"
     return json.loads(said), used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
 
-plans = [run("plan", model) for _ in range(3)]
+plans = [run("plan", model) for _ in range(int(os.environ.get("PLANS", "3")))]
 report = plans[0][0]
 check = run("align", model, "--check")[0]
 tensors = len(json.load(open(f"{model}/model.safetensors.index.json"))["weight_map"])
-percent = lambda bytes: f"{100 * bytes['cloned'] / bytes['total']:.2f} %"
-after = check["after"]
-why = ", ".join(f"{r['reason']} {r['bytes'] / 1e9:.2f}" for r in after["reasons"][:3])
-print(f"| {label} | {tensors} | {report['bytes']['total'] / 1e9:.1f} | {percent(report['bytes'])} | {percent(after['bytes'])} | {why} "
+found = check["conversion"]
+share = lambda when: f"{found[when]['shared'] / 1e9:.1f} GB, {found[when]['percent']:.1f} %"
+why = ", ".join(f"{r['reason']} {r['bytes'] / 1e9:.1f}" for r in found["reasons"][:3])
+print(f"| {label} | {tensors} | {report['bytes']['total'] / 1e9:.1f} | {share('today')} | {share('aligned')} | {why} "
       f"| {min(p[1] for p in plans):.2f} | {max(p[2] for p in plans):.0f} |", flush=True)
 PY
         rm -rf "$work/model"
