@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::Result;
 use crate::gguf::{KeyValues, TypeInfo, Value};
-use crate::source::{File, ModelDir, OnHub, is_dir};
+use crate::source::{File, ModelDir, OnHub, is_dir, must_exist};
 
 pub use hash::Hashed;
 pub(crate) use json::value_json;
@@ -119,6 +119,7 @@ pub fn inspect_on_hub(path: &Path, on_hub: &OnHub) -> Result<Inspection> {
     if is_dir(path)? {
         return checkpoint_dir(&ModelDir::open(path)?);
     }
+    must_exist(path)?;
     let file = File::open(path)?;
     if file.read_range(0, file.len().min(4))? == b"GGUF"
         || path.extension().is_some_and(|extension| extension == "gguf")
