@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::align::{self, Aligned};
 use crate::checkpoint::Format;
 use crate::error::Result;
-use crate::plan::{Alignment, Layout, Plan, Reason, Request, Sharing, SplitRules};
+use crate::plan::{Alignment, Layout, Outlook, Output, Plan, Reason, Request, Sharing, SplitRules};
 
 /// Percent of the bytes that another way must share more before `convert` mentions it.
 const WORTH_MENTIONING: u64 = 5;
@@ -113,8 +113,8 @@ impl Way {
         }
     }
 
-    /// Plans it.
-    fn plan(self, request: &Request, aligned: &Aligned) -> Result<Plan> {
+    /// What comes of it.
+    fn outlook(self, request: &Request, aligned: &Aligned) -> Result<Outlook> {
         let mut changed = Request { ..*request };
         let small = Sharing { min_extent: SMALL_EXTENT, ..request.sharing.clone() };
         match self {
@@ -126,7 +126,7 @@ impl Way {
         if self.aligns() {
             changed.checkpoint = &aligned.checkpoint;
         }
-        Plan::new(&changed)
+        Plan::outlook(&changed)
     }
 }
 
@@ -172,14 +172,14 @@ pub struct Extents {
 }
 
 impl Advice {
-    /// Plans `request` in every other way. `plan` is what it gave as it stands.
+    /// Plans `request` in every other way. `planned` is what it gave as it stands.
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn new(request: &Request, plan: &Plan) -> Result<Self> {
+    pub fn new(request: &Request, planned: &[Output]) -> Result<Self> {
         let found = others(request, &Way::ALL)?;
-        let now = plan.shared().0;
-        let notable = |bytes: u64, than: u64| bytes.saturating_sub(than) > plan.bytes() / 100 * NOTABLE;
+        let Outlook { bytes: total, shared: (now, _), .. } = Outlook::of(planned);
+        let notable = |bytes: u64, than: u64| bytes.saturating_sub(than) > total / 100 * NOTABLE;
         let mut advice = Self { extents: extents(request)?, ..Self::default() };
         for a in &found {
             let worth = !a.way.aligns() || align::is_worth(a.shared.saturating_sub(now), a.rewritten);
@@ -200,16 +200,15 @@ impl Advice {
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn brief(request: &Request, plan: &Plan) -> Result<Option<Alternative>> {
-        let total = plan.bytes();
+    pub fn brief(request: &Request, planned: &[Output]) -> Result<Option<Alternative>> {
+        let Outlook { bytes: total, shared: (now, _), .. } = Outlook::of(planned);
         let worth = |bytes: u64| bytes > total / 100 * WORTH_MENTIONING;
         let misplaced = |reason| matches!(reason, Reason::OffGrid | Reason::OffPhase);
-        let steps = plan.outputs.iter().flat_map(|o| &o.steps);
+        let steps = planned.iter().flat_map(|output| &output.steps);
         // What is in patterns is where it can be shared.
         if !worth(steps.filter(|s| s.reason.is_some_and(misplaced)).map(|s| s.len).sum()) {
             return Ok(None);
         }
-        let now = plan.shared().0;
         let mut found = others(request, &[Way::Split, Way::Align])?;
         found.retain(|a| {
             let gain = a.shared.saturating_sub(now);
@@ -251,7 +250,7 @@ fn extents(request: &Request) -> Result<Vec<Extents>> {
     let mut found: Vec<Extents> = Vec::new();
     for min_extent in choices {
         let sharing = Sharing { min_extent, ..request.sharing.clone() };
-        let (shared, extents) = Plan::new(&Request { sharing: &sharing, ..*request })?.shared();
+        let (shared, extents) = Plan::outlook(&Request { sharing: &sharing, ..*request })?.shared;
         found.push(Extents { min_extent, shared, extents });
     }
     let same =
@@ -270,11 +269,9 @@ fn others(request: &Request, ways: &[Way]) -> Result<Vec<Alternative>> {
         if way.aligns() && aligned.rewritten == 0 {
             continue;
         }
-        let other = way.plan(request, &aligned)?;
-        let (shared, extents) = other.shared();
+        let Outlook { files, bytes: total, shared: (shared, extents) } = way.outlook(request, &aligned)?;
         let rewritten = if way.aligns() { aligned.rewritten } else { 0 };
         let staying = if way.aligns() { aligned.staying } else { 0 };
-        let (total, files) = (other.bytes(), other.outputs.len());
         found.push(Alternative { way, total, shared, extents, files, rewritten, staying });
     }
     Ok(found)

@@ -8,6 +8,7 @@ use ggraft::checkpoint::{Checkpoint, SourceTensor};
 use ggraft::config::Config;
 use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::gguf::Value as Kv;
+use ggraft::shape::Shape;
 use ggraft::source::ModelDir;
 use ggraft::tensor::{Leaf, OutputTensor};
 use ggraft::vocab::TokenizerFile;
@@ -28,7 +29,7 @@ fn resolve<'a>(place: &Value, shared: &'a [Value]) -> &'a Value {
 
 fn checkpoint(dir: &ModelDir, tensors: &Value) -> Checkpoint {
     let tensors = tensors.as_array().unwrap().iter().map(|row| {
-        let shape: Vec<u64> = row[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+        let shape: Shape = row[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
         let dtype = Dtype::from_name(row[1].as_str().unwrap()).unwrap();
         let len = shape.iter().product::<u64>() * dtype.size();
         let name = row[0].as_str().unwrap().to_owned();

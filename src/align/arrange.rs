@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::checkpoint::{Checkpoint, HEADER_MAX, SourceTensor};
 use crate::gguf::DEFAULT_ALIGNMENT;
 use crate::plan::Sharing;
+use crate::shape::Shape;
 
 /// How one file's tensors should lie.
 #[derive(Clone, Debug)]
@@ -94,7 +95,7 @@ pub struct Aligned {
 
 /// What aligning makes of `checkpoint`. Modules in directories of their own are left alone.
 pub fn aligned(checkpoint: &Checkpoint, block: u64) -> Aligned {
-    let light = |t: &SourceTensor| SourceTensor { name: String::new(), shape: Vec::new(), ..*t };
+    let light = |t: &SourceTensor| SourceTensor { name: String::new(), shape: Shape::new(), ..*t };
     let mut aligned = Checkpoint {
         dir: checkpoint.dir.clone(),
         format: checkpoint.format,
