@@ -111,7 +111,7 @@ fn elements(tensor: &OutputTensor, sources: &Value) -> Vec<u64> {
         .map(|row| row[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product::<u64>());
     let sizes: Vec<u64> = sizes.collect();
     let mut out = Vec::new();
-    for piece in tensor.expr.pieces() {
+    for piece in &*tensor.expr.pieces() {
         let Leaf::Source(index) = piece.leaf else { panic!("{} is generated", tensor.name) };
         let mut at = vec![sizes[..index].iter().sum::<u64>() + piece.offset];
         for dim in &piece.dims {
@@ -126,7 +126,7 @@ fn tensors(model: &Model, case: &Value, shared: &[Value]) -> Value {
     let sources = resolve(&case["tensors"], shared);
     let shown = model.tensors.iter().map(|tensor| {
         let mut row = vec![json!(tensor.name), json!(tensor.ggml_type.name()), json!(tensor.expr.shape())];
-        if let [piece] = tensor.expr.pieces()
+        if let [piece] = &*tensor.expr.pieces()
             && let Leaf::Values(values) = &piece.leaf
         {
             assert_eq!(tensor.ggml_type, GgmlType::F32);

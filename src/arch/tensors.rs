@@ -125,9 +125,9 @@ pub(super) fn general_name(name: &str) -> String {
 /// What the checkpoint says of the (first) tensor that `expr` reads.
 pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Option<&'c SourceTensor> {
     let factor = expr.factors().ok().flatten().map(|(a, _)| a);
-    match factor.as_ref().unwrap_or(expr).pieces().first()?.leaf {
+    match factor.as_ref().unwrap_or(expr).first_leaf()? {
         Leaf::Source(index) => checkpoint.tensors.get(index),
-        Leaf::Codes(ref codes) => checkpoint.tensors.get(codes.source),
+        Leaf::Codes(codes) => checkpoint.tensors.get(codes.source),
         Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
     }
 }

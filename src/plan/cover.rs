@@ -10,7 +10,7 @@ pub enum Cover {
     /// All of it.
     Clone(Extent),
     /// Some of it, again and again.
-    Repeat(Repeat),
+    Repeat(Box<Repeat>),
 }
 
 /// Covers at regular distances.
@@ -59,11 +59,11 @@ impl Cover {
     fn moved(&self, shift: u64, source_shift: u64) -> Self {
         match self {
             Self::Clone(extent) => Self::Clone(extent.moved(shift, source_shift)),
-            Self::Repeat(repeat) => Self::Repeat(Repeat {
+            Self::Repeat(repeat) => Self::Repeat(Box::new(Repeat {
                 start: repeat.start + shift,
                 covers: repeat.covers.iter().map(|cover| cover.moved(shift, source_shift)).collect(),
-                ..*repeat
-            }),
+                ..**repeat
+            })),
         }
     }
 }
@@ -189,7 +189,7 @@ impl Repeat {
         match (self.count, self.covers.is_empty()) {
             (0, _) | (_, true) => Vec::new(),
             (1, _) => self.covers,
-            _ => vec![Cover::Repeat(self)],
+            _ => vec![Cover::Repeat(self.into())],
         }
     }
 }

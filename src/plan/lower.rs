@@ -83,8 +83,9 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
     if tensor.expr.elements() > i64::MAX as u64 / 8 {
         return Err(too_large());
     }
-    let mut parts = Vec::with_capacity(tensor.expr.pieces().len());
-    for piece in tensor.expr.pieces().iter().filter(|p| p.elements() > 0) {
+    let pieces = tensor.expr.pieces();
+    let mut parts = Vec::with_capacity(pieces.len());
+    for piece in pieces.iter().filter(|p| p.elements() > 0) {
         let origin = match &piece.leaf {
             Leaf::Source(index) => walk(piece, *index, None, tensor, checkpoint)?,
             Leaf::Codes(codes) => walk(piece, codes.source, Some(codes), tensor, checkpoint)?,

@@ -149,6 +149,7 @@ fn check_loads(input: &Input, metadata: &KeyValues) -> Result<()> {
 }
 
 impl Change {
+    /// Makes the change in `metadata`, which is that of `file`. Long, because it is a table: one arm a change.
     fn apply(&self, metadata: &mut KeyValues, file: &Path, force: bool) -> Result<()> {
         let usage = |problem: String| Error::usage(format!("{}: {problem}", file.display())).about(file);
         match self {
