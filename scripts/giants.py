@@ -11,6 +11,7 @@ target/release/ggraft. Needs GNU time. DIR holds a tokenizer's files; by default
 """
 
 import argparse
+import json
 import math
 import os
 import shutil
@@ -49,19 +50,22 @@ def mixtral(tensors: int, files: int, hidden: int = 1024, ff: int = 512):
     return config, found, [names[i:i + each] for i in range(0, len(names), each)]
 
 
+DRY = ["convert", "--dry-run"]
+DEEPSEEK = lambda: published("deepseek-v3", "fp8")
+TERABYTE = lambda: mixtral(200_000, 200, 1024, 2560)
+TWO_TERABYTES = lambda: mixtral(200_000, 400, 2048, 2560)
 ROWS = [
-    # What, how to make it, how to plan it, the most seconds.
-    ("Llama 405B", lambda: published("llama-405b"), [], None),
-    ("Llama 405B", lambda: published("llama-405b"), ["--min-extent", "4K"], None),
-    ("Llama 405B", lambda: published("llama-405b"), ["--min-extent", "4K", "--json"], None),
-    ("DeepSeek-V3, FP8", lambda: published("deepseek-v3", "fp8"), ["convert", "--dry-run"], 0.8),
-    ("DeepSeek-V3, FP8", lambda: published("deepseek-v3", "fp8"), [], None),
-    ("1 TB", lambda: mixtral(200_000, 200, 1024, 2560), ["convert", "--dry-run"], 1.5),
-    ("1 TB", lambda: mixtral(200_000, 200, 1024, 2560), [], None),
-    ("2 TB", lambda: mixtral(200_000, 400, 2048, 2560), ["convert", "--dry-run"], 1.5),
-    ("2 TB", lambda: mixtral(200_000, 400, 2048, 2560), ["convert", "--dry-run", "--no-reflink"], 1.5),
-    *[("tensors", lambda n=n: mixtral(n, 1), ["convert", "--dry-run"], None) for n in (1000, 10_000, 50_000, 200_000)],
-    *[("files", lambda n=n: mixtral(20_000, n), ["convert", "--dry-run"], None) for n in (1, 100, 1000, 10_000)],
+    # What, how to make it, what to do with it, the most seconds.
+    *[("Llama 405B", lambda: published("llama-405b"), words, None)
+      for words in (["convert"], [], ["--min-extent", "4K"], ["--min-extent", "4K", "--json"])],
+    *[("DeepSeek-V3, FP8", DEEPSEEK, words, 0.8 if words != ["--json"] else None)
+      for words in (DRY, [], ["--json"], [*DRY, "--no-reflink"])],
+    *[("1 TB", TERABYTE, words, 1.5 if words != ["--json"] else None)
+      for words in (DRY, [], ["--json"], [*DRY, "--no-reflink"], ["align", "--check"])],
+    *[("2 TB", TWO_TERABYTES, words, 1.5 if words != ["--json"] else None)
+      for words in (DRY, [], ["--json"], [*DRY, "--no-reflink"], ["align", "--check"])],
+    *[("tensors", lambda n=n: mixtral(n, 1), DRY, None) for n in (1000, 10_000, 50_000, 200_000)],
+    *[("files", lambda n=n: mixtral(20_000, n), DRY, None) for n in (1, 100, 1000, 10_000)],
     *[("files", lambda n=n: mixtral(20_000, n), ["align", "--check"], None) for n in (1, 100, 1000, 10_000)],
 ]
 
@@ -70,8 +74,11 @@ def run(ggraft: str, model: Path, words: list[str]) -> tuple[float, int, int]:
     """Seconds, KiB, and bytes of standard output."""
     command, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("plan", words)
     out = [] if command == "align" else ["--outfile", str(model.parent / "out.gguf")]
+    if command == "convert" and "--dry-run" not in flags:
+        flags = [*flags, "--no-fsync"]
     timed = ["/usr/bin/time", "-f", "%U %S %M", "-o", str(model.parent / "time"), ggraft, command, str(model), *out, *flags]
     done = subprocess.run(timed, capture_output=True)
+    (model.parent / "out.gguf").unlink(missing_ok=True)
     if done.returncode:
         sys.exit(f"{' '.join(timed)}\n{done.stderr.decode()}")
     user, system, kib = (model.parent / "time").read_text().split()
@@ -85,6 +92,8 @@ def main() -> int:
     args = parser.parse_args()
     parent = os.environ.get("GGRAFT_TEST_XFS") or sys.exit("set GGRAFT_TEST_XFS to a directory on XFS")
     ggraft = os.environ.get("GGRAFT", str(ROOT / "target/release/ggraft"))
+    tokens = json.loads((args.tokenizer / "tokenizer.json").read_bytes())
+    tokens = len(tokens["model"]["vocab"]) + len(tokens["added_tokens"])
     failed, made, per_tensor = [], None, {}
     work = Path(tempfile.mkdtemp(dir=parent, prefix="giants-"))
     print("| model | tensors | files | GB | command | seconds | ms per 1,000 tensors | MiB | output, KB |")
@@ -93,10 +102,14 @@ def main() -> int:
         for what, make, words, limit in ROWS:
             if args.only not in what:
                 continue
-            key = (what, *make.__defaults__) if make.__defaults__ else what
+            key = (what, make.__defaults__)
             if key != made:
                 shutil.rmtree(work / "model", ignore_errors=True)
                 config, found, parts = make()
+                if config["vocab_size"] < tokens:
+                    config["vocab_size"] = tokens
+                    for name in {"model.embed_tokens.weight", "lm_head.weight"} & found.keys():
+                        found[name][1][0] = tokens
                 write(work / "model", config, found, parts)
                 for file in args.tokenizer.iterdir():
                     shutil.copy(file, work / "model")

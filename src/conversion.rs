@@ -144,6 +144,7 @@ impl Inputs {
     fn request(&self) -> Request<'_> {
         Request {
             checkpoint: &self.checkpoint,
+            offsets: None,
             metadata: &self.metadata,
             tensors: &self.tensors,
             path: &self.path,

@@ -63,7 +63,9 @@ fn mentions(dir: &Path, word: &str, found: &mut BTreeSet<String>) {
     for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
         if path.is_dir() {
             mentions(&path, word, found);
-        } else if fs::read(&path).is_ok_and(|text| String::from_utf8_lossy(&text).to_lowercase().contains(word)) {
+        } else if fs::read(&path)
+            .is_ok_and(|text| String::from_utf8_lossy(&text).to_lowercase().contains(word))
+        {
             let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
             found.insert(path.to_str().unwrap().to_owned());
         }

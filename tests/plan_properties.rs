@@ -164,7 +164,14 @@ fn make(model: &Model, dir: &Path) -> Made {
         }));
         indices.insert((t, part), tensors.len());
         let name = format!("source.{t}.{part}");
-        tensors.push(SourceTensor { name, dtype: Dtype::BF16, shape: Shape::from_slice(&[n]), file, offset, len: 2 * n });
+        tensors.push(SourceTensor {
+            name,
+            dtype: Dtype::BF16,
+            shape: Shape::from_slice(&[n]),
+            file,
+            offset,
+            len: 2 * n,
+        });
     }
     let outputs = model.tensors.iter().enumerate().map(|(t, (kind, _))| {
         let source = |part: usize, shape: &[u64]| TensorExpr::source(indices[&(t, part)], shape);
@@ -237,6 +244,7 @@ fn metadata() -> KeyValues {
 fn plan(made: &Made, wish: Wish, sharing: &Sharing) -> Plan {
     Plan::new(&Request {
         checkpoint: &made.checkpoint,
+        offsets: None,
         metadata: &metadata(),
         tensors: &made.outputs,
         path: &made.checkpoint.dir.join("out.gguf"),

@@ -62,6 +62,7 @@ fn gain(job: &Job, dir: &ModelDir) -> Result<Gain> {
     let sharing = Sharing { refusals: vec![None; checkpoint.files.len()], ..job.sharing() };
     let request = Request {
         checkpoint,
+        offsets: None,
         metadata: &model.metadata,
         tensors: &model.tensors,
         path: Path::new("model.gguf"),
@@ -72,8 +73,8 @@ fn gain(job: &Job, dir: &ModelDir) -> Result<Gain> {
         stamp: &[],
     };
     let today = Plan::outlook(&request)?.shared;
-    let Aligned { checkpoint: moved, rewritten, .. } = aligned(checkpoint, job.block);
-    let plan = Plan::new(&Request { checkpoint: &moved, ..request })?;
+    let Aligned { offsets, rewritten, .. } = aligned(checkpoint, job.block);
+    let plan = Plan::new(&Request { offsets: Some(&offsets), ..request })?;
     let report = Report::of(&plan);
     let bytes = report.bytes;
     Ok(Gain {

@@ -98,7 +98,10 @@ pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
     let named = input.checkpoint.own_tensors().iter().enumerate().filter_map(|(index, tensor)| {
         Some((own_name(input, &tensor.name)?, TensorExpr::source(index, &tensor.shape)))
     });
-    named.collect()
+    // A map that grows leaves holes in memory behind it.
+    let mut index = IndexMap::with_capacity(input.checkpoint.own_tensors().len());
+    index.extend(named);
+    index
 }
 
 /// What families call a tensor of the text model, or a module; none of what belongs to other parts.

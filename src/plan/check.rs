@@ -75,9 +75,7 @@ impl Checker {
             Action::Clone { file, offset } => {
                 *file < self.sources && [step.start, step.len, *offset].iter().all(|n| n % self.block == 0)
             }
-            Action::Copy { file, offset } => {
-                *file < self.sources && offset.checked_add(step.len).is_some()
-            }
+            Action::Copy { file, offset } => *file < self.sources && offset.checked_add(step.len).is_some(),
             Action::Gather { walk, first, quiet } => {
                 let (size, len) = (walk.dtype.size(), self.further.checked_add(step.len)?);
                 walk.file < self.sources

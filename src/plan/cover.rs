@@ -78,6 +78,11 @@ pub fn total(covers: &[Cover]) -> (u64, u64) {
 pub struct Covers(Chain);
 
 impl Covers {
+    /// With room for those of so many stretches.
+    pub fn for_parts(count: usize) -> Self {
+        Self(Chain { between: Vec::with_capacity(count), ..Chain::default() })
+    }
+
     /// Adds the next stretch.
     pub fn add(&mut self, stretch: Chain, sharing: &Sharing) {
         self.0.append(stretch, sharing);

@@ -25,8 +25,8 @@ impl Outlook {
     pub fn of(outputs: &[Output]) -> Self {
         let steps = outputs.iter().flat_map(Output::counted);
         let clones = steps.filter(|(step, _)| matches!(step.action, Action::Clone { .. }));
-        let shared =
-            clones.fold((0, 0), |(bytes, extents), (step, times)| (bytes + times * step.len, extents + times));
+        let shared = clones
+            .fold((0, 0), |(bytes, extents), (step, times)| (bytes + times * step.len, extents + times));
         Self { files: outputs.len(), bytes: outputs.iter().map(|output| output.len).sum(), shared }
     }
 }

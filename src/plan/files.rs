@@ -22,6 +22,8 @@ const MOST_FILES: usize = 1000;
 pub struct Draft {
     /// Indices of tensors in file order.
     pub tensors: Vec<usize>,
+    /// Of how many parts they are, all together.
+    pub parts: usize,
     /// Phase its data section should start at, in bytes; none if nothing in it is shared.
     pub start_phase: Option<u64>,
     /// Alignment of its tensors, in bytes.
@@ -65,7 +67,8 @@ pub fn arranged(
     alignment: u64,
     effort: &mut Effort,
 ) -> Draft {
-    let items: Vec<Item> = tensors[group.clone()].iter().map(|tensor| tensor.item).collect();
+    let members = &tensors[group.clone()];
+    let items: Vec<Item> = members.iter().map(|tensor| tensor.item).collect();
     let (tensors, start_phase) = match best_path(&items, block, effort) {
         Some(path) => {
             let start = path.start;
@@ -73,7 +76,8 @@ pub fn arranged(
         }
         None => (group.collect(), None),
     };
-    Draft { tensors, start_phase, alignment, slack: None }
+    let parts = members.iter().map(|tensor| tensor.parts).sum();
+    Draft { tensors, parts, start_phase, alignment, slack: None }
 }
 
 /// One file for the metadata and everything that is written anyway, then as many per source file as
@@ -89,6 +93,7 @@ fn by_phase(tensors: &[Outline], block: u64, alignment: u64) -> Vec<Draft> {
         }
     }
     let (mut files, mut effort) = (Vec::new(), Effort::default());
+    let parts = |chosen: &[usize]| chosen.iter().map(|&i| tensors[i].parts).sum::<usize>();
     let mut placed = vec![false; tensors.len()];
     for mut home in homes.into_values() {
         while files.len() < MOST_FILES {
@@ -102,10 +107,12 @@ fn by_phase(tensors: &[Outline], block: u64, alignment: u64) -> Vec<Draft> {
             let chosen: Vec<usize> = order.iter().map(|&i| pool[i]).collect();
             chosen.iter().for_each(|&i| placed[i] = true);
             home.retain(|&i| !placed[i]);
-            files.push(Draft { tensors: chosen, start_phase: Some(path.start), alignment, slack: None });
+            let (parts, start_phase) = (parts(&chosen), Some(path.start));
+            files.push(Draft { tensors: chosen, parts, start_phase, alignment, slack: None });
         }
     }
-    let rest = (0..tensors.len()).filter(|&i| !placed[i]).collect();
-    files.insert(0, Draft { tensors: rest, start_phase: None, alignment: DEFAULT_ALIGNMENT, slack: None });
+    let rest: Vec<usize> = (0..tensors.len()).filter(|&i| !placed[i]).collect();
+    let (parts, alignment) = (parts(&rest), DEFAULT_ALIGNMENT);
+    files.insert(0, Draft { tensors: rest, parts, start_phase: None, alignment, slack: None });
     files
 }

@@ -49,6 +49,8 @@ use crate::tensor::OutputTensor;
 pub struct Request<'a> {
     /// Where the source bytes lie.
     pub checkpoint: &'a Checkpoint,
+    /// Where its tensors lie in their files, in bytes, if not where it says.
+    pub offsets: Option<&'a [u64]>,
     /// Every key-value of the (first) output file, except those about splits and padding.
     pub metadata: &'a KeyValues,
     /// Tensors in the reference's order.

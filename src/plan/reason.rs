@@ -84,6 +84,7 @@ mod tests {
         let checkpoint = Checkpoint { files: vec![file], tensors: vec![tensor], ..Checkpoint::default() };
         let plan = Plan::new(&Request {
             checkpoint: &checkpoint,
+            offsets: None,
             metadata: &KeyValues::new(),
             tensors: &[OutputTensor { name: "a".into(), expr, ggml_type: GgmlType::BF16 }],
             path: Path::new("a.gguf"),

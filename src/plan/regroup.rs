@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cover;
 use super::files::{self, Draft};
 use super::layout::Effort;
-use super::cover;
 use super::lower::{Lowered, Origin, Part, Tensors};
 use super::share::{Outline, outline};
 use super::{Plan, Sharing, Walk, set, steps};
@@ -110,13 +110,16 @@ fn draft(
         Ok(cover::total(&arranged.covers).0)
     };
     let (range, alignment) = (group.tensors.clone(), group.alignment);
-    let first = tensors[range.clone()].iter().find(|tensor| tensor.info.bytes > 0 && sharing.allows(tensor.file));
+    let first =
+        tensors[range.clone()].iter().find(|tensor| tensor.info.bytes > 0 && sharing.allows(tensor.file));
     let phase = first.map(|tensor| tensor.offset % sharing.block);
     let start_phase = phase.filter(|phase| phase.is_multiple_of(alignment));
-    let mut best = Draft { tensors: range.clone().collect(), start_phase, alignment, slack: group.slack };
+    let (tensors_of, slack) = (range.clone().collect(), group.slack);
+    let mut best = Draft { tensors: tensors_of, parts: range.len(), start_phase, alignment, slack };
     let mut most = shared(&best)?;
     if may_reorder {
-        let outlines = tensors[range.clone()].iter().map(|tensor| outline(&lowered(tensor), sharing, alignment));
+        let outlines =
+            tensors[range.clone()].iter().map(|tensor| outline(&lowered(tensor), sharing, alignment));
         let outlines: Vec<Outline> = outlines.collect();
         let mut other = files::arranged(&outlines, 0..range.len(), sharing.block, alignment, effort);
         other.tensors.iter_mut().for_each(|i| *i += range.start);

@@ -45,6 +45,8 @@ pub fn chains<'a>(tensor: &'a Lowered, start: u64, sharing: &'a Sharing) -> impl
 pub struct Outline {
     /// Its length in bytes, without padding.
     pub bytes: u64,
+    /// Of how many parts it is.
+    pub parts: usize,
     /// The tensor as the layout sees it in a file with a certain alignment.
     pub item: Item,
     /// The source file that most of what can be shared comes from.
@@ -70,5 +72,5 @@ pub fn outline(tensor: &Lowered, sharing: &Sharing, alignment: u64) -> Outline {
     let best = gains.into_iter().max_by_key(|(phase, (gain, _))| (*gain, std::cmp::Reverse(*phase)));
     let want = best.map(|(phase, (gain, _))| Want { phase, gain });
     let item = Item { advance: tensor.bytes.next_multiple_of(alignment) % block, want };
-    Outline { bytes: tensor.bytes, item, home: best.map(|(_, (_, file))| file) }
+    Outline { bytes: tensor.bytes, parts: tensor.parts.len(), item, home: best.map(|(_, (_, file))| file) }
 }

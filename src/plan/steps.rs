@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cover::{Cover, Covers};
 use super::files::Draft;
-use super::lower::{Origin, Part, Tensors, lower};
+use super::lower::{Origin, Part, Places, Tensors, lower};
 use super::share::chains;
 use super::{Action, Output, Pattern, Placed, Reason, Sharing, Step, Walk};
 use crate::checkpoint::Checkpoint;
@@ -52,7 +52,7 @@ pub fn arrange<'a>(
         at += padded(len);
     }
 
-    let mut all = Covers::default();
+    let mut all = Covers::for_parts(draft.parts);
     for (&i, place) in draft.tensors.iter().zip(&placed) {
         chains(&tensors.lowered(i)?, place.offset, sharing).for_each(|chain| all.add(chain, sharing));
     }
@@ -74,7 +74,8 @@ pub fn output(
     let Arranged { draft, header, placed, data_start, len, covers } = arranged;
     let (alignment, header_len) = (draft.alignment, header.len() as u64);
     let padded = |bytes: u64| bytes.next_multiple_of(alignment);
-    let mut steps = Vec::with_capacity(2 * placed.len() + covers.len() + 2);
+    // A clone may have a copy on either side.
+    let mut steps = Vec::with_capacity(placed.len() + draft.parts + 2 * covers.len() + 2);
     steps.push(Step { start: 0, len: header_len, action: Action::Bytes(header.into()), reason: None });
     zero(&mut steps, header_len, data_start);
     let filler = Filler { covers: &covers, sharing, alignment, exact };
@@ -94,7 +95,7 @@ pub fn output(
 /// # Errors
 /// If the tensor cannot be lowered.
 pub fn of_tensor(tensor: &OutputTensor, checkpoint: &Checkpoint, start: u64) -> Result<Vec<Step>> {
-    let lowered = lower(tensor, checkpoint)?;
+    let lowered = lower(tensor, &Places { checkpoint, offsets: None })?;
     let sharing = Sharing::none(checkpoint, "");
     let filler = Filler { covers: &[], sharing: &sharing, alignment: 1, exact: false };
     let (mut steps, mut at) = (Vec::with_capacity(lowered.parts.len()), start);
@@ -168,11 +169,9 @@ impl Filler<'_> {
         let copy = |from: u64, to: u64| {
             let action = match walk.is_contiguous() && !quiet {
                 true => Action::Copy { file: walk.file, offset: walk.offset + (from - start) },
-                false => Action::Gather {
-                    walk: walk.clone(),
-                    first: (from - start) / walk.dtype.size(),
-                    quiet,
-                },
+                false => {
+                    Action::Gather { walk: walk.clone(), first: (from - start) / walk.dtype.size(), quiet }
+                }
             };
             Step { start: from, len: to - from, action, reason: Some(reason) }
         };

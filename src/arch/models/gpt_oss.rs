@@ -66,7 +66,7 @@ fn packed_experts(input: &Input, builder: &mut Builder) -> Result<()> {
             };
             let module = stem.rsplit_once('.').map_or(stem, |(module, _)| module);
             let resolved = builder.resolve(&format!("{module}.{matrix}.weight"))?;
-            builder.add_typed(resolved, expr.mxfp4(*source)?, GgmlType::MXFP4)?;
+            builder.add_typed(resolved, expr.mxfp4(source)?, GgmlType::MXFP4)?;
         }
     }
     Ok(())

@@ -99,7 +99,13 @@ pub fn state_dict(bytes: &[u8]) -> Result<Vec<PickledTensor>> {
         let Some((storage, dtype, offset, shape)) = machine.tensors.get(*tensor) else { continue };
         let Some(&(_, key)) = machine.storages.get(*storage) else { continue };
         let storage = machine.text(Value::Text(key))?;
-        tensors.push(PickledTensor { name, storage, dtype: *dtype, offset: *offset, shape: Shape::from_slice(shape) });
+        tensors.push(PickledTensor {
+            name,
+            storage,
+            dtype: *dtype,
+            offset: *offset,
+            shape: Shape::from_slice(shape),
+        });
     }
     Ok(tensors)
 }

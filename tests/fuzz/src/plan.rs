@@ -83,6 +83,7 @@ fn planned(model: &Model) {
     let split = model.split;
     let planned = Plan::new(&Request {
         checkpoint: &checkpoint,
+        offsets: None,
         metadata: &metadata,
         tensors: &outputs,
         path: Path::new("out.gguf"),
