@@ -31,7 +31,7 @@ GROWTH = 1.5
 
 def published(name: str, quantized: str | None = None):
     config, found, dtype = MODELS[name]()
-    found = {name: (dtype, shape) for name, shape in found.items()}
+    found = {name: shape if isinstance(shape, tuple) else (dtype, shape) for name, shape in found.items()}
     if quantized:
         store, config["quantization_config"] = QUANTIZED[quantized]
         found = store(found)

@@ -22,7 +22,7 @@ from published_shapes import MODELS
 
 SHARD_LIMIT = 5 * 10**9
 FP8_BLOCK = 128
-SIZES = {"F32": 4, "I32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "U8": 1}
+SIZES = {"I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "F8_E8M0": 1, "F8_E4M3": 1, "I8": 1, "U8": 1}
 GPTQ_GROUP = 128
 
 
@@ -139,10 +139,10 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, help="directory with tokenizer files to copy")
     args = parser.parse_args()
     config, found, dtype = MODELS[args.model](**({"layers": args.layers} if args.layers else {}))
-    found = {name: (dtype, shape) for name, shape in found.items()}
+    found = {name: shape if isinstance(shape, tuple) else (dtype, shape) for name, shape in found.items()}
     if args.quantized:
         found = QUANTIZED[args.quantized][0](found)
-    config |= {"torch_dtype": {"BF16": "bfloat16", "F16": "float16"}[dtype]}
+    config |= {"torch_dtype": {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}[dtype]}
     if args.quantized:
         config["quantization_config"] = QUANTIZED[args.quantized][1]
     write(args.out, config, found, shards(found), args.weights, args.align)

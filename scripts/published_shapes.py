@@ -1,7 +1,7 @@
 """Tensors of published models in state-dict order, from their configurations.
 
 `MODELS` maps a name to a function that gives `(config, tensors, dtype)`: what `config.json` holds, a shape for
-each tensor name, and the safetensors dtype. Shapes are outermost dimension first.
+each tensor name, and the safetensors dtype. Shapes are outermost dimension first; one of another dtype is a pair with that.
 """
 
 from collections.abc import Callable
@@ -100,6 +100,21 @@ def deepseek_v3():
                          "original_max_position_embeddings": 4096},
         "hidden_act": "silu", "tie_word_embeddings": False, "vocab_size": vocab, "bos_token_id": 0, "eos_token_id": 1}
     return config, found | weights("", {"model.norm": [hidden], "lm_head": [vocab, hidden]}), "BF16"
+
+
+def gpt2_medium():
+    """Its matrices are stored as their transposes; the causal masks among its tensors, which nobody reads, are left out."""
+    hidden, layers = 1024, 24
+    found = {"wte.weight": [50257, hidden], "wpe.weight": [1024, hidden]}
+    norm = lambda name: {f"{name}.weight": [hidden], f"{name}.bias": [hidden]}
+    matrix = lambda name, rows, columns: {f"{name}.weight": [rows, columns], f"{name}.bias": [columns]}
+    for layer in range(layers):
+        h = f"h.{layer}."
+        found |= (norm(f"{h}ln_1") | matrix(f"{h}attn.c_attn", hidden, 3 * hidden) | matrix(f"{h}attn.c_proj", hidden, hidden)
+                  | norm(f"{h}ln_2") | matrix(f"{h}mlp.c_fc", hidden, 4 * hidden) | matrix(f"{h}mlp.c_proj", 4 * hidden, hidden))
+    config = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_embd": hidden, "n_layer": layers, "n_head": 16,
+              "n_ctx": 1024, "n_positions": 1024, "vocab_size": 50257, "layer_norm_epsilon": 1e-05}
+    return config, found | norm("ln_f"), "F32"
 
 
 def glm_106b():
@@ -249,6 +264,118 @@ def gemma_3_4b():
     return config, found, "BF16"
 
 
+def fp8(name: str, rows: int, columns: int, scales: str = "F32", suffix: str = "weight_scale_inv") -> Shapes:
+    return {f"{name}.weight": ("F8_E4M3", [rows, columns]), f"{name}.{suffix}": (scales, [-(-rows // 128), -(-columns // 128)])}
+
+
+def minimax_m2():
+    hidden, layers, experts, ff, vocab = 3072, 62, 256, 1536, 200064
+    found = {"model.embed_tokens.weight": [vocab, hidden]}
+    for layer in range(layers):
+        l = f"model.layers.{layer}."
+        for name, shape in attention(hidden, 48 * 128, 8 * 128).items():
+            found |= fp8(f"{l}{name}", *shape)
+        moe = f"{l}block_sparse_moe."
+        found |= {f"{moe}gate.weight": ("F32", [experts, hidden]), f"{moe}e_score_correction_bias": ("F32", [experts])}
+        for expert in range(experts):
+            for name, shape in (("w1", [ff, hidden]), ("w2", [hidden, ff]), ("w3", [ff, hidden])):
+                found |= fp8(f"{moe}experts.{expert}.{name}", *shape)
+        found |= weights(l, {"self_attn.q_norm": [48 * 128], "self_attn.k_norm": [8 * 128], "input_layernorm": [hidden],
+                             "post_attention_layernorm": [hidden]})
+    found |= {"model.norm.weight": [hidden], "lm_head.weight": [vocab, hidden]}
+    config = {"architectures": ["MiniMaxM2ForCausalLM"], "model_type": "minimax_m2", "hidden_size": hidden, "num_hidden_layers": layers,
+              "intermediate_size": ff, "num_attention_heads": 48, "num_key_value_heads": 8, "head_dim": 128, "num_local_experts": experts,
+              "num_experts_per_tok": 8, "rotary_dim": 64, "rope_theta": 5000000, "max_position_embeddings": 196608, "rms_norm_eps": 1e-6,
+              "scoring_func": "sigmoid", "vocab_size": vocab, "tie_word_embeddings": False,
+              "quantization_config": {"quant_method": "fp8", "fmt": "float8_e4m3fn", "weight_block_size": [128, 128]}}
+    return config, found, "BF16"
+
+
+def deepseek_v4_flash():
+    hidden, layers, experts, ff, vocab, head, rank = 4096, 43, 256, 2048, 129280, 512, 1024
+    ratios = [0, 0] + [4, 128] * 20 + [4, 0]
+    scaled = lambda name, rows, columns: fp8(name, rows, columns, "F8_E8M0", "scale")
+    float32 = lambda found: {name: ("F32", shape) for name, shape in found.items()}
+    found = {"embed.weight": [vocab, hidden], "norm.weight": [hidden], "head.weight": [vocab, hidden]}
+    found |= float32({"hc_head_fn": [4, 4 * hidden], "hc_head_base": [4], "hc_head_scale": [1]})
+    for layer in range(layers):
+        l, attn, ffn, ratio = f"layers.{layer}.", f"layers.{layer}.attn.", f"layers.{layer}.ffn.", ratios[layer]
+        found |= weights(l, {"attn_norm": [hidden], "ffn_norm": [hidden], "attn.q_norm": [rank], "attn.kv_norm": [head]})
+        for part in ("attn", "ffn"):
+            found |= float32({f"{l}hc_{part}_fn": [24, 4 * hidden], f"{l}hc_{part}_base": [24], f"{l}hc_{part}_scale": [3]})
+        for name, shape in {"wq_a": [rank, hidden], "wq_b": [64 * head, rank], "wkv": [head, hidden], "wo_a": [8 * rank, 8 * head],
+                            "wo_b": [hidden, 8 * rank]}.items():
+            found |= scaled(f"{attn}{name}", *shape)
+        found |= float32({f"{attn}attn_sink": [64]})
+        for part, width in ((attn, head), (f"{attn}indexer.", 128)):
+            if not ratio or (part != attn and ratio != 4):
+                continue
+            twice = width * (2 if ratio == 4 else 1)
+            found |= float32({f"{part}compressor.ape": [ratio, twice]})
+            found |= weights(f"{part}compressor.", {"wkv": [twice, hidden], "wgate": [twice, hidden], "norm": [width]})
+        if ratio == 4:
+            found |= scaled(f"{attn}indexer.wq_b", 64 * 128, rank) | weights(f"{attn}indexer.", {"weights_proj": [64, hidden]})
+        found |= {f"{ffn}gate.weight": [experts, hidden]}
+        found |= {f"{ffn}gate.tid2eid": ("I64", [vocab, 6])} if layer < 3 else float32({f"{ffn}gate.bias": [experts]})
+        for name, (rows, columns) in {"w1": (ff, hidden), "w2": (hidden, ff), "w3": (ff, hidden)}.items():
+            found |= scaled(f"{ffn}shared_experts.{name}", rows, columns)
+            for expert in range(experts):
+                one = f"{ffn}experts.{expert}.{name}."
+                found |= {f"{one}weight": ("I8", [rows, columns // 2]), f"{one}scale": ("F8_E8M0", [rows, columns // 32])}
+    config = {"architectures": ["DeepseekV4ForCausalLM"], "model_type": "deepseek_v4", "hidden_size": hidden, "moe_intermediate_size": ff,
+              "num_hidden_layers": layers, "num_attention_heads": 64, "num_key_value_heads": 1, "head_dim": head, "qk_rope_head_dim": 64,
+              "q_lora_rank": rank, "o_lora_rank": rank, "o_groups": 8, "n_routed_experts": experts, "n_shared_experts": 1, "num_experts_per_tok": 6,
+              "compress_ratios": ratios, "compress_rope_theta": 160000, "num_hash_layers": 3, "swiglu_limit": 10.0, "sliding_window": 128,
+              "vocab_size": vocab, "rope_theta": 10000, "max_position_embeddings": 1048576, "rms_norm_eps": 1e-6,
+              "rope_scaling": {"type": "yarn", "factor": 16, "original_max_position_embeddings": 65536, "beta_fast": 32, "beta_slow": 1},
+              "quantization_config": {"quant_method": "fp8", "fmt": "e4m3", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}}
+    return config, found, "BF16"
+
+
+def kimi_k3():
+    hidden, layers, experts, ff, latent, vocab, inner = 7168, 93, 896, 3072, 3584, 163840, 96 * 128
+    full = [layer for layer in range(1, layers + 1) if layer % 4 == 0 or layer == layers]
+    l = "language_model.model."
+    found = {f"{l}embed_tokens.weight": [vocab, hidden]}
+    for layer in range(layers):
+        at = f"{l}layers.{layer}."
+        found |= weights(at, {"input_layernorm": [hidden], "post_attention_layernorm": [hidden], "self_attn.g_proj": [inner, hidden],
+                              "self_attn.o_proj": [hidden, inner]})
+        for part in ("self_attention_res", "mlp_res"):
+            found |= weights(at, {f"{part}_norm": [hidden], f"{part}_proj": [1, hidden]})
+        if layer + 1 in full:
+            found |= weights(f"{at}self_attn.", {"q_a_proj": [1536, hidden], "q_a_layernorm": [1536], "q_b_proj": [96 * 192, 1536],
+                                                 "kv_a_proj_with_mqa": [576, hidden], "kv_a_layernorm": [512], "kv_b_proj": [96 * 256, 512]})
+        else:
+            found |= weights(f"{at}self_attn.", {f"{part}_proj": [inner, hidden] for part in "qkv"} | {
+                f"{part}_conv1d": [inner, 1, 4] for part in "qkv"} | {
+                "f_a_proj": [128, hidden], "f_b_proj": [inner, 128], "b_proj": [96, hidden], "o_norm": [128]})
+            found |= {f"{at}self_attn.A_log": ("F32", [128]), f"{at}self_attn.dt_bias": ("F32", [inner])}
+        if not layer:
+            found |= weights(at, gated(hidden, 33792))
+            continue
+        moe = f"{at}block_sparse_moe."
+        found |= weights(moe, {"gate": [experts, hidden], "routed_expert_down_proj": [latent, hidden],
+                               "routed_expert_up_proj": [hidden, latent], "routed_expert_norm": [latent]} | gated(hidden, 2 * ff, "shared_experts."))
+        found |= {f"{moe}gate.e_score_correction_bias": ("F32", [experts])}
+        for expert in range(experts):
+            for name, (rows, columns) in (("w1", (ff, latent)), ("w2", (latent, ff)), ("w3", (ff, latent))):
+                one = f"{moe}experts.{expert}.{name}.weight"
+                found |= {f"{one}_packed": ("U8", [rows, columns // 2]), f"{one}_scale": ("U8", [rows, columns // 32])}
+    found |= weights(l, {"norm": [hidden], "output_attn_res_norm": [hidden], "output_attn_res_proj": [1, hidden]})
+    found |= {"language_model.lm_head.weight": [vocab, hidden]}
+    text = {"model_type": "kimi_linear", "hidden_size": hidden, "intermediate_size": 33792, "num_hidden_layers": layers, "num_attention_heads": 96,
+            "num_key_value_heads": 96, "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+            "mla_use_nope": True, "linear_attn_config": {"full_attn_layers": full, "num_heads": 96, "head_dim": 128, "short_conv_kernel_size": 4,
+                                                         "gate_lower_bound": -5.0},
+            "moe_intermediate_size": ff, "num_experts": experts, "num_experts_per_token": 16, "num_shared_experts": 2, "first_k_dense_replace": 1,
+            "routed_scaling_factor": 1.0, "moe_renormalize": True, "moe_router_activation_func": "sigmoid", "routed_expert_hidden_size": latent,
+            "hidden_act": "situ", "activation_situ_beta": 4.0, "activation_situ_linear_beta": 25.0, "attn_res_block_size": 12,
+            "rms_norm_eps": 1e-5, "max_position_embeddings": 1048576, "vocab_size": vocab,
+            "quantization_config": {"quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized"}}
+    return {"architectures": ["KimiK3ForConditionalGeneration"], "model_type": "kimi_k3", "text_config": text}, found, "BF16"
+
+
 MODELS: dict[str, Callable[[], tuple[dict, Shapes, str]]] = {
     "llama-3.2-1b": lambda layers=16: llama(2048, layers, 8192, 32, 8, 128256, True, {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "head_dim": 64, "max_position_embeddings": 131072,
@@ -267,9 +394,13 @@ MODELS: dict[str, Callable[[], tuple[dict, Shapes, str]]] = {
         "eos_token_id": 128001}),
     "deepseek-v3": deepseek_v3,
     "bloom-560m": bloom_560m,
+    "gpt2-medium": gpt2_medium,
     "glm-106b": glm_106b,
     "gemma-3-4b": gemma_3_4b,
     "jamba-mini": jamba_mini,
+    "deepseek-v4-flash": deepseek_v4_flash,
+    "kimi-k3": kimi_k3,
+    "minimax-m2": minimax_m2,
     "nemotron-nano-9b-v2": nemotron_nano_9b,
     "qwen3-vl-8b": qwen3_vl_8b,
     # What takes memory, if anything does: the whole model, and a single matrix (3.4 GB, twice).

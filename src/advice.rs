@@ -22,7 +22,9 @@ const NOTABLE: u64 = 1;
 const SMALL_EXTENT: u64 = 4 << 10;
 
 /// The command that aligns a checkpoint.
-pub const ALIGN: &str = "ggraft align MODEL --in-place";
+pub fn aligning(model: &str) -> String {
+    format!("ggraft align {model} --in-place")
+}
 
 /// Another way to convert the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +71,9 @@ impl Way {
         }
     }
 
-    /// What to do, with `MODEL` for the model directory.
-    pub fn instruction(self) -> String {
-        let (align, flags) = (format!("after `{ALIGN}`"), format!("with `{}`", self.flags()));
+    /// What to do about the model in `model`, a word for a shell.
+    pub fn instruction(self, model: &str) -> String {
+        let (align, flags) = (format!("after `{}`", aligning(model)), format!("with `{}`", self.flags()));
         match (self.aligns(), self.flags().is_empty()) {
             (true, true) => align,
             (true, false) => format!("{align}, {flags}"),
@@ -291,3 +293,6 @@ fn others(request: &Request, ways: &[Way], known: &[(u64, Outlook)]) -> Result<V
 fn is_ruled(splits: &SplitRules) -> bool {
     splits.is_set() || splits.no_tensor_first_split
 }
+
+#[cfg(test)]
+mod tests;

@@ -254,9 +254,9 @@ impl Conversion {
         Report::of(&self.plan)
     }
 
-    /// How many bytes [`Conversion::run`] tells of: each once when it is written, and once when it is verified.
+    /// How many bytes [`Conversion::run`] tells of (see [`write::work`]).
     pub fn work(&self) -> u64 {
-        self.plan.bytes() * if self.settings.verify { 2 } else { 1 }
+        write::work(&self.plan, &self.settings)
     }
 
     /// Carries the plan out, telling `progress` of bytes as they are done.

@@ -22,11 +22,11 @@ pub enum Dtype {
     BF16,
     F32,
     F64,
+    F8E8M0,
     /// This one and those below can be moved, but not converted.
     F4,
     F6E2M3,
     F6E3M2,
-    F8E8M0,
     F8E4M3Fnuz,
     F8E5M2Fnuz,
     C64,
@@ -71,8 +71,8 @@ impl Dtype {
 
     /// Whether elements can be read, and not only moved with their neighbours.
     pub fn is_readable(self) -> bool {
-        use Dtype::{C64, F4, F6E2M3, F6E3M2, F8E4M3Fnuz, F8E5M2Fnuz, F8E8M0};
-        !matches!(self, F4 | F6E2M3 | F6E3M2 | F8E8M0 | F8E4M3Fnuz | F8E5M2Fnuz | C64)
+        use Dtype::{C64, F4, F6E2M3, F6E3M2, F8E4M3Fnuz, F8E5M2Fnuz};
+        !matches!(self, F4 | F6E2M3 | F6E3M2 | F8E4M3Fnuz | F8E5M2Fnuz | C64)
     }
 
     /// Bits per element.

@@ -146,6 +146,10 @@ fn draft(source: &[u8]) -> Draft {
         draft.walk(source, walk(i as u64, Dtype::F32, dims), None);
         draft.zeros(i + 1);
     }
+    // More boxes than there are threads, and than a few: eight bits become two million numbers of four bytes on the way.
+    let mut many = walk(4096, Dtype::F8E4M3, &[(2048, 1), (1000, 2048)]);
+    many.arithmetic = vec![Arithmetic::Add(1.0)];
+    draft.walk(source, many, Some(BF16));
     draft
 }
 
@@ -192,8 +196,10 @@ fn files_hold_what_was_planned_whatever_the_number_of_threads() {
     let (model, sources) = opened(dir.path());
     for threads in [1, 2, 7] {
         let mut progress = 0;
-        write(&plan, &model, &sources, settings(threads), &mut |bytes| progress += bytes).unwrap();
-        assert_eq!(progress, plan.bytes());
+        let finished =
+            write(&plan, &model, &sources, settings(threads), &mut |bytes| progress += bytes).unwrap();
+        let bytes = finished.report.bytes;
+        assert_eq!(progress, bytes.total - bytes.cloned);
         for output in &plan.outputs {
             let found = fs::read(&output.path).unwrap();
             assert_eq!(found.len(), draft.expected.len());

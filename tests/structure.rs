@@ -50,7 +50,7 @@ fn what_llama_cpp_refuses_is_refused() {
     for (name, damaged) in files() {
         fs::write(&path, &damaged.bytes).unwrap();
         let options = verify::Options { gguf: path.clone(), ..verify::Options::default() };
-        let found = verify::verify(&options, &mut |_| {}).map_err(|error| error.to_string());
+        let found = verify::verify(&options, &mut |_| {}, &mut |_| {}).map_err(|error| error.to_string());
         count += 1;
         let Some(verdict) = verdicts.get(&name) else {
             unjudged.push(name);

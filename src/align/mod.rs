@@ -275,8 +275,14 @@ impl Job {
 
     /// Why conversions beside the aligned files will not share their blocks, if that is known.
     pub fn refusal(&self, parts: &[Part]) -> Option<String> {
-        let refusal = parts.iter().find_map(|part| part.plan.refusal.clone());
-        refusal.filter(|_| !matches!(self.target, Target::Directory(_)))
+        match &self.target {
+            // Whether the new files share blocks with the old ones says nothing of that.
+            Target::Directory(to) => {
+                let home = if to.is_dir() { to.as_path() } else { ggraft_platform::parent(to) };
+                ggraft_platform::can_clone_within(home).err().map(|why| why.to_string())
+            }
+            _ => parts.iter().find_map(|part| part.plan.refusal.clone()),
+        }
     }
 
     /// Bytes that aligning in place will not give back: links become files, and what they led to stays where it is.

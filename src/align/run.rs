@@ -25,10 +25,15 @@ pub struct Outcome {
 }
 
 impl Job {
-    /// How many bytes [`Job::run`] tells of when it carries out `parts`: each when it is written, and when it is verified.
+    /// How many bytes [`Job::run`] tells of when it carries out `parts` (see [`write::work`]).
     pub fn work(&self, parts: &[Part]) -> u64 {
-        let bytes: u64 = parts.iter().map(|part| part.plan.bytes()).sum();
-        bytes * if self.verify { 2 } else { 1 }
+        parts.iter().map(|part| write::work(&part.plan, &self.settings())).sum()
+    }
+
+    /// How plans are carried out. A symbolic link into a cache is no reason to change the cache. Synced, since this may
+    /// replace the only copy.
+    fn settings(&self) -> Settings {
+        Settings { sync: true, links: Links::Replace, verify: self.verify, ..Settings::default() }
     }
 
     /// Carries out [`parts`](Self::parts), telling `progress` of bytes as they are done.
@@ -56,9 +61,7 @@ impl Job {
                 created.dirs(to, parent(&output.path))?;
             }
         }
-        // A symbolic link into a cache is no reason to change the cache. Synced, since this may replace the only copy.
-        let settings =
-            Settings { sync: true, links: Links::Replace, verify: self.verify, ..Settings::default() };
+        let settings = self.settings();
         // In place every plan by itself: what the one before replaces is free again, unless something else still
         // refers to it, which is found out in time, too.
         let together = if matches!(self.target, Target::InPlace { .. }) { 1 } else { parts.len().max(1) };

@@ -4,7 +4,7 @@ use crate::checkpoint::{Checkpoint, SourceTensor};
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
 use crate::input::quoted;
-use crate::kernels::{MeanOfMagnitudes, convert, supports};
+use crate::kernels::{Mean, convert, supports};
 use crate::source;
 use crate::tensor::{Leaf, TensorExpr};
 
@@ -70,6 +70,17 @@ pub(super) fn floats(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> 
     Ok(reader.values.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
+/// The mean of the elements of a small tensor, `name`.
+///
+/// # Errors
+/// As [`floats`].
+pub(super) fn mean(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<f32> {
+    let values = floats(checkpoint, name, expr)?;
+    let mut mean = Mean::new(values.len() as u64);
+    mean.add(&values);
+    Ok(mean.finish())
+}
+
 /// More bytes than a list of tokens has.
 const LARGEST_LIST: u64 = 1 << 24;
 
@@ -103,13 +114,12 @@ pub(super) fn mean_of_magnitudes(checkpoint: &Checkpoint, name: &str, expr: &Ten
         Error::unsupported(problem).at(checkpoint.dir.path())
     })?;
     let elements = source.len / source.dtype.size();
-    let (mut reader, mut mean, mut at) =
-        (Reader::new(checkpoint, source)?, MeanOfMagnitudes::new(elements), 0);
+    let (mut reader, mut mean, mut at) = (Reader::new(checkpoint, source)?, Mean::new(elements), 0);
     while at < elements {
         let count = CHUNK.min(elements - at);
         reader.read(at, count)?;
         for bytes in reader.values.as_chunks().0 {
-            mean.add(&[f32::from_le_bytes(*bytes)]);
+            mean.add(&[f32::from_le_bytes(*bytes).abs()]);
         }
         at += count;
     }

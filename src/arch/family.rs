@@ -57,6 +57,10 @@ pub struct Family {
     /// Renames a tensor where its name depends on the family, before anything else looks at it; none leaves
     /// it out.
     pub(super) rename: fn(&Input, &str) -> Option<String>,
+    /// Replaces what is quantized in a way of the family's own, and says whether that is all there is.
+    pub(super) dequantize: fn(&mut Input) -> Result<bool>,
+    /// The type of the file, if that does not depend on what is asked for.
+    pub(super) file_type: fn(&Input) -> Result<Option<FileType>>,
     /// Moves the codes of a matrix in NVFP4, two to a byte, as `emit` moves weights; asked with the matrix's name.
     pub(super) nvfp4: fn(&Input, &str, TensorExpr) -> Result<TensorExpr>,
     /// Adds tensors that no checkpoint holds; they come first.
@@ -101,6 +105,8 @@ pub(super) const TEXT: Family = Family {
     keys: keys::common,
     late: |_, _| Ok(()),
     rename: |_, name| Some(name.to_owned()),
+    dequantize: |_| Ok(false),
+    file_type: |_| Ok(None),
     nvfp4: |_, _, codes| Ok(codes),
     generate: |_, _| Ok(()),
     emit: |_, builder, tensor| builder.add(tensor),
@@ -385,6 +391,9 @@ impl Family {
         if let Some(ftype) = quantized.and_then(|quantized| quantized.file_type())
             && matches!(input.ftype, FileType::F32 | FileType::F16 | FileType::Bf16)
         {
+            input.ftype = ftype;
+        }
+        if let Some(ftype) = (self.file_type)(input)? {
             input.ftype = ftype;
         }
         Ok(Described { tensors, early: early.values, extra: extra(wide) })

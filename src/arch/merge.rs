@@ -161,7 +161,7 @@ impl<'a> Scales<'a> {
             alphas: patterns(config, "alpha_pattern")?,
             rank: settings.f64(&["r"])?,
             by_root: config.by_root_of_rank()?,
-            turned: settings.bool(&["fan_in_fan_out"])?.unwrap_or(false),
+            turned: config.inputs_are_rows()?,
         })
     }
 

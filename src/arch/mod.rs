@@ -18,6 +18,7 @@ mod keys;
 mod merge;
 mod models;
 mod mtp;
+mod mxfp4;
 mod options;
 mod outputs;
 mod pooling;
@@ -80,6 +81,20 @@ pub fn lookup(architecture: &str) -> Result<&'static Family> {
         None => Error::unsupported(problem),
     };
     Err(error.hint("--print-supported-models lists all").hint(report))
+}
+
+/// The family that converts the draft which is part of models of class `architecture`.
+///
+/// # Errors
+/// [`Error::Unsupported`] if they have none.
+pub fn lookup_draft(architecture: &str) -> Result<&'static Family> {
+    match architecture {
+        "DeepseekV4ForCausalLM" => lookup("DeepseekV4DSparkModel"),
+        other => Err(Error::unsupported(format!(
+            "--dspark: only DeepseekV4ForCausalLM has such a draft, this is {}",
+            quoted(other)
+        ))),
+    }
 }
 
 /// The Hugging Face names that can be converted, each with its GGUF architecture.

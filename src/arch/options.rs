@@ -15,6 +15,8 @@ pub struct Options {
     pub fuse_gate_up_exps: bool,
     /// Which layers.
     pub mtp: Mtp,
+    /// The model's own draft instead of the model ([`super::lookup_draft`]).
+    pub dspark: bool,
     /// The dense layers that sentence-transformers puts after the model, too.
     pub dense_modules: bool,
     /// Only the key-values are wanted. The tensors are not looked at, and need not be any that can be converted.

@@ -237,10 +237,16 @@ impl Batch<'_> {
     /// need not be looked at again.
     fn prove(&self, job: &Job, place: &Place, fingerprint: &Fingerprint, lock: &Lock) -> Result<Verdict> {
         let Some(mut written) = place.written() else { return Ok(Verdict::Refuted("no record".into())) };
-        let Some(first) = written.outputs.first() else { return Ok(Verdict::Refuted("no output".into())) };
-        let verdict = child::verify(job, &first.path, &self.settings.verify_args, lock)?;
-        if verdict != Verdict::Proven {
-            return Ok(verdict);
+        // Files of a set are verified with its first; a projector beside it is another one.
+        let sets = written.outputs.iter().enumerate().filter(|(no, output)| *no == 0 || !output.continues());
+        for (_, first) in sets {
+            let verdict = child::verify(job, &first.path, &self.settings.verify_args, lock)?;
+            if verdict != Verdict::Proven {
+                return Ok(verdict);
+            }
+        }
+        if written.outputs.is_empty() {
+            return Ok(Verdict::Refuted("no output".into()));
         }
         for Output { path, .. } in &written.outputs {
             let synced = fs::File::open(path).and_then(|file| file.sync_all());
@@ -264,7 +270,7 @@ impl Batch<'_> {
         lock: &Lock,
     ) -> Result<Option<(Value, Written)>, Failure> {
         let job = &waiting.job;
-        let mut conversion = Conversion::start(job, &self.settings.args, lock)?;
+        let mut conversion = Conversion::start(job, &self.settings.args, Some(lock))?;
         let (mut last, mut written, mut planned, mut held) = (None, None, 0, None);
         let (mut told_at, mut share) = (Instant::now(), None);
         loop {

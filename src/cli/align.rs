@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use indicatif::DecimalBytes;
 
-use super::messages::{say, start_logging};
-use super::progress::Progress;
-use super::{catch_signals, report, stdout};
+use super::messages::say;
+use super::report_args::ReportArgs;
+use super::{report, stdout};
 use crate::align::{self, Check, Job, Outcome, Part, Target, percent};
 use crate::error::{Error, Result};
 use crate::input::one_line;
@@ -47,23 +47,13 @@ pub struct Args {
     #[arg(long)]
     check: bool,
 
-    /// Print a report for machines on standard output
-    #[arg(long)]
-    pub(super) json: bool,
-
-    /// Say what is being done
-    #[arg(long, short)]
-    verbose: bool,
-
-    /// Print nothing but errors
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    pub(super) reports: ReportArgs,
 }
 
 /// Runs `ggraft align`.
 pub fn run(args: &Args) -> Result<()> {
-    start_logging(args.verbose, args.quiet);
-    catch_signals()?;
+    args.reports.begin()?;
     let target = match (&args.output, args.check) {
         (Some(to), _) => Target::Directory(to.clone()),
         (None, true) => Target::Nowhere,
@@ -79,7 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
     job.verify = !args.no_verify;
     if args.check {
         let found = align::check(job)?;
-        return match (args.json, args.quiet) {
+        return match (args.reports.json, args.reports.quiet) {
             (true, _) => stdout::json(|out| writeln!(out, "{:#}", found.to_json())),
             (false, true) => Ok(()),
             (false, false) => stdout::text(|out| print_check(out, &found)),
@@ -89,17 +79,14 @@ pub fn run(args: &Args) -> Result<()> {
         tracing::warn!("left out: {} {why}", path.display());
     }
     let parts = job.parts()?;
-    if !args.quiet {
+    if !args.reports.quiet {
         print_costs(&job, &parts, args.replace_blob);
     }
-    let progress = Progress::start(job.work(&parts), args.quiet);
-    let result = job.run(&parts, &mut |bytes| progress.advance(bytes));
-    progress.finish();
-    let outcome = result?;
-    if args.json {
+    let outcome = args.reports.watch(job.work(&parts), |advance| job.run(&parts, advance))?;
+    if args.reports.json {
         stdout::json(|out| writeln!(out, "{:#}", outcome.to_json(&job)))?;
     }
-    if !args.quiet {
+    if !args.reports.quiet {
         print_outcome(&job, &outcome);
     }
     Ok(())
@@ -110,7 +97,7 @@ fn print_costs(job: &Job, parts: &[Part], replaces_blobs: bool) {
     let bytes = DecimalBytes(parts.iter().map(|part| part.plan.bytes()).sum());
     if let Some(why) = job.refusal(parts) {
         say(format_args!(
-            "{why}: nothing that is converted here will share blocks with the {bytes} that are rewritten now; \
+            "{why}: nothing that is converted there will share blocks with the {bytes} that are rewritten now; \
              `ggraft mount` needs no space"
         ));
     }

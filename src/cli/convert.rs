@@ -1,18 +1,20 @@
 //! `ggraft convert`: the reference's flags by the same names, and a few of our own.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::events::{Events, Master};
-use super::messages::start_logging;
-use super::options::{OptionArgs, REPORTS, parse_size};
-use super::progress::Progress;
-use super::{catch_signals, report, stdout, stream};
+use super::messages::{explain, forget_warnings};
+use super::options::{OptionArgs, parse_size};
+use super::report_args::ReportArgs;
+use super::{report, stdout, stream};
 use crate::arch;
 use crate::conversion::{Conversion, Options, Reflink};
 use crate::error::{Error, Result};
@@ -25,14 +27,16 @@ use crate::write::Control;
   ggraft convert Llama-3.2-1B                       default name, in the model's directory
   ggraft convert Llama-3.2-1B --outfile out/        default name, elsewhere
   ggraft convert Llama-3.2-1B --outfile 'm-{ftype}.gguf' --outtype f16
+  ggraft convert models/* --outfile out/ --outtype bf16,q8_0
   ggraft convert Llama-3.2-1B --no-reflink          byte for byte what convert_hf_to_gguf.py writes
   ggraft convert meta-llama/Llama-3.2-1B            from the hub into the GGUF, and no copy of the checkpoint here
   ggraft convert Llama-3.2-1B --outfile - | ssh …   no file here, the same bytes elsewhere")]
 pub struct Args {
     /// Directory that holds the model: config.json, *.safetensors, tokenizer files;
-    /// or a repository on the Hugging Face hub, org/name or hf://org/name@revision
-    #[arg(required_unless_present = "print_supported_models")]
-    model: Option<PathBuf>,
+    /// or a repository on the Hugging Face hub, org/name or hf://org/name@revision. Several are converted one after the
+    /// other, whatever becomes of those before
+    #[arg(required_unless_present = "print_supported_models", value_name = "MODEL")]
+    models: Vec<PathBuf>,
 
     #[command(flatten)]
     options: OptionArgs,
@@ -67,17 +71,8 @@ pub struct Args {
     #[arg(long)]
     print_supported_models: bool,
 
-    /// Say more about what is being done
-    #[arg(long, short, help_heading = REPORTS)]
-    verbose: bool,
-
-    /// Print a report for machines (JSON) on standard output
-    #[arg(long, help_heading = REPORTS)]
-    pub(super) json: bool,
-
-    /// Print nothing but errors
-    #[arg(long, short, help_heading = REPORTS)]
-    quiet: bool,
+    #[command(flatten)]
+    pub(super) reports: ReportArgs,
 
     /// For `ggraft batch`: tell what happens, an object a line
     #[arg(long, hide = true, value_name = "-", value_parser = ["-"], conflicts_with = "json")]
@@ -90,47 +85,87 @@ pub struct Args {
 }
 
 impl Args {
+    /// Every model in every type.
+    fn wanted(&self) -> Result<Vec<Options>> {
+        let mut wanted = Vec::new();
+        for model in &self.models {
+            for mut options in self.options.for_each_type(model)? {
+                options.fsync = !self.no_fsync;
+                options.verify = self.verify;
+                options.threads = self.threads.and_then(|n| NonZeroUsize::new(n.into()));
+                options.rate = self.io_limit.and_then(NonZeroU64::new);
+                wanted.push(options);
+            }
+        }
+        let several = wanted.len() > 1;
+        if several && (self.events.is_some() || wanted.iter().any(is_stream)) {
+            let problem = "several models or types: each of them takes a file of its own, and so a job of its own in a batch";
+            return Err(Error::usage(problem));
+        }
+        Ok(wanted)
+    }
+
     /// Arguments of `ggraft verify` for what these make of the model.
     pub fn for_verify(&self) -> Vec<OsString> {
         self.options.for_verify()
     }
 }
 
-/// Runs `ggraft convert`.
-pub fn run(args: &Args) -> Result<()> {
-    start_logging(args.verbose, args.quiet);
+/// Runs `ggraft convert`. Some of several conversions may fail, which is no error but has an exit code.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    args.reports.begin()?;
     if args.print_supported_models {
-        return print_supported_models();
+        return print_supported_models().map(|()| ExitCode::SUCCESS);
     }
-    catch_signals()?;
-    let model = args.model.as_deref().ok_or_else(|| Error::usage("name a model directory"))?;
-    let mut options = Options {
-        fsync: !args.no_fsync,
-        verify: args.verify,
-        threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
-        rate: args.io_limit.and_then(NonZeroU64::new),
-        ..args.options.options(model)?
-    };
-    if options.outfile.as_deref() == Some(stream::NAME.as_ref()) {
-        return streamed(args, &mut options);
-    }
-    if matches!((options.layout, options.alignment), (Layout::Split, Alignment::Relaxed)) {
+    if matches!(args.options.grid(), Ok((Layout::Split, Alignment::Relaxed))) {
         tracing::warn!(
             "--alignment relaxed: these files are for llama-quantize and llama-gguf-split --merge; llama.cpp itself loads \
              them with --load-mode none or dio only"
         );
     }
+    match &*args.wanted()? {
+        [one] => run_one(args, &mut one.clone(), &mut BTreeSet::new()).map(|()| ExitCode::SUCCESS),
+        several => run_all(args, several),
+    }
+}
+
+/// One conversion after the other. What fails does not keep the others from being done; the first failure gives the exit code.
+fn run_all(args: &Args, several: &[Options]) -> Result<ExitCode> {
+    let (mut names, mut code) = (BTreeSet::new(), None);
+    for options in several {
+        forget_warnings();
+        match run_one(args, &mut options.clone(), &mut names) {
+            Ok(()) => {}
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                explain(&error, args.reports.json);
+                code.get_or_insert(error.exit_code());
+            }
+        }
+    }
+    Ok(code.map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+/// One conversion; `names` are what those before in the same run have written.
+fn run_one(args: &Args, options: &mut Options, names: &mut BTreeSet<PathBuf>) -> Result<()> {
+    if is_stream(options) {
+        return streamed(args, options);
+    }
     let mut events = Events::new(args.events.is_some());
-    let result = convert(args, model, &options, &mut events);
+    let result = convert(args, options, names, &mut events);
     if let Err(error) = &result {
         events.failed(error);
     }
     result
 }
 
+fn is_stream(options: &Options) -> bool {
+    options.outfile.as_deref() == Some(stream::NAME.as_ref())
+}
+
 /// `--outfile -`.
 fn streamed(args: &Args, options: &mut Options) -> Result<()> {
-    if args.json || args.verify || args.dry_run {
+    if args.reports.json || args.verify || args.dry_run {
         let problem = "--outfile -: not with --json, --verify or --dry-run, for there is no file";
         return Err(Error::usage(problem));
     }
@@ -142,13 +177,11 @@ fn streamed(args: &Args, options: &mut Options) -> Result<()> {
         Reflink::Auto | Reflink::Never => Reflink::Never,
     };
     let conversion = Conversion::prepare(options)?;
-    let progress = Progress::start(conversion.work(), args.quiet);
-    let result = stream::run("--outfile -", &conversion.plan, &conversion.evaluator(), &mut |bytes| {
-        progress.advance(bytes)
+    let result = args.reports.watch(conversion.work(), |advance| {
+        stream::run("--outfile -", &conversion.plan, &conversion.evaluator(), advance)
     });
-    progress.finish();
     let result = result.and_then(|()| conversion.check_sources());
-    if !args.quiet {
+    if !args.reports.quiet {
         report::print_notes(&conversion.notes);
     }
     result
@@ -169,50 +202,54 @@ fn print_supported_models() -> Result<()> {
     })
 }
 
-fn convert(args: &Args, model: &Path, options: &Options, events: &mut Events) -> Result<()> {
+fn convert(args: &Args, options: &Options, names: &mut BTreeSet<PathBuf>, events: &mut Events) -> Result<()> {
     let began = Instant::now();
     let conversion = Conversion::prepare(options)?;
+    for output in &conversion.plan.outputs {
+        if !names.insert(output.path.clone()) {
+            let problem = "--outfile: another of these conversions is written to the same file";
+            return Err(Error::usage(problem)
+                .about(&output.path)
+                .hint("let each have a directory, or {ftype} in its name"));
+        }
+    }
     if args.dry_run {
         return report::print_names(&conversion.plan);
     }
     events.planned(&conversion);
     let master = args.hold.then(Master::listen);
     master.as_ref().map_or(Ok(()), Master::wait)?;
-    let progress = Progress::start(conversion.work(), args.quiet);
     let events = RefCell::new(events);
-    let advance = &mut |bytes| {
-        progress.advance(bytes);
-        events.borrow_mut().advance(bytes);
-    };
-    let result = match &master {
-        None => conversion.run(advance),
-        Some(master) => {
-            let ready = &mut |files: &[_]| {
-                events.borrow().ready(&conversion, options.fsync, files)?;
-                master.wait()
-            };
-            let heard = master.rate();
-            let heard = || NonZeroU64::new(heard.load(Ordering::Relaxed));
-            let rate = || [options.rate, heard()].into_iter().flatten().min();
-            conversion.run_controlled(advance, Control { ready, rate: &rate })
-        }
-    };
-    progress.finish();
+    let result = args.reports.watch(conversion.work(), |advance| {
+        let advance = &mut |bytes| {
+            advance(bytes);
+            events.borrow_mut().advance(bytes);
+        };
+        let Some(master) = &master else { return conversion.run(advance) };
+        let ready = &mut |files: &[_]| {
+            events.borrow().ready(&conversion, options.fsync, files)?;
+            master.wait()
+        };
+        let heard = master.rate();
+        let heard = || NonZeroU64::new(heard.load(Ordering::Relaxed));
+        let rate = || [options.rate, heard()].into_iter().flatten().min();
+        conversion.run_controlled(advance, Control { ready, rate: &rate })
+    });
     let events = events.into_inner();
     let outcome = result?;
     report::warn(&outcome);
-    if args.json || args.events.is_some() {
+    if args.reports.json || args.events.is_some() {
         let json = report::to_json(&outcome, &conversion.notes);
         events.finished(&json);
-        if args.json {
+        if args.reports.json {
             stdout::json(|out| writeln!(out, "{json:#}"))?;
         }
     }
-    if !args.quiet {
+    if !args.reports.quiet {
         report::print(&outcome, began.elapsed());
         report::print_notes(&conversion.notes);
         if conversion.may_share() {
-            report::print_advice(conversion.brief_advice()?.as_ref(), &outcome, model);
+            report::print_advice(conversion.brief_advice()?.as_ref(), &outcome, &options.model);
         }
     }
     Ok(())

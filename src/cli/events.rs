@@ -63,6 +63,8 @@ impl Events {
     /// Tells that `bytes` more are done.
     pub fn advance(&mut self, bytes: u64) {
         self.done += bytes;
+        // More than was planned if the file system shares less.
+        self.total = self.total.max(self.done);
         if self.on && self.told_at.elapsed() >= TELLING {
             self.told_at = Instant::now();
             self.tell(&json!({"event": "progress", "done": self.done, "total": self.total}));

@@ -5,10 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::messages::start_logging;
-use super::options::{OutTypeArg, REPORTS};
-use super::progress::Progress;
-use super::{catch_signals, report, stdout};
+use super::options::OutTypeArg;
+use super::report_args::ReportArgs;
+use super::{report, stdout};
 use crate::arch;
 use crate::conversion::{Conversion, Options, Reflink};
 use crate::describe;
@@ -79,17 +78,8 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Say more about what is being done
-    #[arg(long, short, help_heading = REPORTS)]
-    verbose: bool,
-
-    /// Print a report for machines (JSON) on standard output
-    #[arg(long, help_heading = REPORTS)]
-    pub(super) json: bool,
-
-    /// Print nothing but errors
-    #[arg(long, short, help_heading = REPORTS)]
-    quiet: bool,
+    #[command(flatten)]
+    pub(super) reports: ReportArgs,
 
     #[command(flatten)]
     reference: ReferenceOnly,
@@ -160,23 +150,19 @@ impl Args {
 
 /// Runs `ggraft lora`.
 pub fn run(args: &Args) -> Result<()> {
-    start_logging(args.verbose, args.quiet);
-    catch_signals()?;
+    args.reports.begin()?;
     let began = Instant::now();
     let conversion = Conversion::prepare(&args.options()?)?;
     if args.dry_run {
         return report::print_names(&conversion.plan);
     }
-    let progress = Progress::start(conversion.work(), args.quiet);
-    let result = conversion.run(&mut |bytes| progress.advance(bytes));
-    progress.finish();
-    let outcome = result?;
+    let outcome = args.reports.watch(conversion.work(), |advance| conversion.run(advance))?;
     report::warn(&outcome);
-    if args.json {
+    if args.reports.json {
         let json = report::to_json(&outcome, &conversion.notes);
         stdout::json(|out| writeln!(out, "{json:#}"))?;
     }
-    if !args.quiet {
+    if !args.reports.quiet {
         report::print(&outcome, began.elapsed());
         report::print_notes(&conversion.notes);
     }

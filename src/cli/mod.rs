@@ -21,6 +21,7 @@ mod pull;
 mod ready;
 mod reference;
 mod report;
+mod report_args;
 mod split;
 mod stdout;
 mod stream;
@@ -101,7 +102,7 @@ pub fn main() -> ExitCode {
             let escaped = std::env::args_os().map(|argument| one_line(&argument.to_string_lossy()));
             let e = Cli::try_parse_from(escaped).err().unwrap_or(e);
             // Help and version are not errors to clap either; printing to a closed pipe is fine.
-            _ = e.print();
+            _ = if e.use_stderr() { messages::explain_usage(&e) } else { e.print() };
             if let Some(hint) = options::quantization_hint(&e) {
                 messages::say(format_args!("  hint: {hint}"));
             }
@@ -119,16 +120,16 @@ pub fn main() -> ExitCode {
     _ = report_file_size_limit();
     let mut code = ExitCode::SUCCESS;
     let (json, result) = match cli.command {
-        Command::Convert(args) => (args.json, convert::run(&args)),
-        Command::Pull(args) => (args.json, pull::run(&args)),
-        Command::Lora(args) => (args.json, lora::run(&args)),
-        Command::Align(args) => (args.json, align::run(&args)),
+        Command::Convert(args) => (args.reports.json, convert::run(&args).map(|ended| code = ended)),
+        Command::Pull(args) => (args.reports.json, pull::run(&args)),
+        Command::Lora(args) => (args.reports.json, lora::run(&args)),
+        Command::Align(args) => (args.reports.json, align::run(&args)),
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),
         Command::Verify(args) => (args.json, verify::run(&args).map(|ended| code = ended)),
-        Command::Edit(args) => (args.writing.json, edit::run(&args)),
-        Command::Split(args) => (args.writing.json, split::run(&args)),
-        Command::Merge(args) => (args.writing.json, merge::run(&args)),
+        Command::Edit(args) => (args.writing.reports.json, edit::run(&args)),
+        Command::Split(args) => (args.writing.reports.json, split::run(&args)),
+        Command::Merge(args) => (args.writing.reports.json, merge::run(&args)),
         Command::Diff(args) => (args.json, diff::run(&args).map(|ended| code = ended)),
         Command::Batch(args) => (false, batch::run(&args)),
         Command::Schema => (false, batch::schema()),

@@ -3,8 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue};
+use clap::{ArgAction, ValueEnum};
 
 use super::reference::ReferenceOnly;
 use crate::arch::{self, Mtp, OutType};
@@ -29,9 +29,11 @@ pub struct OptionArgs {
     #[arg(long, short, alias = "output", value_name = "PATH")]
     outfile: Option<PathBuf>,
 
-    /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared
-    #[arg(long, value_name = "TYPE", value_enum, ignore_case = true, default_value_t = OutTypeArg::Auto)]
-    outtype: OutTypeArg,
+    /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared. `convert`
+    /// takes several with commas between, and writes a file of each
+    #[arg(long, value_name = "TYPE", value_enum, ignore_case = true, default_value = "auto", action = ArgAction::Set,
+          value_delimiter = ',')]
+    outtype: Vec<OutTypeArg>,
 
     /// Write only the tokenizer and the metadata, no tensors
     #[arg(long)]
@@ -127,16 +129,43 @@ impl OptionArgs {
     /// The options for the model in `model`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for flags that contradict each other, [`Error::Unsupported`] for those that
+    /// [`Error::Usage`] for flags that contradict each other, and for several types; [`Error::Unsupported`] for flags that
     /// only the reference has.
     pub fn options(&self, model: &Path) -> Result<Options> {
+        let mut options = self.for_each_type(model)?;
+        match (options.pop(), options.is_empty()) {
+            (Some(only), true) => Ok(only),
+            _ => Err(Error::usage("--outtype: one at a time; only `ggraft convert` takes several")),
+        }
+    }
+
+    /// The same for each of the types, each once.
+    ///
+    /// # Errors
+    /// As [`OptionArgs::options`].
+    pub fn for_each_type(&self, model: &Path) -> Result<Vec<Options>> {
         self.reference.check()?;
+        let mut types = Vec::new();
+        self.outtype.iter().for_each(|&kind| types.extend((!types.contains(&kind)).then_some(kind)));
+        types.into_iter().map(|kind| self.for_type(model, kind)).collect()
+    }
+
+    /// How the files are laid out.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for flags that contradict each other.
+    pub fn grid(&self) -> Result<(Layout, Alignment)> {
+        Ok((self.sharing.layout()?, self.sharing.alignment()))
+    }
+
+    fn for_type(&self, model: &Path, kind: OutTypeArg) -> Result<Options> {
+        let (layout, alignment) = self.grid()?;
         Ok(Options {
             model: model.to_owned(),
             on_hub: OnHub { remote: self.remote, ..self.hub.on_hub() },
             outfile: self.outfile.clone(),
             describe: describe::Options {
-                arch: self.arch.options(self.outtype.into(), self.vocab_only),
+                arch: self.arch.options(kind.into(), self.vocab_only),
                 mistral_format: self.mistral_format,
                 own_template_only: self.disable_mistral_community_chat_template,
                 model_name: self.model_name.clone(),
@@ -154,8 +183,8 @@ impl OptionArgs {
                 max_bytes: self.split_max_size,
                 no_tensor_first_split: self.no_tensor_first_split,
             },
-            layout: self.sharing.layout()?,
-            alignment: self.sharing.alignment(),
+            layout,
+            alignment,
             min_extent: self.sharing.min_extent,
             reflink: self.reflink.reflink(),
             fsync: true,
@@ -231,6 +260,10 @@ struct ArchArgs {
     #[arg(long, alias = "no-mtp", help_heading = TENSORS)]
     no_nextn: bool,
 
+    /// Write only the DSpark draft that is part of a DeepSeek V4 model
+    #[arg(long, conflicts_with_all = ["mtp", "no_nextn", "mistral_format"], help_heading = TENSORS)]
+    dspark: bool,
+
     /// Also write the dense layers that sentence-transformers puts after the model (EmbeddingGemma)
     #[arg(long, help_heading = TENSORS)]
     sentence_transformers_dense_modules: bool,
@@ -249,6 +282,7 @@ impl ArchArgs {
                 _ => Mtp::Keep,
             },
             vocab_only,
+            dspark: self.dspark,
             dense_modules: self.sentence_transformers_dense_modules,
         }
     }
@@ -305,7 +339,7 @@ enum AlignmentArg {
 }
 
 /// `--outtype`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum OutTypeArg {

@@ -5,14 +5,14 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ggraft_platform::{AtomicFile, Links, can_clone, write_all_at};
+use ggraft_platform::can_clone_within;
 use indicatif::DecimalBytes;
 use serde_json::json;
 
-use super::messages::{say, start_logging};
+use super::messages::say;
 use super::options::{HubArgs, OutTypeArg, parse_size};
-use super::progress::Progress;
-use super::{catch_signals, report, stdout};
+use super::report_args::ReportArgs;
+use super::{report, stdout};
 use crate::conversion::{Conversion, Options};
 use crate::error::{Error, Result};
 use crate::input::one_line;
@@ -67,23 +67,13 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Print a report for machines on standard output
-    #[arg(long)]
-    pub(super) json: bool,
-
-    /// Say what is being done
-    #[arg(long, short)]
-    verbose: bool,
-
-    /// Print nothing but errors
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    pub(super) reports: ReportArgs,
 }
 
 /// Runs `ggraft pull`.
 pub fn run(args: &Args) -> Result<()> {
-    start_logging(args.verbose, args.quiet);
-    catch_signals()?;
+    args.reports.begin()?;
     let pull = Pull::prepare(&pull::Options {
         model: args.model.clone(),
         revision: args.hub.revision.clone(),
@@ -102,26 +92,23 @@ pub fn run(args: &Args) -> Result<()> {
         let full = std::io::Error::new(std::io::ErrorKind::StorageFull, problem);
         return Err(Error::io("too little space for", &pull.dir, full));
     }
-    if !args.quiet {
+    if !args.reports.quiet {
         announce(&pull);
     }
-    let progress = Progress::start(missing, args.quiet);
-    let result = pull.run(&mut |bytes| progress.advance(bytes));
-    progress.finish();
-    let outcome = result.inspect_err(|_| {
-        if !args.quiet {
+    let outcome = args.reports.watch(missing, |advance| pull.run(advance)).inspect_err(|_| {
+        if !args.reports.quiet {
             say(format_args!("what has come is kept: the same command goes on from there"));
         }
     })?;
     let began = Instant::now();
     let gguf = args.gguf.then(|| convert(args, &pull)).transpose()?;
     let took = began.elapsed();
-    if args.json {
+    if args.reports.json {
         let mut json = pull.to_json(&outcome);
         json["gguf"] = gguf.as_ref().map(Report::to_json).unwrap_or_default();
         stdout::json(|out| writeln!(out, "{json:#}"))?;
     }
-    if !args.quiet {
+    if !args.reports.quiet {
         tell(&pull, &outcome);
         gguf.iter().for_each(|report| report::print(report, took));
     }
@@ -137,10 +124,7 @@ fn options(args: &Args, pull: &Pull) -> Options {
 
 fn convert(args: &Args, pull: &Pull) -> Result<Report> {
     let conversion = Conversion::prepare(&options(args, pull))?;
-    let progress = Progress::start(conversion.work(), args.quiet);
-    let result = conversion.run(&mut |bytes| progress.advance(bytes));
-    progress.finish();
-    let report = result?;
+    let report = args.reports.watch(conversion.work(), |advance| conversion.run(advance))?;
     report::warn(&report);
     Ok(report)
 }
@@ -181,8 +165,8 @@ fn dry_run(args: &Args, pull: &Pull) -> Result<()> {
     let (bytes, free, shares) = (pull.bytes(), pull.free()?, shares(pull));
     // Only what keeps its type can be shared.
     let shared = shares && !args.plain && matches!(args.outtype, OutTypeArg::Auto);
-    let peak = bytes + gguf.filter(|_| !shared).unwrap_or(0);
-    if args.json {
+    let peak = bytes.saturating_add(gguf.filter(|_| !shared).unwrap_or(0));
+    if args.reports.json {
         let mut json = pull.to_json(&Outcome::default());
         json["gguf_bytes"] = json!(gguf);
         json["shares_blocks"] = json!(shares);
@@ -220,6 +204,5 @@ fn dry_run(args: &Args, pull: &Pull) -> Result<()> {
 /// Whether files beside each other can share blocks where it goes.
 fn shares(pull: &Pull) -> bool {
     let dir = if pull.dir.is_dir() { pull.dir.as_path() } else { ggraft_platform::parent(&pull.dir) };
-    let Ok(file) = AtomicFile::create(&dir.join(".ggraft-probe"), Links::Replace) else { return false };
-    write_all_at(file.file(), &[1; 64 << 10], 0).is_ok() && can_clone(file.file(), dir).is_ok()
+    can_clone_within(dir).is_ok()
 }

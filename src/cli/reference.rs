@@ -12,8 +12,6 @@ pub struct ReferenceOnly {
     no_lazy: bool,
     #[arg(long, hide = true)]
     bigendian: bool,
-    #[arg(long, hide = true)]
-    dspark: bool,
 }
 
 impl ReferenceOnly {
@@ -22,11 +20,10 @@ impl ReferenceOnly {
     /// # Errors
     /// [`Error::Unsupported`] naming the flag.
     pub fn check(&self) -> Result<()> {
-        let missing = [("--bigendian", self.bigendian), ("--dspark", self.dspark)];
-        if let Some((flag, _)) = missing.iter().find(|(_, given)| *given) {
-            return Err(Error::unsupported(format!(
-                "{flag} is a flag of convert_hf_to_gguf.py that ggraft does not have yet"
-            )));
+        if self.bigendian {
+            return Err(Error::unsupported(
+                "--bigendian is a flag of convert_hf_to_gguf.py that ggraft does not have yet",
+            ));
         }
         for (flag, given) in [("--use-temp-file", self.use_temp_file), ("--no-lazy", self.no_lazy)] {
             if given {

@@ -153,7 +153,7 @@ fn advice(better: &Alternative, report: &Report, model: &str) -> String {
     };
     format!(
         "{} {cost}{:.1} % would be shared instead of {:.1} %; `ggraft plan {model}` shows why",
-        better.way.instruction().replace("MODEL", model),
+        better.way.instruction(model),
         percent(better.shared, better.total),
         percent(report.bytes.cloned, report.bytes.total),
     )

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use super::messages::{explain, start_logging};
 use super::options::HubArgs;
+use super::progress::Progress;
 use super::{catch_signals, stdout};
 use crate::describe;
 use crate::error::{Error, Result};
@@ -29,6 +30,14 @@ pub struct Args {
 
     #[command(flatten)]
     hub: HubArgs,
+
+    /// Directory of the LoRA adapter that was merged into the model
+    #[arg(long, value_name = "ADAPTER_DIR", requires = "model")]
+    lora: Option<PathBuf>,
+
+    /// If the file is an adapter's, and MODEL the adapter's directory: the model that it is for
+    #[arg(long, value_name = "DIR", requires = "model")]
+    base: Option<PathBuf>,
 
     /// Read everything, even what the file system says to be the same blocks, and all of a model on the hub
     #[arg(long)]
@@ -61,6 +70,10 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 /// Runs `ggraft verify`. That the file differs is no error, but has an exit code.
@@ -75,6 +88,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             model_name: args.model_name.clone(),
             metadata: args.metadata.clone(),
             target_model: args.target_model_dir.clone(),
+            adapter: args.lora.clone(),
+            base: args.base.clone(),
             mistral_format: args.mistral_format,
             own_template_only: args.disable_mistral_community_chat_template,
             ..describe::Options::default()
@@ -82,7 +97,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         read_all: args.read_all,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
     };
-    let report = verify::verify(&options, &mut |_| {})?;
+    let progress = Progress::start(0, args.quiet);
+    let result =
+        verify::verify(&options, &mut |bytes| progress.expect(bytes), &mut |bytes| progress.advance(bytes));
+    progress.finish();
+    let report = result?;
     match args.json {
         true => stdout::json(|out| writeln!(out, "{:#}", report.to_json()))?,
         false => stdout::text(|out| report.write_text(out))?,

@@ -17,7 +17,7 @@ use crate::source::File;
 use sink::Compare;
 
 pub use mismatch::{Mismatch, Part};
-pub(crate) use sharing::unproven;
+pub(crate) use sharing::prove;
 
 /// How to compare.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +46,8 @@ pub struct Comparison {
 }
 
 /// Compares `files` with what `outputs`, in the same order, say that they hold, made of `sources`. Clones of
-/// [no source](NO_SOURCE) are left out. Tells `progress` of bytes as they are done.
+/// [no source](NO_SOURCE) are left out. Tells `begin` how many bytes have to be read of each side, and `progress` of those as
+/// they are done.
 ///
 /// # Errors
 /// If something cannot be read, or [`Error::Interrupted`](crate::Error::Interrupted). A difference is none.
@@ -55,19 +56,29 @@ pub(crate) fn compare(
     files: &[File],
     sources: &[File],
     how: How,
+    begin: &mut dyn FnMut(u64),
     progress: &mut dyn FnMut(u64),
 ) -> Result<Comparison> {
     let mut done = Comparison::default();
     if !how.read_all {
         done.shared = sharing::prove(outputs, files, sources)?;
-        progress(done.shared);
     }
     done.count(outputs);
+    begin(unread(outputs));
     let sources = Sources::new(sources, how.forget);
     let sink = Compare::new(outputs, files, how.quiet_nans);
     evaluate::run(outputs, &sources, &Refused::all(outputs.len()), &sink, how.threads, progress)?;
     done.mismatches = sink.mismatches();
     Ok(done)
+}
+
+/// Bytes of `outputs` that are not proven.
+fn unread(outputs: &[Output]) -> u64 {
+    let steps = outputs.iter().flat_map(Output::counted);
+    let open = steps.filter(|(step, _)| {
+        !matches!(step.action, Action::Clone { file: NO_SOURCE, .. } | Action::Repeat(_))
+    });
+    open.map(|(step, times)| times * step.len).sum()
 }
 
 impl AddAssign for Comparison {

@@ -133,6 +133,14 @@ pub fn describe(dir: &ModelDir, target: Target, options: &Options) -> Result<Des
     }
 }
 
+/// Whether the model in `dir` has a draft of its own ([`arch::Options::dspark`]).
+///
+/// # Errors
+/// If its configuration cannot be read.
+pub fn has_draft(dir: &ModelDir) -> Result<bool> {
+    Ok(dir.exists("config.json")? && arch::lookup_draft(Config::load(dir)?.architecture()?).is_ok())
+}
+
 /// Describes the model in `dir` for text, and its projector beside it; none if it neither sees nor hears.
 ///
 /// # Errors
@@ -275,8 +283,8 @@ fn open(dir: &ModelDir, target: Target, options: &Options) -> Result<(Config, &'
         (config, family, Checkpoint::open_consolidated(dir))
     } else {
         let config = Config::load(dir)?;
-        let family =
-            arch::lookup(config.architecture()?).map_err(|error| error.about(dir.join("config.json")))?;
+        let find = if options.arch.dspark { arch::lookup_draft } else { arch::lookup };
+        let family = find(config.architecture()?).map_err(|error| error.about(dir.join("config.json")))?;
         (config, family, Checkpoint::open(dir))
     };
     let checkpoint = match checkpoint {

@@ -9,10 +9,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Explanation;
 use super::tiles::{Tile, tiles};
-use crate::advice::ALIGN;
-use crate::input::steers_a_terminal;
+use super::{Explanation, Fate, fates};
+use crate::advice::aligning;
+use crate::input::{shell_word, steers_a_terminal};
 use crate::plan::{Kind, Output};
 use crate::write::{Bytes, Shortfall};
 
@@ -23,11 +23,17 @@ const SCRIPT: &str = include_str!("page/page.js");
 /// What the page shows; `page.js` reads it.
 #[derive(Serialize)]
 struct Data<'a> {
+    /// What it is called.
+    title: String,
+    /// Where it is.
     model: Cow<'a, str>,
+    /// The same as a word for a shell, for commands to copy.
+    word: String,
     block: u64,
     /// Ids of [`Kind`]; tiles refer to them by index.
     kinds: [&'static str; Kind::ALL.len()],
-    align: &'static str,
+    /// The command that aligns the checkpoint.
+    align: String,
     sources: Vec<Cow<'a, str>>,
     bytes: Value,
     /// In how many extents what is shared lies.
@@ -46,10 +52,13 @@ struct File<'a> {
     data_start: u64,
     alignment: u64,
     totals: Value,
-    /// Name, type, shape, offset, bytes.
-    tensors: Vec<(&'a str, &'static str, &'a [u64], u64, u64)>,
+    tensors: Vec<Tensor<'a>>,
     tiles: Vec<Drawn>,
 }
+
+/// Name, type, shape, offset, bytes, main reason why it is not shared.
+#[derive(Serialize)]
+struct Tensor<'a>(&'a str, &'static str, &'a [u64], u64, u64, Option<&'static str>);
 
 /// A tile; where it starts follows from those before it.
 #[derive(Serialize)]
@@ -68,11 +77,17 @@ impl Explanation<'_> {
     /// Those of `out`.
     pub fn write_html(&self, out: &mut impl Write) -> io::Result<()> {
         let outputs = self.plan.outputs.iter().zip(tiles(self.plan));
+        let dir = &self.checkpoint.dir;
+        let model = dir.path().to_string_lossy();
+        let word = shell_word(&model);
         let data = Data {
-            model: self.checkpoint.dir.path().to_string_lossy(),
+            // A name that is not Unicode keeps nobody from looking at the page.
+            title: dir.name().unwrap_or_else(|_| model.clone().into_owned()),
             block: self.plan.block,
             kinds: Kind::ALL.map(Kind::id),
-            align: ALIGN,
+            align: aligning(&word),
+            word,
+            model,
             sources: self.plan.sources.iter().map(|path| file_name(path)).collect(),
             bytes: self.report.bytes.to_json(),
             extents: self.plan.shared().1,
@@ -97,7 +112,10 @@ impl Explanation<'_> {
 }
 
 fn file<'a>(output: &'a Output, tiles: &[Tile]) -> File<'a> {
-    let tensors = output.tensors.iter().map(|t| (&*t.name, t.dtype, &*t.shape, t.offset, t.len));
+    let reason = |fate: Fate| fate.reason.map(|(reason, _)| reason.id());
+    let fates = fates(output).into_iter().map(reason);
+    let tensors = output.tensors.iter().zip(fates);
+    let tensors = tensors.map(|(t, why)| Tensor(&t.name, t.dtype, &t.shape, t.offset, t.len, why));
     let tiles = tiles.iter().map(|tile| match tile {
         Tile::One(step, kind) => {
             let (file, offset) = step.source().unzip();

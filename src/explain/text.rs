@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use indicatif::DecimalBytes;
 
 use super::{Explanation, Fate, fates, percent};
-use crate::advice::ALIGN;
+use crate::advice::aligning;
+use crate::input::shell_word;
 use crate::plan::{Kind, Output};
 use crate::table::{printable, table};
 use crate::write::Bytes;
@@ -41,7 +42,7 @@ impl Explanation<'_> {
         if outputs.len() > 1 {
             rows.push(row(format!("all {} files", outputs.len()), &self.report.bytes));
         }
-        table(out, [">BYTES", ">SHARED", ">COPIED", ">CONVERTED", ">HEADER", "<FILE"], rows)
+        table(out, self.columns, [">BYTES", ">SHARED", ">COPIED", ">CONVERTED", ">HEADER", "<FILE"], rows)
     }
 
     fn write_reasons(&self, out: &mut impl Write) -> io::Result<()> {
@@ -54,7 +55,7 @@ impl Explanation<'_> {
             let share = percent(s.bytes, self.report.bytes.total);
             [bytes, share, s.tensors.to_string(), s.reason.to_owned(), printable(&s.explanation)]
         });
-        table(out, [">NOT SHARED", ">", ">TENSORS", "<REASON", "<BECAUSE"], rows.collect())
+        table(out, self.columns, [">NOT SHARED", ">", ">TENSORS", "<REASON", "<BECAUSE"], rows.collect())
     }
 
     fn write_notes(&self, out: &mut impl Write) -> io::Result<()> {
@@ -70,8 +71,9 @@ impl Explanation<'_> {
         if let Some(a) = &self.advice.not_worth {
             writeln!(
                 out,
-                "\nNot worth rewriting {}: after `{ALIGN}`, {} would be shared instead of {} ({} instead of {})",
+                "\nNot worth rewriting {}: after `{}`, {} would be shared instead of {} ({} instead of {})",
                 DecimalBytes(a.rewritten),
+                aligning(&self.model_word()),
                 DecimalBytes(a.shared),
                 DecimalBytes(now),
                 percent(a.shared, a.total),
@@ -90,17 +92,22 @@ impl Explanation<'_> {
             let new = DecimalBytes(total.saturating_sub(e.shared)).to_string();
             [size, DecimalBytes(e.shared).to_string(), new, e.extents.to_string()]
         });
-        table(out, [">--min-extent", ">SHARED", ">NEW", ">EXTENTS"], rows.collect())
+        table(out, self.columns, [">--min-extent", ">SHARED", ">NEW", ">EXTENTS"], rows.collect())
+    }
+
+    /// The model as one would name it in a shell.
+    fn model_word(&self) -> String {
+        shell_word(&self.checkpoint.dir.path().to_string_lossy())
     }
 
     fn write_better(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out)?;
         let rows = self.advice.better.iter().map(|a| {
             let shared = DecimalBytes(a.shared).to_string();
-            let how = format!("{} ({})", a.way.instruction(), a.way.caveat());
+            let how = format!("{} ({})", a.way.instruction(&self.model_word()), a.way.caveat());
             [shared, percent(a.shared, a.total), a.extents.to_string(), a.files.to_string(), how]
         });
-        table(out, [">COULD SHARE", ">", ">EXTENTS", ">FILES", "<HOW"], rows.collect())
+        table(out, self.columns, [">COULD SHARE", ">", ">EXTENTS", ">FILES", "<HOW"], rows.collect())
     }
 
     fn write_tensors(&self, out: &mut impl Write, output: &Output) -> io::Result<()> {
@@ -118,7 +125,7 @@ impl Explanation<'_> {
             ]
         });
         let header = [">OFFSET", ">BYTES", ">PHASE", ">SOURCE PHASE", "<ACTION", "<TENSOR"];
-        table(out, header, rows.collect())
+        table(out, self.columns, header, rows.collect())
     }
 }
 

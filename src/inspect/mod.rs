@@ -73,6 +73,8 @@ pub struct InspectedFile {
     pub data_start: u64,
     /// Alignment of tensor data in bytes; `None` for safetensors, which has none.
     pub alignment: Option<u64>,
+    /// How many bytes of the padding behind its last tensor it lacks, which llama.cpp does not mind.
+    pub missing_padding: u64,
     /// SHA-256 of the data of its tensors, if it was [computed](Inspection::hash).
     pub sha256: Option<String>,
 }
@@ -155,6 +157,7 @@ fn checkpoint_dir(dir: &ModelDir) -> Result<Inspection> {
             bytes: f.len,
             data_start: f.data_start,
             alignment: None,
+            missing_padding: 0,
             sha256: None,
         })
         .collect();
@@ -184,6 +187,7 @@ fn safetensors_file(source: &File) -> Result<Inspection> {
         bytes,
         data_start,
         alignment: None,
+        missing_padding: 0,
         sha256: None,
     });
     found.tensors = (file.tensors.into_iter())
@@ -203,7 +207,8 @@ fn safetensors_file(source: &File) -> Result<Inspection> {
 fn gguf_set(path: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Gguf);
     for (path, gguf) in set::read(path)? {
-        let file = found.files.len();
+        let (file, missing_padding) =
+            (found.files.len(), gguf.missing_padding().map_or(0, |(_, missing)| missing));
         for (key, value) in gguf.metadata {
             merge(&mut found.metadata, key, value);
         }
@@ -225,6 +230,7 @@ fn gguf_set(path: &Path) -> Result<Inspection> {
             bytes: gguf.len,
             data_start: gguf.data_start,
             alignment,
+            missing_padding,
             sha256: None,
         });
     }

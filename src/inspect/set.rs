@@ -26,6 +26,9 @@ pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
 /// # Errors
 /// As [`read()`], and those of `opens`.
 pub fn open(path: &Path, opens: &mut dyn FnMut(&Path) -> Result<File>) -> Result<Vec<(File, Gguf)>> {
+    if look(path)?.is_none() {
+        return Err(Error::usage(format!("there is no file {}", path.display())).about(path));
+    }
     let file = opens(path)?;
     let given = gguf::read_file(&file)?;
     let count = match given.metadata.get("split.count") {

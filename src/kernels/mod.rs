@@ -19,7 +19,7 @@ mod unpack;
 
 pub use cpu::Cpu;
 pub use exp::{exp, exp_rounded};
-pub use mean::MeanOfMagnitudes;
+pub use mean::Mean;
 pub use softplus::softplus;
 pub use sqrt::sqrt;
 

@@ -44,9 +44,9 @@ impl Step {
             Action::Clone { .. } => Kind::Shared,
             Action::Copy { .. } | Action::Gather { .. } => Kind::Copied,
             Action::Encode { .. } => Kind::Converted,
-            Action::Bytes(_) if self.start == 0 => Kind::Header,
-            Action::Bytes(_) => Kind::Generated,
-            Action::Zero if self.reason.is_some() => Kind::Generated,
+            // What is generated instead of being shared has a reason for that.
+            Action::Bytes(_) | Action::Zero if self.reason.is_some() => Kind::Generated,
+            Action::Bytes(_) => Kind::Header,
             Action::Zero => Kind::Padding,
             Action::Repeat(_) => return None,
         })

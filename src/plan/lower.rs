@@ -265,7 +265,7 @@ fn check(step: &Arithmetic<Place>, source: Place) -> Result<(), String> {
 fn check_scale(scale: &Scale<Place>, first: u64) -> Result<(), String> {
     let last = scale.last().and_then(|last| last.checked_add(first)?.checked_add(1));
     let (available, dtype) = (elements(&scale.source, scale.packing), scale.source.dtype);
-    let readable = kernels::supports(dtype) || dtype == Dtype::F8E8M0 || scale.packing.is_some();
+    let readable = kernels::supports(dtype) || scale.packing.is_some();
     found(last.unwrap_or(u64::MAX), available, readable, dtype)?;
     if let (Some(list), Some(axis)) = (&scale.list, scale.grid.last()) {
         let readable = matches!(list.source.dtype, Dtype::I32 | Dtype::I64);

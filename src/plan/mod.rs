@@ -36,7 +36,6 @@ pub use split::SplitRules;
 pub use walk::{CodeOrder, Place, Run, Walk};
 
 pub(crate) use split::groups;
-pub(crate) use steps::PADDING_KEY;
 pub(crate) use steps::of_tensor as steps_of;
 
 use crate::checkpoint::Checkpoint;

@@ -11,11 +11,8 @@ use super::{Action, Output, Pattern, Placed, Reason, Sharing, Step, Walk};
 use crate::checkpoint::Checkpoint;
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::gguf::{self, KeyValues, TensorInfo, Value};
+use crate::gguf::{self, KeyValues, PADDING_KEY, TensorInfo, Value};
 use crate::tensor::OutputTensor;
-
-/// Key whose only purpose is its length: it moves the data section to the wanted phase.
-pub const PADDING_KEY: &str = "ggraft.padding";
 
 /// One file, laid out.
 pub struct Arranged<'a> {
@@ -116,7 +113,7 @@ fn header(metadata: &mut KeyValues, infos: &[TensorInfo], draft: &Draft, block: 
     };
     // It is long, and one of it at a time is enough.
     drop(plain);
-    let phase = phase + block - draft.slack.unwrap_or(0);
+    let phase = phase + block - draft.slack.unwrap_or(0) % block;
     metadata.set(PADDING_KEY, Value::String(Vec::new()));
     let base = gguf::encode(metadata, infos, draft.alignment).len() as u64;
     let missing = (phase + block - base % block) % block;

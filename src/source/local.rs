@@ -103,14 +103,14 @@ pub fn follow(path: &Path, homes: &[PathBuf]) -> Result<PathBuf> {
     Ok(real)
 }
 
-/// Where `path` leads through symlinks.
+/// Where `path` leads through symlinks. That one leads nowhere is the model's fault; that it cannot be read is not.
 pub fn resolve(path: &Path) -> Result<PathBuf> {
     path.canonicalize().map_err(|error| match fs::read_link(path) {
-        Ok(target) => Error::invalid(
+        Ok(target) if platform::leads_nowhere(&error) => Error::invalid(
             path,
             format!("expected a file, found a symlink to {target:?} that cannot be followed: {error}"),
         ),
-        Err(_) => Error::io("cannot open", path, error),
+        _ => Error::io("cannot open", path, error),
     })
 }
 

@@ -53,7 +53,7 @@ pub(crate) use mistral_common::add as mistral;
 pub(crate) use phi3::add as phi3;
 pub(crate) use plain::{none, xverse};
 pub(crate) use plamo::{add as plamo, add_with_template as plamo_with_template};
-pub(crate) use qwen::add as qwen;
+pub(crate) use qwen::{add as qwen, add_hunyuan as hunyuan};
 pub(crate) use route::{
     Padding, gpt2, kind_of, padded, qwen2, sentencepiece as sentencepiece_only, tiktoken,
 };

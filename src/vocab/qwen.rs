@@ -1,6 +1,6 @@
-//! `qwen.tiktoken`: the byte-level BPE vocabulary of Qwen 1, tokens with their ranks. Merges are not stored; they
-//! follow from the ranks. The rest of that tokenizer is Python code beside it, of which the special tokens are
-//! repeated here; texts are split as Qwen 2 does.
+//! `qwen.tiktoken` and `hy.tiktoken`: the byte-level BPE vocabularies of Qwen 1 and HunYuan, tokens with their ranks. Merges
+//! are not stored; they follow from the ranks. The rest of those tokenizers is Python code beside the files, of which the
+//! special tokens are repeated here; texts are split as Qwen 2 does.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -14,71 +14,123 @@ use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;
 use super::lists::BpeLists;
 use super::special::{KINDS, SpecialVocab};
-use super::{TokenType, bpe, missing, pre, tekken, vocab_size};
+use super::{MOST_TOKENS, TokenType, bpe, missing, pre, tekken, vocab_size};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Strings, Value as Kv};
 
-const FILE: &str = "qwen.tiktoken";
 /// The largest file read, in bytes. Qwen's has 2.5 MB.
 const LARGEST: u64 = 6 << 20;
 /// The longest token, in bytes: finding the merges of one takes time that grows with its square.
 const LONGEST: usize = 256;
 
-/// The id of the first special token, `<|endoftext|>`.
-const FIRST_SPECIAL: u32 = 151_643;
+/// What a model's code knows of its tokens.
+struct Format {
+    file: &'static str,
+    /// The special tokens, which are followed by some without a meaning.
+    names: &'static [&'static str],
+    /// The id of the first of them.
+    first: u32,
+    /// Whether every token is made of two others. Else the reference has no merges for those that are not, and leaves out
+    /// those beyond the vocabulary's size.
+    closed: bool,
+}
+
+const QWEN: Format = Format {
+    file: "qwen.tiktoken",
+    names: &["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+    first: 151_643,
+    closed: true,
+};
+
+const HUNYUAN: Format = Format {
+    file: "hy.tiktoken",
+    names: &["<|endoftext|>", "<|startoftext|>", "<|bos|>", "<|eos|>", "<|pad|>"],
+    first: 127_957,
+    closed: false,
+};
+
 /// How many more there are without a meaning.
 const EXTRA: u32 = 205;
 
-/// Writes the vocabulary. There are as many tokens as `vocab_size` in `config` says.
+/// Writes the vocabulary of Qwen 1. There are as many tokens as `vocab_size` in `config` says.
 ///
 /// # Errors
 /// If there is no such file, it is invalid, or not Qwen's.
 pub fn add(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
-    let path = files.dir.join(FILE);
-    if !files.dir.exists(FILE)? {
-        return Err(missing(&files.dir, FILE));
-    }
-    let problem = || Error::invalid(files.dir.join("config.json"), "vocab_size: expected a number of tokens");
-    let size = vocab_size(config, &files.dir)?.ok_or_else(problem)?;
-    let lists = parse(&path, &files.dir.read(FILE, LARGEST)?, size)?;
     let mut special = SpecialVocab::load(files, false, &KINDS, None)?;
-    special.set_merges(&lists);
-    let end = Value::from(FIRST_SPECIAL);
+    let end = Value::from(QWEN.first);
     let roles: &[&str] =
         if KINDS.iter().any(|kind| special.has(kind)) { &["unk"] } else { &["bos", "eos", "unk"] };
     for role in roles {
         special.set(role, Some(&end), &files.dir, None)?;
     }
+    QWEN.add(kv, files, config, special)
+}
 
-    let names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"].map(str::to_owned);
-    let names: Vec<String> = names.into_iter().chain((0..EXTRA).map(|n| format!("<|extra_{n}|>"))).collect();
-    let mut by_id = vec![None; size];
-    let own = lists.vocabulary.iter().map(|(text, id)| (text, id, TokenType::Normal));
-    let others = names.iter().zip(FIRST_SPECIAL..).map(|(name, id)| (name.as_str(), id, TokenType::Control));
-    for (text, id, kind) in own.chain(others) {
-        if let Some(place) = by_id.get_mut(id as usize) {
-            *place = Some((text, kind));
-        }
+/// Writes the vocabulary of HunYuan. There are as many tokens as `vocab_size` in `config` says, no more and no fewer than its
+/// code has.
+///
+/// # Errors
+/// If there is no such file, it is invalid, or has another number of tokens.
+pub fn add_hunyuan(kv: &mut KeyValues, files: &TokenizerFiles, config: &Map<String, Value>) -> Result<()> {
+    let size = vocab_size(config, &files.dir)?;
+    let known = HUNYUAN.first as usize + HUNYUAN.names.len() + EXTRA as usize;
+    // Some have one less.
+    if size.is_some_and(|size| size != known && size + 1 != known) {
+        let problem = format!("vocab_size: expected the {known} tokens of {}, found {size:?}", HUNYUAN.file);
+        return Err(Error::invalid(files.dir.join("config.json"), problem));
     }
-    let (mut tokens, mut types) = (Strings::new(), Vec::with_capacity(size));
-    for (id, token) in by_id.into_iter().enumerate() {
-        let (text, kind) = token.unwrap_or(("", TokenType::Unused));
-        match kind {
-            TokenType::Unused => tokens.push(format!("[PAD{id}]").as_bytes()),
-            _ => tokens.push(text.as_bytes()),
+    HUNYUAN.add(kv, files, config, SpecialVocab::load(files, false, &KINDS, None)?)
+}
+
+impl Format {
+    fn add(
+        &self,
+        kv: &mut KeyValues,
+        files: &TokenizerFiles,
+        config: &Map<String, Value>,
+        mut special: SpecialVocab,
+    ) -> Result<()> {
+        let path = files.dir.join(self.file);
+        if !files.dir.exists(self.file)? {
+            return Err(missing(&files.dir, self.file));
         }
-        types.push(kind as i32);
+        let problem =
+            || Error::invalid(files.dir.join("config.json"), "vocab_size: expected a number of tokens");
+        let size = vocab_size(config, &files.dir)?.ok_or_else(problem)?;
+        let most = if self.closed { size } else { MOST_TOKENS as usize };
+        let lists = parse(&path, &files.dir.read(self.file, LARGEST)?, most, self.closed)?;
+        special.set_merges(&lists);
+        let names = self.names.iter().map(|name| (*name).to_owned());
+        let names: Vec<String> = names.chain((0..EXTRA).map(|n| format!("<|extra_{n}|>"))).collect();
+        let mut by_id = vec![None; size];
+        let own = lists.vocabulary.iter().map(|(text, id)| (text, id, TokenType::Normal));
+        let others = names.iter().zip(self.first..).map(|(name, id)| (name.as_str(), id, TokenType::Control));
+        for (text, id, kind) in own.chain(others) {
+            if let Some(place) = by_id.get_mut(id as usize) {
+                *place = Some((text, kind));
+            }
+        }
+        let (mut tokens, mut types) = (Strings::new(), Vec::with_capacity(size));
+        for (id, token) in by_id.into_iter().enumerate() {
+            let (text, kind) = token.unwrap_or(("", TokenType::Unused));
+            match kind {
+                TokenType::Unused => tokens.push(format!("[PAD{id}]").as_bytes()),
+                _ => tokens.push(text.as_bytes()),
+            }
+            types.push(kind as i32);
+        }
+        let pre = recognize(&path, files, lists)?;
+        kv.set_string("tokenizer.ggml.model", "gpt2");
+        kv.set_string("tokenizer.ggml.pre", pre);
+        kv.set_string_list("tokenizer.ggml.tokens", tokens);
+        kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
+        special.write(kv, &files.dir)
     }
-    let pre = recognize(files, lists)?;
-    kv.set_string("tokenizer.ggml.model", "gpt2");
-    kv.set_string("tokenizer.ggml.pre", pre);
-    kv.set_string_list("tokenizer.ggml.tokens", tokens);
-    kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
-    special.write(kv, &files.dir)
 }
 
 /// Which of llama.cpp's pre-tokenizers goes with the vocabulary.
-fn recognize(files: &TokenizerFiles, lists: BpeLists) -> Result<&'static str> {
+fn recognize(path: &Path, files: &TokenizerFiles, lists: BpeLists) -> Result<&'static str> {
     let files = TokenizerFiles {
         dir: files.dir.clone(),
         tokenizer: Some(
@@ -93,11 +145,11 @@ fn recognize(files: &TokenizerFiles, lists: BpeLists) -> Result<&'static str> {
         apart: OnceCell::new(),
     };
     let ids = HfTokenizer::new(&files, &Map::new())?.encode(pre::CHECK_TEXT)?;
-    pre::recognize(&ids).map_err(|hash| bpe::unknown(&files.dir.join(FILE), &hash, None))
+    pre::recognize(&ids).map_err(|hash| bpe::unknown(path, &hash, None))
 }
 
 /// Parses lines of a token in base64 and its rank, which is its id, below `size`.
-fn parse(path: &Path, bytes: &[u8], size: usize) -> Result<BpeLists> {
+fn parse(path: &Path, bytes: &[u8], size: usize, closed: bool) -> Result<BpeLists> {
     let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid(path, "expected base64 and numbers"))?;
     let mut tokens = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
@@ -107,8 +159,7 @@ fn parse(path: &Path, bytes: &[u8], size: usize) -> Result<BpeLists> {
         });
         tokens.push(token.ok_or_else(|| {
             let problem = format!(
-                "line {}: expected a token of 1 to {LONGEST} bytes in base64, a space and its rank below \
-                 vocab_size ({size})",
+                "line {}: expected a token of 1 to {LONGEST} bytes in base64, a space and its rank below {size}",
                 number + 1
             );
             Error::invalid(path, problem)
@@ -129,6 +180,9 @@ fn parse(path: &Path, bytes: &[u8], size: usize) -> Result<BpeLists> {
     for (token, rank) in tokens.iter().filter(|(token, _)| token.len() > 1) {
         let split = last_merge(token, *rank, &ranks).and_then(|split| token.split_at_checked(split));
         let Some((left, right)) = split else {
+            if !closed {
+                continue;
+            }
             let problem = format!("tokens of smaller ranks do not make up token {rank} in two parts");
             return Err(Error::invalid(path, problem));
         };
@@ -175,7 +229,7 @@ mod tests {
     }
 
     fn merges(tokens: &[&str]) -> Result<Vec<String>> {
-        let lists = parse(Path::new(FILE), file(tokens).as_bytes(), 100)?;
+        let lists = parse(Path::new(QWEN.file), file(tokens).as_bytes(), 100, true)?;
         let parts = lists.merges.iter().map(|merge| lists.parts(*merge));
         Ok(parts.map(|(left, right)| format!("{left}|{right}")).collect())
     }
@@ -204,10 +258,14 @@ mod tests {
             b"\xff 0",
         ];
         for case in cases {
-            assert!(parse(Path::new(FILE), case, 100).is_err(), "{}", String::from_utf8_lossy(case));
+            assert!(
+                parse(Path::new(QWEN.file), case, 100, true).is_err(),
+                "{}",
+                String::from_utf8_lossy(case)
+            );
         }
         let long = format!("{} 0", STANDARD.encode("a".repeat(LONGEST + 1)));
-        assert!(parse(Path::new(FILE), long.as_bytes(), 100).is_err());
-        assert!(parse(Path::new(FILE), b"YQ== 99", 100).is_ok());
+        assert!(parse(Path::new(QWEN.file), long.as_bytes(), 100, true).is_err());
+        assert!(parse(Path::new(QWEN.file), b"YQ== 99", 100, true).is_ok());
     }
 }

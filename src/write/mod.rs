@@ -69,8 +69,15 @@ pub struct Finished {
     pub published: Vec<Published>,
 }
 
-/// Writes every output of `plan` from `sources`, which are files of `model`, tells `progress` of finished bytes as they
-/// come, and puts the files in place only when all of them are complete.
+/// How many bytes [`write()`] tells of: each that is not shared when it is written, and once more when it is verified.
+/// Shared ones take no time, so a rate that counts them says nothing of what is left. Clones that the file system
+/// refuses in spite of the plan come on top.
+pub fn work(plan: &Plan, settings: &Settings) -> u64 {
+    (plan.bytes() - plan.shared().0) * if settings.verify { 2 } else { 1 }
+}
+
+/// Writes every output of `plan` from `sources`, which are files of `model`, tells `progress` of [bytes](work) as they are
+/// done, and puts the files in place only when all of them are complete.
 ///
 /// # Errors
 /// Whatever goes wrong leaves no output behind, and what was there before as it was (see
@@ -117,7 +124,7 @@ pub fn write_and_tell(
     let sources = Sources::new(sources, forget);
     let create = |output| create(output, &sources, settings.links);
     let files = plan.outputs.iter().map(create).collect::<Result<Vec<_>>>()?;
-    let refusals = clone_all(plan, &sources, &files, settings.must_share, progress)?;
+    let refusals = clone_all(plan, &sources, &files, settings.must_share)?;
     report.refused(&refusals);
 
     stage.end(format_args!("{} bytes shared", report.bytes.cloned));
@@ -176,13 +183,7 @@ fn create(output: &Output, sources: &Sources, links: Links) -> Result<AtomicFile
 }
 
 /// Shares what is to be shared. Answers which clones the file system refuses after all.
-fn clone_all(
-    plan: &Plan,
-    sources: &Sources,
-    files: &[AtomicFile],
-    must_share: bool,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Refusals> {
+fn clone_all(plan: &Plan, sources: &Sources, files: &[AtomicFile], must_share: bool) -> Result<Refusals> {
     let (mut refusals, mut patience) = (Refusals::default(), Patience::default());
     for (o, (output, to)) in plan.outputs.iter().zip(files).enumerate() {
         let clones = output.spots().filter_map(|spot| match spot.step.action {
@@ -197,7 +198,7 @@ fn clone_all(
             let (path, from) = (source.path(), source.handle()?);
             let len = spot.step.len;
             match patience.retry(|| clone_range(&from, offset, len, to.file(), spot.start())) {
-                Ok(()) => progress(len),
+                Ok(()) => {}
                 Err(CloneError::CopyInstead(reason)) if must_share => {
                     let path = path.display();
                     return Err(Error::cannot_share(format!("--reflink always: {path}: {reason}")));

@@ -25,7 +25,7 @@ pub fn verify(
     let files = flushed.files().cloned().zip(paths).map(open).collect::<Result<Vec<_>>>()?;
     let how = How { forget, threads: settings.threads, ..How::default() };
     let mut outputs = plan.outputs.clone();
-    let compared = compare::compare(&mut outputs, &files, sources, how, progress)?;
+    let compared = compare::compare(&mut outputs, &files, sources, how, &mut |_| {}, progress)?;
     let Some(first) = compared.mismatches.first() else { return Ok(compared) };
     let more = match compared.mismatches.len() - 1 {
         0 => String::new(),

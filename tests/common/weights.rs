@@ -19,6 +19,8 @@ pub enum Dtype {
     Bf16,
     F16,
     I16,
+    #[serde(rename = "f8_e8m0")]
+    F8E8M0,
     #[serde(rename = "f8_e4m3")]
     F8E4M3,
     #[serde(rename = "f8_e5m2")]
@@ -39,6 +41,7 @@ impl Dtype {
             Self::Bf16 => "BF16",
             Self::F16 => "F16",
             Self::I16 => "I16",
+            Self::F8E8M0 => "F8_E8M0",
             Self::F8E4M3 => "F8_E4M3",
             Self::F8E5M2 => "F8_E5M2",
             Self::I8 => "I8",
@@ -53,7 +56,7 @@ impl Dtype {
             Self::F64 | Self::I64 => 8,
             Self::F32 | Self::I32 | Self::Words => 4,
             Self::Bf16 | Self::F16 | Self::I16 => 2,
-            Self::F8E4M3 | Self::F8E5M2 | Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::F8E8M0 | Self::F8E4M3 | Self::F8E5M2 | Self::I8 | Self::U8 | Self::Bool => 1,
         }
     }
 }
@@ -76,6 +79,8 @@ pub fn bytes(seed: u64, name: &str, dtype: Dtype, elements: usize, ordinary: boo
         Dtype::I16 | Dtype::I8 | Dtype::U8 | Dtype::Words => random(),
         Dtype::I64 | Dtype::I32 => random() % 100,
         Dtype::Bool => random() & 1,
+        // Powers of two from 2^-15 to 2^16.
+        Dtype::F8E8M0 => 112 + random() % 32,
         // Neither NaNs nor infinities, which are 0x7f, and from 0x7c on.
         Dtype::F8E4M3 => random() & 0xfe,
         Dtype::F8E5M2 => random() & 0xbf,

@@ -1,4 +1,4 @@
-"""Bailing (Ling, Ring) up to version 2, whose code is not part of transformers."""
+"""Bailing (Ling, Ring) up to version 2, and Sarvam, whose code is not part of transformers."""
 
 from checkpoint import ROWS, case
 
@@ -50,3 +50,17 @@ def cases():
     yield second("bailing2-nextn", {"num_nextn_predict_layers": 1}, dtype="f32")
     config = {**SMALL, "first_k_dense_replace": 1, "num_nextn_predict_layers": 0, "partial_rotary_factor": 1.0}
     yield second("bailing2-tied", config, tensors=tensors(config, True, tied=True))
+
+    def sarvam(id, config=None, arch="SarvamMoEForCausalLM", bias="f32", **more):
+        config = {"architectures": [arch], "model_type": "sarvam_moe", **SMALL, "first_k_dense_replace": 1, "routed_scaling_factor": 2.5,
+                  "score_function": "sigmoid", **(config or {})}
+        given = [(*t[:2], bias) if t[0].endswith(".expert_bias") else t for t in tensors(config, True)]
+        return case(id, config, tensors=given, **more)
+
+    away = "modeling_sarvam_moe.SarvamMoEForCausalLM"
+    yield sarvam("sarvam")
+    yield sarvam("sarvam-f16", {"num_experts": 12, "head_dim": 32, "partial_rotary_factor": 0.5}, dtype="f16", bias="bf16")
+    yield sarvam("sarvam-f32", {"num_experts": 40, "num_key_value_heads": 4, "num_shared_experts": 2}, dtype="f32")
+    yield sarvam("sarvam-remote", {"num_experts": 5}, away, bias="bf16")
+    yield sarvam("sarvam-remote-f16", {"num_experts": 9, "moe_shared_expert_intermediate_size": 40}, away, dtype="f16", bias="f16")
+    yield sarvam("sarvam-remote-f32", {"num_experts": 128}, away, dtype="f32")

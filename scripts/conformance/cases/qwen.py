@@ -1,10 +1,7 @@
 """Qwen, of all generations."""
 
-import base64
-import json
-from pathlib import Path
-
 from checkpoint import apart, case
+from tiktoken_files import QWEN
 
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6}
@@ -21,55 +18,6 @@ def prediction(layers=1):
             (f"mtp.layers.{{0-{layers - 1}}}.self_attn.q_proj.weight", [64, 64])]
 
 
-# What the code that comes with Qwen 1 does, as far as the reference asks for it.
-CODE = """
-import base64
-import unicodedata
-from pathlib import Path
-
-import tiktoken
-
-SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-         r"|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{n}|>" for n in range(205))]
-
-
-class QWenTokenizer:
-    @classmethod
-    def register_for_auto_class(cls, auto_class="AutoTokenizer"):
-        pass
-
-    @classmethod
-    def from_pretrained(cls, directory, *args, **kwargs):
-        self = cls()
-        lines = Path(directory, "qwen.tiktoken").read_text().splitlines()
-        self.mergeable_ranks = {base64.b64decode(token): int(rank) for token, rank in map(str.split, lines)}
-        self.special_tokens = {token: 151643 + at for at, token in enumerate(SPECIAL)}
-        self.encoding = tiktoken.Encoding("qwen", pat_str=SPLIT, mergeable_ranks=self.mergeable_ranks,
-                                          special_tokens=self.special_tokens)
-        return self
-
-    def get_vocab(self):
-        return self.mergeable_ranks
-
-    def encode(self, text):
-        return self.encoding.encode(unicodedata.normalize("NFC", text))
-"""
-
-
-def tiktoken():
-    """The tokens of Qwen 2 that merges make, which are those of Qwen 1, in its format."""
-    path = Path(__file__).resolve().parents[3] / "tests/tokenizers/qwen2-trimmed/tokenizer.json"
-    model = json.loads(path.read_text())["model"]
-    letters = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters += [byte for byte in range(256) if byte not in letters]
-    byte = {chr(b if at < 188 else 256 + at - 188): b for at, b in enumerate(letters)}
-    made = {"".join(merge.split(" ") if isinstance(merge, str) else merge) for merge in model["merges"]}
-    tokens = sorted((id, text) for text, id in model["vocab"].items() if len(text) == 1 or text in made)
-    encoded = ((base64.b64encode(bytes(byte[c] for c in text)).decode(), id) for id, text in tokens)
-    return [f"{text} {id}" for text, id in encoded]
-
-
 def first(id, config=None, **more):
     """Qwen 1, which transformers has no class for."""
     config = {"architectures": ["QWenLMHeadModel"], "model_type": "qwen", "hidden_size": 64, "intermediate_size": 192,
@@ -81,10 +29,7 @@ def first(id, config=None, **more):
                (at + "ln_1.weight", [64]), (at + "ln_2.weight", [64]), (at + "attn.c_attn.weight", [192, 64]),
                (at + "attn.c_attn.bias", [192]), (at + "attn.c_proj.weight", [64, 64]), (at + "mlp.w1.weight", [96, 64]),
                (at + "mlp.w2.weight", [96, 64]), (at + "mlp.c_proj.weight", [64, 96])]
-    settings = {"model_max_length": 8192, "tokenizer_class": "QWenTokenizer",
-                "auto_map": {"AutoTokenizer": ["tokenization_qwen.QWenTokenizer", None]}}
-    files = {"qwen.tiktoken": tiktoken(), "tokenizer_config.json": settings, "tokenization_qwen.py": CODE.strip().split("\n")}
-    return case(id, config, tokenizer=None, tensors=tensors, files=files, **more)
+    return case(id, config, tokenizer=None, tensors=tensors, files=QWEN, **more)
 
 
 def cases():

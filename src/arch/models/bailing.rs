@@ -1,12 +1,16 @@
-//! Bailing, which is Ling and Ring, up to version 2 (`BailingMoeModel`, `BailingMoeV2Model` of the reference).
+//! Bailing, which is Ling and Ring, up to version 2, and Sarvam (`BailingMoeModel`, `BailingMoeV2Model`, `SarvamMoEModel`
+//! of the reference).
+
+use half::bf16;
 
 use crate::arch::builder::Builder;
 use crate::arch::experts::NAMES;
-use crate::arch::tensors::Tensor;
-use crate::arch::{Family, Input, Keys, TEXT, keys, names, rope};
+use crate::arch::tensors::{self, Tensor};
+use crate::arch::{Family, Input, Keys, TEXT, contents, keys, names, rope};
 use crate::config::truthy;
+use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::tensor::TensorExpr;
+use crate::tensor::{Arithmetic, TensorExpr};
 
 use super::llama::interleave_rotary;
 
@@ -36,6 +40,29 @@ pub(super) const BAILING_MOE2: Family = Family {
         builder.add(tensor)
     },
     ..TEXT
+};
+
+pub(super) const SARVAM_MOE: Family = Family {
+    names: &["SarvamMoEForCausalLM", "modeling_sarvam_moe.SarvamMoEForCausalLM"],
+    keys: |input, keys| {
+        second_keys(input, keys)?;
+        keys.set_u32("rope.dimension_count", Some(rope::dimension_count(input)?));
+        Ok(())
+    },
+    emit: |input, builder, mut tensor| {
+        if tensor.name.ends_with(".expert_bias.bias") {
+            let mean = contents::mean(input.checkpoint, &tensor.name, &tensor.expr)?;
+            tensor.expr = match tensors::source(input.checkpoint, &tensor.expr).map(|source| source.dtype) {
+                Some(Dtype::BF16) => {
+                    let mean = bf16::from_f32(mean).to_f32();
+                    tensor.expr.plus(-mean).computed(&Arithmetic::Round(Dtype::BF16))
+                }
+                _ => tensor.expr.plus(-mean),
+            };
+        }
+        (BAILING_MOE2.emit)(input, builder, tensor)
+    },
+    ..BAILING_MOE2
 };
 
 const PREDICT: [&str; 1] = ["num_nextn_predict_layers"];

@@ -1,11 +1,13 @@
-//! HunYuan without experts, and with vision (`HunYuanModel`, `HunyuanVLTextModel` of the reference).
+//! HunYuan without and with experts, and with vision (`HunYuanModel`, `HunYuanMoEModel`, `HunyuanVLTextModel` of the
+//! reference).
 
+use crate::arch::experts::NAMES;
 use crate::arch::{Family, Input, Keys, TEXT, keys, names};
 use crate::config::{Config, Counts, read_json};
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
 use crate::json::{Object, Value as Json};
-use crate::vocab::{Base, KINDS, SpecialVocab, TokenizerFiles, tiktoken};
+use crate::vocab::{self, Base, KINDS, SpecialVocab, TokenizerFiles};
 
 pub(super) const HUNYUAN: Family = Family {
     names: &["HunYuanDenseV1ForCausalLM"],
@@ -28,6 +30,26 @@ pub(super) const HUNYUAN_VL: Family = Family {
     ..HUNYUAN
 };
 
+pub(super) const HUNYUAN_MOE: Family = Family {
+    names: &["HunYuanMoEV1ForCausalLM"],
+    arch: "hunyuan-moe",
+    vocab: |kv, files, config| {
+        vocab::hunyuan(kv, files, config)?;
+        kv.set_u32("tokenizer.ggml.bos_token_id", 127_959);
+        Ok(())
+    },
+    tensors: names::HUNYUAN_MOE,
+    keys: expert_keys,
+    emit: |input, builder, tensor| match tensor.name.contains("mlp.experts") {
+        true => {
+            let count = input.config.require_u32(&["num_local_experts", "num_experts"])?;
+            builder.add_expert(tensor, count, &NAMES)
+        }
+        false => (HUNYUAN.emit)(input, builder, tensor),
+    },
+    ..TEXT
+};
+
 /// The context that `dynamic` rope scaling reaches, whatever the configuration says.
 const LONG: u32 = 256 * 1024;
 const XDROPE: &str = "xdrope";
@@ -44,9 +66,7 @@ fn dense_keys(input: &Input, keys: &mut Keys, kind: Option<&str>) -> Result<()> 
     #[allow(clippy::cast_possible_truncation)]
     let scaled = Some(scaled as f32).filter(|scaled| scaled.is_finite());
     let absurd = || config.invalid("rope_parameters: alpha and rope_theta are absurd");
-    keys.set_f32("rope.freq_base", Some(scaled.ok_or_else(absurd)?));
-    keys.set("rope.scaling.type", Value::String("none".into()));
-    keys.set_f32("rope.scaling.factor", Some(1.0));
+    scaled_rope(keys, scaled.ok_or_else(absurd)?);
     if kind == "dynamic" {
         let context = config.u32(&["max_position_embeddings"])?;
         #[allow(clippy::float_cmp)]
@@ -55,9 +75,58 @@ fn dense_keys(input: &Input, keys: &mut Keys, kind: Option<&str>) -> Result<()> 
                 "dynamic rope scaling with other than rope_theta 10000 and a context of 32768 or 262144";
             return Err(config.unsupported(problem));
         }
-        keys.set_u32("rope.scaling.original_context_length", Some(LONG));
-        keys.set_u32("context_length", Some(LONG));
+        long_context(keys);
     }
+    Ok(())
+}
+
+/// Rope that is not scaled but has another base.
+fn scaled_rope(keys: &mut Keys, base: f32) {
+    keys.set_f32("rope.freq_base", Some(base));
+    keys.set("rope.scaling.type", Value::String("none".into()));
+    keys.set_f32("rope.scaling.factor", Some(1.0));
+}
+
+fn long_context(keys: &mut Keys) {
+    keys.set_u32("rope.scaling.original_context_length", Some(LONG));
+    keys.set_u32("context_length", Some(LONG));
+}
+
+fn expert_keys(input: &Input, keys: &mut Keys) -> Result<()> {
+    keys::common(input, keys)?;
+    let (config, rope) = (input.config, &input.rope);
+    // Settings of layers, which must not differ.
+    let same = |key: &str| match config.u32_or_list(&[key])? {
+        Some(Counts::Each(list)) if list.iter().all(|each| Some(each) == list.first()) => {
+            let each = list.first().and_then(|each| u32::try_from(*each).ok());
+            each.map(Some).ok_or_else(|| config.invalid(format!("{key}: expected a number for each layer")))
+        }
+        _ => Err(config.invalid(format!("{key}: expected one and the same number for each layer"))),
+    };
+    keys.set_u32("expert_shared_feed_forward_length", Some(config.require_u32(&["intermediate_size"])?));
+    keys.set_u32("expert_feed_forward_length", same("moe_intermediate_size")?);
+    keys.set_u32("expert_used_count", same("moe_topk")?);
+    keys.set_u32("expert_shared_count", same("num_shared_expert")?);
+    if rope.str(&["rope_type"])? != Some("dynamic") {
+        return Ok(());
+    }
+    let is =
+        |key: &str, number: f64| -> Result<bool> { Ok(!has(rope, key) || rope.f64(&[key])? == Some(number)) };
+    let width =
+        config.require_u32(&["hidden_size"])?.checked_div(config.require_u32(&["num_attention_heads"])?);
+    let context = config.u32(&["max_position_embeddings"])?;
+    if !(is("alpha", 1000.0)?
+        && is("rope_theta", 10_000.0)?
+        && width == Some(128)
+        && matches!(context, Some(0x8000 | LONG)))
+    {
+        let problem = "dynamic rope scaling with other than alpha 1000, rope_theta 10000, heads of 128 and a context of 32768 \
+                       or 262144";
+        return Err(config.unsupported(problem));
+    }
+    #[allow(clippy::cast_possible_truncation)]
+    scaled_rope(keys, (10_000.0 * 1000f64.powf(128.0 / 126.0)) as f32);
+    long_context(keys);
     Ok(())
 }
 
@@ -90,10 +159,14 @@ fn vision_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     Ok(())
 }
 
-/// BPE, with the ends of texts and turns that the files have wrong.
+/// BPE, or HunYuan's tiktoken.
 fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
     if files.tokenizer.is_none() {
-        return Err(tiktoken(files, "hy.tiktoken"));
+        vocab::hunyuan(kv, files, config)?;
+        if config.get("hidden_size").and_then(Json::as_u64) == Some(4096) {
+            kv.set_u32("tokenizer.ggml.bos_token_id", 127_958);
+        }
+        return ends(kv, files, config);
     }
     let base = Base::read(files, config)?;
     let pre = base.pre;
@@ -101,6 +174,11 @@ fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<
     let unpadded = config.get("pad_token_id").and_then(Json::as_i64).is_some_and(|id| id < 0);
     let kinds: Vec<_> = KINDS.into_iter().filter(|kind| !unpadded || *kind != "pad").collect();
     SpecialVocab::load(files, true, &kinds, None)?.write(kv, &files.dir)?;
+    ends(kv, files, config)
+}
+
+/// The tokens that end texts and turns, which the files of the tokenizer have wrong.
+fn ends(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
     let dir = &files.dir;
     let id = |key: &str, name: &str, id: &Json| {
         let number = id.as_u64().and_then(|id| u32::try_from(id).ok());

@@ -4,6 +4,7 @@ use crate::arch::builder::Builder;
 use crate::arch::experts::ExpertNames;
 use crate::arch::tensors::Tensor;
 use crate::arch::{Family, Input, Keys, keys, names};
+use crate::config::Config;
 use crate::error::Result;
 use crate::gguf::Value;
 use crate::json::Value as Json;
@@ -21,7 +22,7 @@ pub(super) const KIMI_LINEAR: Family = Family {
     ..DEEPSEEK2
 };
 
-const EXPERTS: ExpertNames = ExpertNames {
+pub(super) const EXPERTS: ExpertNames = ExpertNames {
     one: "model.layers.{bid}.block_sparse_moe.experts.{xid}.{matrix}.weight",
     stack: "model.layers.{bid}.block_sparse_moe.experts.{matrix}.weight",
     matrices: &["w1", "w2", "w3"],
@@ -29,15 +30,8 @@ const EXPERTS: ExpertNames = ExpertNames {
 
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
-    keys::common_of(input, &config.replaced("num_key_value_heads", 1), keys)?;
     let get = |key: &str| config.require_u32(&[key]).map(Some);
-    keys.set_u32("vocab_size", get("vocab_size")?);
-    let linear = config.section("linear_attn_config")?;
-    let full = linear.map().get("full_attn_layers").and_then(Json::as_array);
-    let full = full.ok_or_else(|| config.invalid("linear_attn_config.full_attn_layers: expected a list"))?;
-    let attends = |layer: u32| full.iter().any(|at| at.as_u64() == Some(u64::from(layer)));
-    let heads = (1..=input.layers).map(|layer| i32::from(attends(layer))).collect();
-    keys.set("attention.head_count_kv", Value::I32s(heads));
+    let linear = first_keys(input, keys)?;
     keys.set_u32("ssm.conv_kernel", linear.u32(&["short_conv_kernel_size"])?);
     keys.set_u32("kda.head_dim", linear.u32(&["head_dim"])?);
     keys.set_u32("attention.q_lora_rank", config.u32(&["q_lora_rank", "n_lora_q"])?);
@@ -61,6 +55,26 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("leading_dense_block_count", get("first_k_dense_replace")?);
     keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
     Ok(())
+}
+
+/// The first key-values: what all models have, and which layers have keys of the usual kind. Answers the settings of delta
+/// attention.
+pub(super) fn first_keys(input: &Input, keys: &mut Keys) -> Result<Config> {
+    let config = input.config;
+    keys::common_of(input, &config.replaced("num_key_value_heads", 1), keys)?;
+    keys.set_u32("vocab_size", Some(config.require_u32(&["vocab_size"])?));
+    let linear = config.section("linear_attn_config")?;
+    let full = full_layers(&linear)?;
+    let attends = |layer: u32| full.iter().any(|at| at.as_u64() == Some(u64::from(layer)));
+    let heads = (1..=input.layers).map(|layer| i32::from(attends(layer))).collect();
+    keys.set("attention.head_count_kv", Value::I32s(heads));
+    Ok(linear)
+}
+
+/// The layers with attention of the usual kind, counted from one.
+pub(super) fn full_layers(linear: &Config) -> Result<&[Json]> {
+    let full = linear.map().get("full_attn_layers").and_then(Json::as_array);
+    full.map(Vec::as_slice).ok_or_else(|| linear.invalid("full_attn_layers: expected a list"))
 }
 
 fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {

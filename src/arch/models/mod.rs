@@ -16,6 +16,8 @@ mod command_r;
 mod dbrx;
 mod deci;
 mod deepseek;
+mod deepseek4;
+mod deepseek4_draft;
 mod dflash;
 mod dots1;
 mod dots3;
@@ -48,6 +50,7 @@ mod internlm;
 mod jais;
 mod jais2;
 mod jamba;
+mod kimi_k3;
 mod kimi_linear;
 mod laguna;
 mod lfm2;
@@ -59,6 +62,7 @@ mod maincoder;
 mod mamba;
 mod maple;
 mod mellum;
+mod mimo;
 mod minicpm;
 mod minimax;
 mod mistral;
@@ -108,6 +112,7 @@ pub(super) static FAMILIES: &[Family] = &[
     baichuan::XVERSE,
     bailing::BAILING_MOE,
     bailing::BAILING_MOE2,
+    bailing::SARVAM_MOE,
     bailing3::BAILING_MOE3,
     bailing3::BAILING_MOE3_VL,
     bert::BERT,
@@ -128,6 +133,8 @@ pub(super) static FAMILIES: &[Family] = &[
     deepseek::DEEPSEEK,
     deepseek::DEEPSEEK2,
     deepseek::DEEPSEEK32,
+    deepseek4::DEEPSEEK4,
+    deepseek4_draft::DEEPSEEK4_DSPARK,
     dflash::DFLASH,
     dflash::DSPARK,
     dflash::MUSE_GLIMMER_ASSISTANT,
@@ -174,6 +181,7 @@ pub(super) static FAMILIES: &[Family] = &[
     grovemoe::GROVEMOE,
     hrm_text::HRM_TEXT,
     hunyuan::HUNYUAN,
+    hunyuan::HUNYUAN_MOE,
     hunyuan::HUNYUAN_VL,
     hy_v3::HY_V3,
     hy_v4::HY_V4,
@@ -182,6 +190,7 @@ pub(super) static FAMILIES: &[Family] = &[
     jais2::JAIS2,
     jais::JAIS,
     jamba::JAMBA,
+    kimi_k3::KIMI_K3,
     kimi_linear::KIMI_LINEAR,
     laguna::LAGUNA,
     lfm2::LFM2,
@@ -204,6 +213,7 @@ pub(super) static FAMILIES: &[Family] = &[
     mamba::MAMBA2,
     maple::MAPLE,
     mellum::MELLUM,
+    mimo::MIMO2,
     minicpm::MINICPM,
     minicpm::MINICPM3,
     minimax::MINIMAX_01,

@@ -44,6 +44,9 @@ pub(super) fn dequantize(input: &mut Input) -> Result<Quantized> {
 
 /// Replaces what is quantized by the method that the model names, or that of MLX, which has none.
 fn by_method(input: &mut Input, method: &Method) -> Result<()> {
+    if (input.family.dequantize)(input)? {
+        return Ok(());
+    }
     if let Some(settings) = mlx::settings(input)?.filter(|_| method.name.is_none()) {
         return mlx::dequantize(input, &settings);
     }

@@ -7,6 +7,7 @@ mod apertus;
 mod bert;
 mod cohere;
 mod deepseek;
+mod deepseek4;
 mod ernie;
 mod exaone;
 mod falcon;
@@ -58,6 +59,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("deepseek_v2", &deepseek::V2),
     ("deepseek_v3", &deepseek::V3),
     ("deepseek_v32", &deepseek::V32),
+    ("deepseek_v4", &deepseek4::V4),
     ("dots1", &qwen::DOTS1),
     ("ernie4_5", &ernie::ERNIE4_5),
     ("ernie4_5_moe", &ernie::ERNIE4_5_MOE),
@@ -115,6 +117,7 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("mamba", &mamba::MAMBA),
     ("mamba2", &mamba::MAMBA2),
     ("mellum", &moe::MELLUM),
+    ("mimo_v2_flash", &moe::MIMO_V2),
     ("minicpm3", &minicpm::MINICPM3),
     ("minimax", &minimax::MINIMAX),
     ("minimax_m2", &minimax::MINIMAX_M2),

@@ -1,4 +1,4 @@
-//! Mixtures of experts that no larger family goes with: AFMoE, Laguna, Mellum.
+//! Mixtures of experts that no larger family goes with: AFMoE, Laguna, Mellum, MiMo.
 
 use super::hooks::{Hooks, PLAIN};
 use crate::config::layers::{self, FULL, SLIDING};
@@ -28,6 +28,16 @@ pub(super) const MELLUM: Hooks = Hooks {
     rope: |_, _, _| Ok(None),
     after: prediction,
     validate: &[one_prediction_layer],
+    ..PLAIN
+};
+
+pub(super) const MIMO_V2: Hooks = Hooks {
+    before: &[mimo],
+    layer_types: Some(|config, _| {
+        let full = (0..layers::depth(config)?).map(|at| at == 0 || (at + 1) % 6 == 0);
+        Ok(layers::named(full, FULL, SLIDING))
+    }),
+    rope: |_, _, _| Ok(None),
     ..PLAIN
 };
 
@@ -105,6 +115,24 @@ fn prediction(config: &mut Object) -> Result<(), Refusal> {
 fn one_prediction_layer(config: &Object) -> Result<(), Refusal> {
     if !null(config, PREDICTS) && int(config, PREDICTS)? > 1 {
         return Err("there is more than one layer for prediction".into());
+    }
+    Ok(())
+}
+
+fn mimo(_: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
+    if null(config, "mlp_layer_types") {
+        let count = layers::depth(config)?.max(1);
+        layers::set_mlp_types(config, count, 1);
+    }
+    let rope =
+        |theta: f64| json!({"rope_type": "default", "rope_theta": theta, "partial_rotary_factor": 0.334});
+    derive::default_rope(config, json!({FULL: rope(5e6), SLIDING: rope(1e4)}));
+    if null(config, "routed_scaling_factor") {
+        config.insert("routed_scaling_factor".into(), 1.0.into());
+    }
+    if let Some(window) = extra.get("sliding_window_size").filter(|value| !value.is_null()) {
+        let window = window.as_i64().and_then(|window| window.checked_add(1));
+        config.insert("sliding_window".into(), window.ok_or("sliding_window_size is no integer")?.into());
     }
     Ok(())
 }

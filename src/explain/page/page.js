@@ -82,9 +82,9 @@ function bytesBefore(file, at) {
 
 function summary() {
   const { total, cloned } = data.bytes;
-  const model = data.model.replace(/\/+$/, "").split("/").pop() || data.model;
-  $("title").textContent = model;
-  document.title = "ggraft plan: " + model;
+  $("title").textContent = data.title || data.model;
+  $("path").textContent = data.model;
+  document.title = "ggraft plan: " + $("title").textContent;
   const files = count(data.outputs.length, "file");
   $("verdict").textContent = data.refusal && cloned === 0
     ? `${size(total)} in ${files}, all of it written: ${data.refusal}.`
@@ -103,6 +103,28 @@ function summary() {
   for (const node of document.querySelectorAll(".block")) node.textContent = grouped(data.block);
 }
 
+/** A command with a button that copies it. */
+function command(text) {
+  const button = el("button", { type: "button", textContent: "copy", title: "Copy: " + text });
+  button.addEventListener("click", async () => {
+    const said = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "copied";
+    } catch {
+      // Pages from the disk may not be allowed to; selected text can still be copied by hand.
+      getSelection().selectAllChildren(code);
+      button.textContent = "selected";
+    }
+    setTimeout(() => button.textContent = said, 1500);
+  });
+  const code = el("code", { textContent: text });
+  return el("span", { className: "command" }, code, button);
+}
+function commands(way) {
+  const convert = ["ggraft convert", data.word, way.flags].filter(Boolean).join(" ");
+  return el("div", { className: "commands" }, ...(way.align ? [command(data.align)] : []), command(convert));
+}
 function instruction(way) {
   const parts = [];
   if (way.align) parts.push("after ", el("code", { textContent: data.align }));
@@ -121,10 +143,10 @@ function advice() {
       cell(grouped(files), true));
   };
   const caveat = (a) => a.worthwhile ? a.caveat : `not worth rewriting ${size(a.rewritten)}`;
-  const rows = data.advice.map((a) => row(false, instruction(a), caveat(a), a.shared, a.total, a.extents, a.files));
+  const rows = data.advice.map((a) => row(false, commands(a), caveat(a), a.shared, a.total, a.extents, a.files));
   rows.unshift(row(true, "This plan", "", data.bytes.cloned, data.bytes.total, data.extents, data.outputs.length));
   $("advice").append(heads("How", "", ">Shared", ">To write", ">Extents", ">Files"), el("tbody", {}, ...rows));
-  $("advice-intro").textContent = "The same model planned in other ways. MODEL is the model's directory; other flags stay as they are.";
+  $("advice-intro").textContent = "The same model planned in other ways. Add the flags of this plan, if it had any.";
 }
 
 function reasons() {
@@ -182,6 +204,9 @@ function diagram(group, shift) {
   add("text", { x: 0, y: 138 }, shift === 0 ? "phases agree: whole blocks are shared" : "phases differ: everything is copied");
 }
 
+/** With more files than this, none is open. */
+const MOST_OPEN = 4;
+
 class View {
   constructor(file) {
     this.file = file;
@@ -193,8 +218,22 @@ class View {
     const facts = `${size(file.bytes)}: ${percent(t.cloned, t.total)} shared, ${size(t.copied)} copied, `
       + `${size(t.converted)} converted; ${count(file.tensors.length, "tensor")}, data starts at ${grouped(file.data_start)}, `
       + `alignment ${file.alignment}`;
-    $("files").append(el("div", { className: "file" }, el("div", { className: "file-head" },
-      el("h3", { textContent: file.path }), el("span", { className: "hint", textContent: facts })), this.canvas, this.axis));
+    const button = (text, title, act) => {
+      const node = el("button", { type: "button", textContent: text, title });
+      node.addEventListener("click", act);
+      return node;
+    };
+    const middle = () => this.start + this.span / 2;
+    const tools = el("div", { className: "tools" },
+      button("+", "Zoom in", () => this.zoom(0.5, middle())), button("−", "Zoom out", () => this.zoom(2, middle())),
+      button("←", "To the left", () => this.show(this.start - this.span / 4, this.start + this.span * 3 / 4)),
+      button("→", "To the right", () => this.show(this.start + this.span / 4, this.start + this.span * 5 / 4)),
+      button("all", "All of the file", () => this.show(0, file.bytes)));
+    // A screen full of maps tells nobody anything; what is closed is drawn when it is opened.
+    this.box = el("details", { className: "file", open: data.outputs.length <= MOST_OPEN }, el("summary", { className: "file-head" },
+      el("h3", { textContent: file.path }), el("span", { className: "hint", textContent: facts })), this.canvas, this.axis, tools);
+    this.box.addEventListener("toggle", () => this.draw());
+    $("files").append(this.box);
     this.show(0, file.bytes);
     this.listen();
   }
@@ -213,6 +252,7 @@ class View {
 
   draw() {
     const { file, canvas, start, span } = this;
+    if (!this.box.open) return;
     const scale = window.devicePixelRatio || 1, width = Math.round(canvas.clientWidth * scale), px = (n) => n * scale;
     canvas.width = width;
     canvas.height = px(112);
@@ -271,6 +311,8 @@ class View {
     };
     let drag;
     canvas.addEventListener("wheel", (event) => {
+      // The page scrolls on under the pointer, unless somebody has turned to this map.
+      if (!event.ctrlKey && document.activeElement !== canvas) return;
       event.preventDefault();
       const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY);
       if (sideways) this.show(this.start + event.deltaX / 1000 * this.span, this.start + this.span + event.deltaX / 1000 * this.span);
@@ -346,16 +388,18 @@ function sources() {
 function tensors() {
   const most = 200, body = el("tbody");
   const all = data.outputs.flatMap((file, i) => file.tensors.map((tensor) => [i, tensor]));
-  $("tensors").append(heads("Tensor", "Type", ">Bytes", ">Offset", ">Phase", ">Shared"), body);
+  $("tensors").append(heads("Tensor", "Type", ">Bytes", ">Offset", ">Phase", ">Shared", "Why not"), body);
   const fill = () => {
     const part = $("filter").value.toLowerCase();
     const found = all.filter(([, t]) => t[0].toLowerCase().includes(part));
-    body.replaceChildren(...found.slice(0, most).map(([i, [text, type, , offset, bytes]]) => {
+    body.replaceChildren(...found.slice(0, most).map(([i, [text, type, , offset, bytes, why]]) => {
       const file = data.outputs[i];
       const shared = Math.round(bytesBefore(file, offset + bytes)[0] - bytesBefore(file, offset)[0]);
+      const reason = el("span", { title: explanations[why] ?? "", textContent: why ?? "" });
       const row = el("tr", { title: "Show on the map" }, cell(name(text)), cell(type), cell(grouped(bytes), true),
-        cell(grouped(offset), true), cell(grouped(offset % data.block), true), cell(percent(shared, bytes), true));
+        cell(grouped(offset), true), cell(grouped(offset % data.block), true), cell(percent(shared, bytes), true), cell(reason));
       row.addEventListener("click", () => {
+        views[i].box.open = true;
         views[i].show(offset - bytes / 10, offset + bytes * 1.1);
         views[i].canvas.scrollIntoView({ behavior: "smooth", block: "center" });
       });
