@@ -166,7 +166,7 @@ fn checkpoint_dir(dir: &ModelDir) -> Result<Inspection> {
         .map(|t| InspectedTensor {
             name: t.name,
             kind: t.dtype.name().into(),
-            shape: t.shape,
+            shape: t.shape.to_vec(),
             file: t.file,
             offset: t.offset,
             bytes: Some(t.len),
@@ -195,7 +195,7 @@ fn safetensors_file(source: &File) -> Result<Inspection> {
         .map(|t| InspectedTensor {
             name: t.name,
             kind: t.dtype.name().into(),
-            shape: t.shape,
+            shape: t.shape.to_vec(),
             file: 0,
             offset: data_start + t.begin,
             bytes: Some(t.end - t.begin),
