@@ -291,6 +291,12 @@ def minimax_m2():
     return config, found, "BF16"
 
 
+def in_bf16(config: dict, found: Shapes, dtype: str):
+    """The same without scales and in one type, as others publish it again."""
+    config = {key: value for key, value in config.items() if key != "quantization_config"}
+    return config, {name: shape[1] if isinstance(shape, tuple) else shape for name, shape in found.items() if "scale_inv" not in name}, dtype
+
+
 def deepseek_v4_flash():
     hidden, layers, experts, ff, vocab, head, rank = 4096, 43, 256, 2048, 129280, 512, 1024
     ratios = [0, 0] + [4, 128] * 20 + [4, 0]
@@ -401,6 +407,7 @@ MODELS: dict[str, Callable[[], tuple[dict, Shapes, str]]] = {
     "deepseek-v4-flash": deepseek_v4_flash,
     "kimi-k3": kimi_k3,
     "minimax-m2": minimax_m2,
+    "minimax-m2-bf16": lambda: in_bf16(*minimax_m2()),
     "nemotron-nano-9b-v2": nemotron_nano_9b,
     "qwen3-vl-8b": qwen3_vl_8b,
     # What takes memory, if anything does: the whole model, and a single matrix (3.4 GB, twice).
