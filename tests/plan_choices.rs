@@ -17,7 +17,7 @@ fn checkpoint(places: &[(u64, u64)]) -> Checkpoint {
     let tensor = |(i, (offset, len)): (usize, &(u64, u64))| SourceTensor {
         name: format!("source.{i}"),
         dtype: Dtype::BF16,
-        shape: vec![len / 2],
+        shape: vec![len / 2].into(),
         file: 0,
         offset: *offset,
         len: *len,

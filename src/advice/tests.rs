@@ -33,7 +33,14 @@ impl Model {
         let offset = file.len.next_multiple_of(BLOCK) + BLOCK + phase;
         file.len = offset + len;
         let (name, shape) = (format!("source.{index}"), vec![len / 2]);
-        self.checkpoint.tensors.push(SourceTensor { name, dtype: Dtype::BF16, shape, file: 0, offset, len });
+        self.checkpoint.tensors.push(SourceTensor {
+            name,
+            dtype: Dtype::BF16,
+            shape: shape.into(),
+            file: 0,
+            offset,
+            len,
+        });
         index
     }
 
@@ -68,13 +75,14 @@ impl Model {
     }
 
     /// Calls `look` with the request for it, and the plan.
-    fn planned<T>(&self, change: impl Fn(&mut Request), look: impl Fn(&Request, &Plan) -> T) -> T {
+    fn planned<T>(&self, change: impl Fn(&mut Request), look: impl Fn(&Request, &[Output]) -> T) -> T {
         let sharing = Sharing { block: BLOCK, min_extent: 64 * KIB, refusals: vec![None] };
         let metadata = KeyValues::new();
         let mut request = Request {
             checkpoint: &self.checkpoint,
             metadata: &metadata,
             tensors: &self.tensors,
+            offsets: None,
             path: Path::new("out.gguf"),
             layout: Layout::Single,
             alignment: Alignment::Strict,
@@ -83,7 +91,7 @@ impl Model {
             stamp: &[],
         };
         change(&mut request);
-        look(&request, &Plan::new(&request).unwrap())
+        look(&request, &Plan::new(&request).unwrap().outputs)
     }
 
     fn advice(&self) -> Advice {
@@ -108,7 +116,9 @@ fn figures_are_those_of_each_way() {
     let model = two_phases(20);
     let advice = model.advice();
     let file = model.checkpoint.files[0].len;
-    let total = |change: fn(&mut Request)| model.planned(change, |_, plan| plan.bytes());
+    let total = |change: fn(&mut Request)| {
+        model.planned(change, |_, plan| plan.iter().map(|output| output.len).sum::<u64>())
+    };
     let (single, split) = (total(|_| {}), total(|request| request.layout = Layout::Split));
     assert!(single > 5 * MIB + 20 * 32 * KIB && single < 5 * MIB + 20 * 32 * KIB + 2 * BLOCK);
     let alternative = |way, total, shared, extents, files, rewritten| Alternative {
