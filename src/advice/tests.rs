@@ -8,6 +8,7 @@ use super::*;
 use crate::checkpoint::{Checkpoint, SourceFile, SourceTensor};
 use crate::dtype::{Dtype, GgmlType};
 use crate::gguf::KeyValues;
+use crate::shape::Shape;
 use crate::tensor::{OutputTensor, TensorExpr};
 
 const BLOCK: u64 = 4096;
@@ -32,15 +33,8 @@ impl Model {
         let (file, index) = (&mut self.checkpoint.files[0], self.checkpoint.tensors.len());
         let offset = file.len.next_multiple_of(BLOCK) + BLOCK + phase;
         file.len = offset + len;
-        let (name, shape) = (format!("source.{index}"), vec![len / 2]);
-        self.checkpoint.tensors.push(SourceTensor {
-            name,
-            dtype: Dtype::BF16,
-            shape: shape.into(),
-            file: 0,
-            offset,
-            len,
-        });
+        let (name, shape) = (format!("source.{index}"), Shape::from_slice(&[len / 2]));
+        self.checkpoint.tensors.push(SourceTensor { name, dtype: Dtype::BF16, shape, file: 0, offset, len });
         index
     }
 
@@ -75,14 +69,14 @@ impl Model {
     }
 
     /// Calls `look` with the request for it, and the plan.
-    fn planned<T>(&self, change: impl Fn(&mut Request), look: impl Fn(&Request, &[Output]) -> T) -> T {
+    fn planned<T>(&self, change: impl Fn(&mut Request), look: impl Fn(&Request, &Plan) -> T) -> T {
         let sharing = Sharing { block: BLOCK, min_extent: 64 * KIB, refusals: vec![None] };
         let metadata = KeyValues::new();
         let mut request = Request {
             checkpoint: &self.checkpoint,
+            offsets: None,
             metadata: &metadata,
             tensors: &self.tensors,
-            offsets: None,
             path: Path::new("out.gguf"),
             layout: Layout::Single,
             alignment: Alignment::Strict,
@@ -91,15 +85,15 @@ impl Model {
             stamp: &[],
         };
         change(&mut request);
-        look(&request, &Plan::new(&request).unwrap().outputs)
+        look(&request, &Plan::new(&request).unwrap())
     }
 
     fn advice(&self) -> Advice {
-        self.planned(|_| {}, |request, plan| Advice::new(request, plan).unwrap())
+        self.planned(|_| {}, |request, plan| Advice::new(request, &plan.outputs).unwrap())
     }
 
     fn brief(&self) -> Option<Way> {
-        self.planned(|_| {}, |request, plan| Advice::brief(request, plan).unwrap()).map(|a| a.way)
+        self.planned(|_| {}, |request, plan| Advice::brief(request, &plan.outputs).unwrap()).map(|a| a.way)
     }
 }
 
@@ -116,9 +110,7 @@ fn figures_are_those_of_each_way() {
     let model = two_phases(20);
     let advice = model.advice();
     let file = model.checkpoint.files[0].len;
-    let total = |change: fn(&mut Request)| {
-        model.planned(change, |_, plan| plan.iter().map(|output| output.len).sum::<u64>())
-    };
+    let total = |change: fn(&mut Request)| model.planned(change, |_, plan| plan.bytes());
     let (single, split) = (total(|_| {}), total(|request| request.layout = Layout::Split));
     assert!(single > 5 * MIB + 20 * 32 * KIB && single < 5 * MIB + 20 * 32 * KIB + 2 * BLOCK);
     let alternative = |way, total, shared, extents, files, rewritten| Alternative {

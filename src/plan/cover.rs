@@ -88,6 +88,11 @@ impl Covers {
         self.0.append(stretch, sharing);
     }
 
+    /// Takes those out that nothing can change any more, and tells what they share.
+    pub fn counted(&mut self) -> (u64, u64) {
+        total(&std::mem::take(&mut self.0.between))
+    }
+
     /// All of them.
     pub fn finish(self, sharing: &Sharing) -> Vec<Cover> {
         let Chain { first, between: mut covers, last } = self.0;
@@ -142,7 +147,10 @@ impl Chain {
     fn append(&mut self, next: Self, sharing: &Sharing) {
         let Some(first) = next.first else { return };
         match self.last.as_mut().or(self.first.as_mut()) {
-            None => return *self = next,
+            None => {
+                (self.first, self.last) = (next.first, next.last);
+                return self.between.extend(next.between);
+            }
             Some(open) if open.is_continued_by(&first) => open.len += first.len,
             Some(_) => {
                 self.between.extend(self.last.and_then(|extent| cut(extent, sharing)));

@@ -1,6 +1,5 @@
 //! A conversion's files, from which tensors they get to every step; or only as far as it takes to know what they would share.
 
-use super::cover;
 use super::files::{self, Draft};
 use super::lower::Tensors;
 use super::share::outline;
@@ -63,8 +62,9 @@ impl Plan {
         let drafted = Drafted::new(request)?;
         let mut outlook = Outlook { files: drafted.drafts.len(), ..Outlook::default() };
         for no in 0..drafted.drafts.len() {
-            let Arranged { len, covers, .. } = drafted.arranged(no)?;
-            let (bytes, extents) = cover::total(&covers);
+            let draft = &drafted.drafts[no];
+            let (len, (bytes, extents)) =
+                steps::outlook(drafted.metadata(no), request, draft, request.sharing)?;
             outlook.bytes += len;
             outlook.shared = (outlook.shared.0 + bytes, outlook.shared.1 + extents);
         }
@@ -98,6 +98,11 @@ impl<'a> Drafted<'a> {
 
     /// File `no`, laid out.
     fn arranged(&self, no: usize) -> Result<Arranged<'_>> {
+        steps::arrange(self.metadata(no), self.request, &self.drafts[no], self.request.sharing)
+    }
+
+    /// What file `no` has for key-values, but for padding.
+    fn metadata(&self, no: usize) -> KeyValues {
         let Self { request, drafts, set, .. } = self;
         let (draft, count) = (&drafts[no], drafts.len());
         let mut metadata = if no == 0 { request.metadata.clone() } else { KeyValues::new() };
@@ -112,6 +117,6 @@ impl<'a> Drafted<'a> {
         if let Some(set) = set {
             metadata.set_string(gguf::SPLIT_SET_KEY, set);
         }
-        steps::arrange(metadata, *request, draft, request.sharing)
+        metadata
     }
 }

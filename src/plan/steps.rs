@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::cover::{Cover, Covers};
+use super::cover::{Cover, Covers, total};
 use super::files::Draft;
 use super::lower::{Origin, Part, Places, Tensors, lower};
 use super::share::chains;
@@ -31,11 +31,48 @@ pub struct Arranged<'a> {
 /// # Errors
 /// If a tensor cannot be lowered.
 pub fn arrange<'a>(
-    mut metadata: KeyValues,
+    metadata: KeyValues,
     tensors: &dyn Tensors,
     draft: &'a Draft,
     sharing: &Sharing,
 ) -> Result<Arranged<'a>> {
+    let mut arranged = place(metadata, tensors, draft, sharing);
+    let mut covers = Covers::for_parts(draft.parts);
+    for (&i, place) in draft.tensors.iter().zip(&arranged.placed) {
+        chains(&tensors.lowered(i)?, place.offset, sharing).for_each(|chain| covers.add(chain, sharing));
+    }
+    arranged.covers = covers.finish(sharing);
+    Ok(arranged)
+}
+
+/// Length in bytes of one file, how many of them are shared, and in how many extents.
+///
+/// # Errors
+/// If a tensor cannot be lowered.
+pub fn outlook(
+    metadata: KeyValues,
+    tensors: &dyn Tensors,
+    draft: &Draft,
+    sharing: &Sharing,
+) -> Result<(u64, (u64, u64))> {
+    let Arranged { placed, len, .. } = place(metadata, tensors, draft, sharing);
+    let (mut covers, mut shared) = (Covers::default(), (0, 0));
+    let mut count = |(bytes, extents): (u64, u64)| shared = (shared.0 + bytes, shared.1 + extents);
+    for (&i, place) in draft.tensors.iter().zip(&placed) {
+        chains(&tensors.lowered(i)?, place.offset, sharing).for_each(|chain| covers.add(chain, sharing));
+        count(covers.counted());
+    }
+    count(total(&covers.finish(sharing)));
+    Ok((len, shared))
+}
+
+/// Header and places of one file; no covers yet.
+fn place<'a>(
+    mut metadata: KeyValues,
+    tensors: &dyn Tensors,
+    draft: &'a Draft,
+    sharing: &Sharing,
+) -> Arranged<'a> {
     let padded = |bytes: u64| bytes.next_multiple_of(draft.alignment);
     let infos: Vec<TensorInfo> = draft.tensors.iter().map(|&i| tensors.info(i)).collect();
     let header = header(&mut metadata, &infos, draft, sharing.block);
@@ -49,11 +86,7 @@ pub fn arrange<'a>(
         at += padded(len);
     }
 
-    let mut all = Covers::for_parts(draft.parts);
-    for (&i, place) in draft.tensors.iter().zip(&placed) {
-        chains(&tensors.lowered(i)?, place.offset, sharing).for_each(|chain| all.add(chain, sharing));
-    }
-    Ok(Arranged { draft, header, placed, data_start, len: at, covers: all.finish(sharing) })
+    Arranged { draft, header, placed, data_start, len: at, covers: Vec::new() }
 }
 
 /// The file that was laid out, step by step. With `exact`, bytes that are copied still pass through the reference's
