@@ -21,7 +21,7 @@ fn walk(dims: &[(u64, u64)]) -> Walk {
 /// copied in turn; `converted` in two steps; `made`.
 fn plan() -> Plan {
     let step = |start, len, action, reason| Step { start, len, action, reason };
-    let copy = |dims: &[(u64, u64)], first| Action::Copy { walk: walk(dims).into(), first, quiet: false };
+    let copy = |dims: &[(u64, u64)], first| Action::Gather { walk: walk(dims).into(), first, quiet: false };
     let rows = vec![
         step(20480, 4096, Action::Clone { file: 0, offset: 28672 }, None),
         step(24576, 4096, copy(&[(3, 6144), (4096, 1)], 2048), Some(Reason::Edge)),

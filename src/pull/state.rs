@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use ggraft_platform::{Identity, Lock, LockError, boot_id, sync_directory};
 use serde::{Deserialize, Serialize};
 
+use crate::align;
 use crate::error::{Error, Result};
 
 /// Where the state is kept, in the directory that is filled.
@@ -99,7 +100,8 @@ impl State {
     pub fn manifest(dir: &Path) -> Result<Option<Manifest>> {
         let bytes = read(&dir.join(HOME).join("manifest.json"))?;
         let manifest = bytes.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-        Ok(manifest.filter(|manifest| manifest.version == VERSION))
+        let is_ours = |m: &Manifest| m.version == VERSION && align::block(m.block) == m.block;
+        Ok(manifest.filter(is_ours))
     }
 
     /// Begins with `manifest`, or goes on: what came before is forgotten if it may be lost, or is of something else.
