@@ -5,19 +5,32 @@ use std::io::{self, Write};
 /// Widest column, in characters; longer cells stick out, so that one absurd name does not pad all rows.
 const COLUMN_MAX: usize = 120;
 
+/// A last column narrower than this is not wrapped: it would be a word a line.
+const WRAPPED_MIN: usize = 20;
+
 /// Writes rows under a header whose entries start with `<` or `>`, the way the column is aligned.
-/// The last column is not padded.
+/// The last column is not padded, but wrapped if somebody looks at it on so many columns.
 pub fn table<const N: usize>(
     out: &mut impl Write,
+    columns: Option<usize>,
     header: [&str; N],
     rows: Vec<[String; N]>,
 ) -> io::Result<()> {
-    long_table(out, header, || rows.iter().cloned())
+    lines(out, columns, header, || rows.iter().cloned())
 }
 
 /// [`table`] of rows that are made twice, to find the widths and to write them, instead of being kept.
 pub fn long_table<const N: usize, Rows: Iterator<Item = [String; N]>>(
     out: &mut impl Write,
+    header: [&str; N],
+    rows: impl Fn() -> Rows,
+) -> io::Result<()> {
+    lines(out, None, header, rows)
+}
+
+fn lines<const N: usize, Rows: Iterator<Item = [String; N]>>(
+    out: &mut impl Write,
+    columns: Option<usize>,
     header: [&str; N],
     rows: impl Fn() -> Rows,
 ) -> io::Result<()> {
@@ -29,10 +42,18 @@ pub fn long_table<const N: usize, Rows: Iterator<Item = [String; N]>>(
             *width = cell.chars().count().max(*width).min(COLUMN_MAX);
         }
     }
+    let before: usize = widths[..N - 1].iter().map(|width| width + 2).sum();
+    let last = columns.and_then(|columns| columns.checked_sub(before)).filter(|last| *last >= WRAPPED_MIN);
     for row in std::iter::once(header).chain(rows()) {
         for (i, ((cell, width), right)) in row.iter().zip(widths).zip(right).enumerate() {
             match (i + 1 == N, right) {
-                (true, _) => writeln!(out, "{cell}")?,
+                (true, _) => match last {
+                    Some(last) => {
+                        let wrapped = textwrap::wrap(cell, textwrap::Options::new(last).break_words(false));
+                        writeln!(out, "{}", wrapped.join(&format!("\n{:before$}", "")))?;
+                    }
+                    None => writeln!(out, "{cell}")?,
+                },
                 (false, true) => write!(out, "{cell:>width$}  ")?,
                 (false, false) => write!(out, "{cell:<width$}  ")?,
             }
@@ -51,4 +72,22 @@ pub fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_column_is_wrapped_where_there_are_few() {
+        let rows = || vec![["7".to_owned(), "one two three four five six".to_owned()]];
+        let shown = |columns| {
+            let mut out = Vec::new();
+            table(&mut out, columns, [">N", "<WHY"], rows()).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(shown(None), "N  WHY\n7  one two three four five six\n");
+        assert_eq!(shown(Some(26)), "N  WHY\n7  one two three four five\n   six\n");
+        assert_eq!(shown(Some(22)), shown(None), "a word a line helps nobody");
+    }
 }

@@ -1,11 +1,13 @@
 //! The command line as users meet it: exit codes, messages, names of files, and what is left when it ends early.
 
 mod common;
+#[path = "common/filesystems.rs"]
+mod filesystems;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::model_dir::ModelDir;
+use filesystems::{Mount, skip};
 use serde_json::{Value, json};
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
@@ -73,12 +76,6 @@ fn tiny(parent: &Path) -> PathBuf {
     dir
 }
 
-/// Tells, past the harness, which captures what `eprintln!` prints, that a test could not run.
-fn skip(why: &str) {
-    assert!(std::env::var_os("GGRAFT_REQUIRE_FS").is_none(), "{why}");
-    _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-}
-
 #[test]
 fn wrong_usage_exits_2() {
     let out = tempfile::tempdir().unwrap();
@@ -101,7 +98,8 @@ fn wrong_usage_exits_2() {
         let output = ggraft().args(arguments).current_dir(&out).output().unwrap();
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
-        assert!(text.contains("Usage: ") || text.contains("error: "), "{arguments:?}: {text}");
+        assert!(text.contains("Usage: ") || text.starts_with("ggraft: "), "{arguments:?}: {text}");
+        assert!(!text.contains("error: ") && !text.contains("tip: "), "{arguments:?}: {text}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
     assert!(names(out.path()).is_empty());
@@ -262,6 +260,26 @@ fn what_is_no_model_directory_is_refused() {
 }
 
 #[test]
+fn a_missing_path_has_one_exit_code() {
+    let gone = "/nonexistent/model";
+    for arguments in [
+        &["convert", gone][..],
+        &["plan", gone],
+        &["align", gone, "--check"],
+        &["inspect", gone],
+        &["verify", gone],
+        &["verify", gone, TINY],
+        &["edit", gone, "--set", "general.name=x", "--in-place"],
+        &["split", gone, "--split-max-tensors", "2", "-o", "/nonexistent/out"],
+        &["merge", gone, "-o", "/nonexistent/out.gguf"],
+        &["diff", gone, gone],
+        &["lora", gone],
+    ] {
+        refused(arguments, 2, gone);
+    }
+}
+
+#[test]
 fn a_dry_run_names_the_files_and_writes_none() {
     let dir = tempfile::tempdir().unwrap();
     let model = tiny(dir.path());
@@ -380,26 +398,6 @@ fn too_little_space_is_noticed_before_writing() {
     let dir = mount.dir.path();
     refused(["convert", TINY, "--outfile", dir.to_str().unwrap()], 1, "too little space in");
     assert!(names(dir).is_empty());
-}
-
-/// A mounted file system that is unmounted when dropped.
-struct Mount {
-    dir: tempfile::TempDir,
-}
-
-impl Mount {
-    fn tmpfs(options: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path()).output();
-        mount.is_ok_and(|o| o.status.success()).then_some(Self { dir })
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        _ = Command::new("umount").arg(self.dir.path()).status();
-    }
 }
 
 #[test]

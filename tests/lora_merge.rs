@@ -105,14 +105,19 @@ fn what_does_not_fit_the_model_is_refused() {
     refused(json!({}), &other, 4, &["the base model has no tensor", "--base"]);
 }
 
-/// What is in the GGUF under this name, in F32.
-fn tensor(gguf: &Path, name: &str) -> Vec<f32> {
+/// Where a tensor of the GGUF begins, and how many bytes it has.
+fn place(gguf: &Path, name: &str) -> (usize, usize) {
     let read =
         Command::new(env!("CARGO_BIN_EXE_ggraft")).args(["inspect", "--json"]).arg(gguf).output().unwrap();
     let read: Value = serde_json::from_slice(&read.stdout).unwrap();
     let found = read["tensors"].as_array().unwrap().iter().find(|tensor| tensor["name"] == name).unwrap();
     let [start, len] = ["offset", "bytes"].map(|key| usize::try_from(found[key].as_u64().unwrap()).unwrap());
-    let bytes = fs::read(gguf).unwrap();
+    (start, len)
+}
+
+/// What is in the GGUF under this name, in F32.
+fn tensor(gguf: &Path, name: &str) -> Vec<f32> {
+    let ((start, len), bytes) = (place(gguf, name), fs::read(gguf).unwrap());
     bytes[start..start + len].as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect()
 }
 
@@ -156,4 +161,37 @@ fn the_default_name_tells_of_the_adapter_and_leaves_the_base_alone() {
     let output = merge(&adapter, &["--dry-run"]);
     let name = String::from_utf8(output.stdout).unwrap();
     assert!(name.starts_with(adapter.to_str().unwrap()) && name.contains("-tuned-"), "{name}");
+}
+
+fn ggraft(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ggraft")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn verify_knows_merged_files_and_adapters() {
+    let work = tempfile::tempdir().unwrap();
+    let adapter = adapter(work.path(), json!({}), &pair(Q, 4, 0.5, 0.25));
+    let (merged, alone) = (work.path().join("merged.gguf"), work.path().join("alone.gguf"));
+    let paths = [&adapter, &merged, &alone].map(|path| path.to_str().unwrap());
+    let [dir, merged_path, alone_path] = paths;
+    assert!(merge(&adapter, &["--outtype", "q8_0", "--outfile", merged_path]).status.success());
+    assert!(ggraft(&["lora", dir, "--base", TINY, "--outfile", alone_path]).status.success());
+    let of_merged: &[&str] = &["verify", merged_path, TINY, "--lora", dir];
+    let of_adapter: &[&str] = &["verify", alone_path, dir, "--base", TINY];
+    for words in [of_merged, of_adapter, &["verify", merged_path], &["verify", alone_path]] {
+        let output = ggraft(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(ggraft(&["verify", merged_path, TINY]).status.code(), Some(6));
+    for (file, name, words) in
+        [(&merged, "blk.0.attn_q.weight", of_merged), (&alone, "blk.0.attn_q.weight.lora_b", of_adapter)]
+    {
+        let start = place(file, name).0;
+        let mut bytes = fs::read(file).unwrap();
+        bytes[start + 1] ^= 4;
+        fs::write(file, bytes).unwrap();
+        let output = ggraft(words);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(6) && said.contains(name), "{words:?}: {said}");
+    }
 }

@@ -328,6 +328,28 @@ fn contradicting_matrices_of_other_formats_are_refused() {
     refuses("MLX with eight bits", &mlx(8), &affine, INVALID, &["groups of 64"]);
 }
 
+/// Scales that are no numbers make weights that are none, in every type that can hold that.
+#[test]
+fn scales_that_are_no_numbers() {
+    let awq = method(json!({"quant_method": "awq", "bits": 4, "version": "gemm"}));
+    let gptq = method(json!({"quant_method": "gptq", "bits": 4, "group_size": 32}));
+    let of_awq = [(".qweight", "I32", &[128u64, 8][..]), (".qzeros", "I32", &[4, 8])];
+    let of_gptq =
+        [(".g_idx", "I32", &[128u64][..]), (".qweight", "I32", &[16, 64]), (".qzeros", "I32", &[4, 8])];
+    for (config, parts) in [(awq, &of_awq[..]), (gptq, &of_gptq)] {
+        let mut tensors = zeros(parts);
+        let nan = 0x7e00u16.to_le_bytes().repeat(4 * 64);
+        tensors.push((format!("{MODULE}.scales"), "F16".into(), vec![4, 64], nan));
+        let parent = tempfile::tempdir().unwrap();
+        let (dir, out) = (model(parent.path(), &config, &tensors), parent.path().join("out.gguf"));
+        let output = convert(&dir, &out);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let weights = tensor(&out, "blk.0.attn_output.weight");
+        let mut weights = weights.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        assert!(weights.len() == 64 * 128 && weights.all(f32::is_nan));
+    }
+}
+
 /// The messages that people see most, and used not to understand.
 #[test]
 fn what_cannot_be_read_is_named() {
@@ -358,14 +380,20 @@ fn what_cannot_be_read_is_named() {
     let plain = json!({});
     for (part, dtype, says) in [
         (".qweight", "F32", "GPTQ or AWQ"),
+        (".qzeros", "I32", "GPTQ or AWQ"),
         (".weight.absmax", "F32", "bitsandbytes"),
+        (".weight.quant_map", "F32", "bitsandbytes"),
         (".SCB", "F32", "eight bits by bitsandbytes"),
         (".weight_scale_inv", "F32", "a scale of weights in FP8"),
         (".k_scale", "F32", "key-value cache"),
         (".weight_packed", "I32", "compressed-tensors"),
+        (".q_invperm", "I16", "EXL2"),
         (".trellis", "I16", "EXL3"),
+        (".codebooks", "F32", "AQLM"),
+        (".weight.qdata", "I8", "torchao"),
         (".W_q", "U8", "HQQ"),
         (".lora_A.weight", "F32", "of a LoRA adapter"),
+        (".lora_B.weight", "F32", "of a LoRA adapter"),
         (".modules_to_save.weight", "F32", "modules_to_save"),
     ] {
         refuses(part, &plain, &zeros(&[(part, dtype, &[64, 4])]), UNSUPPORTED, &[part, says]);

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Random models, converted by ggraft and by the reference, and compared byte for byte.
 
-    scripts/conformance/fuzz.py [--seed S] [--cases N] [--first N] [--only N] [--family NAME...] [--keep DIR]
+    scripts/conformance/fuzz.py [--seed S] [--cases N] [--first N] [--only N] [--family NAME...]
+                                [--quantized PART] [--keep DIR]
 
-Each case is one of cases/ with other sizes, kinds of rope scaling, dtypes, files and names of shards, model card, directory,
+Each case is one of cases/ with other sizes, kinds of rope scaling, dtypes, ways of quantization, files and names of shards, model card, directory,
 tokenizer and flags. The seed and its number decide what it is: --only 17 is case 17 of 2000, too. A line is printed for every
 case in which the two programs do not do the same: DIFFER with the first differing keys and tensors, WE REFUSE, THEY REFUSE
 (and llama.cpp does not load what ggraft made either, though it loads the case of cases/), or BROKEN where ggraft ends with something else than a refusal.
@@ -28,7 +29,7 @@ import run  # sets what torch looks at when it is imported
 
 import checkpoint
 import reference
-from fuzz import config, files, known
+from fuzz import config, files, known, storage
 
 ROOT = run.ROOT
 # Cases that are written, converted and removed together.
@@ -41,7 +42,7 @@ def bases(families: list[str] | None) -> list[tuple[str, dict]]:
     return [(name, case) for name in names for case in run.load(name) if not case["refused"] and not case["bos"]]
 
 
-def made(seed: int, number: int, listed: list[tuple[str, dict]]) -> dict | None:
+def made(seed: int, number: int, listed: list[tuple[str, dict]], quantized: float) -> dict | None:
     """Case `number`: its model, flags, and what was changed. None if transformers takes none of the changes tried."""
     for attempt in range(TRIES):
         rng = random.Random(f"{seed}/{number}/{attempt}")
@@ -72,6 +73,10 @@ def made(seed: int, number: int, listed: list[tuple[str, dict]]) -> dict | None:
         except Exception:
             continue
         model = json.loads(json.dumps(model))
+        if not case["mmproj"] and rng.random() < quantized:
+            done += storage.changed(rng, model)
+            # Lazily, the reference mixes tensors of BitNet that are there with those that are not.
+            flags = f"--no-lazy {flags}" if done and "bitnet" in done[-1] else flags
         if extra:
             model["files"] = {**model.get("files", {}), **extra}
         if rng.random() < 0.6:
@@ -236,6 +241,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", type=int, help="this case alone")
     parser.add_argument("--family", nargs="+", help="cases made from these files of cases/")
+    parser.add_argument("--quantized", type=float, default=0.15, help="the part of models that are quantized (0.15)")
     parser.add_argument("--keep", help="directory for the cases that are shown")
     args = parser.parse_args()
     if "GGRAFT" not in os.environ:
@@ -246,7 +252,7 @@ def main() -> int:
     numbers = [args.only] if args.only is not None else list(range(args.first, args.first + args.cases))
     counts = Counter()
     for start in range(0, len(numbers), BATCH):
-        cases = [made(args.seed, number, listed) for number in numbers[start:start + BATCH]]
+        cases = [made(args.seed, number, listed, args.quantized) for number in numbers[start:start + BATCH]]
         counts["not made"] += cases.count(None)
         counts += batch([case for case in cases if case], converter, args)
         print(f"-- {start + len(cases)}: {', '.join(f'{n} {what}' for what, n in counts.most_common())}", flush=True)

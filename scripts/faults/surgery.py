@@ -17,7 +17,7 @@ IMAGE = 512 << 20
 
 
 def run(context: Context) -> list[dict]:
-    rounds = 12 if context.short else 100
+    rounds = 12 if context.short else 200
     model = support.make_model(context.top / "surgery-model")
     return [on_file_system(context, kind, rounds, model) for kind in ("xfs", "ext4")]
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::messages::{explain, start_logging};
+use super::progress::Progress;
 use super::{catch_signals, stdout};
 use crate::error::{Error, Result};
 use crate::surgery::diff;
@@ -31,13 +32,21 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 /// Runs `ggraft diff`. That files differ is no error, but has an exit code.
 pub fn run(args: &Args) -> Result<ExitCode> {
     start_logging(false, false);
     catch_signals()?;
-    let found = diff::diff(&args.a, &args.b, args.read_all, &mut |_| {})?;
+    let progress = Progress::start(0, args.quiet);
+    let (mut begin, mut advance) = (|bytes| progress.expect(bytes), |bytes| progress.advance(bytes));
+    let found = diff::diff(&args.a, &args.b, args.read_all, &mut begin, &mut advance);
+    progress.finish();
+    let found = found?;
     match args.json {
         true => stdout::json(|out| writeln!(out, "{:#}", found.to_json()))?,
         false => stdout::text(|out| found.write_text(out))?,
@@ -45,7 +54,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if found.is_equal() {
         return Ok(ExitCode::SUCCESS);
     }
-    let (count, a) = (found.count(), args.a.display());
+    let (count, a) = (found.differences(), args.a.display());
     let error = Error::differs(&args.b, format!("differs from {a} in {count} place(s)"));
     // With `--json`, the report is the one document.
     explain(&error, false);

@@ -16,6 +16,7 @@ const MOST_TEXT: u64 = 64 << 20;
 
 /// Arguments of `ggraft edit`.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("to").required(true))]
 #[command(after_help = "Examples:
   ggraft edit model.gguf --chat-template chat.jinja -o new.gguf      another chat template in a second file
   ggraft edit model.gguf --name 'My model' --in-place                replaces the file once the new one is complete
@@ -24,23 +25,17 @@ const MOST_TEXT: u64 = 64 << 20;
   ggraft edit model.gguf --special-token eos '<|im_end|>' -o new.gguf
 
 On XFS and Btrfs the tensors of the new file are the blocks of the old one: no time, no space. Changes are made
-in this order: removed, renamed, tokenizer, names and templates, special tokens, set.")]
+in this order: removed, renamed, tokenizer, templates, names, special tokens, set.")]
 pub struct Args {
     /// The GGUF file; of a split set the first, which has the key-values of all
     file: PathBuf,
 
     /// File to write to, or - for standard output
-    #[arg(
-        long,
-        short,
-        value_name = "PATH",
-        conflicts_with = "in_place",
-        required_unless_present = "in_place"
-    )]
+    #[arg(long, short, value_name = "PATH", group = "to")]
     output: Option<PathBuf>,
 
     /// Replace the file by the edited one when that is complete and on the disk. Whoever has it open keeps the old one
-    #[arg(long)]
+    #[arg(long, group = "to")]
     in_place: bool,
 
     /// Set a key: a number, true or false, a text, or a JSON array. The type is that of the key; for a new key it is named: u8, i8, u16,
@@ -143,6 +138,10 @@ impl Args {
             changes.push(Change::Rename(old.into(), new.into()));
         }
         changes.extend(self.tokenizer_from.clone().map(Change::TokenizerFrom));
+        changes.extend(
+            self.chat_template.as_deref().map(|path| read(path).map(Change::ChatTemplate)).transpose()?,
+        );
+        changes.extend(self.chat_template_config.as_deref().map(templates).transpose()?);
         for (key, text) in [
             ("general.name", &self.name),
             ("general.description", &self.description),
@@ -156,10 +155,6 @@ impl Args {
                 text.as_ref().map(|text| Change::Set(key.into(), Value::String(text.clone().into_bytes()))),
             );
         }
-        changes.extend(
-            self.chat_template.as_deref().map(|path| read(path).map(Change::ChatTemplate)).transpose()?,
-        );
-        changes.extend(self.chat_template_config.as_deref().map(templates).transpose()?);
         for pair in self.special_token.chunks_exact(2) {
             changes.push(Change::SpecialToken(pair[0].clone(), pair[1].clone()));
         }
@@ -197,7 +192,10 @@ fn setting(text: &str) -> Result<Change> {
 fn read(path: &Path) -> Result<String> {
     let bytes = if is_stream(path) {
         let (mut bytes, cannot) = (Vec::new(), |e| Error::io("cannot read", "standard input", e));
-        std::io::stdin().lock().take(MOST_TEXT).read_to_end(&mut bytes).map_err(cannot)?;
+        std::io::stdin().lock().take(MOST_TEXT + 1).read_to_end(&mut bytes).map_err(cannot)?;
+        if bytes.len() as u64 > MOST_TEXT {
+            return Err(Error::invalid("standard input", format!("has more than {MOST_TEXT} bytes")));
+        }
         bytes
     } else {
         File::open(path)?.read_all(MOST_TEXT)?

@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
         if args.remove_inputs {
             let bytes = merge::remove_inputs(job.sources())?;
             json["removed"] = job.sources().iter().map(|source| source.path().to_string_lossy()).collect();
-            if !args.writing.quiet {
+            if !args.writing.reports.quiet {
                 say(format_args!("removed {} files ({})", job.sources().len(), DecimalBytes(bytes)));
             }
         }

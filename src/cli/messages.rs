@@ -2,7 +2,7 @@
 //! if nobody reads it.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
@@ -19,7 +19,7 @@ use super::stdout::{self, STANDARD_OUTPUT};
 /// Prints a line.
 pub fn say(line: impl fmt::Display) {
     // `eprintln!` would panic if standard error is a closed pipe.
-    _ = writeln!(std::io::stderr(), "{}", one_line(&line.to_string()));
+    _ = writeln!(io::stderr(), "{}", one_line(&line.to_string()));
 }
 
 /// Says what went wrong and what to do about it, to programs that want `json` as well.
@@ -37,6 +37,19 @@ pub fn as_json(error: &Error) {
         // Standard error has it already, and there is nobody else to tell.
         _ = stdout::json(|out| writeln!(out, "{:#}", json!({"error": error.to_json()})));
     }
+}
+
+/// Says what clap says of arguments, in the words of all other errors.
+///
+/// # Errors
+/// If standard error cannot be written.
+pub fn explain_usage(error: &clap::Error) -> io::Result<()> {
+    let text = error.render().to_string();
+    let text = match text.strip_prefix("error: ") {
+        Some(rest) => format!("ggraft: {}", rest.replace("\n  tip: ", "\n  hint: ")),
+        None => text,
+    };
+    io::stderr().write_all(text.as_bytes())
 }
 
 /// What clap says of arguments, in one line: behind it come its suggestions.

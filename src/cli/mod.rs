@@ -94,6 +94,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    ggraft_platform::give_back_large_buffers();
     let cli = match Cli::try_parse_from(prefixes::completed(&Cli::command(), std::env::args_os())) {
         Ok(cli) => cli,
         Err(e) => {
@@ -101,7 +102,7 @@ pub fn main() -> ExitCode {
             let escaped = std::env::args_os().map(|argument| one_line(&argument.to_string_lossy()));
             let e = Cli::try_parse_from(escaped).err().unwrap_or(e);
             // Help and version are not errors to clap either; printing to a closed pipe is fine.
-            _ = e.print();
+            _ = if e.use_stderr() { messages::explain_usage(&e) } else { e.print() };
             if let Some(hint) = options::quantization_hint(&e) {
                 messages::say(format_args!("  hint: {hint}"));
             }
@@ -126,9 +127,9 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),
         Command::Verify(args) => (args.json, verify::run(&args).map(|ended| code = ended)),
-        Command::Edit(args) => (args.writing.json, edit::run(&args)),
-        Command::Split(args) => (args.writing.json, split::run(&args)),
-        Command::Merge(args) => (args.writing.json, merge::run(&args)),
+        Command::Edit(args) => (args.writing.reports.json, edit::run(&args)),
+        Command::Split(args) => (args.writing.reports.json, split::run(&args)),
+        Command::Merge(args) => (args.writing.reports.json, merge::run(&args)),
         Command::Diff(args) => (args.json, diff::run(&args).map(|ended| code = ended)),
         Command::Batch(args) => (false, batch::run(&args)),
         Command::Schema => (false, batch::schema()),

@@ -51,6 +51,9 @@ pub fn run(args: &Args) -> Result<()> {
     let explanation = conversion.explain()?;
     match args.json {
         true => stdout::json(|out| explanation.write_json(out)),
-        false => stdout::text(|out| explanation.write_text(out, args.tensors)),
+        false => {
+            let explanation = explanation.on(stdout::columns());
+            stdout::text(|out| explanation.write_text(out, args.tensors))
+        }
     }
 }

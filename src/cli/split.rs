@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::options::parse_size;
 use super::surgery::WritingArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::SplitRules;
 use crate::surgery::split;
 
@@ -50,6 +50,9 @@ const USUAL_TENSORS: u64 = 128;
 /// Runs `ggraft split`.
 pub fn run(args: &Args) -> Result<()> {
     let how = args.writing.begin(args.force)?;
+    if args.max_size == Some(0) {
+        return Err(Error::usage("--max-size 0: expected a byte at least"));
+    }
     let rules = SplitRules {
         max_tensors: args.max_tensors.unwrap_or(if args.max_size.is_some() { 0 } else { USUAL_TENSORS }),
         max_bytes: args.max_size.unwrap_or(0),

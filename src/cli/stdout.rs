@@ -58,3 +58,10 @@ impl Write for Stdout {
         self.out.flush()
     }
 }
+
+/// How many columns the terminal has that standard output goes to, if it does.
+pub fn columns() -> Option<usize> {
+    let (_, columns) =
+        console::Term::stdout().features().is_attended().then(|| console::Term::stdout().size())?;
+    Some(columns.into())
+}

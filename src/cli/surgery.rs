@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use super::messages::{say, start_logging, warnings};
-use super::options::{REPORTS, ReflinkArgs};
-use super::progress::Progress;
-use super::{catch_signals, report, stdout, stream};
+use super::messages::{say, warnings};
+use super::options::ReflinkArgs;
+use super::report_args::ReportArgs;
+use super::{report, stdout, stream};
 use crate::error::{Error, Result};
 use crate::input::one_line;
 use crate::surgery::{How, Job};
@@ -31,31 +31,21 @@ pub struct WritingArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Say more about what is being done
-    #[arg(long, short, help_heading = REPORTS)]
-    verbose: bool,
-
-    /// Print a report for machines (JSON) on standard output
-    #[arg(long, help_heading = REPORTS)]
-    pub json: bool,
-
-    /// Print nothing but errors
-    #[arg(long, short, help_heading = REPORTS)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub reports: ReportArgs,
 }
 
 impl WritingArgs {
     /// Sets logging and signals up, and answers how to write.
     pub fn begin(&self, force: bool) -> Result<How> {
-        start_logging(self.verbose, self.quiet);
-        catch_signals()?;
+        self.reports.begin()?;
         let (reflink, fsync, verify) = (self.reflink.reflink(), !self.no_fsync, self.verify);
         Ok(How { reflink, fsync, verify, force })
     }
 
     /// How to write to standard output, whose blocks cannot be shared.
     pub fn streaming(&self, how: How) -> Result<How> {
-        if self.json || self.verify || self.dry_run {
+        if self.reports.json || self.verify || self.dry_run {
             let problem = "-o -: not with --json, --verify or --dry-run, for there is no file";
             return Err(Error::usage(problem));
         }
@@ -67,10 +57,8 @@ impl WritingArgs {
 
     /// Writes to standard output.
     pub fn stream(&self, job: &Job) -> Result<()> {
-        let progress = Progress::start(job.work(), self.quiet);
-        let written = stream::run("-o -", &job.plan, &job.evaluator(), &mut |bytes| progress.advance(bytes));
-        progress.finish();
-        written?;
+        let evaluator = job.evaluator();
+        self.reports.watch(job.work(), |advance| stream::run("-o -", &job.plan, &evaluator, advance))?;
         job.check_sources()
     }
 
@@ -81,11 +69,8 @@ impl WritingArgs {
             return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
         }
         let began = Instant::now();
-        let progress = Progress::start(job.work(), self.quiet);
-        let result = job.run(&mut |bytes| progress.advance(bytes));
-        progress.finish();
-        let outcome = result?;
-        if !self.quiet {
+        let outcome = self.reports.watch(job.work(), |advance| job.run(advance))?;
+        if !self.reports.quiet {
             report::print_parts(&outcome, began.elapsed(), "the original");
             if job.is_reordered {
                 say("  tensors are in another order, so that more is shared; --no-reflink keeps it");
@@ -95,7 +80,7 @@ impl WritingArgs {
         let done = then(&mut json);
         json["reordered"] = job.is_reordered.into();
         json["warnings"] = warnings().into();
-        if self.json && done.is_ok() {
+        if self.reports.json && done.is_ok() {
             stdout::json(|out| writeln!(out, "{json:#}"))?;
         }
         done

@@ -31,6 +31,14 @@ pub struct Args {
     #[command(flatten)]
     hub: HubArgs,
 
+    /// Directory of the LoRA adapter that was merged into the model
+    #[arg(long, value_name = "ADAPTER_DIR", requires = "model")]
+    lora: Option<PathBuf>,
+
+    /// If the file is an adapter's, and MODEL the adapter's directory: the model that it is for
+    #[arg(long, value_name = "DIR", requires = "model")]
+    base: Option<PathBuf>,
+
     /// Read everything, even what the file system says to be the same blocks, and all of a model on the hub
     #[arg(long)]
     read_all: bool,
@@ -80,6 +88,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             model_name: args.model_name.clone(),
             metadata: args.metadata.clone(),
             target_model: args.target_model_dir.clone(),
+            adapter: args.lora.clone(),
+            base: args.base.clone(),
             mistral_format: args.mistral_format,
             own_template_only: args.disable_mistral_community_chat_template,
             ..describe::Options::default()

@@ -102,23 +102,6 @@ fn continues(pattern: &Pattern, steps: &[Step]) -> bool {
     pattern.steps.len() == steps.len() && pattern.steps.iter().zip(steps).all(same)
 }
 
-/// Ranges of `len` bytes from byte `at` of `a` and byte `other` of `b`, by first byte and length, that are not shown to be the
-/// same blocks, or holes in both.
-///
-/// # Errors
-/// If an extent map cannot be read.
-pub fn unproven(a: &File, at: u64, b: &File, other: u64, len: u64) -> Result<Vec<(u64, u64)>> {
-    let device = a.identity().map(|identity| identity.device);
-    let maps =
-        device.map(|device| Ok::<_, Error>((on_device(a, device)?, on_device(b, device)?))).transpose()?;
-    let Some((Some(mut own), Some(mut theirs))) = maps else { return Ok(vec![(0, len)]) };
-    let step = Step { start: at, len, action: Action::Zero, reason: None };
-    let mut steps = Vec::new();
-    cut(&step, 0, other, &mut own, &mut theirs, &mut steps)?;
-    let read = steps.iter().filter(|step| matches!(step.action, Action::Clone { file: 0, .. }));
-    Ok(read.map(|step| (step.start - at, step.len)).collect())
-}
-
 /// The map of `file`, if it is one on `device`.
 fn on_device(file: &File, device: u64) -> Result<Option<Map<'_>>> {
     if file.identity().is_none_or(|identity| identity.device != device) {
@@ -134,9 +117,7 @@ fn on_device(file: &File, device: u64) -> Result<Option<Map<'_>>> {
 fn range(step: &Step) -> Option<(usize, u64)> {
     match &step.action {
         Action::Clone { file, offset } if *file != NO_SOURCE => Some((*file, *offset)),
-        Action::Copy { walk, first, quiet: false } if walk.is_contiguous() => {
-            Some((walk.file, walk.offset + first * walk.dtype.size()))
-        }
+        Action::Copy { file, offset } => Some((*file, *offset)),
         _ => None,
     }
 }

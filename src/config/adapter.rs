@@ -93,6 +93,14 @@ impl AdapterConfig {
         Ok(self.config.bool(&["use_rslora"])?.unwrap_or(false))
     }
 
+    /// Whether the layers it is for have their inputs as rows.
+    ///
+    /// # Errors
+    /// If that is neither true nor false.
+    pub fn inputs_are_rows(&self) -> Result<bool> {
+        Ok(self.config.bool(&["fan_in_fan_out"])?.unwrap_or(false))
+    }
+
     /// Exceptions from `r` or `lora_alpha`, by a part of the name of what they are for.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub fn describe(dir: &ModelDir, options: &Options) -> Result<Description> {
     }
     keys.set_u32("general.quantization_version", 2);
 
-    warn_of_scales(&adapter)?;
+    warn_of_limits(&adapter)?;
     let notes = notes::left_out(&checkpoint, &tensors, &config);
     let output_type = model.ftype.name();
     let name = NameParts { general, target: Target::Adapter, output_type, only_prediction: false };
@@ -65,8 +65,9 @@ fn invocation(adapter: &AdapterConfig, base: &ModelDir, config: &Config) -> Resu
     Ok(vocab::encode(base, config.map(), text)?.into_iter().skip(1).collect())
 }
 
-/// llama.cpp scales every product by alpha over its rank, whatever PEFT does.
-fn warn_of_scales(adapter: &AdapterConfig) -> Result<()> {
+/// llama.cpp scales every product by alpha over its rank, whatever PEFT does. The reference turns the factors of layers that have
+/// their inputs as rows, as it turns these layers, and llama.cpp wants them as they were.
+fn warn_of_limits(adapter: &AdapterConfig) -> Result<()> {
     let merge = "; ggraft lora --merge scales as PEFT does";
     if adapter.by_root_of_rank()? {
         tracing::warn!("use_rslora: llama.cpp scales by alpha/rank, this adapter by alpha/√rank{merge}");
@@ -74,6 +75,12 @@ fn warn_of_scales(adapter: &AdapterConfig) -> Result<()> {
     if !adapter.exceptions("alpha_pattern")?.is_empty() {
         tracing::warn!(
             "alpha_pattern: llama.cpp scales all matrices by one alpha, this adapter does not{merge}"
+        );
+    }
+    if adapter.inputs_are_rows()? {
+        tracing::warn!(
+            "fan_in_fan_out: llama.cpp does not load adapters for such layers (Conv1D, as GPT-2 has them); ggraft lora --merge \
+             merges them"
         );
     }
     Ok(())

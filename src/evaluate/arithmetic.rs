@@ -11,7 +11,7 @@ use super::update;
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::Result;
 use crate::kernels::{self, exp, exp_rounded};
-use crate::plan::{CodeOrder, Place, Run, Walk};
+use crate::plan::{CodeOrder, Place, Walk};
 use crate::tensor::{Arithmetic, Dim, Scale};
 
 /// Elements that are computed at a time: 8 KiB of F32, so that what is in between stays in the first-level cache.
@@ -144,14 +144,12 @@ impl<'a> Evaluation<'a> {
             let (scales, codes) = block.split_at_mut(4);
             scales.iter_mut().zip(codes.as_chunks_mut::<8>().0)
         });
-        for Run { at, len } in runs {
-            for group in at / 8..(at + len) / 8 {
-                let (Some(codes), Some((scale, to))) = (groups.next(), to.next()) else { break };
-                *scale = scales.get(group)? & 0x7f;
+        scales.each(runs.map(|run| run.at / 8..(run.at + run.len) / 8), |found| {
+            for ((from, codes), (scale, to)) in found.iter().zip(groups.by_ref()).zip(to.by_ref()) {
+                *scale = from & 0x7f;
                 interleave(codes, to);
             }
-        }
-        Ok(())
+        })
     }
 
     /// A block is its scale, then 16 bytes: code *j* in the low half of byte *j*, code *j* + 16 in the high half.
@@ -159,14 +157,12 @@ impl<'a> Evaluation<'a> {
         let runs = self.walk.positions(first, raw.len() as u64);
         let mut scales = ScaleBytes::new(self.sources, scales);
         let mut blocks = raw.as_chunks::<16>().0.iter().zip(out.as_chunks_mut::<17>().0);
-        for Run { at, len } in runs {
-            for block in at / 16..(at + len) / 16 {
-                let Some((codes, [scale, to @ ..])) = blocks.next() else { break };
-                *scale = scales.get(block)?;
+        scales.each(runs.map(|run| run.at / 16..(run.at + run.len) / 16), |found| {
+            for (from, (codes, [scale, to @ ..])) in found.iter().zip(blocks.by_ref()) {
+                *scale = *from;
                 interleave(codes, to);
             }
-        }
-        Ok(())
+        })
     }
 }
 
@@ -174,9 +170,19 @@ impl<'a> Evaluation<'a> {
 #[inline(always)]
 fn interleave<const N: usize>(codes: &[u8; N], to: &mut [u8; N]) {
     let (low, high) = codes.split_at(N / 2);
-    for ((to, low), high) in to.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high) {
-        *to = [low & 0x0f | high << 4, low >> 4 | high & 0xf0];
+    let halves = low.as_chunks().0.iter().zip(high.as_chunks().0);
+    for (to, (low, high)) in to.as_chunks_mut().0.iter_mut().zip(halves) {
+        *to = (spread(*low) | spread(*high) << 4).to_le_bytes();
     }
+}
+
+/// Eight codes, each in a byte of its own.
+#[inline(always)]
+fn spread(codes: [u8; 4]) -> u64 {
+    let x = u64::from(u32::from_le_bytes(codes));
+    let x = (x | x << 16) & 0x0000_ffff_0000_ffff;
+    let x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
+    (x | x << 4) & 0x0f0f_0f0f_0f0f_0f0f
 }
 
 /// Replaces each of `values` by what `f` makes of it, rounded to F16 if `half`.
@@ -201,7 +207,7 @@ fn partners<'a>(sources: &'a Sources<'a>, steps: &'a [Arithmetic<Place>]) -> Vec
 /// All scales in the order in which they are stored.
 fn all(scale: &Scale<Place>) -> Walk {
     let Place { file, offset, dtype, elements } = scale.source;
-    let dims = |len| vec![Dim { len, stride: 1 }];
+    let dims = |len| [Dim { len, stride: 1 }].into();
     let arithmetic = scale.steps.clone();
     let Some(packing) = scale.packing else {
         return Walk { file, offset, dtype, dims: dims(elements), first: 0, arithmetic, codes: None };
@@ -340,7 +346,7 @@ mod tests {
         let bytes = [codes.as_slice(), &[7, 8]].concat();
         let scales = Place { file: 0, offset: 32, dtype: Dtype::U8, elements: 2 };
         let arithmetic = vec![Arithmetic::Mxfp4 { scales }];
-        let dims = vec![Dim { len: 32, stride: 1 }];
+        let dims = [Dim { len: 32, stride: 1 }].into();
         let walk = Walk { file: 0, offset: 0, dtype: Dtype::U8, dims, first: 0, arithmetic, codes: None };
         let mut got = [0; 34];
         with_sources(&bytes, |sources| Evaluation::new(sources, &walk).repack(0, &codes, &mut got)).unwrap();

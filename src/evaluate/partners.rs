@@ -1,5 +1,7 @@
 //! What elements are computed with: scales, zero points and the like, of which a part is in memory.
 
+use std::ops::Range;
+
 use hashbrown::HashMap;
 
 use super::sources::Sources;
@@ -210,21 +212,35 @@ impl<'a> ScaleBytes<'a> {
         Self { sources, place, start: 0, bytes: Vec::new() }
     }
 
-    /// Scale `index`.
+    /// Tells `f` of the scales of `ranges`, several in a row at a time.
     ///
     /// # Errors
-    /// If it cannot be read.
-    pub fn get(&mut self, index: u64) -> Result<u8> {
-        let known = index.checked_sub(self.start).and_then(|at| self.bytes.get(at as usize));
-        if let Some(byte) = known {
-            return Ok(*byte);
+    /// If one cannot be read.
+    pub fn each(&mut self, ranges: impl Iterator<Item = Range<u64>>, mut f: impl FnMut(&[u8])) -> Result<()> {
+        for Range { mut start, end } in ranges {
+            while start < end {
+                let known = self.from(start)?;
+                let count = known.len().min((end - start) as usize);
+                f(&known[..count]);
+                start += count as u64;
+            }
         }
-        const WINDOW: u64 = 1 << 10;
-        self.start = index;
-        self.bytes.resize(WINDOW.min(self.place.elements.saturating_sub(index)) as usize, 0);
-        self.sources.read(self.place.file, &mut self.bytes, self.place.offset + index)?;
-        let byte = self.bytes.first().copied();
-        byte.ok_or_else(|| Error::Internal(format!("no scale {index} of {}", self.place.elements)))
+        Ok(())
+    }
+
+    /// The scales from `index` on that are in memory, one at least.
+    fn from(&mut self, index: u64) -> Result<&[u8]> {
+        const WINDOW: u64 = 1 << 12;
+        if !(self.start..self.start + self.bytes.len() as u64).contains(&index) {
+            let left = self.place.elements.saturating_sub(index);
+            if left == 0 {
+                return Err(Error::Internal(format!("no scale {index} of {}", self.place.elements)));
+            }
+            self.start = index;
+            self.bytes.resize(WINDOW.min(left) as usize, 0);
+            self.sources.read(self.place.file, &mut self.bytes, self.place.offset + index)?;
+        }
+        Ok(&self.bytes[(index - self.start) as usize..])
     }
 }
 

@@ -52,10 +52,13 @@ struct File<'a> {
     data_start: u64,
     alignment: u64,
     totals: Value,
-    /// Name, type, shape, offset, bytes, main reason why it is not shared.
-    tensors: Vec<(&'a str, &'static str, &'a [u64], u64, u64, Option<&'static str>)>,
+    tensors: Vec<Tensor<'a>>,
     tiles: Vec<Drawn>,
 }
+
+/// Name, type, shape, offset, bytes, main reason why it is not shared.
+#[derive(Serialize)]
+struct Tensor<'a>(&'a str, &'static str, &'a [u64], u64, u64, Option<&'static str>);
 
 /// A tile; where it starts follows from those before it.
 #[derive(Serialize)]
@@ -112,7 +115,7 @@ fn file<'a>(output: &'a Output, tiles: &[Tile]) -> File<'a> {
     let reason = |fate: Fate| fate.reason.map(|(reason, _)| reason.id());
     let fates = fates(output).into_iter().map(reason);
     let tensors = output.tensors.iter().zip(fates);
-    let tensors = tensors.map(|(t, why)| (&*t.name, t.dtype, &*t.shape, t.offset, t.len, why));
+    let tensors = tensors.map(|(t, why)| Tensor(&t.name, t.dtype, &t.shape, t.offset, t.len, why));
     let tiles = tiles.iter().map(|tile| match tile {
         Tile::One(step, kind) => {
             let (file, offset) = step.source().unzip();

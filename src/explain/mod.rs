@@ -21,12 +21,19 @@ pub struct Explanation<'a> {
     report: Report,
     advice: Advice,
     notes: &'a [Note],
+    /// How many columns there are to show tables on; none for a file.
+    columns: Option<usize>,
 }
 
 impl<'a> Explanation<'a> {
     /// Explains `plan`, which was made from `checkpoint` without what `notes` say.
     pub fn new(checkpoint: &'a Checkpoint, plan: &'a Plan, advice: Advice, notes: &'a [Note]) -> Self {
-        Self { checkpoint, plan, report: Report::of(plan), advice, notes }
+        Self { checkpoint, plan, report: Report::of(plan), advice, notes, columns: None }
+    }
+
+    /// The same for a terminal of so many columns: tables are wrapped.
+    pub fn on(self, columns: Option<usize>) -> Self {
+        Self { columns, ..self }
     }
 }
 
@@ -98,3 +105,6 @@ fn percent(part: u64, whole: u64) -> String {
         p => format!("{p:.1} %"),
     }
 }
+
+#[cfg(test)]
+mod tests;

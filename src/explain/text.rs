@@ -42,7 +42,7 @@ impl Explanation<'_> {
         if outputs.len() > 1 {
             rows.push(row(format!("all {} files", outputs.len()), &self.report.bytes));
         }
-        table(out, [">BYTES", ">SHARED", ">COPIED", ">CONVERTED", ">HEADER", "<FILE"], rows)
+        table(out, self.columns, [">BYTES", ">SHARED", ">COPIED", ">CONVERTED", ">HEADER", "<FILE"], rows)
     }
 
     fn write_reasons(&self, out: &mut impl Write) -> io::Result<()> {
@@ -55,7 +55,7 @@ impl Explanation<'_> {
             let share = percent(s.bytes, self.report.bytes.total);
             [bytes, share, s.tensors.to_string(), s.reason.to_owned(), printable(&s.explanation)]
         });
-        table(out, [">NOT SHARED", ">", ">TENSORS", "<REASON", "<BECAUSE"], rows.collect())
+        table(out, self.columns, [">NOT SHARED", ">", ">TENSORS", "<REASON", "<BECAUSE"], rows.collect())
     }
 
     fn write_notes(&self, out: &mut impl Write) -> io::Result<()> {
@@ -92,7 +92,7 @@ impl Explanation<'_> {
             let new = DecimalBytes(total.saturating_sub(e.shared)).to_string();
             [size, DecimalBytes(e.shared).to_string(), new, e.extents.to_string()]
         });
-        table(out, [">--min-extent", ">SHARED", ">NEW", ">EXTENTS"], rows.collect())
+        table(out, self.columns, [">--min-extent", ">SHARED", ">NEW", ">EXTENTS"], rows.collect())
     }
 
     /// The model as one would name it in a shell.
@@ -107,7 +107,7 @@ impl Explanation<'_> {
             let how = format!("{} ({})", a.way.instruction(&self.model_word()), a.way.caveat());
             [shared, percent(a.shared, a.total), a.extents.to_string(), a.files.to_string(), how]
         });
-        table(out, [">COULD SHARE", ">", ">EXTENTS", ">FILES", "<HOW"], rows.collect())
+        table(out, self.columns, [">COULD SHARE", ">", ">EXTENTS", ">FILES", "<HOW"], rows.collect())
     }
 
     fn write_tensors(&self, out: &mut impl Write, output: &Output) -> io::Result<()> {
@@ -125,7 +125,7 @@ impl Explanation<'_> {
             ]
         });
         let header = [">OFFSET", ">BYTES", ">PHASE", ">SOURCE PHASE", "<ACTION", "<TENSOR"];
-        table(out, header, rows.collect())
+        table(out, self.columns, header, rows.collect())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::input::quoted;
 use crate::source;
 
 /// Most bytes read in front of the tensor data. The largest vocabularies take 30 MB.
-const HEADER_MAX: u64 = 96 << 20;
+pub const HEADER_MAX: u64 = 96 << 20;
 
 /// Most key-values. Files have some dozens.
 const KEYS_MAX: u64 = 1 << 16;
@@ -22,7 +22,7 @@ const KEYS_MAX: u64 = 1 << 16;
 const TENSORS_MAX: u64 = 1 << 19;
 
 /// Longest key, in bytes, by the format's description.
-const KEY_MAX: u64 = (1 << 16) - 1;
+pub const KEY_MAX: u64 = (1 << 16) - 1;
 
 /// Longest name of a tensor, in bytes: `GGML_MAX_NAME` counts a terminating zero.
 const NAME_MAX: u64 = 63;
@@ -63,6 +63,16 @@ pub struct StoredTensor {
     pub len: Option<u64>,
 }
 
+impl Gguf {
+    /// The last tensor, and how many bytes of the padding behind it the file lacks, if any. llama.cpp loads such a file: all it asks
+    /// is that each tensor ends in the file.
+    pub fn missing_padding(&self) -> Option<(&StoredTensor, u64)> {
+        let last = self.tensors.last()?;
+        let end = last.offset.checked_add(last.len?)?.checked_next_multiple_of(self.alignment)?;
+        end.checked_sub(self.len).filter(|missing| *missing > 0).map(|missing| (last, missing))
+    }
+}
+
 /// Reads the header of the GGUF file at `path`.
 ///
 /// # Errors
@@ -96,13 +106,13 @@ impl Reader<'_> {
         }
         let version = self.u32("version")?;
         if !(2..=3).contains(&version) {
-            let problem =
-                format!("GGUF version {version}, llama.cpp loads versions 2 and 3 in little-endian order");
-            let error = self.invalid(problem);
-            return Err(match (1..=3).contains(&version.swap_bytes()) {
-                true => error.hint("it seems to be a big-endian file"),
-                false => error,
-            });
+            let swapped = version.swap_bytes();
+            let found = match (1..=3).contains(&swapped) {
+                true => format!("big-endian GGUF, version {swapped}"),
+                false => format!("GGUF version {version}"),
+            };
+            let problem = format!("{found}, llama.cpp loads versions 2 and 3 in little-endian order");
+            return Err(self.invalid(problem));
         }
         // The least a tensor info takes: name length, number of dimensions, type, offset.
         let tensors = self.count("tensors", 8 + 4 + 4 + 8)?;
@@ -241,15 +251,17 @@ impl Reader<'_> {
     }
 
     /// Makes offsets absolute. Each tensor must start where the one before it ends, padded; behind
-    /// one of unknown type, anywhere on the grid.
+    /// one of unknown type, anywhere on the grid from there on.
     fn place(&self, mut tensors: Vec<StoredTensor>, start: u64, alignment: u64) -> Result<Vec<StoredTensor>> {
-        let mut expected = Some(0);
+        let (mut least, mut is_exact) = (0, true);
         for t in &mut tensors {
             let name = quoted(&t.name);
-            if t.offset % alignment != 0 || expected.is_some_and(|expected| t.offset != expected) {
+            if t.offset % alignment != 0 || t.offset < least || is_exact && t.offset != least {
                 let found = t.offset;
-                let expected =
-                    expected.map_or_else(|| format!("a multiple of {alignment}"), |n| n.to_string());
+                let expected = match is_exact {
+                    true => least.to_string(),
+                    false => format!("a multiple of {alignment}, at least {least}"),
+                };
                 let problem = format!("tensor {name} has offset {found}, expected {expected}");
                 return Err(self.invalid(problem).tensor(&t.name));
             }
@@ -260,7 +272,8 @@ impl Reader<'_> {
                 let problem = format!("tensor {name} ends behind the end of the file, which has {len} bytes");
                 return Err(self.invalid(problem).tensor(&t.name).hint("the file may be incomplete"));
             }
-            expected = t.len.and_then(|_| end?.checked_next_multiple_of(alignment));
+            let padded = end.and_then(|end| end.checked_next_multiple_of(alignment));
+            (least, is_exact) = (padded.unwrap_or(u64::MAX), t.len.is_some());
             t.offset += start;
         }
         let mut names: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();

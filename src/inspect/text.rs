@@ -32,7 +32,15 @@ impl Inspection {
             let alignment = f.alignment.map_or_else(|| "-".to_owned(), |n| n.to_string());
             [f.bytes.to_string(), f.data_start.to_string(), alignment, name.clone()]
         });
-        table(out, [">BYTES", ">DATA START", ">ALIGNMENT", "<FILE"], rows.collect())?;
+        table(out, None, [">BYTES", ">DATA START", ">ALIGNMENT", "<FILE"], rows.collect())?;
+
+        for (f, name) in self.files.iter().zip(&names).filter(|(f, _)| f.missing_padding > 0) {
+            writeln!(
+                out,
+                "{name}: the last {} bytes, padding behind the last tensor, are missing",
+                f.missing_padding
+            )?;
+        }
 
         if !self.metadata.is_empty() {
             writeln!(out)?;

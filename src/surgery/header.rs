@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::input::Input;
 use crate::error::Result;
-use crate::gguf::{self, KeyValues, Value};
-use crate::plan::{Action, PADDING_KEY, Plan, Sharing, Step};
+use crate::gguf::{self, KeyValues, PADDING_KEY, Value};
+use crate::plan::{Action, Plan, Sharing, Step};
 use crate::source::File;
 
 /// How many zeros `input`, a single file, has between its header and its data.

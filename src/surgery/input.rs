@@ -3,11 +3,20 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::gguf::{self, Gguf, KeyValues, TensorInfo};
+use crate::gguf::{self, Gguf, KeyValues, TensorInfo, Value};
 use crate::input::quoted;
 use crate::inspect::open_set;
 use crate::plan::Stored;
-use crate::source::{File, ModelDir};
+use crate::source::{File, ModelDir, must_exist};
+
+/// What names the others of a set.
+pub const SPLIT_NAME: &str = "expected a name like model-00001-of-00003.gguf";
+
+/// A shape without outermost dimensions of one element, which ggml does not tell from none.
+pub fn without_ones(shape: &[u64]) -> &[u64] {
+    let ones = shape.iter().take(shape.len().saturating_sub(1)).take_while(|dim| **dim == 1).count();
+    &shape[ones..]
+}
 
 /// What was read of it.
 #[derive(Debug)]
@@ -32,6 +41,7 @@ impl Input {
     /// # Errors
     /// As [`gguf::read`].
     pub fn file(path: &Path) -> Result<Self> {
+        must_exist(path)?;
         let model = ModelDir::default();
         let file = model.file_elsewhere(path)?;
         let gguf = gguf::read_file(&file)?;
@@ -68,6 +78,29 @@ impl Input {
         }
         let (metadata, alignment) = first.ok_or_else(|| Error::Internal("a set without files".into()))?;
         Ok(Self { model, sources, metadata, alignment, tensors, unknown })
+    }
+
+    /// How many files the set has that it says to be part of; 0 if it is whole.
+    pub fn split_count(&self) -> usize {
+        match self.metadata.get("split.count") {
+            Some(Value::U16(count)) => usize::from(*count),
+            _ => 0,
+        }
+    }
+
+    /// Refuses a part of a set without the others.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check_whole(&self) -> Result<()> {
+        match self.split_count() {
+            count if count <= self.sources.len() => Ok(()),
+            count => {
+                let problem =
+                    format!("is one of {count} files, but its name does not say where the others are");
+                Err(Error::invalid(self.path(), problem).hint(SPLIT_NAME))
+            }
+        }
     }
 
     /// Refuses an alignment to which tensors cannot be moved, since their exact length is not known.

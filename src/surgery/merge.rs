@@ -5,11 +5,10 @@ use std::path::Path;
 
 use ggraft_platform::{Links, parent, sync_directory};
 
-use super::input::Input;
-use super::{Group, How, Job, To, check_output, plan, split};
+use super::input::{Input, SPLIT_NAME};
+use super::{Group, How, Job, To, check_output, plan, sharing, split};
 use crate::error::{Error, Result};
-use crate::gguf::{DEFAULT_ALIGNMENT, SPLIT_SET_KEY, Value};
-use crate::plan::PADDING_KEY;
+use crate::gguf::{DEFAULT_ALIGNMENT, PADDING_KEY, SPLIT_SET_KEY, Value};
 use crate::source::File;
 
 /// Plans to merge the set that `first` belongs to.
@@ -18,17 +17,10 @@ use crate::source::File;
 /// Those of reading it; [`Error::Usage`] if it is no set, or the output exists.
 pub fn prepare(first: &Path, to: &To, how: How) -> Result<Job> {
     let mut input = Input::set(first)?;
-    let count = match input.metadata.get("split.count") {
-        Some(Value::U16(count)) => usize::from(*count),
-        _ => 0,
-    };
-    if count != input.sources.len() {
-        let problem = match count {
-            0 => "is not part of a split set".to_owned(),
-            n => format!("is one of {n} files, but its name does not say where the others are"),
-        };
-        return Err(Error::invalid(first, problem).hint("expected a name like model-00001-of-00003.gguf"));
+    if input.split_count() == 0 {
+        return Err(Error::invalid(first, "is not part of a split set").hint(SPLIT_NAME));
     }
+    input.check_whole()?;
     input.tensors.iter_mut().for_each(split::normalize);
     let mut metadata = input.metadata.clone();
     // A grid finer than the default is for the files of a set only.
@@ -40,6 +32,7 @@ pub fn prepare(first: &Path, to: &To, how: How) -> Result<Job> {
     // llama.cpp takes what has no splits for a whole model, whatever the other two say.
     metadata.remove("split.count");
     metadata.set("split.count", Value::U16(0));
+    metadata.remove(SPLIT_SET_KEY);
     let path = match to {
         To::File(path) => {
             check_output(path, &input, how)?;
@@ -48,10 +41,11 @@ pub fn prepare(first: &Path, to: &To, how: How) -> Result<Job> {
         To::Stream | To::InPlace => first.to_owned(),
     };
     let mut laid_out = metadata.clone();
-    [SPLIT_SET_KEY, PADDING_KEY].iter().for_each(|key| laid_out.remove(key));
+    laid_out.remove(PADDING_KEY);
     let tensors = 0..input.tensors.len();
     let group = Group { path, metadata, laid_out, tensors, alignment, slack: None };
-    let planned = plan(&input, vec![group], true, how)?;
+    let sharing = sharing(&input, &group.path, how)?;
+    let planned = plan(&input, vec![group], true, &sharing)?;
     Job::new(input, planned, how, Links::Follow)
 }
 

@@ -17,8 +17,8 @@ use ggraft_platform::{Links, parent};
 
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
-use crate::gguf::KeyValues;
-use crate::plan::{Group, Plan, Regroup, Sharing, Stored};
+use crate::gguf::{HEADER_MAX, KeyValues};
+use crate::plan::{Group, Output, Plan, Regroup, Sharing, Stored};
 use crate::source::{File, is_dir, look};
 use crate::write::{self, Reflink, Report, Settings};
 use input::Input;
@@ -116,18 +116,26 @@ impl Job {
     }
 }
 
-/// Plans `files` of the tensors of `input`, beside the first of them.
-fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, how: How) -> Result<Plan> {
-    let beside = files.first().map_or_else(PathBuf::new, |group| group.path.clone());
-    let sharing = write::probe(&input.sources, &beside, how.reflink, Sharing::DEFAULT_MIN_EXTENT)?;
+/// What of `input` can be shared with a file at `path`.
+fn sharing(input: &Input, path: &Path, how: How) -> Result<Sharing> {
+    write::probe(&input.sources, path, how.reflink, Sharing::DEFAULT_MIN_EXTENT)
+}
+
+/// Plans `files` of the tensors of `input`.
+fn plan(input: &Input, files: Vec<Group>, may_reorder: bool, sharing: &Sharing) -> Result<Plan> {
     let mut plan = Plan::regroup(Regroup {
         sources: input.sources.iter().map(|source| source.path().to_owned()).collect(),
         tensors: &input.tensors,
         files,
         may_reorder,
-        sharing: &sharing,
+        sharing,
         stamp: &write::stamp(&input.sources),
     })?;
+    let too_long = |output: &&Output| output.data_start > HEADER_MAX.next_multiple_of(output.alignment);
+    if let Some(output) = plan.outputs.iter().find(too_long) {
+        let problem = format!("key-values and tensors' names take more than {HEADER_MAX} bytes");
+        return Err(Error::usage(problem).about(&output.path));
+    }
     header::share(&mut plan, &input.sources)?;
     write::keep_holes(&mut plan, &input.sources)?;
     Ok(plan)

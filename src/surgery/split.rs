@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use ggraft_platform::Links;
 
-use super::input::Input;
-use super::{Group, How, Job, KeyValues, Stored, check_output, plan};
+use super::input::{Input, without_ones};
+use super::{Group, How, Job, KeyValues, Stored, check_output, plan, sharing};
 use crate::error::{Error, Result};
-use crate::gguf::{DEFAULT_ALIGNMENT, Value};
-use crate::plan::{PADDING_KEY, SplitRules, groups};
+use crate::gguf::{DEFAULT_ALIGNMENT, PADDING_KEY, SPLIT_SET_KEY, Value};
+use crate::plan::{SplitRules, groups};
 
 /// Plans to split `file` into `PREFIX-00001-of-0000N.gguf`.
 ///
@@ -21,6 +21,7 @@ pub fn prepare(file: &Path, prefix: &Path, rules: &SplitRules, how: How) -> Resu
         return Err(Error::usage(problem).hint("-o model makes model-00001-of-0000N.gguf"));
     }
     let mut input = Input::set(file)?;
+    input.check_whole()?;
     input.tensors.iter_mut().for_each(normalize);
     let padded = |tensor: &Stored| tensor.info.bytes.next_multiple_of(DEFAULT_ALIGNMENT);
     let ranges = groups(input.tensors.iter().map(padded), rules);
@@ -29,6 +30,8 @@ pub fn prepare(file: &Path, prefix: &Path, rules: &SplitRules, how: How) -> Resu
         let problem = format!("{count} files, expected at most {}", u16::MAX);
         return Err(Error::usage(problem).hint("allow more in each file (--max-size, --max-tensors)"));
     }
+    // That of another set would tell this one's files from each other.
+    input.metadata.remove(SPLIT_SET_KEY);
     let mut files = Vec::with_capacity(count);
     for (no, tensors_of_file) in ranges.into_iter().enumerate() {
         let mut metadata = if no == 0 { input.metadata.clone() } else { KeyValues::new() };
@@ -49,18 +52,15 @@ pub fn prepare(file: &Path, prefix: &Path, rules: &SplitRules, how: How) -> Resu
         files.push(Group { path, metadata, laid_out, tensors: tensors_of_file, alignment, slack: None });
     }
     files.iter().try_for_each(|group| check_output(&group.path, &input, how))?;
-    let plan = plan(&input, files, true, how)?;
+    let sharing = sharing(&input, &path(prefix, 0, count), how)?;
+    let plan = plan(&input, files, true, &sharing)?;
     Job::new(input, plan, how, Links::Follow)
 }
 
-/// ggml drops outermost dimensions of one element when it writes a file.
+/// A shape as ggml writes it.
 pub(super) fn normalize(tensor: &mut Stored) {
-    let shape = &mut tensor.info.shape;
-    let ones = shape.iter().take(shape.len().saturating_sub(1)).take_while(|dim| **dim == 1).count();
-    shape.drain(..ones);
-    if shape.is_empty() {
-        shape.push(1);
-    }
+    let shape = without_ones(&tensor.info.shape).to_vec();
+    tensor.info.shape = if shape.is_empty() { vec![1] } else { shape };
 }
 
 /// What `llama_split_path` makes of a prefix.

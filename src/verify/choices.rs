@@ -25,13 +25,21 @@ pub fn describe(
         .flat_map(|(_, gguf)| &gguf.tensors)
         .map(|tensor| (tensor.name.as_str(), tensor))
         .collect();
-    let architecture = files.first().and_then(|(_, gguf)| gguf.metadata.get("general.architecture"));
-    let is = |arch: &[u8]| matches!(architecture, Some(Value::String(name)) if name == arch);
+    let is = |key: &str, text: &[u8]| {
+        let value = files.first().and_then(|(_, gguf)| gguf.metadata.get(key));
+        matches!(value, Some(Value::String(found)) if found == text)
+    };
+    let other = if is("general.architecture", b"clip") {
+        Some(Target::Projector)
+    } else {
+        is("general.type", b"adapter").then_some(Target::Adapter)
+    };
     let mut given = given.clone();
-    given.arch.dspark = is(b"dflash") && describe::has_draft(model)?;
+    given.arch.dspark =
+        other.is_none() && is("general.architecture", b"dflash") && describe::has_draft(model)?;
     let candidates = candidates(files, &stored, &given);
-    if is(b"clip") {
-        let describe = |options: &_| describe::describe(model, Target::Projector, options);
+    if let Some(target) = other {
+        let describe = |options: &_| describe::describe(model, target, options);
         return best(&candidates, &stored, describe, |found| &found.tensors).map(|(_, found)| found);
     }
     let target = if stored.is_empty() { Target::Vocabulary } else { Target::Text };

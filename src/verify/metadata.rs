@@ -3,11 +3,7 @@
 use std::path::PathBuf;
 
 use super::Difference;
-use crate::gguf::{Gguf, KeyValues, SPLIT_SET_KEY, Value};
-
-/// Keys that tell how a file is laid out, not what is in it.
-const LAYOUT: [&str; 6] =
-    ["general.alignment", "ggraft.padding", "split.no", "split.count", "split.tensors.count", SPLIT_SET_KEY];
+use crate::gguf::{Gguf, KeyValues, LAYOUT_KEYS, Value};
 
 /// Most characters of a value that are shown.
 const SHOWN: usize = 80;
@@ -25,13 +21,13 @@ pub fn differences(expected: &KeyValues, files: &[(PathBuf, Gguf)]) -> Vec<Diffe
             found: show(found),
         });
     };
-    for (key, value) in expected.iter().filter(|(key, _)| !LAYOUT.contains(key)) {
+    for (key, value) in expected.iter().filter(|(key, _)| !LAYOUT_KEYS.contains(key)) {
         match found.get(key) {
             Some(other) if value.has_bits_of(other) => {}
             other => add(key, Some(value), other),
         }
     }
-    for (key, value) in found.iter().filter(|(key, _)| !LAYOUT.contains(key)) {
+    for (key, value) in found.iter().filter(|(key, _)| !LAYOUT_KEYS.contains(key)) {
         if expected.get(key).is_none() {
             add(key, None, Some(value));
         }

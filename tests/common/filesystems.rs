@@ -7,6 +7,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A fresh directory on the file system that `variable` names.
 pub fn directory(variable: &str) -> Option<tempfile::TempDir> {
@@ -34,4 +35,32 @@ pub fn skip(why: &str) {
 /// Where the tests that one `cargo test` skips are noted, for tests/zz_skipped.rs.
 pub fn tally() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("skipped-{}", parent_id()))
+}
+
+/// A mounted file system that is unmounted when dropped.
+pub struct Mount {
+    pub dir: tempfile::TempDir,
+}
+
+impl Mount {
+    /// A tmpfs with these options.
+    pub fn tmpfs(options: &str) -> Option<Self> {
+        let mount = Self { dir: tempfile::tempdir().unwrap() };
+        mount.run(&["-t", "tmpfs", "-o", options, "tmpfs"]).then_some(mount)
+    }
+
+    /// Mounts it with other options; whether it could.
+    pub fn again(&self, options: &str) -> bool {
+        self.run(&["-o", &format!("remount,{options}")])
+    }
+
+    fn run(&self, args: &[&str]) -> bool {
+        Command::new("mount").args(args).arg(self.dir.path()).output().is_ok_and(|o| o.status.success())
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg(self.dir.path()).status();
+    }
 }

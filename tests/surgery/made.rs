@@ -1,5 +1,8 @@
 //! GGUF files written byte by byte, such as anybody's tool might: all sorts of keys and types, odd sizes, and edits to make.
 
+// Each test uses a part of this.
+#![allow(dead_code)]
+
 use crate::handmade::Bytes;
 
 /// Type numbers of ggml with the elements and bytes of a block; the last is of no ggml yet.

@@ -13,6 +13,13 @@ EXPERTS = {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 
            "norm_topk_prob": True}
 QWEN3_MOE = ("Qwen3MoeForCausalLM", "qwen3_moe", EXPERTS, ["q_norm", "k_norm"])
 MIXTRAL = ("MixtralForCausalLM", "mixtral", {"num_local_experts": 3, "num_experts_per_tok": 2}, [])
+QWEN2_MOE = ("Qwen2MoeForCausalLM", "qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 64}, [])
+OLMOE = ("OlmoeForCausalLM", "olmoe", {"num_experts": 3, "num_experts_per_tok": 2, "intermediate_size": 64}, [])
+DOTS1 = ("Dots1ForCausalLM", "dots1", {"n_routed_experts": 3, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 64,
+                                       "first_k_dense_replace": 0, "norm_topk_prob": True, "routed_scaling_factor": 1.0},
+         ["q_norm", "k_norm"])
+# The reference does not find out how many experts there are while it stacks them.
+GLM4_MOE = ("Glm4MoeForCausalLM", "glm4_moe", {**DOTS1[2], "n_group": 1, "topk_group": 1, "use_qk_norm": True}, ["q_norm", "k_norm"])
 TYPES = ["f16", "bf16", "q8_0", "auto"]
 
 
@@ -24,9 +31,11 @@ def matrices(family) -> list:
              (f"{at}.self_attn.o_proj", WIDTH, 128)]
     if kind == "mixtral":
         found += [(f"{at}.block_sparse_moe.experts.{{0-2}}.{m}", *((WIDTH, INNER) if m == "w2" else (INNER, WIDTH))) for m in ("w1", "w2", "w3")]
-    elif "num_experts" in config:
-        inner = config["moe_intermediate_size"]
-        found += [(f"{at}.mlp.experts.{{0-2}}.{m}_proj", *((WIDTH, inner) if m == "down" else (inner, WIDTH))) for m in ("gate", "up", "down")]
+    elif "num_experts" in config or "n_routed_experts" in config:
+        inner = 64
+        shared = {"qwen2_moe": ["shared_expert"], "dots1": ["shared_experts"], "glm4_moe": ["shared_experts"]}.get(kind, [])
+        found += [(f"{at}.mlp.{e}.{m}_proj", *((WIDTH, inner) if m == "down" else (inner, WIDTH)))
+                  for e in ["experts.{0-2}", *shared] for m in ("gate", "up", "down")]
     else:
         found += [(f"{at}.mlp.{m}_proj", *((WIDTH, INNER) if m == "down" else (INNER, WIDTH))) for m in ("gate", "up", "down")]
     return found
@@ -41,20 +50,26 @@ def others(family) -> list:
     found += [(f"{at}.{n}.weight", [WIDTH]) for n in norm] + [(f"{at}.self_attn.{n}.weight", [32]) for n in norms]
     if kind != "gemma2":
         found.append(("lm_head.weight", [ROWS, WIDTH]))
-    if "num_experts" in config or kind == "mixtral":
+    if kind == "qwen2_moe":
+        found += [(f"{at}.mlp.shared_expert_gate.weight", [1, WIDTH]), *((f"{at}.self_attn.{m}_proj.bias", [n]) for m, n in (("q", 128), ("k", 64), ("v", 64)))]
+    if kind == "olmoe":
+        found += [(f"{at}.self_attn.q_norm.weight", [128]), (f"{at}.self_attn.k_norm.weight", [64])]
+    if kind in ("dots1", "glm4_moe"):
+        found.append((f"{at}.mlp.gate.e_score_correction_bias", [3], "f32"))
+    if {"num_experts", "n_routed_experts"} & config.keys() or kind == "mixtral":
         found.append((f"{at}.{'block_sparse_moe' if kind == 'mixtral' else 'mlp'}.gate.weight", [3, WIDTH]))
     return found
 
 
-def model(id, family, method, quantize, more=(), refused=False, **kwargs):
+def model(id, family, method, quantize, more=(), refused=False, types=TYPES, **kwargs):
     """A model whose linear layers are what `quantize` makes of their names and shapes."""
     arch, kind, config, _ = family
     config = {"architectures": [arch], "model_type": kind, **SMALL, **config}
     if method is not None:
         config["quantization_config"] = method
     tensors = others(family) + [t for m in matrices(family) for t in quantize(*m)] + list(more)
-    return case(f"quantized-{id}", config, tensors=tensors, refused=refused, types=["auto"] if refused else TYPES,
-                **{"tokenizer": "spm" if kind in ("llama", "gemma2") else "gpt2-trimmed", **kwargs})
+    return case(f"quantized-{id}", config, tensors=tensors, refused=refused, types=["auto"] if refused else types,
+                **{"tokenizer": {"llama": "spm", "gemma2": "spm", "glm4_moe": "gpt2-roles"}.get(kind, "gpt2-trimmed"), **kwargs})
 
 
 # NVFP4: four-bit codes, a scale for 16 of them, and one for all.
@@ -210,6 +225,18 @@ def bitnet_cases():
     for family in (LLAMA, QWEN3, MIXTRAL):
         yield model(f"bitnet-{family[1]}", family, {"quant_method": "bitnet", "linear_class": "bitlinear"}, bitnet,
                     also=["--outtype tq1_0", "--outtype tq2_0"], flags="--no-lazy")
+
+
+# Weights of eight bits.
+EIGHT = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic"}
+
+
+def eight(suffix, scales="f32", of=lambda rows, columns: [], dtype="f8_e4m3"):
+    return lambda name, rows, columns: [(f"{name}.weight", [rows, columns], dtype), (f"{name}.{suffix}", of(rows, columns), scales)]
+
+
+def blocks(*sides):
+    return lambda *shape: [-(-n // side) for n, side in zip(shape, sides)]
 
 
 def cases():

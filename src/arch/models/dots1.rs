@@ -1,5 +1,7 @@
 //! dots.llm1 (`Dots1Model` of the reference).
 
+use std::borrow::Cow;
+
 use crate::arch::{Family, names};
 use crate::json::Value;
 
@@ -9,9 +11,13 @@ pub(super) const DOTS1: Family = Family {
     names: &["Dots1ForCausalLM"],
     arch: "dots1",
     tensors: names::DOTS1,
+    settings: |config| {
+        config.require_known_class()?;
+        let experts = config.map().get("n_routed_experts").cloned().unwrap_or(Value::Null);
+        Ok(Cow::Owned(config.replaced("num_experts", experts)))
+    },
     keys: |input, keys| {
-        let experts = input.config.map().get("n_routed_experts").cloned().unwrap_or(Value::Null);
-        let config = &input.config.replaced("num_experts", experts);
+        let config = input.config;
         expert_keys_of(input, config, keys)?;
         let get = |key: &str| config.require_u32(&[key]).map(Some);
         keys.set_u32("leading_dense_block_count", get("first_k_dense_replace")?);

@@ -4,16 +4,13 @@ use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
+use super::sink::Pair;
 use super::values::Distance;
 use crate::ggml_types::TypeInfo;
-use crate::gguf::{SPLIT_SET_KEY, Value};
+use crate::gguf::{LAYOUT_KEYS, Value};
 use crate::input::one_line;
 use crate::inspect::{value_json, value_text};
-use crate::plan::{PADDING_KEY, Stored};
-
-/// Keys that tell how a file is laid out, not what is in it.
-const LAYOUT: [&str; 6] =
-    ["general.alignment", PADDING_KEY, "split.no", "split.count", "split.tensors.count", SPLIT_SET_KEY];
+use crate::plan::{Action, NO_SOURCE, Step, Stored};
 
 /// What differs between two files.
 #[derive(Clone, Debug, Default)]
@@ -75,14 +72,8 @@ pub enum State {
 impl Key {
     /// Whether it tells of layout only.
     pub fn is_layout(&self) -> bool {
-        LAYOUT.contains(&self.name.as_str())
+        LAYOUT_KEYS.contains(&self.name.as_str())
     }
-}
-
-/// A shape without outermost dimensions of one element, which ggml does not tell from none.
-pub(super) fn shape(shape: &[u64]) -> &[u64] {
-    let ones = shape.iter().take(shape.len().saturating_sub(1)).take_while(|dim| **dim == 1).count();
-    &shape[ones..]
 }
 
 impl Tensor {
@@ -107,10 +98,9 @@ impl Tensor {
         Self { name, state, bytes, shared, distance: Distance::default(), problem }
     }
 
-    /// Adds what was found in a part of it that was read.
-    pub(super) fn add(&mut self, distance: &Distance) {
-        self.distance.merge(distance);
-        self.state = if self.distance.bytes > 0 { State::Differs } else { State::Equal };
+    /// Some of its bytes are not equal.
+    pub(super) fn differs(&mut self, distance: Distance) {
+        (self.distance, self.state) = (distance, State::Differs);
     }
 
     /// The largest difference of two of its numbers; none if nothing differs, or its type's numbers do not stand alone.
@@ -157,12 +147,27 @@ impl Difference {
         self.keys.iter().all(Key::is_layout) && self.tensors.iter().all(|tensor| tensor.state.is_same())
     }
 
+    /// Counts what `steps` of the file that `pair` is in have left to be read of it.
+    pub(super) fn count(&mut self, pair: &Pair, steps: &[Step]) {
+        let (start, end) = (pair.at, pair.at + pair.len);
+        let first = steps.partition_point(|step| step.start + step.len <= start);
+        let own = steps[first..].iter().take_while(|step| step.start < end);
+        let unproven = own.filter(|step| !matches!(step.action, Action::Clone { file: NO_SOURCE, .. }));
+        let within = |step: &Step| (step.start + step.len).min(end) - step.start.max(start);
+        let compared: u64 = unproven.map(within).sum();
+        let tensor = &mut self.tensors[pair.tensor];
+        tensor.shared = pair.len - compared;
+        tensor.state = if compared > 0 { State::Equal } else { State::Shared };
+        self.compared += compared;
+        self.shared += tensor.shared;
+    }
+
     pub(super) fn has_same_tensors(&self) -> bool {
         !self.tensors.iter().any(|tensor| matches!(tensor.state, State::OnlyInA | State::OnlyInB))
     }
 
     /// How many differences there are, layout aside.
-    pub fn count(&self) -> usize {
+    pub fn differences(&self) -> usize {
         let keys = self.keys.iter().filter(|key| !key.is_layout()).count();
         keys + self.tensors.iter().filter(|tensor| !tensor.state.is_same()).count()
     }

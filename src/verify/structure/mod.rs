@@ -42,8 +42,9 @@ pub fn check(files: &[(PathBuf, Gguf)]) -> Result<()> {
 pub fn check_model(files: &[(PathBuf, Gguf)]) -> Result<()> {
     let Some((path, first)) = files.first() else { return Ok(()) };
     let arch = architecture(path, first)?;
-    // Projectors have another loader; a vocabulary alone is loaded by itself.
-    if arch == "clip" || files.iter().all(|(_, gguf)| gguf.tensors.is_empty()) {
+    // Projectors and adapters have other loaders; a vocabulary alone is loaded by itself.
+    let adapter = first.metadata.get("general.type") == Some(&Value::String(b"adapter".to_vec()));
+    if arch == "clip" || adapter || files.iter().all(|(_, gguf)| gguf.tensors.is_empty()) {
         return Ok(());
     }
     let refused = |problem: String| Error::invalid(path, format!("llama.cpp does not load this: {problem}"));
