@@ -93,7 +93,8 @@ impl Draft {
         self.add(
             match to {
                 Some(to) => Action::Encode { walk, first: 0, to },
-                None => Action::Copy { walk, first: 0, quiet: false },
+                None if walk.is_contiguous() => Action::Copy { file: walk.file, offset: walk.offset },
+                None => Action::Gather { walk, first: 0, quiet: false },
             },
             &bytes,
         );

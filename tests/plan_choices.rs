@@ -17,7 +17,7 @@ fn checkpoint(places: &[(u64, u64)]) -> Checkpoint {
     let tensor = |(i, (offset, len)): (usize, &(u64, u64))| SourceTensor {
         name: format!("source.{i}"),
         dtype: Dtype::BF16,
-        shape: vec![len / 2],
+        shape: [len / 2].as_slice().into(),
         file: 0,
         offset: *offset,
         len: *len,
@@ -38,6 +38,7 @@ fn output(name: &str, expr: TensorExpr, ggml_type: GgmlType) -> OutputTensor {
 fn plan(checkpoint: &Checkpoint, tensors: &[OutputTensor], layout: Layout) -> Plan {
     Plan::new(&Request {
         checkpoint,
+        offsets: None,
         metadata: &KeyValues::new(),
         tensors,
         path: Path::new("out.gguf"),

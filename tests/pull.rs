@@ -253,5 +253,19 @@ fn directories_that_are_something_else_are_left_alone() {
     client.fails(&["pull", "./large"], 2, &["not the name of a repository"]);
     client.fails(&["pull", "org/missing"], 2, &["no such repository"]);
     assert_eq!(contents(&client.path("mine")).len(), 1);
+    // What is there of a download that was killed at once is none of that.
+    let home = client.path("begun/.cache/ggraft");
+    fs::create_dir_all(&home).unwrap();
+    fs::write(home.join("lock"), "").unwrap();
+    fs::write(home.join("manifest.new"), "{").unwrap();
+    client.succeeds(&["pull", "org/large", "begun"]);
+    for name in ["begun2/.cache/ggraft/other", "begun3/.cache/other/lock", "begun4/.cache"] {
+        let path = client.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "mine").unwrap();
+        let dir = name.split('/').next().unwrap();
+        client.fails(&["pull", "org/large", dir], 2, &["is not empty, and no download of ggraft"]);
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+    }
     assert!(!client.path("missing").exists());
 }

@@ -115,7 +115,7 @@ fn a_flipped_bit_of_the_header_is_found() {
     let handle = fs::OpenOptions::new().write(true).open(&file).unwrap();
     let is_noticed = |at: u64, bit: u64| {
         handle.write_all_at(&[whole[at as usize] ^ 1 << bit], at).unwrap();
-        let report = ggraft::verify::verify(&options, &mut |_| {});
+        let report = ggraft::verify::verify(&options, &mut |_| {}, &mut |_| {});
         handle.write_all_at(&[whole[at as usize]], at).unwrap();
         report.is_err() || report.is_ok_and(|report| !report.is_equal())
     };

@@ -42,7 +42,7 @@ pub use io::{
 };
 pub use limits::{open_file_limit, report_file_size_limit};
 pub use lock::{Lock, LockError};
-pub use memory::{advise_huge_pages, available_memory};
+pub use memory::{advise_huge_pages, available_memory, give_back_large_buffers};
 pub use mount::{is_root, owner, set_read_ahead, unmount};
 pub use patience::Patience;
 pub use priority::{IoPriority, set_io_priority, set_nice};

@@ -8,6 +8,7 @@ use super::*;
 use crate::checkpoint::{Checkpoint, SourceFile, SourceTensor};
 use crate::dtype::{Dtype, GgmlType};
 use crate::gguf::KeyValues;
+use crate::shape::Shape;
 use crate::tensor::{OutputTensor, TensorExpr};
 
 const BLOCK: u64 = 4096;
@@ -32,7 +33,7 @@ impl Model {
         let (file, index) = (&mut self.checkpoint.files[0], self.checkpoint.tensors.len());
         let offset = file.len.next_multiple_of(BLOCK) + BLOCK + phase;
         file.len = offset + len;
-        let (name, shape) = (format!("source.{index}"), vec![len / 2]);
+        let (name, shape) = (format!("source.{index}"), Shape::from_slice(&[len / 2]));
         self.checkpoint.tensors.push(SourceTensor { name, dtype: Dtype::BF16, shape, file: 0, offset, len });
         index
     }
@@ -73,6 +74,7 @@ impl Model {
         let metadata = KeyValues::new();
         let mut request = Request {
             checkpoint: &self.checkpoint,
+            offsets: None,
             metadata: &metadata,
             tensors: &self.tensors,
             path: Path::new("out.gguf"),
@@ -87,11 +89,11 @@ impl Model {
     }
 
     fn advice(&self) -> Advice {
-        self.planned(|_| {}, |request, plan| Advice::new(request, plan).unwrap())
+        self.planned(|_| {}, |request, plan| Advice::new(request, &plan.outputs).unwrap())
     }
 
     fn brief(&self) -> Option<Way> {
-        self.planned(|_| {}, |request, plan| Advice::brief(request, plan).unwrap()).map(|a| a.way)
+        self.planned(|_| {}, |request, plan| Advice::brief(request, &plan.outputs).unwrap()).map(|a| a.way)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod forecast;
 pub mod jobs;
 pub mod scan;
 pub mod schedule;
+mod settings;
 mod share;
 pub mod space;
 pub mod state;
@@ -18,4 +19,5 @@ pub mod written;
 
 pub use events::{Event, What};
 pub use jobs::Job;
-pub use schedule::{Settings, run};
+pub use schedule::run;
+pub use settings::Settings;

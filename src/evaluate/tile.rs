@@ -3,7 +3,7 @@
 
 use crate::dtype::Dtype;
 use crate::plan::{Walk, gcd};
-use crate::tensor::Dim;
+use crate::tensor::{Dim, Dims};
 
 /// A walk cut into boxes.
 pub struct Tiling {
@@ -120,7 +120,7 @@ impl Tile {
     /// Its elements in the order they have in the source.
     pub fn in_source_order(&self, walk: &Walk) -> Walk {
         let skipped: u64 = walk.dims.iter().zip(&self.start).map(|(dim, start)| dim.stride * start).sum();
-        let mut dims: Vec<Dim> = Vec::new();
+        let mut dims = Dims::new();
         for i in by_stride(&walk.dims) {
             let (len, stride) = (self.lens[i], walk.dims[i].stride);
             match dims.last_mut() {

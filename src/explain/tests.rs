@@ -8,6 +8,7 @@ use crate::checkpoint::SourceFile;
 use crate::describe::LeftOut;
 use crate::dtype::{Dtype, GgmlType};
 use crate::plan::{Action, Pattern, Placed, Walk};
+use crate::source::ModelDir;
 use crate::tensor::Dim;
 
 fn walk(dims: &[(u64, u64)]) -> Walk {
@@ -20,7 +21,7 @@ fn walk(dims: &[(u64, u64)]) -> Walk {
 /// copied in turn; `converted` in two steps; `made`.
 fn plan() -> Plan {
     let step = |start, len, action, reason| Step { start, len, action, reason };
-    let copy = |dims: &[(u64, u64)], first| Action::Copy { walk: walk(dims).into(), first, quiet: false };
+    let copy = |dims: &[(u64, u64)], first| Action::Gather { walk: walk(dims).into(), first, quiet: false };
     let rows = vec![
         step(20480, 4096, Action::Clone { file: 0, offset: 28672 }, None),
         step(24576, 4096, copy(&[(3, 6144), (4096, 1)], 2048), Some(Reason::Edge)),
@@ -64,7 +65,8 @@ fn plan() -> Plan {
 
 fn checkpoint() -> Checkpoint {
     let file = SourceFile { path: "source".into(), len: 90_000, data_start: 4096 };
-    Checkpoint { files: vec![file], ..Checkpoint::default() }
+    let none: [(&str, Vec<u8>); 0] = [];
+    Checkpoint { dir: ModelDir::in_memory("Llama", none), files: vec![file], ..Checkpoint::default() }
 }
 
 fn advice() -> Advice {
@@ -104,7 +106,7 @@ NOT SHARED          TENSORS  REASON     BECAUSE
   16.38 kB  16.4 %        2  edge       ends of shared ranges that do not fill a whole block
    6.94 kB   6.9 %        1  converted  stored in another type than in the checkpoint
 
-Not worth rewriting 90.00 kB: after `ggraft align MODEL --in-place`, 25.00 kB would be shared instead of 24.58 kB (25.0 % instead of 24.6 %)
+Not worth rewriting 90.00 kB: after `ggraft align Llama --in-place`, 25.00 kB would be shared instead of 24.58 kB (25.0 % instead of 24.6 %)
 
 COULD SHARE          EXTENTS  FILES  HOW
    50.00 kB  50.0 %        7      2  with `--layout split` (several files; llama.cpp loads them by the name of the first)

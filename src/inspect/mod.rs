@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::Result;
 use crate::gguf::{KeyValues, TypeInfo, Value};
-use crate::source::{File, ModelDir, OnHub, is_dir};
+use crate::source::{File, ModelDir, OnHub, is_dir, must_exist};
 
 pub use hash::Hashed;
 pub(crate) use json::value_json;
@@ -119,6 +119,7 @@ pub fn inspect_on_hub(path: &Path, on_hub: &OnHub) -> Result<Inspection> {
     if is_dir(path)? {
         return checkpoint_dir(&ModelDir::open(path)?);
     }
+    must_exist(path)?;
     let file = File::open(path)?;
     if file.read_range(0, file.len().min(4))? == b"GGUF"
         || path.extension().is_some_and(|extension| extension == "gguf")
@@ -165,7 +166,7 @@ fn checkpoint_dir(dir: &ModelDir) -> Result<Inspection> {
         .map(|t| InspectedTensor {
             name: t.name,
             kind: t.dtype.name().into(),
-            shape: t.shape,
+            shape: t.shape.to_vec(),
             file: t.file,
             offset: t.offset,
             bytes: Some(t.len),
@@ -194,7 +195,7 @@ fn safetensors_file(source: &File) -> Result<Inspection> {
         .map(|t| InspectedTensor {
             name: t.name,
             kind: t.dtype.name().into(),
-            shape: t.shape,
+            shape: t.shape.to_vec(),
             file: 0,
             offset: data_start + t.begin,
             bytes: Some(t.end - t.begin),
