@@ -30,7 +30,7 @@ def in_fp8(found: dict[str, tuple]) -> dict[str, tuple]:
     """The same with linear layers in FP8."""
     made = {}
     for name, (dtype, shape) in found.items():
-        linear = "_proj." in name
+        linear = "_proj" in name and len(shape) == 2
         made[name] = ("F8_E4M3" if linear else dtype, shape)
         if linear:
             made[name + "_scale_inv"] = ("F32", [-(-n // FP8_BLOCK) for n in shape])
@@ -113,6 +113,21 @@ def write_shard(path: Path, names: list[str], found: dict, weights: str, align: 
                 file.write(b"".join((at // GPTQ_GROUP).to_bytes(4, "little") for at in range(found[name][1][0])))
 
 
+def write(out: Path, config: dict, found: dict[str, tuple], parts: list[list[str]], weights="zero", align=8) -> None:
+    """Writes a model's directory but for the tokenizer."""
+    out.mkdir(parents=True, exist_ok=True)
+    if len(parts) == 1:
+        files = ["model.safetensors"]
+    else:
+        files = [f"model-{i + 1:05}-of-{len(parts):05}.safetensors" for i in range(len(parts))]
+        index = {"metadata": {"total_size": sum(map(size, found.values()))},
+                 "weight_map": {name: file for file, names in zip(files, parts) for name in names}}
+        (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+    for file, names in zip(files, parts):
+        write_shard(out / file, names, found, weights, align)
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", choices=MODELS)
@@ -127,23 +142,10 @@ def main() -> None:
     found = {name: shape if isinstance(shape, tuple) else (dtype, shape) for name, shape in found.items()}
     if args.quantized:
         found = QUANTIZED[args.quantized][0](found)
-    args.out.mkdir(parents=True, exist_ok=True)
-
-    parts = shards(found)
-    if len(parts) == 1:
-        files = ["model.safetensors"]
-    else:
-        files = [f"model-{i + 1:05}-of-{len(parts):05}.safetensors" for i in range(len(parts))]
-        index = {"metadata": {"total_size": sum(map(size, found.values()))},
-                 "weight_map": {name: file for file, names in zip(files, parts) for name in names}}
-        (args.out / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
-    for file, names in zip(files, parts):
-        write_shard(args.out / file, names, found, args.weights, args.align)
-
-    config |= {"torch_dtype": {"BF16": "bfloat16", "F16": "float16"}[dtype]}
+    config |= {"torch_dtype": {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}[dtype]}
     if args.quantized:
         config["quantization_config"] = QUANTIZED[args.quantized][1]
-    (args.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write(args.out, config, found, shards(found), args.weights, args.align)
     for file in args.tokenizer.iterdir() if args.tokenizer else ():
         shutil.copy(file, args.out)
 

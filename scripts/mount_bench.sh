@@ -3,17 +3,19 @@
 #
 #     sudo scripts/mount_bench.sh MODEL_DIR WORK_DIR [LLAMA_QUANTIZE]
 #
-# MODEL_DIR holds a checkpoint in BF16, for instance of scripts/make_checkpoint.py; WORK_DIR, on tmpfs, gets its
-# conversions. Each row is GGRAFT_BENCH_PAIRS (5) pairs, ours and theirs in turns, after one of each to warm up: medians,
-# and the median of the pairs' ratios of speed (of time where llama-quantize runs), so that more is better (less).
+# MODEL_DIR holds a checkpoint, for instance of scripts/make_checkpoint.py; WORK_DIR gets its conversions, of the types in
+# GGRAFT_BENCH_TYPES ("bf16 f16 q8_0"), and is on tmpfs, or for the last two rows on any file system. Each row is GGRAFT_BENCH_PAIRS
+# (5) pairs, ours and theirs in turns, after one of each to warm up: medians, and the median of the pairs' ratios of speed (of time
+# where llama-quantize runs), so that more is better (less).
 #   cold    read once from a fresh mount, against bindfs (package bindfs) of the converted file
 #   direct  the same with O_DIRECT, against the same
 #   again   read a second time, from the page cache, against the converted file itself
 #   quantize  to Q4_K_M, against the converted file
+#   with    the same through `ggraft with`, mounting and unmounting counted
 # Peak memory is that of `ggraft mount` with a cache of 64 MiB, after all of the file was read. GGRAFT_BENCH_ROWS, a regular
 # expression, picks rows by label. Needs Python, and memory for the model, its conversions and what is cached of them.
 set -euo pipefail
-[ $# = 2 ] || [ $# = 3 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 2 ] || [ $# = 3 ] || { sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 model=$(realpath "$1") work=$(realpath "$2")/mount_bench.$$ quantize=${3:-}
 cd "$(dirname "$0")/.."
 ggraft=${GGRAFT:-target/release/ggraft}
@@ -58,27 +60,27 @@ PY
 
 # pair ROW SIDE: one measurement, added to a file.
 measure() {
-    local row=$1 side=$2
+    local row=$1 side=$2 with=()
     case $row-$side in
-        again-theirs) shown=$real ;;
-        quantize-theirs) shown=$real ;;
+        again-theirs | quantize-theirs | with-theirs) shown=$real ;;
+        with-ours) shown={} with=("$ggraft" with "$model" --outtype "$type" --cache 64M --) ;;
         *) "mount_$side" ;;
     esac
     case $row in
         cold) seconds "$shown" ;;
         direct) seconds "$shown" direct ;;
         again) seconds "$shown" >/dev/null && seconds "$shown" ;;
-        quantize)
+        quantize | with)
             local start end
             start=$(date +%s.%N)
-            "$quantize" "$shown" "$work/quantized.gguf" Q4_K_M >/dev/null 2>&1
+            "${with[@]}" "$quantize" --allow-requantize "$shown" "$work/quantized.gguf" Q4_K_M >/dev/null 2>&1
             end=$(date +%s.%N)
             python3 -c "print($end - $start)"
             sha256sum <"$work/quantized.gguf" >>"$work/sums" && rm "$work/quantized.gguf"
             ;;
     esac >>"$work/$side.seconds"
     case $row-$side in
-        again-theirs | quantize-theirs) ;;
+        again-theirs | quantize-theirs | with-theirs | with-ours) ;;
         *) "unmount_$side" ;;
     esac
 }
@@ -86,7 +88,8 @@ measure() {
 compare() {
     local row=$1 i
     [[ "$type $row" =~ ${GGRAFT_BENCH_ROWS:-} ]] || return 0
-    rm -f "$work"/*.seconds "$work/peak"
+    rm -f "$work"/*.seconds
+    : >"$work/peak"
     for ((i = 0; i <= pairs; i++)); do
         # Each goes first as often as the other.
         [ $((i % 2)) = 0 ] || measure "$row" theirs
@@ -98,12 +101,12 @@ import statistics, sys
 label, size, work = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 ours, theirs, peak = ([float(line) for line in open(f"{work}/{name}")][skip:]
                       for name, skip in (("ours.seconds", 1), ("theirs.seconds", 1), ("peak", 0)))
-if "quantize" in label:
+if "quantize" in label or "with" in label:
     show, ratio = lambda t: f"{t:.2f} s", [a / b for a, b in zip(ours, theirs)]
 else:
     show, ratio = lambda t: f"{size / t / 1e9:.2f} GB/s", [b / a for a, b in zip(ours, theirs)]
 median = statistics.median
-print(f"| {label} | {show(median(ours))} | {show(median(theirs))} | **{median(ratio):.2f}** | {max(peak):.0f} |", flush=True)
+print(f"| {label} | {show(median(ours))} | {show(median(theirs))} | **{median(ratio):.2f}** | {max(peak, default=0):.0f} |", flush=True)
 PY
 }
 
@@ -111,7 +114,7 @@ echo "$(nproc) processors, Linux $(uname -r), $("$ggraft" --version)"
 echo
 echo "| type | row | ours | theirs | ratio | peak, MiB |"
 echo "|---|---|---|---|---|---|"
-for type in bf16 f16 q8_0; do
+for type in ${GGRAFT_BENCH_TYPES:-bf16 f16 q8_0}; do
     "$ggraft" convert "$model" --no-reflink --no-fsync --quiet --outtype "$type" --outfile "$work/real"
     real=$(echo "$work"/real/*.gguf)
     compare cold
@@ -119,6 +122,7 @@ for type in bf16 f16 q8_0; do
     compare again
     if [ -n "$quantize" ]; then
         compare quantize
+        compare with
         [ ! -e "$work/sums" ] || [ "$(sort -u "$work/sums" | wc -l)" = 1 ] ||
             { echo "quantized files differ" >&2; exit 1; }
         rm -f "$work/sums"

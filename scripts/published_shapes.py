@@ -66,6 +66,57 @@ def bloom_560m():
     return config, found | norm("ln_f"), "F16"
 
 
+def deepseek_v3():
+    """92,000 tensors once make_checkpoint.py --fp8 has added scales."""
+    hidden, layers, experts, moe, heads, vocab = 7168, 61, 256, 2048, 128, 129280
+    found = {"model.embed_tokens.weight": [vocab, hidden]}
+    # The last one predicts more tokens and has more to it.
+    for layer in range(layers + 1):
+        prefix = f"model.layers.{layer}."
+        found |= weights(prefix, {
+            "self_attn.q_a_proj": [1536, hidden], "self_attn.q_a_layernorm": [1536], "self_attn.q_b_proj": [heads * 192, 1536],
+            "self_attn.kv_a_proj_with_mqa": [576, hidden], "self_attn.kv_a_layernorm": [512],
+            "self_attn.kv_b_proj": [heads * 256, 512], "self_attn.o_proj": [hidden, heads * 128],
+            "input_layernorm": [hidden], "post_attention_layernorm": [hidden]})
+        if layer < 3:
+            found |= weights(prefix, gated(hidden, 18432))
+            continue
+        for expert in range(experts):
+            found |= weights(f"{prefix}mlp.experts.{expert}.", gated(hidden, moe, ""))
+        found |= weights(prefix, gated(hidden, moe, "mlp.shared_experts.") | {"mlp.gate": [experts, hidden]})
+        found |= {f"{prefix}mlp.gate.e_score_correction_bias": [experts]}
+    found |= weights(f"model.layers.{layers}.", {
+        "embed_tokens": [vocab, hidden], "shared_head.head": [vocab, hidden], "shared_head.norm": [hidden],
+        "eh_proj": [hidden, 2 * hidden], "enorm": [hidden], "hnorm": [hidden]})
+    config = {
+        "architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "hidden_size": hidden,
+        "num_hidden_layers": layers, "intermediate_size": 18432, "moe_intermediate_size": moe, "num_attention_heads": heads,
+        "num_key_value_heads": heads, "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128,
+        "qk_rope_head_dim": 64, "v_head_dim": 128, "n_routed_experts": experts, "n_shared_experts": 1,
+        "num_experts_per_tok": 8, "n_group": 8, "topk_group": 4, "first_k_dense_replace": 3, "moe_layer_freq": 1,
+        "norm_topk_prob": True, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid", "topk_method": "noaux_tc",
+        "num_nextn_predict_layers": 1, "max_position_embeddings": 163840, "rms_norm_eps": 1e-06, "rope_theta": 10000,
+        "rope_scaling": {"type": "yarn", "factor": 40, "beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0,
+                         "original_max_position_embeddings": 4096},
+        "hidden_act": "silu", "tie_word_embeddings": False, "vocab_size": vocab, "bos_token_id": 0, "eos_token_id": 1}
+    return config, found | weights("", {"model.norm": [hidden], "lm_head": [vocab, hidden]}), "BF16"
+
+
+def gpt2_medium():
+    """Its matrices are stored as their transposes; the causal masks among its tensors, which nobody reads, are left out."""
+    hidden, layers = 1024, 24
+    found = {"wte.weight": [50257, hidden], "wpe.weight": [1024, hidden]}
+    norm = lambda name: {f"{name}.weight": [hidden], f"{name}.bias": [hidden]}
+    matrix = lambda name, rows, columns: {f"{name}.weight": [rows, columns], f"{name}.bias": [columns]}
+    for layer in range(layers):
+        h = f"h.{layer}."
+        found |= (norm(f"{h}ln_1") | matrix(f"{h}attn.c_attn", hidden, 3 * hidden) | matrix(f"{h}attn.c_proj", hidden, hidden)
+                  | norm(f"{h}ln_2") | matrix(f"{h}mlp.c_fc", hidden, 4 * hidden) | matrix(f"{h}mlp.c_proj", 4 * hidden, hidden))
+    config = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_embd": hidden, "n_layer": layers, "n_head": 16,
+              "n_ctx": 1024, "n_positions": 1024, "vocab_size": 50257, "layer_norm_epsilon": 1e-05}
+    return config, found | norm("ln_f"), "F32"
+
+
 def glm_106b():
     """GLM-4.5-Air, whose finetunes include GLM-Steam-106B."""
     hidden, layers, experts, moe, vocab = 4096, 46, 128, 1408, 151552
@@ -240,6 +291,12 @@ def minimax_m2():
     return config, found, "BF16"
 
 
+def in_bf16(config: dict, found: Shapes, dtype: str):
+    """The same without scales and in one type, as others publish it again."""
+    config = {key: value for key, value in config.items() if key != "quantization_config"}
+    return config, {name: shape[1] if isinstance(shape, tuple) else shape for name, shape in found.items() if "scale_inv" not in name}, dtype
+
+
 def deepseek_v4_flash():
     hidden, layers, experts, ff, vocab, head, rank = 4096, 43, 256, 2048, 129280, 512, 1024
     ratios = [0, 0] + [4, 128] * 20 + [4, 0]
@@ -337,13 +394,20 @@ MODELS: dict[str, Callable[[], tuple[dict, Shapes, str]]] = {
         "architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2", "max_position_embeddings": 4096,
         "rms_norm_eps": 1e-06, "rope_theta": 500000.0},
         norms=("post_attention_layernorm", "post_feedforward_layernorm"), qk_norm=True),
+    "llama-405b": lambda layers=126: llama(16384, layers, 53248, 128, 8, 128256, False, {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "head_dim": 128, "max_position_embeddings": 131072,
+        "rms_norm_eps": 1e-05, "rope_theta": 500000.0, "rope_scaling": LLAMA3_ROPE, "bos_token_id": 128000,
+        "eos_token_id": 128001}),
+    "deepseek-v3": deepseek_v3,
     "bloom-560m": bloom_560m,
+    "gpt2-medium": gpt2_medium,
     "glm-106b": glm_106b,
     "gemma-3-4b": gemma_3_4b,
     "jamba-mini": jamba_mini,
     "deepseek-v4-flash": deepseek_v4_flash,
     "kimi-k3": kimi_k3,
     "minimax-m2": minimax_m2,
+    "minimax-m2-bf16": lambda: in_bf16(*minimax_m2()),
     "nemotron-nano-9b-v2": nemotron_nano_9b,
     "qwen3-vl-8b": qwen3_vl_8b,
     # What takes memory, if anything does: the whole model, and a single matrix (3.4 GB, twice).

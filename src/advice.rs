@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::align::{self, Aligned};
 use crate::checkpoint::Format;
 use crate::error::Result;
-use crate::plan::{Alignment, Layout, Plan, Reason, Request, Sharing, SplitRules};
+use crate::plan::{Alignment, Layout, Outlook, Output, Plan, Reason, Request, Sharing, SplitRules};
 
 /// Percent of the bytes that another way must share more before `convert` mentions it.
 const WORTH_MENTIONING: u64 = 5;
@@ -115,8 +115,12 @@ impl Way {
         }
     }
 
-    /// Plans it.
-    fn plan(self, request: &Request, aligned: &Aligned) -> Result<Plan> {
+    /// What comes of it; `known` is what comes of `request` with other shortest extents, as far as that is known.
+    fn outlook(self, request: &Request, aligned: &Aligned, known: &[(u64, Outlook)]) -> Result<Outlook> {
+        let small = known.iter().find(|(min_extent, _)| *min_extent == SMALL_EXTENT);
+        if let (Self::SmallExtents, Some((_, outlook))) = (self, small) {
+            return Ok(*outlook);
+        }
         let mut changed = Request { ..*request };
         let small = Sharing { min_extent: SMALL_EXTENT, ..request.sharing.clone() };
         match self {
@@ -126,9 +130,9 @@ impl Way {
             Self::Align => {}
         }
         if self.aligns() {
-            changed.checkpoint = &aligned.checkpoint;
+            changed.offsets = Some(&aligned.offsets);
         }
-        Plan::new(&changed)
+        Plan::outlook(&changed)
     }
 }
 
@@ -174,15 +178,22 @@ pub struct Extents {
 }
 
 impl Advice {
-    /// Plans `request` in every other way. `plan` is what it gave as it stands.
+    /// Plans `request` in every other way. `planned` is what it gave as it stands.
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn new(request: &Request, plan: &Plan) -> Result<Self> {
-        let found = others(request, &Way::ALL)?;
-        let now = plan.shared().0;
-        let notable = |bytes: u64, than: u64| bytes.saturating_sub(than) > plan.bytes() / 100 * NOTABLE;
-        let mut advice = Self { extents: extents(request)?, ..Self::default() };
+    pub fn new(request: &Request, planned: &[Output]) -> Result<Self> {
+        let known = extents(request, planned)?;
+        let found = others(request, &Way::ALL, &known)?;
+        let Outlook { bytes: total, shared: (now, _), .. } = Outlook::of(planned);
+        let notable = |bytes: u64, than: u64| bytes.saturating_sub(than) > total / 100 * NOTABLE;
+        let same = known.windows(2).all(|pair| pair[0].1.shared == pair[1].1.shared);
+        let choices = known.iter().filter(|_| !same);
+        let choices = choices.map(|(min_extent, outlook)| {
+            let (shared, extents) = outlook.shared;
+            Extents { min_extent: *min_extent, shared, extents }
+        });
+        let mut advice = Self { extents: choices.collect(), ..Self::default() };
         for a in &found {
             let worth = !a.way.aligns() || align::is_worth(a.shared.saturating_sub(now), a.rewritten);
             let by_less = found.iter().any(|b| a.way.includes(b.way) && !notable(a.shared, b.shared));
@@ -202,17 +213,16 @@ impl Advice {
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn brief(request: &Request, plan: &Plan) -> Result<Option<Alternative>> {
-        let total = plan.bytes();
+    pub fn brief(request: &Request, planned: &[Output]) -> Result<Option<Alternative>> {
+        let Outlook { bytes: total, shared: (now, _), .. } = Outlook::of(planned);
         let worth = |bytes: u64| bytes > total / 100 * WORTH_MENTIONING;
         let misplaced = |reason| matches!(reason, Reason::OffGrid | Reason::OffPhase);
-        let steps = plan.outputs.iter().flat_map(|o| &o.steps);
+        let steps = planned.iter().flat_map(|output| &output.steps);
         // What is in patterns is where it can be shared.
         if !worth(steps.filter(|s| s.reason.is_some_and(misplaced)).map(|s| s.len).sum()) {
             return Ok(None);
         }
-        let now = plan.shared().0;
-        let mut found = others(request, &[Way::Split, Way::Align])?;
+        let mut found = others(request, &[Way::Split, Way::Align], &[])?;
         found.retain(|a| {
             let gain = a.shared.saturating_sub(now);
             worth(gain) && (!a.way.aligns() || align::is_worth(gain, a.rewritten))
@@ -244,25 +254,24 @@ impl Advice {
     }
 }
 
-/// Plans `request` with every value of `--min-extent` that there is a reason to choose.
-fn extents(request: &Request) -> Result<Vec<Extents>> {
+/// What comes of `request` with every value of `--min-extent` that there is a reason to choose.
+fn extents(request: &Request, planned: &[Output]) -> Result<Vec<(u64, Outlook)>> {
     if request.tensors.is_empty() || request.sharing.refusals.iter().all(Option::is_some) {
         return Ok(Vec::new());
     }
     let choices = (12..=16).map(|bits| 1 << bits).filter(|size| *size >= request.sharing.block);
-    let mut found: Vec<Extents> = Vec::new();
-    for min_extent in choices {
+    let outlook = |min_extent: u64| {
+        if min_extent == request.sharing.min_extent {
+            return Ok((min_extent, Outlook::of(planned)));
+        }
         let sharing = Sharing { min_extent, ..request.sharing.clone() };
-        let (shared, extents) = Plan::new(&Request { sharing: &sharing, ..*request })?.shared();
-        found.push(Extents { min_extent, shared, extents });
-    }
-    let same =
-        found.windows(2).all(|pair| (pair[0].shared, pair[0].extents) == (pair[1].shared, pair[1].extents));
-    Ok(if same { Vec::new() } else { found })
+        Ok((min_extent, Plan::outlook(&Request { sharing: &sharing, ..*request })?))
+    };
+    choices.map(outlook).collect()
 }
 
 /// Those of `ways` that apply.
-fn others(request: &Request, ways: &[Way]) -> Result<Vec<Alternative>> {
+fn others(request: &Request, ways: &[Way], known: &[(u64, Outlook)]) -> Result<Vec<Alternative>> {
     let mut found = Vec::new();
     if request.tensors.is_empty() || request.sharing.refusals.iter().all(Option::is_some) {
         return Ok(found);
@@ -272,11 +281,10 @@ fn others(request: &Request, ways: &[Way]) -> Result<Vec<Alternative>> {
         if way.aligns() && aligned.rewritten == 0 {
             continue;
         }
-        let other = way.plan(request, &aligned)?;
-        let (shared, extents) = other.shared();
+        let Outlook { files, bytes: total, shared: (shared, extents) } =
+            way.outlook(request, &aligned, known)?;
         let rewritten = if way.aligns() { aligned.rewritten } else { 0 };
         let staying = if way.aligns() { aligned.staying } else { 0 };
-        let (total, files) = (other.bytes(), other.outputs.len());
         found.push(Alternative { way, total, shared, extents, files, rewritten, staying });
     }
     Ok(found)
@@ -285,3 +293,6 @@ fn others(request: &Request, ways: &[Way]) -> Result<Vec<Alternative>> {
 fn is_ruled(splits: &SplitRules) -> bool {
     splits.is_set() || splits.no_tensor_first_split
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::explain::Explanation;
 use crate::gguf::KeyValues;
-use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
+use crate::plan::{Alignment, Layout, Output, Plan, Request, Sharing, SplitRules};
 use crate::source::{File, ModelDir, OnHub, is_dir};
 use crate::stage::Stage;
 use crate::tensor::OutputTensor;
@@ -144,6 +144,7 @@ impl Inputs {
     fn request(&self) -> Request<'_> {
         Request {
             checkpoint: &self.checkpoint,
+            offsets: None,
             metadata: &self.metadata,
             tensors: &self.tensors,
             path: &self.path,
@@ -207,9 +208,9 @@ impl Conversion {
         Ok(conversion)
     }
 
-    /// The plan for the files of [`Inputs`], without a projector's that is written beside them.
-    fn own_plan(&self) -> Plan {
-        Plan { outputs: self.plan.outputs[..self.own_outputs].to_vec(), ..self.plan.clone() }
+    /// The files of [`Inputs`], without a projector's that is written beside them.
+    fn own(&self) -> &[Output] {
+        &self.plan.outputs[..self.own_outputs]
     }
 
     /// What other layouts, or an aligned checkpoint, would share.
@@ -217,7 +218,7 @@ impl Conversion {
     /// # Errors
     /// As [`Plan::new`].
     pub fn advice(&self) -> Result<Advice> {
-        Advice::new(&self.inputs.request(), &self.own_plan())
+        Advice::new(&self.inputs.request(), self.own())
     }
 
     /// [`Conversion::advice`], if a look at the plan says that there may be much to gain.
@@ -225,7 +226,7 @@ impl Conversion {
     /// # Errors
     /// As [`Plan::new`].
     pub fn brief_advice(&self) -> Result<Option<Alternative>> {
-        Advice::brief(&self.inputs.request(), &self.own_plan())
+        Advice::brief(&self.inputs.request(), self.own())
     }
 
     /// Whether sharing was wanted, and there is something here to share.

@@ -47,6 +47,7 @@ pub mod metadata;
 mod mount;
 pub mod plan;
 pub mod pull;
+pub mod shape;
 pub mod source;
 mod stage;
 pub mod surgery;

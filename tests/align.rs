@@ -189,6 +189,90 @@ fn an_aligned_copy_holds_the_same() {
     }
 }
 
+/// Whole blocks first, in their old order; then what is large and on GGUF's grid, long ones first and those of one length together;
+/// then the rest by the size of its elements, long ones first.
+#[test]
+fn what_comes_first_in_an_aligned_file() {
+    let tensors: [(&str, &str, u64, u64); 12] = [
+        ("large.short.1", "U8", 1, 65536 + 32),
+        ("small.bytes", "U8", 1, 100),
+        ("blocks.2", "U8", 1, 2 * BLOCK),
+        ("large.long", "BF16", 2, 40000),
+        ("small.wide", "F32", 4, 10),
+        ("almost.large", "U8", 1, 65536 - 32),
+        ("blocks.1", "F32", 4, BLOCK),
+        ("off.grid", "U8", 1, 65536 + 8),
+        ("large.short.2", "U8", 1, 65536 + 32),
+        ("small.pairs", "BF16", 2, 9),
+        ("small.wider", "F32", 4, 11),
+        ("large.least", "BF16", 2, 65536 / 2 + 16),
+    ];
+    let (mut entries, mut at) = (Vec::new(), 0);
+    for (name, dtype, size, count) in tensors {
+        entries.push(format!(
+            r#""{name}":{{"dtype":"{dtype}","shape":[{count}],"data_offsets":[{at},{}]}}"#,
+            at + size * count
+        ));
+        at += size * count;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (model, out) = (dir.path().join("model"), dir.path().join("out"));
+    let header_ = format!("{{{}}}", entries.join(","));
+    put(&model, "model.safetensors", safetensors(header_, usize::try_from(at).unwrap()));
+    report(&["align", text(&model), "-o", text(&out)]);
+    assert_same_model(&model, &out);
+    let (_, tensors, _) = header(&out.join("model.safetensors"));
+    let mut order: Vec<(u64, &str)> = tensors.iter().map(|(name, t)| (t.start, name.as_str())).collect();
+    order.sort_unstable();
+    let order: Vec<&str> = order.into_iter().map(|(_, name)| name).collect();
+    let expected = [
+        "blocks.2",
+        "blocks.1",
+        "large.long",
+        "large.short.1",
+        "large.short.2",
+        "large.least",
+        "small.wider",
+        "small.wide",
+        "small.pairs",
+        "off.grid",
+        "almost.large",
+        "small.bytes",
+    ];
+    assert_eq!(order, expected);
+}
+
+/// Who owns a file, and who may read it, is not for a converter to change.
+#[test]
+fn owner_and_permissions_stay() {
+    for place in sharing().into_iter().chain([tempfile::tempdir().unwrap()]) {
+        let model = llama(place.path(), "padded", 2, json!({}));
+        for (i, shard) in (0u32..).zip(shards(&model)) {
+            fs::set_permissions(&shard, fs::Permissions::from_mode(0o640 + i)).unwrap();
+            // Only root can give files away.
+            _ = std::os::unix::fs::chown(&shard, Some(12345 + i), Some(23456 + i));
+        }
+        let owners = |dir: &Path| -> Vec<(u32, u32, u32)> {
+            let metadata = shards(dir).into_iter().map(|shard| fs::metadata(shard).unwrap());
+            metadata.map(|m| (m.uid(), m.gid(), m.mode() & 0o7777)).collect()
+        };
+        let (before, out) = (owners(&model), place.path().join("out"));
+        report(&["align", text(&model), "-o", text(&out)]);
+        assert_eq!(owners(&out), before);
+        report(&["align", text(&model), "--in-place"]);
+        assert_aligned(&shards(&model)[0]);
+        assert_eq!(owners(&model), before);
+    }
+}
+
+/// Rewriting has to gain more than a tenth of what is rewritten.
+#[test]
+fn what_is_worth_rewriting() {
+    use ggraft::align::is_worth;
+    assert!(is_worth(101, 1000) && is_worth(1000, 1000));
+    assert!(!is_worth(100, 1000) && !is_worth(0, 1000) && !is_worth(100, 0));
+}
+
 #[test]
 fn names_and_metadata_need_not_be_plain() {
     let dir = tempfile::tempdir().unwrap();

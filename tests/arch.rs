@@ -8,6 +8,7 @@ use ggraft::checkpoint::{Checkpoint, SourceTensor};
 use ggraft::config::Config;
 use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::gguf::Value as Kv;
+use ggraft::shape::Shape;
 use ggraft::source::ModelDir;
 use ggraft::tensor::{Leaf, OutputTensor};
 use ggraft::vocab::TokenizerFile;
@@ -28,7 +29,7 @@ fn resolve<'a>(place: &Value, shared: &'a [Value]) -> &'a Value {
 
 fn checkpoint(dir: &ModelDir, tensors: &Value) -> Checkpoint {
     let tensors = tensors.as_array().unwrap().iter().map(|row| {
-        let shape: Vec<u64> = row[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+        let shape: Shape = row[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
         let dtype = Dtype::from_name(row[1].as_str().unwrap()).unwrap();
         let len = shape.iter().product::<u64>() * dtype.size();
         let name = row[0].as_str().unwrap().to_owned();
@@ -110,7 +111,7 @@ fn elements(tensor: &OutputTensor, sources: &Value) -> Vec<u64> {
         .map(|row| row[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product::<u64>());
     let sizes: Vec<u64> = sizes.collect();
     let mut out = Vec::new();
-    for piece in tensor.expr.pieces() {
+    for piece in &*tensor.expr.pieces() {
         let Leaf::Source(index) = piece.leaf else { panic!("{} is generated", tensor.name) };
         let mut at = vec![sizes[..index].iter().sum::<u64>() + piece.offset];
         for dim in &piece.dims {
@@ -125,7 +126,7 @@ fn tensors(model: &Model, case: &Value, shared: &[Value]) -> Value {
     let sources = resolve(&case["tensors"], shared);
     let shown = model.tensors.iter().map(|tensor| {
         let mut row = vec![json!(tensor.name), json!(tensor.ggml_type.name()), json!(tensor.expr.shape())];
-        if let [piece] = tensor.expr.pieces()
+        if let [piece] = &*tensor.expr.pieces()
             && let Leaf::Values(values) = &piece.leaf
         {
             assert_eq!(tensor.ggml_type, GgmlType::F32);

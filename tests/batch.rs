@@ -59,17 +59,22 @@ fn what_changed_is_done_again() {
     let site = Site::new();
     let list = site.list(3, &[]);
     assert!(batch(&list, &["--quiet"]).status().unwrap().success());
-    let dry = |expected: &str| {
-        let output = batch(&list, &["--dry-run"]).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
-    };
-    dry("complete  m000\ncomplete  m001\ncomplete  m002\n");
+    let dry = || String::from_utf8(batch(&list, &["--dry-run"]).output().unwrap().stdout).unwrap();
+    assert_eq!(dry(), "complete  m000\ncomplete  m001\ncomplete  m002\n");
     // An input, an output.
     fs::write(site.path("models/m001/generation_config.json"), "{\"temperature\": 0.5}").unwrap();
     fs::remove_file(site.path("out/m002.gguf")).unwrap();
-    dry("complete  m000\nto do     m001\nto do     m002\n");
+    let told = dry();
     let output = batch(&list, &[]).output().unwrap();
     assert!(said(&output).contains("2 finished, 0 failed, 1 skipped"), "{}", said(&output));
+    let size = |name: &str| {
+        let len = fs::metadata(site.path("out").join(name)).unwrap().len();
+        format!("{:>10}", format!("{:.2} kB", len as f64 / 1000.0))
+    };
+    let [m001, m002] = ["m001.gguf", "m002.gguf"].map(size);
+    let expected =
+        format!("complete  m000\nto do     {m001}, {m001} new  m001\nto do     {m002}, {m002} new  m002\n");
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -274,7 +279,8 @@ fn what_was_decided_and_why_is_said_on_demand() {
         assert!(output.status.success());
         said(&output)
     };
-    assert_eq!(quiet("ggraft::write=debug"), "");
+    // What is said in any case: the sums.
+    assert_eq!(quiet("ggraft::write=debug").lines().count(), 1);
     assert!(quiet("ggraft=loud").contains("RUST_LOG is ignored"));
 }
 

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use site::{Site, batch, said};
 
 #[test]
@@ -59,7 +59,12 @@ fn standard_input_is_a_list() {
     writeln!(child.stdin.take().unwrap(), "# a comment\n\n{}", json!({"model": model})).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
-    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 4);
+    let told = String::from_utf8(output.stdout).unwrap();
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // How often progress is told depends on how long it takes.
+    let told: Vec<_> =
+        told.iter().map(|event| &event["event"]).filter(|event| *event != "progress").collect();
+    assert_eq!(told, ["queued", "started", "finished", "summary"]);
     assert_eq!(site.outputs().len(), 1);
 }
 
@@ -145,4 +150,25 @@ fn a_directory_has_a_list_for_each_index() {
     let output = batch(&dir, &["--index=1"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("expected 1.jsonl or 1.toml there"), "{}", said(&output));
+}
+
+#[test]
+fn a_dry_run_tells_sizes_and_space_and_writes_nothing() {
+    let site = Site::new();
+    let list = site.list(3, &[1]);
+    let output = batch(&list, &["--dry-run"]).output().unwrap();
+    let (lines, told) = (String::from_utf8(output.stdout.clone()).unwrap(), said(&output));
+    assert!(output.status.success() && site.path("out").read_dir().unwrap().next().is_none(), "{told}");
+    let states: Vec<_> = lines.lines().map(|line| (&line[..5], line.rsplit(' ').next().unwrap())).collect();
+    assert_eq!(states, [("to do", "m000"), ("fails", "m001"), ("to do", "m002")]);
+    assert!(told.contains("m001: ") && told.contains("no weights here"), "{told}");
+    assert_eq!(batch(&list, &["--quiet"]).status().unwrap().code(), Some(7));
+    let len = std::fs::metadata(site.path("out/m000.gguf")).unwrap().len() as f64 / 1000.0;
+    let sizes = format!(
+        "2 to do ({:.2} kB, {:.2} kB of it new), 0 complete, 0 to be verified, 1 would fail",
+        2.0 * len,
+        2.0 * len
+    );
+    assert!(told.contains(&sizes), "{told} does not say {sizes}");
+    assert!(told.contains(&format!("out: {:.2} kB of new space, ", 2.0 * len)), "{told}");
 }

@@ -40,7 +40,7 @@ fn offsets_count_from_the_start_of_the_file_and_may_be_odd() {
     let found: Vec<_> = checkpoint
         .tensors
         .iter()
-        .map(|t| (t.name.as_str(), t.dtype, t.shape.clone(), t.file, t.offset - start, t.len))
+        .map(|t| (t.name.as_str(), t.dtype, t.shape.to_vec(), t.file, t.offset - start, t.len))
         .collect();
     let expected = [
         ("n", Dtype::F32, vec![1], 0, 0, 4),

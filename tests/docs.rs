@@ -58,6 +58,37 @@ fn links_lead_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// Files below `dir` in which there is `word`, whatever its case.
+fn mentions(dir: &Path, word: &str, found: &mut BTreeSet<String>) {
+    for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            mentions(&path, word, found);
+        } else if fs::read(&path)
+            .is_ok_and(|text| String::from_utf8_lossy(&text).to_lowercase().contains(word))
+        {
+            let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
+            found.insert(path.to_str().unwrap().to_owned());
+        }
+    }
+}
+
+/// What `docs/add-a-model.md` shows of a model is all that there is.
+#[test]
+fn a_model_is_one_file_and_its_registration() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = "src/arch/models/maincoder.rs";
+    let page = fs::read_to_string(root.join("docs/add-a-model.md")).unwrap();
+    let code = fs::read_to_string(root.join(file)).unwrap();
+    assert!(page.contains(&format!("```rust\n{code}```\n")), "docs/add-a-model.md shows another {file}");
+    let mut found = BTreeSet::new();
+    mentions(&root.join("src"), "maincoder", &mut found);
+    let generated = ["src/arch/generated/names.rs", "src/verify/structure/architectures.txt"];
+    assert!(found.iter().eq([generated[0], file, "src/arch/models/mod.rs", generated[1]]), "{found:?}");
+    let registry = fs::read_to_string(root.join("src/arch/models/mod.rs")).unwrap();
+    let lines: Vec<_> = registry.lines().filter(|line| line.to_lowercase().contains("maincoder")).collect();
+    assert_eq!(lines, ["mod maincoder;", "    maincoder::MAINCODER,"]);
+}
+
 #[test]
 fn broken_links_are_found() {
     let dir = tempfile::tempdir().unwrap();

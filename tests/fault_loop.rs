@@ -72,7 +72,7 @@ fn is_harmless(kind: &str, action: Action) -> bool {
         Action::Half => true,
         Action::Fail(EINTR) => kind != "close",
         Action::Fail(_) | Action::Nothing => matches!(kind, "fadvise" | "sync_file_range" | "madvise"),
-        Action::Kill => false,
+        Action::Kill | Action::Interrupt => false,
     }
 }
 

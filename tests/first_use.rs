@@ -59,6 +59,26 @@ fn where_nothing_is_shared_the_last_line_says_how_to_do_without() {
 }
 
 #[test]
+fn aligning_where_nothing_can_be_shared_is_warned_of_first() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let copy = dir.path().join("copy");
+    let output = ggraft(&["align", TINY, "--output"], &[&copy]);
+    let warned = |output: &Output| {
+        let said = said(output);
+        assert!(output.status.success(), "{said}");
+        let first = said.lines().next().unwrap();
+        assert!(
+            first.contains("tmpfs cannot share blocks") && first.contains("`ggraft mount` needs no space"),
+            "{said}"
+        );
+    };
+    warned(&output);
+    fs::remove_file(copy.join("model.safetensors")).unwrap();
+    fs::copy(format!("{TINY}/model.safetensors"), copy.join("model.safetensors")).unwrap();
+    warned(&ggraft(&["align", "--in-place"], &[&copy]));
+}
+
+#[test]
 fn a_snapshot_is_called_after_its_repository() {
     let top = tempfile::tempdir().unwrap();
     let (_, snapshot) = cache(top.path());

@@ -265,7 +265,7 @@ const WEIGHT_FILES: &[Case] = &[
         remove(d, "model-00002-of-00003.safetensors");
     }, INVALID, "1 of 3 files it names are missing: \"model-00002-of-00003.safetensors\""),
     ("a Git LFS pointer", |d| put(d, WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n"), INVALID, "git lfs pull"),
-    ("elements of type F8_E8M0", |d| describe(d, Q, "F8_E8M0", &[64, 128]), UNSUPPORTED, "stored as F8_E8M0"),
+    ("elements of type F8_E4M3FNUZ", |d| describe(d, Q, "F8_E4M3FNUZ", &[64, 128]), UNSUPPORTED, "stored as F8_E4M3FNUZ"),
     ("elements of type F4", |d| describe(d, Q, "F4", &[64, 256]), UNSUPPORTED, "stored as F4"),
     ("elements of type U16", |d| describe(d, Q, "U16", &[64, 64]), UNSUPPORTED, "U16"),
     ("elements of type U64", |d| describe(d, Q, "U64", &[64, 16]), UNSUPPORTED, "U64"),
@@ -335,7 +335,7 @@ const CONFIGS: &[Case] = &[
     ("an unknown architecture", |d| config(d, &json!({"architectures": ["x\n".repeat(100_000)]})), UNSUPPORTED, "--print-supported-models"),
     ("an architecture like no other", |d| config(d, &json!({"architectures": ["LlamaForNothingWhatsoever"]})), UNSUPPORTED, "the nearest that is: LlamaForCausalLM"),
     ("an architecture to report", |d| config(d, &json!({"architectures": ["LlamaForNothing"]})), UNSUPPORTED, "report the architecture's name to ggraft"),
-    ("an architecture of the reference", |d| config(d, &json!({"architectures": ["MiMoV2ForCausalLM"]})), UNSUPPORTED, "MiMoV2ForCausalLM is not supported yet"),
+    ("an architecture of the reference", |d| config(d, &json!({"architectures": ["Qwen3TTSForConditionalGeneration"]})), UNSUPPORTED, "Qwen3TTSForConditionalGeneration is not supported yet"),
     ("a vision wrapper", |d| config(d, &json!({"architectures": ["GraniteSpeechForConditionalGeneration"], "text_config": {}})), UNSUPPORTED, "GraniteSpeechForConditionalGeneration"),
     ("text_config is a number", |d| config(d, &json!({"text_config": 1})), INVALID, "text_config: expected an object, found 1"),
     ("no hidden_size", |d| config(d, &json!({"model_type": null, "hidden_size": null})), INVALID, "hidden_size"),

@@ -243,7 +243,7 @@ fn what_fails_on_the_way_is_tried_again() {
         ("hub /api/models", Fault::Status(503, None)),
         ("hub /api/models", Fault::Drop),
         ("/tree/", Fault::Short(10)),
-        ("config.json", Fault::Status(429, Some(1))),
+        ("config.json", Fault::Status(429, Some("1".into()))),
         ("tokenizer.json", Fault::Short(500)),
         ("tokenizer.json", Fault::Stall(700)),
         ("resolve", Fault::Status(500, None)),

@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 16] = [
     &["config", "gguf", "batch"],
     &["tensor", "source", "kernels"],
     &["error", "dtype"],
-    &["json", "input", "table", "hex", "ggml_types", "stage"],
+    &["json", "input", "table", "hex", "ggml_types", "shape", "stage"],
 ];
 
 /// Sources outside of `source` that open files or list directories, none of them a model's.

@@ -93,7 +93,8 @@ impl Draft {
         self.add(
             match to {
                 Some(to) => Action::Encode { walk, first: 0, to },
-                None => Action::Copy { walk, first: 0, quiet: false },
+                None if walk.is_contiguous() => Action::Copy { file: walk.file, offset: walk.offset },
+                None => Action::Gather { walk, first: 0, quiet: false },
             },
             &bytes,
         );
@@ -145,6 +146,10 @@ fn draft(source: &[u8]) -> Draft {
         draft.walk(source, walk(i as u64, Dtype::F32, dims), None);
         draft.zeros(i + 1);
     }
+    // More boxes than there are threads, and than a few: eight bits become two million numbers of four bytes on the way.
+    let mut many = walk(4096, Dtype::F8E4M3, &[(2048, 1), (1000, 2048)]);
+    many.arithmetic = vec![Arithmetic::Add(1.0)];
+    draft.walk(source, many, Some(BF16));
     draft
 }
 

@@ -8,7 +8,7 @@ use ggraft::plan::{Action, Output, Pattern, Placed, Plan, Step, Walk};
 use ggraft::tensor::Dim;
 
 fn walk(elements: u64) -> Arc<Walk> {
-    let dims = vec![Dim { len: elements, stride: 1 }];
+    let dims = [Dim { len: elements, stride: 1 }].into();
     Arc::new(Walk {
         file: 0,
         offset: 9000,
@@ -24,14 +24,14 @@ fn placed(name: &str, dtype: &'static str, offset: u64, len: u64) -> Placed {
     Placed { name: name.into(), shape: vec![len], dtype, offset, len }
 }
 
-/// A header, padding, and a tensor each that is shared, copied and converted.
+/// A header, padding, and a tensor each that is shared, gathered and converted.
 fn sound() -> Plan {
     let step = |start, len, action| Step { start, len, action, reason: None };
     let steps = vec![
         step(0, 100, Action::Bytes(vec![1; 100].into())),
         step(100, 3996, Action::Zero),
         step(4096, 8192, Action::Clone { file: 0, offset: 4096 }),
-        step(12288, 64, Action::Copy { walk: walk(40), first: 8, quiet: false }),
+        step(12288, 64, Action::Gather { walk: walk(40), first: 8, quiet: false }),
         step(12352, 34, Action::Encode { walk: walk(64), first: 32, to: GgmlType::Q8_0 }),
         step(12386, 30, Action::Zero),
     ];
@@ -56,16 +56,16 @@ fn clone(plan: &mut Plan, file: usize, offset: u64) {
     plan.outputs[0].steps[2].action = Action::Clone { file, offset };
 }
 
-/// A file of a header and three times a block that is cloned and one that is copied, from rows of three blocks.
+/// A file of a header and three times a block that is cloned and one that is gathered, from rows of three blocks.
 fn repeating() -> Plan {
     let rows = Walk {
-        dims: vec![Dim { len: 3, stride: 6144 }, Dim { len: 4096, stride: 1 }],
+        dims: vec![Dim { len: 3, stride: 6144 }, Dim { len: 4096, stride: 1 }].into(),
         ..Walk::clone(&walk(0))
     };
     let step = |start, len, action| Step { start, len, action, reason: None };
     let steps = vec![
         step(4096, 4096, Action::Clone { file: 0, offset: 8192 }),
-        step(8192, 4096, Action::Copy { walk: rows.into(), first: 2048, quiet: false }),
+        step(8192, 4096, Action::Gather { walk: rows.into(), first: 2048, quiet: false }),
     ];
     let pattern = Pattern { count: 3, stride: 8192, source_stride: 12288, steps };
     let steps = vec![
@@ -88,7 +88,7 @@ type Fault = (&'static str, fn(&mut Plan), &'static str);
 #[test]
 fn each_fault_is_found() {
     sound().check().unwrap();
-    let faults: [Fault; 21] = [
+    let faults: [Fault; 23] = [
         ("a gap", |p| p.outputs[0].steps[1].len -= 1, "expected one at"),
         ("a gap at the start", |p| p.outputs[0].steps[0].start = 1, "expected one at 0"),
         ("an overlap", |p| p.outputs[0].steps[3].start -= 2, "expected one at"),
@@ -114,17 +114,27 @@ fn each_fault_is_found() {
             "contradicts itself",
         ),
         (
-            "a copy ends behind its source",
+            "what is gathered ends behind its source",
             |p| {
-                p.outputs[0].steps[3].action = Action::Copy { walk: walk(40), first: 9, quiet: false };
+                p.outputs[0].steps[3].action = Action::Gather { walk: walk(40), first: 9, quiet: false };
             },
             "contradicts itself",
         ),
         (
-            "half an element is copied",
+            "half an element is gathered",
             |p| {
                 (p.outputs[0].steps[3].len, p.outputs[0].steps[4].start) = (63, 12351);
             },
+            "contradicts itself",
+        ),
+        (
+            "a copy of a file that is none of the sources",
+            |p| p.outputs[0].steps[3].action = Action::Copy { file: 1, offset: 9016 },
+            "contradicts itself",
+        ),
+        (
+            "a copy from beyond all files",
+            |p| p.outputs[0].steps[3].action = Action::Copy { file: 0, offset: u64::MAX - 8 },
             "contradicts itself",
         ),
         (
@@ -162,7 +172,7 @@ fn each_fault_is_found() {
         ("a shorter stride", |p, _| p.stride -= 4096),
         ("a gap", |p, _| p.steps[1].start += 2),
         ("something missing", |p, _| drop(p.steps.pop())),
-        ("something else than clones and copies", |p, _| p.steps[1].action = Action::Zero),
+        ("something else than what may repeat", |p, _| p.steps[1].action = Action::Zero),
         ("more elements than there are", |_, first| *first = 1),
         ("a clone from within a block", |p, _| p.steps[0].action = Action::Clone { file: 0, offset: 32 }),
         ("numbers beyond all files", |p, _| (p.count, p.stride) = (1 << 33, 1 << 33)),
@@ -173,7 +183,7 @@ fn each_fault_is_found() {
         let Action::Repeat(pattern) = &step.action else { panic!("{step:?}") };
         let (mut pattern, mut elements) = ((**pattern).clone(), 0);
         plant(&mut pattern, &mut elements);
-        if let Some(Step { action: Action::Copy { first, .. }, .. }) = pattern.steps.get_mut(1) {
+        if let Some(Step { action: Action::Gather { first, .. }, .. }) = pattern.steps.get_mut(1) {
             *first += elements;
         }
         step.action = Action::Repeat(pattern.into());

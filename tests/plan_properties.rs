@@ -18,6 +18,7 @@ use ggraft::dtype::{Dtype, GgmlType};
 use ggraft::gguf::KeyValues;
 use ggraft::kernels::convert;
 use ggraft::plan::{Action, Alignment, Layout, Output, Plan, Request, Sharing, SplitRules, Step};
+use ggraft::shape::Shape;
 use ggraft::source::{File, ModelDir};
 use ggraft::tensor::{OutputTensor, TensorExpr};
 use ggraft::write::Settings;
@@ -163,7 +164,14 @@ fn make(model: &Model, dir: &Path) -> Made {
         }));
         indices.insert((t, part), tensors.len());
         let name = format!("source.{t}.{part}");
-        tensors.push(SourceTensor { name, dtype: Dtype::BF16, shape: vec![n], file, offset, len: 2 * n });
+        tensors.push(SourceTensor {
+            name,
+            dtype: Dtype::BF16,
+            shape: Shape::from_slice(&[n]),
+            file,
+            offset,
+            len: 2 * n,
+        });
     }
     let outputs = model.tensors.iter().enumerate().map(|(t, (kind, _))| {
         let source = |part: usize, shape: &[u64]| TensorExpr::source(indices[&(t, part)], shape);
@@ -236,6 +244,7 @@ fn metadata() -> KeyValues {
 fn plan(made: &Made, wish: Wish, sharing: &Sharing) -> Plan {
     Plan::new(&Request {
         checkpoint: &made.checkpoint,
+        offsets: None,
         metadata: &metadata(),
         tensors: &made.outputs,
         path: &made.checkpoint.dir.join("out.gguf"),
@@ -322,8 +331,10 @@ fn flat(steps: &[Step]) -> Vec<Step> {
                 let shift = i * pattern.stride;
                 step.start += shift;
                 match &mut step.action {
-                    Action::Clone { offset, .. } => *offset += i * pattern.source_stride,
-                    Action::Copy { walk, first, .. } => *first += shift / walk.dtype.size(),
+                    Action::Clone { offset, .. } | Action::Copy { offset, .. } => {
+                        *offset += i * pattern.source_stride;
+                    }
+                    Action::Gather { walk, first, .. } => *first += shift / walk.dtype.size(),
                     other => panic!("{other:?} in a pattern"),
                 }
                 all.push(step);
@@ -350,10 +361,10 @@ fn execute(plan: &Plan, files: &[Vec<u8>]) -> Vec<Vec<u8>> {
                 walk.runs(first, count).flat_map(read).collect()
             };
             match &step.action {
-                Action::Clone { file: source, offset } => {
+                Action::Clone { file: source, offset } | Action::Copy { file: source, offset } => {
                     file.extend(&files[*source][*offset as usize..(offset + step.len) as usize]);
                 }
-                Action::Copy { walk, first, .. } => {
+                Action::Gather { walk, first, .. } => {
                     file.extend(elements(walk, *first, step.len / walk.dtype.size()));
                 }
                 Action::Encode { walk, first, to } => {

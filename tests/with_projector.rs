@@ -106,6 +106,66 @@ fn neither_is_there_without_the_other() {
     succeeds(&convert(&model, &out.join("m.gguf"), &[]));
 }
 
+/// As jobs of a batch: both in one, or each part in one of its own. What `--verify` proves is both files.
+#[test]
+fn batches_make_parts_and_wholes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, path) = (model(dir.path()), |name: &str| dir.path().join(name));
+    ["single", "whole", "parts"].iter().for_each(|name| fs::create_dir(path(name)).unwrap());
+    let flags = ["--no-reflink", "--outtype", "q8_0"];
+    succeeds(&convert(&model, &path("single/m.gguf"), &flags));
+    succeeds(&convert(&model, &path("single/mmproj-m.gguf"), &[&flags[..], &["--mmproj"]].concat()));
+    succeeds(&convert(&model, &path("single/vocab.gguf"), &[&flags[..], &["--vocab-only"]].concat()));
+    let job = |more: Value| {
+        let mut job = serde_json::json!({"model": model, "outtype": "q8_0", "no_reflink": true});
+        job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        format!("{job}\n")
+    };
+    let whole = serde_json::json!({"name": "whole", "with_mmproj": true, "outfile": path("whole/m.gguf")});
+    let parts = serde_json::json!({"name": "parts", "outputs": [
+        {"mmproj": true, "outfile": path("parts/mmproj-m.gguf")},
+        {"vocab_only": true, "outfile": path("parts/vocab.gguf")},
+    ]});
+    fs::write(path("jobs.jsonl"), job(whole) + &job(parts)).unwrap();
+    let batch = |flags: &[&str]| {
+        let output =
+            ggraft(["batch", path("jobs.jsonl").to_str().unwrap()].into_iter().chain(flags.iter().copied()));
+        let said = succeeds(&output);
+        (String::from_utf8(output.stdout).unwrap(), said)
+    };
+    let len = |name: &str| fs::metadata(path("single").join(name)).unwrap().len();
+    let bytes: u64 =
+        ["m.gguf", "mmproj-m.gguf", "mmproj-m.gguf", "vocab.gguf"].iter().map(|name| len(name)).sum();
+    let (lines, said) = batch(&["--dry-run"]);
+    assert_eq!(lines.lines().filter(|line| line.starts_with("to do ")).count(), 3, "{lines}");
+    let size = format!("3 to do ({:.2} MB", bytes as f64 / 1e6);
+    assert!(said.contains(&size), "{said} does not say {size}");
+    batch(&["--quiet"]);
+    let same = |made: &str, expected: &str| {
+        assert!(fs::read(path(made)).unwrap() == fs::read(path("single").join(expected)).unwrap(), "{made}");
+    };
+    let all = || {
+        same("whole/m.gguf", "m.gguf");
+        same("whole/mmproj-m.gguf", "mmproj-m.gguf");
+        same("parts/mmproj-m.gguf", "mmproj-m.gguf");
+        same("parts/vocab.gguf", "vocab.gguf");
+    };
+    all();
+    assert!(batch(&[]).1.contains("0 finished, 0 failed, 3 skipped"));
+    // A byte of the second file, at the time of the first: its size and times tell nothing.
+    let damaged = path("whole/mmproj-m.gguf");
+    let times = fs::FileTimes::new().set_modified(fs::metadata(&damaged).unwrap().modified().unwrap());
+    let mut bytes = fs::read(&damaged).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let file = fs::File::options().write(true).open(&damaged).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+    file.set_times(times).unwrap();
+    drop(file);
+    assert!(batch(&[]).1.contains("3 skipped"));
+    assert!(batch(&["--verify"]).1.contains("1 finished, 0 failed, 2 skipped"));
+    all();
+}
+
 #[test]
 fn a_model_without_a_projector_is_converted_alone() {
     let dir = tempfile::tempdir().unwrap();

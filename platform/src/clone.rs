@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::atomic::unnamed_file;
-use crate::{FileSystem, sys};
+use crate::{FileSystem, sys, write_all_at};
 
 /// Why a range was not cloned.
 #[derive(Debug, thiserror::Error)]
@@ -110,4 +110,18 @@ pub fn can_clone(src: &File, dir: &Path) -> Result<(), Refusal> {
         Err(CloneError::CopyInstead(refusal)) => Err(refusal),
         Err(CloneError::Io(e)) => Err(failed(e)),
     }
+}
+
+/// Finds out whether files in directory `dir` can share blocks with each other, by trying it with two unnamed ones.
+///
+/// # Errors
+/// Why not. A failure to even try counts as a refusal.
+pub fn can_clone_within(dir: &Path) -> Result<(), Refusal> {
+    let failed = |e: io::Error| Refusal::Failed(e.to_string());
+    let block_size = FileSystem::of(dir).map_err(failed)?.block_size;
+    let source = unnamed_file(dir).map_err(failed)?;
+    // Some file systems keep a little beside their metadata, where it cannot be shared.
+    let bytes = vec![1; block_size.clamp(64 << 10, 16 << 20) as usize];
+    write_all_at(&source, &bytes, 0).map_err(failed)?;
+    can_clone(&source, dir)
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
 
 use crate::sys;
@@ -42,6 +43,13 @@ pub fn look(path: &Path) -> io::Result<Option<Metadata>> {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// Whether `error` says that a path leads nowhere, and not that something kept it from being followed.
+pub fn leads_nowhere(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(error.kind(), InvalidFilename | NotADirectory | NotFound)
+        || error.raw_os_error() == Some(Errno::ELOOP as i32)
 }
 
 impl FileSystem {

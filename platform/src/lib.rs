@@ -31,10 +31,10 @@ pub use atomic::{
 };
 pub use boot::boot_id;
 pub use child::{Usage, die_with_parent, forward, wait_with_usage};
-pub use clone::{CloneError, Refusal, can_clone, clone_range};
+pub use clone::{CloneError, Refusal, can_clone, can_clone_within, clone_range};
 pub use daemon::{inherited, leave_terminal};
 pub use extents::{Extent, ExtentUsage, extents_at, for_each_extent, shared_bytes};
-pub use fs::{FileSystem, look};
+pub use fs::{FileSystem, leads_nowhere, look};
 pub use identity::{Identity, set_modified};
 pub use io::{
     advise_sequential, append_exact_at, copy_in_kernel, drop_cache, next_data, preallocate, read_exact_at,
@@ -42,7 +42,7 @@ pub use io::{
 };
 pub use limits::{open_file_limit, report_file_size_limit};
 pub use lock::{Lock, LockError};
-pub use memory::{advise_huge_pages, available_memory};
+pub use memory::{advise_huge_pages, available_memory, give_back_large_buffers};
 pub use mount::{is_root, owner, set_read_ahead, unmount};
 pub use patience::Patience;
 pub use priority::{IoPriority, set_io_priority, set_nice};

@@ -190,6 +190,15 @@ fn machine_memory() -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
+/// `mallopt(M_MMAP_THRESHOLD)`: once it is set, it does not rise by itself any more.
+pub fn give_back_large_buffers() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets a number that only the allocator knows of.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+    }
+}
+
 /// `madvise(MADV_HUGEPAGE)` for what of `buffer` is whole pages of 2 MiB.
 pub fn advise_huge_pages(buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
     const HUGE: usize = 2 << 20;

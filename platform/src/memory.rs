@@ -20,6 +20,12 @@ pub fn advise_huge_pages(buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
     sys::advise_huge_pages(buffer)
 }
 
+/// Has large buffers given back to the system whenever they are freed. Otherwise the C library keeps what is as large as any
+/// that was freed before, and fills only some of it again. Only a hint, and to be given before there are threads.
+pub fn give_back_large_buffers() {
+    sys::give_back_large_buffers();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

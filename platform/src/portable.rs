@@ -46,6 +46,8 @@ pub fn available_memory() -> Option<u64> {
     None
 }
 
+pub fn give_back_large_buffers() {}
+
 pub fn advise_huge_pages(_: &mut [MaybeUninit<u8>]) -> io::Result<()> {
     Err(unsupported())
 }

@@ -83,9 +83,8 @@ struct Entry<'a> {
 /// A checkpoint as it lies once aligned, as far as a plan has to know it.
 #[derive(Debug)]
 pub struct Aligned {
-    /// The same tensors in the same order of indices, without their names, at places that differ from the real
-    /// ones by whole blocks.
-    pub checkpoint: Checkpoint,
+    /// Where each of its tensors will be in its file; the real place differs by whole blocks.
+    pub offsets: Vec<u64>,
     /// Bytes of the files that aligning rewrites.
     pub rewritten: u64,
     /// Of these, bytes of files that stay elsewhere, because what is in the model's directory are links to them.
@@ -94,29 +93,22 @@ pub struct Aligned {
 
 /// What aligning makes of `checkpoint`. Modules in directories of their own are left alone.
 pub fn aligned(checkpoint: &Checkpoint, block: u64) -> Aligned {
-    let light = |t: &SourceTensor| SourceTensor { name: String::new(), shape: Vec::new(), ..*t };
-    let mut aligned = Checkpoint {
-        dir: checkpoint.dir.clone(),
-        format: checkpoint.format,
-        files: checkpoint.files.clone(),
-        tensors: checkpoint.tensors.iter().map(light).collect(),
-        ..Checkpoint::default()
-    };
+    let mut offsets: Vec<u64> = checkpoint.tensors.iter().map(|tensor| tensor.offset).collect();
     let (mut rewritten, mut staying) = (0, 0);
     for (file, members) in members(checkpoint).into_iter().enumerate().filter(|(_, m)| !m.is_empty()) {
-        let file = &mut aligned.files[file];
+        let file = &checkpoint.files[file];
         let order = order(&checkpoint.tensors, members, file.data_start, block);
         if order.is_aligned {
             continue;
         }
         rewritten += file.len;
         staying += checkpoint.dir.blob(&file.path).map_or(0, |_| file.len);
-        file.data_start = file.data_start.next_multiple_of(block);
+        let data_start = file.data_start.next_multiple_of(block);
         for (i, at) in order.places {
-            aligned.tensors[i].offset = file.data_start + at;
+            offsets[i] = data_start + at;
         }
     }
-    Aligned { checkpoint: aligned, rewritten, staying }
+    Aligned { offsets, rewritten, staying }
 }
 
 /// The model's own tensors by the file they are in, as indices.

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::checkpoint::Checkpoint;
 use crate::describe::{self, Target, describe};
 use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
@@ -61,28 +60,27 @@ fn gain(job: &Job, dir: &ModelDir) -> Result<Gain> {
     let model = describe(dir, Target::Text, &options)?;
     let checkpoint = &model.checkpoint;
     let sharing = Sharing { refusals: vec![None; checkpoint.files.len()], ..job.sharing() };
-    let report = |checkpoint: &Checkpoint| {
-        let request = Request {
-            checkpoint,
-            metadata: &model.metadata,
-            tensors: &model.tensors,
-            path: Path::new("model.gguf"),
-            layout: Layout::Single,
-            alignment: Alignment::Strict,
-            splits: SplitRules::default(),
-            sharing: &sharing,
-            stamp: &[],
-        };
-        Plan::new(&request).map(|plan| (plan.shared(), Report::of(&plan)))
+    let request = Request {
+        checkpoint,
+        offsets: None,
+        metadata: &model.metadata,
+        tensors: &model.tensors,
+        path: Path::new("model.gguf"),
+        layout: Layout::Single,
+        alignment: Alignment::Strict,
+        splits: SplitRules::default(),
+        sharing: &sharing,
+        stamp: &[],
     };
-    let (today, _) = report(checkpoint)?;
-    let Aligned { checkpoint: moved, rewritten, .. } = aligned(checkpoint, job.block);
-    let (shared, report) = report(&moved)?;
+    let today = Plan::outlook(&request)?.shared;
+    let Aligned { offsets, rewritten, .. } = aligned(checkpoint, job.block);
+    let plan = Plan::new(&Request { offsets: Some(&offsets), ..request })?;
+    let report = Report::of(&plan);
     let bytes = report.bytes;
     Ok(Gain {
         total: bytes.cloned + bytes.copied + bytes.converted,
         today,
-        aligned: shared,
+        aligned: plan.shared(),
         rewritten,
         reasons: report.reasons,
     })

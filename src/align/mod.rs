@@ -9,26 +9,26 @@ mod cached;
 mod carry;
 mod check;
 mod created;
+mod run;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{self as platform, FileSystem, Links, Lock, LockError, interrupt, parent};
+use ggraft_platform::{self as platform, FileSystem, Lock, LockError, parent};
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Format};
-use crate::compare::Comparison;
 use crate::error::{Error, Result};
 use crate::plan::{Placed, Plan, Range, Rewrite, Sharing};
 use crate::source::{Below, File, ModelDir, is_dir, look};
-use crate::write::{self, Bytes, Settings};
+use crate::write;
 use arrange::Arrangement;
 pub(crate) use arrange::arrange;
-use created::Created;
 
 pub use arrange::{Aligned, aligned};
 pub use check::{Check, Gain, check, is_worth, percent};
+pub use run::Outcome;
 
 /// Data is put on a boundary of at least this many bytes: the block size of most file systems.
 const BLOCK_MIN: u64 = 4096;
@@ -106,17 +106,6 @@ pub struct Shard {
     pub on_boundary: (usize, usize),
     /// Whether there is nothing to gain.
     pub is_aligned: bool,
-}
-
-/// What was done.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// Bytes of all files written.
-    pub bytes: Bytes,
-    /// How they were compared with the original, if they were.
-    pub verified: Option<Comparison>,
-    /// The files, shards and others.
-    pub written: Vec<PathBuf>,
 }
 
 impl Job {
@@ -257,7 +246,7 @@ impl Job {
             tensors: tensors
                 .map(|(t, offset)| Placed {
                     name: t.name.clone(),
-                    shape: t.shape.clone(),
+                    shape: t.shape.to_vec(),
                     dtype: t.dtype.name(),
                     offset,
                     len: t.len,
@@ -286,8 +275,14 @@ impl Job {
 
     /// Why conversions beside the aligned files will not share their blocks, if that is known.
     pub fn refusal(&self, parts: &[Part]) -> Option<String> {
-        let refusal = parts.iter().find_map(|part| part.plan.refusal.clone());
-        refusal.filter(|_| !matches!(self.target, Target::Directory(_)))
+        match &self.target {
+            // Whether the new files share blocks with the old ones says nothing of that.
+            Target::Directory(to) => {
+                let home = if to.is_dir() { to.as_path() } else { ggraft_platform::parent(to) };
+                ggraft_platform::can_clone_within(home).err().map(|why| why.to_string())
+            }
+            _ => parts.iter().find_map(|part| part.plan.refusal.clone()),
+        }
     }
 
     /// Bytes that aligning in place will not give back: links become files, and what they led to stays where it is.
@@ -300,78 +295,6 @@ impl Job {
             _ => 0,
         }
     }
-
-    /// How many bytes [`Job::run`] tells of when it carries out `parts` (see [`write::work`]).
-    pub fn work(&self, parts: &[Part]) -> u64 {
-        parts.iter().map(|part| write::work(&part.plan, &self.settings())).sum()
-    }
-
-    /// How plans are carried out. A symbolic link into a cache is no reason to change the cache. Synced, since this may
-    /// replace the only copy.
-    fn settings(&self) -> Settings {
-        Settings { sync: true, links: Links::Replace, verify: self.verify, ..Settings::default() }
-    }
-
-    /// Carries out [`parts`](Self::parts), telling `progress` of bytes as they are done.
-    ///
-    /// # Errors
-    /// See [`write::write`]. Whatever goes wrong, the model that was there is still there and complete:
-    /// every file of it is the old one or the aligned one. A new directory is taken away again.
-    pub fn run(&self, parts: &[Part], progress: &mut dyn FnMut(u64)) -> Result<Outcome> {
-        let mut created = Created::default();
-        let result = self.carry_out(parts, &mut created, progress);
-        if result.is_err() {
-            created.take_away();
-        }
-        result
-    }
-
-    fn carry_out(
-        &self,
-        parts: &[Part],
-        created: &mut Created,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Outcome> {
-        if let Target::Directory(to) = &self.target {
-            for output in parts.iter().flat_map(|part| &part.plan.outputs) {
-                created.dirs(to, parent(&output.path))?;
-            }
-        }
-        let settings = self.settings();
-        // In place every plan by itself: what the one before replaces is free again, unless something else still
-        // refers to it, which is found out in time, too.
-        let together = if matches!(self.target, Target::InPlace { .. }) { 1 } else { parts.len().max(1) };
-        for parts in parts.chunks(together) {
-            parts.iter().for_each(|part| write::tidy(&part.plan, settings.links));
-            write::check_space(parts.iter().map(|part| &part.plan), settings.links)?;
-        }
-        let mut outcome = Outcome::default();
-        for Part { plan, sources } in parts {
-            if interrupt::interrupted() {
-                return Err(Error::Interrupted);
-            }
-            write::check_space([plan], settings.links)?;
-            let model = &self.checkpoint.dir;
-            let finished = write::write(plan, model, sources, settings, progress)?;
-            if matches!(self.target, Target::Directory(_)) {
-                created.add(finished.published);
-            }
-            outcome.bytes += finished.report.bytes;
-            if matches!(self.target, Target::InPlace { .. }) {
-                sources.iter().for_each(|source| model.forget(source.path()));
-                cached::keep_times(model, sources);
-            }
-            if let Some(verified) = finished.report.verified {
-                *outcome.verified.get_or_insert_default() += verified;
-            }
-            for output in finished.report.outputs {
-                model.forget(&output.path);
-                outcome.written.push(output.path);
-            }
-        }
-        created.sync()?;
-        Ok(outcome)
-    }
 }
 
 impl Shard {
@@ -381,22 +304,6 @@ impl Shard {
             "path": self.path.to_string_lossy(), "bytes": self.len, "data_start": self.data_start,
             "tensors": self.tensors, "aligned": self.is_aligned,
             "on_boundary": {"today": self.on_boundary.0, "aligned": self.on_boundary.1},
-        })
-    }
-}
-
-impl Outcome {
-    /// What was done to `job`, for machines; the keys are a promise.
-    pub fn to_json(&self, job: &Job) -> Value {
-        let Bytes { total, cloned, copied, header, .. } = self.bytes;
-        json!({
-            "block": job.block,
-            "shards": job.shards.iter().map(Shard::to_json).collect::<Vec<_>>(),
-            "written": self.written.iter().map(|p| p.to_string_lossy()).collect::<Vec<_>>(),
-            "left_out": job.others.left_out.iter()
-                .map(|(path, why)| json!({"path": path.to_string_lossy(), "why": why})).collect::<Vec<_>>(),
-            "bytes": {"total": total, "cloned": cloned, "copied": copied, "header": header},
-            "verified": self.verified.as_ref().map(Comparison::to_json),
         })
     }
 }

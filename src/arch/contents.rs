@@ -39,7 +39,7 @@ pub(super) fn equal(checkpoint: &Checkpoint, a: &TensorExpr, b: &TensorExpr) -> 
 
 /// The tensor that `expr` is, unchanged.
 fn whole<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Result<&'c SourceTensor> {
-    let source = match expr.pieces() {
+    let source = match &*expr.pieces() {
         [piece] if piece.arithmetic.is_empty() && piece.is_contiguous() => match piece.leaf {
             Leaf::Source(index) => checkpoint.tensors.get(index),
             Leaf::Codes(_) | Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,

@@ -44,7 +44,7 @@ pub(super) fn apply(input: &mut Input) -> Result<()> {
         input.fp8.remove(name);
         let tensor = &input.checkpoint.tensors[*index];
         let old = known(input, name, tensor)?;
-        if old.shape() != tensor.shape {
+        if old.shape() != tensor.shape.as_slice() {
             let problem = format!(
                 "expected shape {:?} as in the base model, found {:?}; was the vocabulary resized?",
                 old.shape(),

@@ -29,8 +29,8 @@ fn matrix(input: &Input, Pair { codes, scales }: &Pair) -> Result<TensorExpr> {
         let expr =
             expr.ok_or_else(|| invalid(format!("{}, of an expert in MXFP4, is missing", quoted(name))))?;
         let bits = tensors::source(input.checkpoint, expr).map(|source| source.dtype.bits());
-        match expr.pieces().first().map(|piece| &piece.leaf) {
-            Some(Leaf::Source(index)) if bits == Some(8) => Ok((expr, *index)),
+        match expr.first_leaf() {
+            Some(Leaf::Source(index)) if bits == Some(8) => Ok((expr, index)),
             _ => Err(invalid(format!("{}: expected a byte for each element", quoted(name)))),
         }
     };

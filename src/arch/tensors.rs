@@ -98,7 +98,10 @@ pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
     let named = input.checkpoint.own_tensors().iter().enumerate().filter_map(|(index, tensor)| {
         Some((own_name(input, &tensor.name)?, TensorExpr::source(index, &tensor.shape)))
     });
-    named.collect()
+    // A map that grows leaves holes in memory behind it.
+    let mut index = IndexMap::with_capacity(input.checkpoint.own_tensors().len());
+    index.extend(named);
+    index
 }
 
 /// What families call a tensor of the text model, or a module; none of what belongs to other parts.
@@ -125,9 +128,9 @@ pub(super) fn general_name(name: &str) -> String {
 /// What the checkpoint says of the (first) tensor that `expr` reads.
 pub(super) fn source<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Option<&'c SourceTensor> {
     let factor = expr.factors().ok().flatten().map(|(a, _)| a);
-    match factor.as_ref().unwrap_or(expr).pieces().first()?.leaf {
+    match factor.as_ref().unwrap_or(expr).first_leaf()? {
         Leaf::Source(index) => checkpoint.tensors.get(index),
-        Leaf::Codes(ref codes) => checkpoint.tensors.get(codes.source),
+        Leaf::Codes(codes) => checkpoint.tensors.get(codes.source),
         Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
     }
 }

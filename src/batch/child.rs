@@ -109,11 +109,11 @@ const LINE_MAX: u64 = 16 << 20;
 const PATIENCE: Duration = Duration::from_millis(1800);
 
 impl Conversion {
-    /// Starts the conversion of `job`, with `more` arguments. It holds `lock`, too.
+    /// Starts the conversion of `job`, with `more` arguments. It holds `lock`, too, if there is one: without, it must not write.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn start(job: &Job, more: &[String], lock: &Lock) -> Result<Self> {
+    pub fn start(job: &Job, more: &[String], lock: Option<&Lock>) -> Result<Self> {
         let (program, mut command) = ggraft(lock)?;
         command.arg("convert").args(&job.args).args(["--events=-", "--hold"]);
         command.args(more).arg("--").arg(&job.model);
@@ -193,10 +193,11 @@ impl Conversion {
 
 /// This program, to be started once more by somebody who holds `lock`. A lock that only its batch held would be free when
 /// that is killed, while the process still does what it was about to do.
-fn ggraft(lock: &Lock) -> Result<(PathBuf, Command)> {
+fn ggraft(lock: Option<&Lock>) -> Result<(PathBuf, Command)> {
     let program = std::env::current_exe().map_err(|e| Error::io("cannot find", "this program", e))?;
     let mut command = Command::new(&program);
-    lock.share_with(&mut command).map_err(|e| Error::io("cannot share", "a lock", e))?;
+    let shared = lock.map_or(Ok(()), |lock| lock.share_with(&mut command));
+    shared.map_err(|e| Error::io("cannot share", "a lock", e))?;
     Ok((program, command))
 }
 
@@ -216,7 +217,7 @@ pub enum Verdict {
 /// # Errors
 /// [`Error::Io`].
 pub fn verify(job: &Job, output: &Path, more: &[String], lock: &Lock) -> Result<Verdict> {
-    let (program, mut command) = ggraft(lock)?;
+    let (program, mut command) = ggraft(Some(lock))?;
     command.arg("verify").args(&job.verify).args(more).arg("--").arg(output).arg(&job.model);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     die_with_parent(&mut command);

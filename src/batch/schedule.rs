@@ -15,48 +15,12 @@ use super::Job;
 use super::child::{self, Conversion, Failure, Heard, Told, Verdict};
 use super::events::{Event, VERSION, What};
 use super::fingerprint::Fingerprint;
+use super::settings::{Settings, Summary};
 use super::share::{Share, share_count};
 use super::space::Space;
 use super::state::{Place, State};
 use super::written::{Output, Written};
 use crate::error::{Error, Result};
-
-/// How to run a list.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How many conversions run at once.
-    pub jobs: usize,
-    /// How often a failure that may pass is tried again.
-    pub retry: u32,
-    /// Whether nothing more is started after a failure.
-    pub fail_fast: bool,
-    /// Whether what is complete is proven to be what becomes of its model before it is skipped.
-    pub verify: bool,
-    /// Whether others run the rest of the list, each on its own: what takes as long as there are jobs must not be done for
-    /// each.
-    pub is_one_of_many: bool,
-    /// Bytes that all conversions together may read a second, and as many that they may write.
-    pub io_limit: Option<u64>,
-    /// Arguments for every conversion.
-    pub args: Vec<String>,
-    /// Arguments for every verification.
-    pub verify_args: Vec<String>,
-}
-
-/// How it went.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// Jobs whose outputs were made.
-    pub finished: usize,
-    /// Jobs that failed.
-    pub failed: usize,
-    /// Jobs with nothing to do.
-    pub skipped: usize,
-    /// Bytes of outputs that share blocks with their checkpoints.
-    pub shared: u64,
-    /// Bytes of all outputs made.
-    pub bytes: u64,
-}
 
 /// A job another batch has the lock of is looked at again after this long.
 const ELSEWHERE: Duration = Duration::from_millis(500);
@@ -273,10 +237,16 @@ impl Batch<'_> {
     /// need not be looked at again.
     fn prove(&self, job: &Job, place: &Place, fingerprint: &Fingerprint, lock: &Lock) -> Result<Verdict> {
         let Some(mut written) = place.written() else { return Ok(Verdict::Refuted("no record".into())) };
-        let Some(first) = written.outputs.first() else { return Ok(Verdict::Refuted("no output".into())) };
-        let verdict = child::verify(job, &first.path, &self.settings.verify_args, lock)?;
-        if verdict != Verdict::Proven {
-            return Ok(verdict);
+        // Files of a set are verified with its first; a projector beside it is another one.
+        let sets = written.outputs.iter().enumerate().filter(|(no, output)| *no == 0 || !output.continues());
+        for (_, first) in sets {
+            let verdict = child::verify(job, &first.path, &self.settings.verify_args, lock)?;
+            if verdict != Verdict::Proven {
+                return Ok(verdict);
+            }
+        }
+        if written.outputs.is_empty() {
+            return Ok(Verdict::Refuted("no output".into()));
         }
         for Output { path, .. } in &written.outputs {
             let synced = fs::File::open(path).and_then(|file| file.sync_all());
@@ -300,7 +270,7 @@ impl Batch<'_> {
         lock: &Lock,
     ) -> Result<Option<(Value, Written)>, Failure> {
         let job = &waiting.job;
-        let mut conversion = Conversion::start(job, &self.settings.args, lock)?;
+        let mut conversion = Conversion::start(job, &self.settings.args, Some(lock))?;
         let (mut last, mut written, mut planned, mut held) = (None, None, 0, None);
         let (mut told_at, mut share) = (Instant::now(), None);
         loop {

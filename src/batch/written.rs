@@ -52,6 +52,14 @@ impl Written {
 }
 
 impl Output {
+    /// Whether it belongs to a file before it: `NAME-00002-of-00003.gguf`.
+    pub fn continues(&self) -> bool {
+        let number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        let Some((rest, count)) = stem.rsplit_once("-of-") else { return false };
+        rest.rsplit_once('-').is_some_and(|(_, no)| number(count) && number(no) && no != "00001")
+    }
+
     /// Whether that is the very file.
     pub fn is_same_file(&self, now: &Identity) -> bool {
         (self.device, self.inode) == (now.device, now.inode)

@@ -1,10 +1,10 @@
 //! How much a checkpoint may say about its tensors: far more than any real one does, and little enough that
 //! no file makes a process run out of memory.
 //!
-//! The largest published checkpoints have some 200,000 tensors in some 200 files.
+//! The largest published checkpoint, Kimi K3, has 496,000 tensors with names of 36 MiB in some 300 files.
 
 /// Most tensors, in all files together.
-pub const MOST_TENSORS: usize = 400_000;
+pub const MOST_TENSORS: usize = 1 << 19;
 
 /// Most bytes of their names.
 const NAMES_MAX: usize = 48 << 20;

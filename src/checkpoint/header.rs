@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use super::budget::{Budget, METADATA_MAX};
 use crate::dtype::Dtype;
 use crate::input::quoted;
+use crate::shape::Shape;
 
 /// Longest tensor name, in bytes. Real ones stay under 200.
 const NAME_MAX: usize = 64 * 1024;
@@ -32,7 +33,7 @@ pub struct Header {
 pub struct Entry {
     pub name: String,
     pub dtype: Dtype,
-    pub shape: Vec<u64>,
+    pub shape: Shape,
     pub begin: u64,
     pub end: u64,
 }
@@ -231,7 +232,7 @@ impl<'de> Deserialize<'de> for Element {
 }
 
 /// A short list of sizes; longer ones are refused before they are stored.
-struct Sizes(Vec<u64>);
+struct Sizes(Shape);
 
 impl<'de> Deserialize<'de> for Sizes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -244,7 +245,7 @@ impl<'de> Deserialize<'de> for Sizes {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Sizes, A::Error> {
-                let mut sizes = Vec::new();
+                let mut sizes = Shape::new();
                 while let Some(size) = seq.next_element()? {
                     if sizes.len() == RANK_MAX {
                         return Err(A::Error::custom(format!("more than {RANK_MAX} dimensions")));
@@ -264,7 +265,7 @@ struct Fields;
 
 struct FieldValues {
     dtype: Element,
-    shape: Vec<u64>,
+    shape: Shape,
     begin: u64,
     end: u64,
 }

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::input::{listed, quoted};
+use crate::shape::Shape;
 use crate::source::{File, ModelDir};
 pub use adapter::Adapter;
 use budget::Budget;
@@ -79,7 +80,7 @@ pub struct SourceTensor {
     /// Element type.
     pub dtype: Dtype,
     /// Dimensions, outermost first; empty for a scalar.
-    pub shape: Vec<u64>,
+    pub shape: Shape,
     /// Index into [`Checkpoint::files`].
     pub file: usize,
     /// First byte, from the start of the file. Need not be aligned to anything.
@@ -137,6 +138,7 @@ impl Checkpoint {
         if parts.index.is_none() {
             leave_out_copies(&mut files);
         }
+        checkpoint.tensors.reserve_exact(files.iter().map(|(_, part)| part.tensors().len()).sum());
         for (source, part) in files {
             match part {
                 Part::Safetensors(file) => {

@@ -97,7 +97,7 @@ fn print_costs(job: &Job, parts: &[Part], replaces_blobs: bool) {
     let bytes = DecimalBytes(parts.iter().map(|part| part.plan.bytes()).sum());
     if let Some(why) = job.refusal(parts) {
         say(format_args!(
-            "{why}: nothing that is converted here will share blocks with the {bytes} that are rewritten now; \
+            "{why}: nothing that is converted there will share blocks with the {bytes} that are rewritten now; \
              `ggraft mount` needs no space"
         ));
     }

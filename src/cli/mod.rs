@@ -94,6 +94,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    ggraft_platform::give_back_large_buffers();
     let cli = match Cli::try_parse_from(prefixes::completed(&Cli::command(), std::env::args_os())) {
         Ok(cli) => cli,
         Err(e) => {

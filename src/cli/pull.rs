@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ggraft_platform::{AtomicFile, Links, can_clone, write_all_at};
+use ggraft_platform::can_clone_within;
 use indicatif::DecimalBytes;
 use serde_json::json;
 
@@ -165,7 +165,7 @@ fn dry_run(args: &Args, pull: &Pull) -> Result<()> {
     let (bytes, free, shares) = (pull.bytes(), pull.free()?, shares(pull));
     // Only what keeps its type can be shared.
     let shared = shares && !args.plain && matches!(args.outtype, OutTypeArg::Auto);
-    let peak = bytes + gguf.filter(|_| !shared).unwrap_or(0);
+    let peak = bytes.saturating_add(gguf.filter(|_| !shared).unwrap_or(0));
     if args.reports.json {
         let mut json = pull.to_json(&Outcome::default());
         json["gguf_bytes"] = json!(gguf);
@@ -204,6 +204,5 @@ fn dry_run(args: &Args, pull: &Pull) -> Result<()> {
 /// Whether files beside each other can share blocks where it goes.
 fn shares(pull: &Pull) -> bool {
     let dir = if pull.dir.is_dir() { pull.dir.as_path() } else { ggraft_platform::parent(&pull.dir) };
-    let Ok(file) = AtomicFile::create(&dir.join(".ggraft-probe"), Links::Replace) else { return false };
-    write_all_at(file.file(), &[1; 64 << 10], 0).is_ok() && can_clone(file.file(), dir).is_ok()
+    can_clone_within(dir).is_ok()
 }

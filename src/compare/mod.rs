@@ -96,8 +96,10 @@ impl Comparison {
         for (step, times) in outputs.iter().flat_map(Output::counted) {
             match step.action {
                 Action::Clone { file: NO_SOURCE, .. } | Action::Zero | Action::Repeat(_) => {}
-                Action::Clone { .. } | Action::Copy { quiet: false, .. } => self.compared += times * step.len,
-                Action::Copy { quiet: true, .. } | Action::Encode { .. } | Action::Bytes(_) => {
+                Action::Clone { .. } | Action::Copy { .. } | Action::Gather { quiet: false, .. } => {
+                    self.compared += times * step.len;
+                }
+                Action::Gather { quiet: true, .. } | Action::Encode { .. } | Action::Bytes(_) => {
                     self.recomputed += times * step.len;
                 }
             }

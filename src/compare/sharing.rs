@@ -117,9 +117,7 @@ fn on_device(file: &File, device: u64) -> Result<Option<Map<'_>>> {
 fn range(step: &Step) -> Option<(usize, u64)> {
     match &step.action {
         Action::Clone { file, offset } if *file != NO_SOURCE => Some((*file, *offset)),
-        Action::Copy { walk, first, quiet: false } if walk.is_contiguous() => {
-            Some((walk.file, walk.offset + first * walk.dtype.size()))
-        }
+        Action::Copy { file, offset } => Some((*file, *offset)),
         _ => None,
     }
 }

@@ -41,9 +41,21 @@ const LAYERS: &str = "blk.";
 const ENCODER_LAYERS: &str = "enc.blk.";
 const DECODER_LAYERS: &str = "dec.blk.";
 
-/// Tensors that some layers of an architecture do without: Gemma's may use the keys, or keys and values, of others,
+/// Tensors that some layers of an architecture do without: DeepSeek V4's select among compressed keys only if these stand for
+/// few tokens, Gemma's may use the keys, or keys and values, of others,
 /// ModernBERT's first comes after the embedding's norm, and T5's first has the position bias for all.
-const OPTIONAL: [(&str, &[&str]); 4] = [
+const OPTIONAL: [(&str, &[&str]); 5] = [
+    (
+        "deepseek4",
+        &[
+            "indexer.attn_q_b.weight",
+            "indexer.proj.weight",
+            "indexer_compressor_ape.weight",
+            "indexer_compressor_gate.weight",
+            "indexer_compressor_kv.weight",
+            "indexer_compressor_norm.weight",
+        ],
+    ),
     ("gemma4", &["attn_k.weight", "attn_k_norm.weight", "attn_v.weight"]),
     ("modern-bert", &["attn_norm.bias", "attn_norm.weight"]),
     ("t5", &["attn_rel_b.weight"]),

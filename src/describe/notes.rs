@@ -137,12 +137,13 @@ pub fn left_out<'t>(
     config: &Config,
 ) -> Vec<Note> {
     let mut used = vec![false; checkpoint.tensors.len()];
-    for piece in tensors.into_iter().flat_map(|tensor| tensor.expr.pieces()) {
-        sources(piece, &mut |index| {
-            if let Some(used) = used.get_mut(index) {
-                *used = true;
-            }
-        });
+    let mut use_it = |index: usize| {
+        if let Some(used) = used.get_mut(index) {
+            *used = true;
+        }
+    };
+    for tensor in tensors {
+        tensor.expr.pieces().iter().for_each(|piece| sources(piece, &mut use_it));
     }
     let layers = arch::own_layers(config);
     let has_projector = has_projector(config);

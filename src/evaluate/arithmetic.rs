@@ -207,7 +207,7 @@ fn partners<'a>(sources: &'a Sources<'a>, steps: &'a [Arithmetic<Place>]) -> Vec
 /// All scales in the order in which they are stored.
 fn all(scale: &Scale<Place>) -> Walk {
     let Place { file, offset, dtype, elements } = scale.source;
-    let dims = |len| vec![Dim { len, stride: 1 }];
+    let dims = |len| [Dim { len, stride: 1 }].into();
     let arithmetic = scale.steps.clone();
     let Some(packing) = scale.packing else {
         return Walk { file, offset, dtype, dims: dims(elements), first: 0, arithmetic, codes: None };
@@ -346,7 +346,7 @@ mod tests {
         let bytes = [codes.as_slice(), &[7, 8]].concat();
         let scales = Place { file: 0, offset: 32, dtype: Dtype::U8, elements: 2 };
         let arithmetic = vec![Arithmetic::Mxfp4 { scales }];
-        let dims = vec![Dim { len: 32, stride: 1 }];
+        let dims = [Dim { len: 32, stride: 1 }].into();
         let walk = Walk { file: 0, offset: 0, dtype: Dtype::U8, dims, first: 0, arithmetic, codes: None };
         let mut got = [0; 34];
         with_sources(&bytes, |sources| Evaluation::new(sources, &walk).repack(0, &codes, &mut got)).unwrap();

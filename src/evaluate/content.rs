@@ -35,17 +35,13 @@ impl<'a> Content<'a> {
     /// What a step holds at one of its places. A clone is read like a copy.
     pub fn at(spot: Spot<'a>) -> Self {
         match &spot.step.action {
-            Action::Clone { file, offset } => Self::Raw { file: *file, offset: offset + spot.source_shift },
-            Action::Copy { walk, first, quiet } => {
-                let (first, size) = (first + spot.shift / walk.dtype.size(), walk.dtype.size());
-                match quiet {
-                    // What makes NaNs quiet is the conversion of the type to itself.
-                    true => Self::Walk { walk, first, to: Some(GgmlType::BF16) },
-                    false if walk.is_contiguous() => {
-                        Self::Raw { file: walk.file, offset: walk.offset + first * size }
-                    }
-                    false => Self::Walk { walk, first, to: None },
-                }
+            Action::Clone { file, offset } | Action::Copy { file, offset } => {
+                Self::Raw { file: *file, offset: offset + spot.source_shift }
+            }
+            Action::Gather { walk, first, quiet } => {
+                // What makes NaNs quiet is the conversion of the type to itself.
+                let to = quiet.then_some(GgmlType::BF16);
+                Self::Walk { walk, first: first + spot.shift / walk.dtype.size(), to }
             }
             Action::Encode { walk, first, to } => Self::Walk { walk, first: *first, to: Some(*to) },
             Action::Bytes(bytes) => Self::Bytes(bytes),

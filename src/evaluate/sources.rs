@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::tile::{Tile, rearrange_elements};
 use crate::dtype::Packing;
 use crate::error::Result;
 use crate::kernels;
@@ -69,6 +70,9 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// As [`Sources::read`].
     pub fn gather(&self, walk: &Walk, first: u64, out: &mut [u8], scratch: &mut Vec<u8>) -> Result<()> {
+        if is_shuffled(walk) && !out.is_empty() {
+            return self.gather_box(walk, first, out, scratch);
+        }
         if let Some(order) = &walk.codes {
             return self.gather_codes(walk, order.packing, first, out, scratch);
         }
@@ -93,6 +97,31 @@ impl<'a> Sources<'a> {
                 part.copy_from_slice(&scratch[from..from + part.len()]);
                 rest = tail;
             }
+        }
+        Ok(())
+    }
+
+    /// [`Sources::gather`] of elements that lie in another order than they are wanted in: read in their own, and rearranged.
+    fn gather_box(&self, walk: &Walk, first: u64, out: &mut [u8], scratch: &mut Vec<u8>) -> Result<()> {
+        let size = walk.dtype.size();
+        let count = out.len() as u64 / size;
+        let (tile, before, step) = Tile::around(walk, first, count);
+        if tile.elements() > 2 * count {
+            // The end of one row and the beginning of the next.
+            let head = step - before;
+            let (out, rest) = out.split_at_mut((head * size) as usize);
+            self.gather_box(walk, first, out, scratch)?;
+            return self.gather_box(walk, first + head, rest, scratch);
+        }
+        let (source, steps) = (tile.in_source_order(walk), tile.steps(walk));
+        let mut raw = vec![0; (tile.elements() * size) as usize];
+        self.gather(&source, 0, &mut raw, scratch)?;
+        if raw.len() == out.len() {
+            rearrange_elements(walk.dtype, &raw, out, &steps);
+        } else {
+            let mut ordered = vec![0; raw.len()];
+            rearrange_elements(walk.dtype, &raw, &mut ordered, &steps);
+            out.copy_from_slice(&ordered[(before * size) as usize..][..out.len()]);
         }
         Ok(())
     }
@@ -128,6 +157,12 @@ impl<'a> Sources<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether `walk` comes by short runs in another order than they lie in.
+fn is_shuffled(walk: &Walk) -> bool {
+    let strides = || walk.dims.iter().map(|dim| dim.stride);
+    walk.run_bytes() < GAP && !strides().is_sorted_by(|a, b| a >= b) && strides().all(|stride| stride > 0)
 }
 
 /// Takes the next of `runs` that are read together: gaps between them are at most `gap` elements, and all is at most `most`
@@ -173,10 +208,12 @@ mod tests {
         file.write_all(&bytes).unwrap();
         let files = [File::open(file.path()).unwrap()];
         let sources = Sources::new(&files, true);
-        let walks: [&[(u64, u64)]; 7] = [
+        let walks: [&[(u64, u64)]; 9] = [
             &[(400, 1)],
             &[(2, 48), (3, 8), (2, 24), (8, 1)],
             &[(20, 1), (20, 20)],
+            &[(3, 500), (7, 1), (5, 2), (11, 40)],
+            &[(2, 1), (2, 8), (2, 2), (2, 4)],
             &[(3, 130), (10, 13), (5, 1)],
             &[(4, 10_000), (3, 2100), (7, 1)],
             &[(400, 99)],

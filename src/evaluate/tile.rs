@@ -3,7 +3,7 @@
 
 use crate::dtype::Dtype;
 use crate::plan::{Walk, gcd};
-use crate::tensor::Dim;
+use crate::tensor::{Dim, Dims};
 
 /// A walk cut into boxes.
 pub struct Tiling {
@@ -87,6 +87,31 @@ impl Tiling {
 }
 
 impl Tile {
+    /// The smallest box of whole inner loops around `count` elements of `walk` from `first` on, how many of its elements come before
+    /// them, and how many there are for a step of its outermost loop. `count` is at least 1.
+    pub fn around(walk: &Walk, first: u64, count: u64) -> (Self, u64, u64) {
+        let n = walk.dims.len();
+        let (mut start, mut lens) = (vec![0; n], vec![1; n]);
+        let (mut from, mut to) = (first, first + count - 1);
+        // Until nothing but the loops outside of the box is left, the same for both.
+        let (mut inner, mut step) = (1, 1);
+        for i in (0..n).rev() {
+            let len = walk.dims[i].len;
+            let (low, high) = (from % len, to % len);
+            (from, to) = (from / len, to / len);
+            if from == to {
+                (start[i], lens[i], step) = (low, high - low + 1, inner);
+                for j in (0..i).rev() {
+                    start[j] = from % walk.dims[j].len;
+                    from /= walk.dims[j].len;
+                }
+                break;
+            }
+            (lens[i], inner) = (len, inner * len);
+        }
+        (Self { start, lens }, first % step, step)
+    }
+
     /// Number of elements.
     pub fn elements(&self) -> u64 {
         self.lens.iter().product()
@@ -95,7 +120,7 @@ impl Tile {
     /// Its elements in the order they have in the source.
     pub fn in_source_order(&self, walk: &Walk) -> Walk {
         let skipped: u64 = walk.dims.iter().zip(&self.start).map(|(dim, start)| dim.stride * start).sum();
-        let mut dims: Vec<Dim> = Vec::new();
+        let mut dims = Dims::new();
         for i in by_stride(&walk.dims) {
             let (len, stride) = (self.lens[i], walk.dims[i].stride);
             match dims.last_mut() {

@@ -226,3 +226,48 @@ impl<'a, S: Sink> Work<'a, S> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::refused::Refused;
+    use crate::plan::{Action, Output, Step};
+
+    /// Takes nothing, and counts how often it was asked to.
+    #[derive(Default)]
+    struct Full(AtomicU64);
+
+    impl Sink for Full {
+        fn put(&self, _: usize, _: u64, _: &[u8]) -> Result<()> {
+            unreachable!("there are only zeros")
+        }
+
+        fn zeros(&self, _: usize, _: u64, _: u64) -> Result<()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(Error::Internal("full".into()))
+        }
+    }
+
+    #[test]
+    fn a_failure_ends_all_work() {
+        let step = |n: u64| Step { start: n * CHUNK, len: CHUNK, action: Action::Zero, reason: None };
+        let output = Output {
+            path: "out".into(),
+            len: 100 * CHUNK,
+            data_start: 0,
+            alignment: 1,
+            tensors: Vec::new(),
+            steps: (0..100).map(step).collect(),
+            like: None,
+        };
+        let (outputs, refused, sources) = ([output], Refused::default(), Sources::new(&[], false));
+        for threads in [1, 4] {
+            let sink = Full::default();
+            let work = Work::new(&sources, Queue::new(&outputs, &refused), &sink);
+            let error = work.run(threads, &mut |_| {}).unwrap_err();
+            assert!(matches!(error, Error::Internal(_)), "{error}");
+            // Whoever had a job in hand finished it.
+            assert!((1..=threads as u64).contains(&sink.0.into_inner()), "{threads} threads");
+        }
+    }
+}

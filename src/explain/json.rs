@@ -4,21 +4,22 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Explanation, steps_with_tensors};
+use crate::checkpoint::SourceFile;
 use crate::describe::Note;
-use crate::plan::{self, Action, Kind, Output};
+use crate::plan::{self, Action, Kind, Output, Placed};
 use crate::write::{Bytes, Shortfall};
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Document<'a, S: Serialize, O: Serialize> {
     model: Cow<'a, str>,
     /// What source and destination offsets must agree modulo, in bytes.
     block: u64,
-    sources: Vec<Source<'a>>,
-    outputs: Vec<File<'a>>,
+    sources: S,
+    outputs: O,
     bytes: Value,
     reasons: Vec<Value>,
     advice: Vec<Value>,
@@ -35,15 +36,24 @@ struct Source<'a> {
 }
 
 #[derive(Serialize)]
-struct File<'a> {
+struct File<'a, T: Serialize, S: Serialize> {
     path: Cow<'a, str>,
     bytes: u64,
     data_start: u64,
     alignment: u64,
     /// As `bytes` of the document.
     totals: Value,
-    tensors: Vec<Tensor<'a>>,
-    steps: Vec<Step>,
+    tensors: T,
+    steps: S,
+}
+
+/// A list that is made while it is written: there may be a million steps.
+struct Lazy<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Lazy<F> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq((self.0)())
+    }
 }
 
 #[derive(Serialize)]
@@ -54,6 +64,19 @@ struct Tensor<'a> {
     shape: &'a [u64],
     offset: u64,
     bytes: u64,
+}
+
+impl<'a> Source<'a> {
+    fn of(file: &'a SourceFile) -> Self {
+        Self { path: file.path.to_string_lossy(), bytes: file.len, data_start: file.data_start }
+    }
+}
+
+impl<'a> Tensor<'a> {
+    fn of(placed: &'a Placed) -> Self {
+        let Placed { name, shape, dtype, offset, len } = placed;
+        Self { name, r#type: dtype, shape, offset: *offset, bytes: *len }
+    }
 }
 
 /// One range of an output. Where `file` is null nothing is read.
@@ -92,16 +115,11 @@ impl Explanation<'_> {
     /// # Errors
     /// Those of `out`.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
-        let sources = self.checkpoint.files.iter().map(|f| Source {
-            path: f.path.to_string_lossy(),
-            bytes: f.len,
-            data_start: f.data_start,
-        });
         let document = Document {
             model: self.checkpoint.dir.path().to_string_lossy(),
             block: self.plan.block,
-            sources: sources.collect(),
-            outputs: self.plan.outputs.iter().map(file).collect(),
+            sources: Lazy(|| self.checkpoint.files.iter().map(Source::of)),
+            outputs: Lazy(|| self.plan.outputs.iter().map(file)),
             bytes: self.report.bytes.to_json(),
             reasons: self.report.reasons.iter().map(Shortfall::to_json).collect(),
             advice: self.advice.to_json(),
@@ -113,23 +131,15 @@ impl Explanation<'_> {
     }
 }
 
-fn file(output: &Output) -> File<'_> {
-    let tensors = output.tensors.iter().map(|t| Tensor {
-        name: &t.name,
-        r#type: t.dtype,
-        shape: &t.shape,
-        offset: t.offset,
-        bytes: t.len,
-    });
-    let steps = steps_with_tensors(output).map(|(part, tensors)| step(part, &tensors));
+fn file(output: &Output) -> impl Serialize {
     File {
         path: output.path.to_string_lossy(),
         bytes: output.len,
         data_start: output.data_start,
         alignment: output.alignment,
         totals: Bytes::of(output).to_json(),
-        tensors: tensors.collect(),
-        steps: steps.collect(),
+        tensors: Lazy(move || output.tensors.iter().map(Tensor::of)),
+        steps: Lazy(|| steps_with_tensors(output).map(|(part, tensors)| step(part, &tensors))),
     }
 }
 

@@ -105,3 +105,6 @@ fn percent(part: u64, whole: u64) -> String {
         p => format!("{p:.1} %"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,16 @@ pub struct StoredTensor {
     pub len: Option<u64>,
 }
 
+impl Gguf {
+    /// The last tensor, and how many bytes of the padding behind it the file lacks, if any. llama.cpp loads such a file: all it asks
+    /// is that each tensor ends in the file.
+    pub fn missing_padding(&self) -> Option<(&StoredTensor, u64)> {
+        let last = self.tensors.last()?;
+        let end = last.offset.checked_add(last.len?)?.checked_next_multiple_of(self.alignment)?;
+        end.checked_sub(self.len).filter(|missing| *missing > 0).map(|missing| (last, missing))
+    }
+}
+
 /// Reads the header of the GGUF file at `path`.
 ///
 /// # Errors

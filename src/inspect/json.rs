@@ -11,7 +11,7 @@ use super::{InspectedFile, InspectedTensor, Inspection};
 use crate::gguf::{KeyValues, Value};
 
 impl Inspection {
-    /// Writes `{"format", "block", "files": [{"path", "bytes", "data_start", "alignment"?}], "metadata",
+    /// Writes `{"format", "block", "files": [{"path", "bytes", "data_start", "alignment"?, "missing_padding"?}], "metadata",
     /// "tensors": [{"name", "type", "shape", "file", "offset", "bytes", "phase"}]}`.
     ///
     /// A tensor's `file` is the `path` of its file, `phase` is `offset` modulo `block`, `bytes` is null
@@ -62,13 +62,16 @@ struct File<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     alignment: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    missing_padding: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<&'a str>,
 }
 
 impl<'a> File<'a> {
     fn new(file: &'a InspectedFile, path: &'a str) -> Self {
-        let InspectedFile { bytes, data_start, alignment, .. } = *file;
-        Self { path, bytes, data_start, alignment, sha256: file.sha256.as_deref() }
+        let InspectedFile { bytes, data_start, alignment, missing_padding, .. } = *file;
+        let missing_padding = Some(missing_padding).filter(|missing| *missing > 0);
+        Self { path, bytes, data_start, alignment, missing_padding, sha256: file.sha256.as_deref() }
     }
 }
 

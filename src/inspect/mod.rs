@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::Result;
 use crate::gguf::{KeyValues, TypeInfo, Value};
-use crate::source::{File, ModelDir, OnHub, is_dir};
+use crate::source::{File, ModelDir, OnHub, is_dir, must_exist};
 
 pub use hash::Hashed;
 pub(crate) use json::value_json;
@@ -73,6 +73,8 @@ pub struct InspectedFile {
     pub data_start: u64,
     /// Alignment of tensor data in bytes; `None` for safetensors, which has none.
     pub alignment: Option<u64>,
+    /// How many bytes of the padding behind its last tensor it lacks, which llama.cpp does not mind.
+    pub missing_padding: u64,
     /// SHA-256 of the data of its tensors, if it was [computed](Inspection::hash).
     pub sha256: Option<String>,
 }
@@ -117,6 +119,7 @@ pub fn inspect_on_hub(path: &Path, on_hub: &OnHub) -> Result<Inspection> {
     if is_dir(path)? {
         return checkpoint_dir(&ModelDir::open(path)?);
     }
+    must_exist(path)?;
     let file = File::open(path)?;
     if file.read_range(0, file.len().min(4))? == b"GGUF"
         || path.extension().is_some_and(|extension| extension == "gguf")
@@ -155,6 +158,7 @@ fn checkpoint_dir(dir: &ModelDir) -> Result<Inspection> {
             bytes: f.len,
             data_start: f.data_start,
             alignment: None,
+            missing_padding: 0,
             sha256: None,
         })
         .collect();
@@ -162,7 +166,7 @@ fn checkpoint_dir(dir: &ModelDir) -> Result<Inspection> {
         .map(|t| InspectedTensor {
             name: t.name,
             kind: t.dtype.name().into(),
-            shape: t.shape,
+            shape: t.shape.to_vec(),
             file: t.file,
             offset: t.offset,
             bytes: Some(t.len),
@@ -184,13 +188,14 @@ fn safetensors_file(source: &File) -> Result<Inspection> {
         bytes,
         data_start,
         alignment: None,
+        missing_padding: 0,
         sha256: None,
     });
     found.tensors = (file.tensors.into_iter())
         .map(|t| InspectedTensor {
             name: t.name,
             kind: t.dtype.name().into(),
-            shape: t.shape,
+            shape: t.shape.to_vec(),
             file: 0,
             offset: data_start + t.begin,
             bytes: Some(t.end - t.begin),
@@ -203,7 +208,8 @@ fn safetensors_file(source: &File) -> Result<Inspection> {
 fn gguf_set(path: &Path) -> Result<Inspection> {
     let mut found = empty(Format::Gguf);
     for (path, gguf) in set::read(path)? {
-        let file = found.files.len();
+        let (file, missing_padding) =
+            (found.files.len(), gguf.missing_padding().map_or(0, |(_, missing)| missing));
         for (key, value) in gguf.metadata {
             merge(&mut found.metadata, key, value);
         }
@@ -225,6 +231,7 @@ fn gguf_set(path: &Path) -> Result<Inspection> {
             bytes: gguf.len,
             data_start: gguf.data_start,
             alignment,
+            missing_padding,
             sha256: None,
         });
     }

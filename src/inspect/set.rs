@@ -6,7 +6,7 @@ use super::mixed;
 use crate::error::{Error, Result};
 use crate::gguf::{self, Gguf, Value};
 use crate::input::listed;
-use crate::source::{File, look};
+use crate::source::{File, look, must_exist};
 
 /// Most tensors in all splits of a GGUF file: what one file may have.
 const MOST_TENSORS: usize = 1 << 19;
@@ -26,9 +26,7 @@ pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
 /// # Errors
 /// As [`read()`], and those of `opens`.
 pub fn open(path: &Path, opens: &mut dyn FnMut(&Path) -> Result<File>) -> Result<Vec<(File, Gguf)>> {
-    if look(path)?.is_none() {
-        return Err(Error::usage(format!("there is no file {}", path.display())).about(path));
-    }
+    must_exist(path)?;
     let file = opens(path)?;
     let given = gguf::read_file(&file)?;
     let count = match given.metadata.get("split.count") {

@@ -34,6 +34,14 @@ impl Inspection {
         });
         table(out, None, [">BYTES", ">DATA START", ">ALIGNMENT", "<FILE"], rows.collect())?;
 
+        for (f, name) in self.files.iter().zip(&names).filter(|(f, _)| f.missing_padding > 0) {
+            writeln!(
+                out,
+                "{name}: the last {} bytes, padding behind the last tensor, are missing",
+                f.missing_padding
+            )?;
+        }
+
         if !self.metadata.is_empty() {
             writeln!(out)?;
             let row = |(key, value): (&str, &Value)| {

@@ -30,8 +30,8 @@ impl Look {
 
     fn add(&mut self, step: &Step) {
         match &step.action {
-            Action::Clone { file, .. } => self.source(*file),
-            Action::Copy { walk, .. } => self.walk(walk),
+            Action::Clone { file, .. } | Action::Copy { file, .. } => self.source(*file),
+            Action::Gather { walk, .. } => self.walk(walk),
             Action::Encode { walk, .. } => {
                 self.computed = true;
                 self.walk(walk);

@@ -75,7 +75,8 @@ impl Checker {
             Action::Clone { file, offset } => {
                 *file < self.sources && [step.start, step.len, *offset].iter().all(|n| n % self.block == 0)
             }
-            Action::Copy { walk, first, quiet } => {
+            Action::Copy { file, offset } => *file < self.sources && offset.checked_add(step.len).is_some(),
+            Action::Gather { walk, first, quiet } => {
                 let (size, len) = (walk.dtype.size(), self.further.checked_add(step.len)?);
                 walk.file < self.sources
                     && step.len.is_multiple_of(size)

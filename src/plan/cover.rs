@@ -10,7 +10,7 @@ pub enum Cover {
     /// All of it.
     Clone(Extent),
     /// Some of it, again and again.
-    Repeat(Repeat),
+    Repeat(Box<Repeat>),
 }
 
 /// Covers at regular distances.
@@ -45,25 +45,63 @@ impl Cover {
         }
     }
 
+    /// How many bytes of it are shared, and in how many extents.
+    pub fn shared(&self) -> (u64, u64) {
+        match self {
+            Self::Clone(extent) => (extent.len, 1),
+            Self::Repeat(repeat) => {
+                let (bytes, extents) = total(&repeat.covers);
+                (repeat.count * bytes, repeat.count * extents)
+            }
+        }
+    }
+
     fn moved(&self, shift: u64, source_shift: u64) -> Self {
         match self {
             Self::Clone(extent) => Self::Clone(extent.moved(shift, source_shift)),
-            Self::Repeat(repeat) => Self::Repeat(Repeat {
+            Self::Repeat(repeat) => Self::Repeat(Box::new(Repeat {
                 start: repeat.start + shift,
                 covers: repeat.covers.iter().map(|cover| cover.moved(shift, source_shift)).collect(),
-                ..*repeat
-            }),
+                ..**repeat
+            })),
         }
     }
 }
 
-/// The clones worth making of `stretches`, which are in the order of the output.
-pub fn covers(stretches: impl Iterator<Item = Chain>, sharing: &Sharing) -> Vec<Cover> {
-    let mut all = Chain::default();
-    stretches.for_each(|stretch| all.append(stretch, sharing));
-    let first = all.first.and_then(|extent| cut(extent, sharing));
-    let last = all.last.and_then(|extent| cut(extent, sharing));
-    first.into_iter().chain(all.between).chain(last).collect()
+/// How many bytes of all of `covers` are shared, and in how many extents.
+pub fn total(covers: &[Cover]) -> (u64, u64) {
+    covers.iter().map(Cover::shared).fold((0, 0), |(bytes, extents), (b, e)| (bytes + b, extents + e))
+}
+
+/// The clones worth making of an output, from stretches in their order.
+#[derive(Debug, Default)]
+pub struct Covers(Chain);
+
+impl Covers {
+    /// With room for those of so many stretches.
+    pub fn for_parts(count: usize) -> Self {
+        Self(Chain { between: Vec::with_capacity(count), ..Chain::default() })
+    }
+
+    /// Adds the next stretch.
+    pub fn add(&mut self, stretch: Chain, sharing: &Sharing) {
+        self.0.append(stretch, sharing);
+    }
+
+    /// Takes those out that nothing can change any more, and tells what they share.
+    pub fn counted(&mut self) -> (u64, u64) {
+        total(&std::mem::take(&mut self.0.between))
+    }
+
+    /// All of them.
+    pub fn finish(self, sharing: &Sharing) -> Vec<Cover> {
+        let Chain { first, between: mut covers, last } = self.0;
+        if let Some(first) = first.and_then(|extent| cut(extent, sharing)) {
+            covers.insert(0, first);
+        }
+        covers.extend(last.and_then(|extent| cut(extent, sharing)));
+        covers
+    }
 }
 
 /// The whole blocks of an extent that are worth cloning.
@@ -109,7 +147,10 @@ impl Chain {
     fn append(&mut self, next: Self, sharing: &Sharing) {
         let Some(first) = next.first else { return };
         match self.last.as_mut().or(self.first.as_mut()) {
-            None => return *self = next,
+            None => {
+                (self.first, self.last) = (next.first, next.last);
+                return self.between.extend(next.between);
+            }
             Some(open) if open.is_continued_by(&first) => open.len += first.len,
             Some(_) => {
                 self.between.extend(self.last.and_then(|extent| cut(extent, sharing)));
@@ -161,7 +202,7 @@ impl Repeat {
         match (self.count, self.covers.is_empty()) {
             (0, _) | (_, true) => Vec::new(),
             (1, _) => self.covers,
-            _ => vec![Cover::Repeat(self)],
+            _ => vec![Cover::Repeat(self.into())],
         }
     }
 }

@@ -42,7 +42,7 @@ impl Step {
     pub fn kind(&self) -> Option<Kind> {
         Some(match &self.action {
             Action::Clone { .. } => Kind::Shared,
-            Action::Copy { .. } => Kind::Copied,
+            Action::Copy { .. } | Action::Gather { .. } => Kind::Copied,
             Action::Encode { .. } => Kind::Converted,
             // What is generated instead of being shared has a reason for that.
             Action::Bytes(_) | Action::Zero if self.reason.is_some() => Kind::Generated,
@@ -66,8 +66,8 @@ impl Step {
     /// The source file, by index, and the offset of the first byte that is read from it.
     pub fn source(&self) -> Option<(usize, u64)> {
         match &self.action {
-            Action::Clone { file, offset } => Some((*file, *offset)),
-            Action::Copy { walk, first, .. } | Action::Encode { walk, first, .. } => {
+            Action::Clone { file, offset } | Action::Copy { file, offset } => Some((*file, *offset)),
+            Action::Gather { walk, first, .. } | Action::Encode { walk, first, .. } => {
                 let at = walk.runs(*first, 1).next().map_or(0, |run| run.at);
                 Some((walk.file, walk.offset + at * walk.dtype.size()))
             }

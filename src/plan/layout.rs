@@ -55,16 +55,22 @@ impl Path {
         self
     }
 
-    /// The items up to the last one that is shared.
-    pub fn shared_prefix(&self, items: &[Item], block: u64) -> &[usize] {
-        let (mut phase, mut len) = (self.start, 0);
-        for (n, &i) in self.order.iter().enumerate() {
-            if items[i].want.is_some_and(|w| w.phase == phase) {
-                len = n + 1;
+    /// The items up to the last one that is shared, without those that are not and change no phase either: they can be shared
+    /// elsewhere.
+    pub fn shared_prefix(&self, items: &[Item], block: u64) -> Vec<usize> {
+        let (mut phase, mut len, mut kept) = (self.start, 0, Vec::with_capacity(self.order.len()));
+        for &i in &self.order {
+            let is_shared = items[i].want.is_some_and(|w| w.phase == phase);
+            if is_shared || items[i].advance != 0 {
+                kept.push(i);
+            }
+            if is_shared {
+                len = kept.len();
             }
             phase = (phase + items[i].advance) % block;
         }
-        &self.order[..len]
+        kept.truncate(len);
+        kept
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{CodeOrder, Place, Walk};
+use super::{CodeOrder, Place, Request, Walk};
 use crate::checkpoint::Checkpoint;
 use crate::dtype::{Dtype, GgmlType, Packing};
 use crate::error::{Error, Result};
@@ -12,11 +12,40 @@ use crate::input::quoted;
 use crate::kernels;
 use crate::tensor::{Arithmetic, Codes, Leaf, OutputTensor, Piece, Scale, Update, compose};
 
+/// The tensors of a plan. Each is lowered whenever it is looked at, and forgotten again: of 200,000 experts it takes a
+/// twentieth of a second, and would be a third of the memory.
+pub trait Tensors {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Name, shape and type for the header.
+    fn info(&self, i: usize) -> TensorInfo;
+
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    fn lowered(&self, i: usize) -> Result<Lowered>;
+}
+
+impl Tensors for Request<'_> {
+    fn count(&self) -> usize {
+        self.tensors.len()
+    }
+
+    fn info(&self, i: usize) -> TensorInfo {
+        let tensor = &self.tensors[i];
+        TensorInfo::new(&tensor.name, tensor.expr.shape(), tensor.ggml_type)
+    }
+
+    fn lowered(&self, i: usize) -> Result<Lowered> {
+        lower(&self.tensors[i], &Places { checkpoint: self.checkpoint, offsets: self.offsets })
+    }
+}
+
 /// An output tensor, lowered.
 #[derive(Clone, Debug)]
 pub struct Lowered {
-    /// Name, shape and type for the header.
-    pub info: TensorInfo,
     /// Its bytes, in order.
     pub parts: Vec<Part>,
     /// Length in bytes, without padding.
@@ -45,21 +74,31 @@ pub enum Origin {
     Zeros,
 }
 
+/// Where tensors of a checkpoint lie.
+#[derive(Clone, Copy)]
+pub struct Places<'a> {
+    /// The checkpoint.
+    pub checkpoint: &'a Checkpoint,
+    /// As [`Request::offsets`].
+    pub offsets: Option<&'a [u64]>,
+}
+
 /// Resolves the sources of `tensor`.
 ///
 /// # Errors
 /// If a source has a type that cannot be converted, or sizes are absurd.
-pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> {
+pub fn lower(tensor: &OutputTensor, places: &Places) -> Result<Lowered> {
+    let checkpoint = places.checkpoint;
     let too_large = || Error::shape("too large").of_source(checkpoint.dir.path(), &tensor.name);
     if tensor.expr.elements() > i64::MAX as u64 / 8 {
         return Err(too_large());
     }
-    let info = TensorInfo::new(&tensor.name, tensor.expr.shape(), tensor.ggml_type);
-    let mut parts = Vec::with_capacity(tensor.expr.pieces().len());
-    for piece in tensor.expr.pieces().iter().filter(|p| p.elements() > 0) {
+    let pieces = tensor.expr.pieces();
+    let mut parts = Vec::with_capacity(pieces.len());
+    for piece in pieces.iter().filter(|p| p.elements() > 0) {
         let origin = match &piece.leaf {
-            Leaf::Source(index) => walk(piece, *index, None, tensor, checkpoint)?,
-            Leaf::Codes(codes) => walk(piece, codes.source, Some(codes), tensor, checkpoint)?,
+            Leaf::Source(index) => walk(piece, *index, None, tensor, places)?,
+            Leaf::Codes(codes) => walk(piece, codes.source, Some(codes), tensor, places)?,
             Leaf::Values(values) => {
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 Origin::Bytes(bytes.into())
@@ -86,7 +125,7 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
         };
         parts.push(Part { bytes: tensor.ggml_type.bytes(elements), origin });
     }
-    let bytes = info.bytes;
+    let bytes = tensor.ggml_type.bytes(tensor.expr.elements());
     let sum = parts.iter().try_fold(0u64, |n, p| n.checked_add(p.bytes));
     if sum != Some(bytes) {
         return Err(Error::Internal(format!(
@@ -94,7 +133,7 @@ pub fn lower(tensor: &OutputTensor, checkpoint: &Checkpoint) -> Result<Lowered> 
             tensor.name
         )));
     }
-    Ok(Lowered { info, parts, bytes })
+    Ok(Lowered { parts, bytes })
 }
 
 /// What is computed from the elements of `piece`, which lie in `source`, with everything it reads in its place.
@@ -102,11 +141,12 @@ fn steps(
     piece: &Piece,
     source: Place,
     tensor: &OutputTensor,
-    checkpoint: &Checkpoint,
+    places: &Places,
 ) -> Result<Vec<Arithmetic<Place>>> {
+    let checkpoint = places.checkpoint;
     let mut arithmetic = Vec::with_capacity(piece.arithmetic.len());
     for step in &piece.arithmetic {
-        let step = step.place(&mut |index| place(*index, checkpoint))?;
+        let step = step.place(&mut |index| places.of(*index))?;
         check(&step, source).map_err(|problem| {
             let problem = format!("tensor {}: {problem}", quoted(&tensor.name));
             Error::invalid(&checkpoint.dir, problem).tensor(&tensor.name)
@@ -128,9 +168,9 @@ fn walk(
     index: usize,
     codes: Option<&Codes>,
     tensor: &OutputTensor,
-    checkpoint: &Checkpoint,
+    places: &Places,
 ) -> Result<Origin> {
-    let source = place(index, checkpoint)?;
+    let (checkpoint, source) = (places.checkpoint, places.of(index)?);
     let (first, dims) = match codes {
         None => (piece.offset, piece.dims.clone()),
         Some(codes) => compose(&codes.view, piece.offset, &piece.dims).ok_or_else(|| {
@@ -143,7 +183,7 @@ fn walk(
     if last.is_none_or(|last| last >= elements) {
         return Err(Error::Internal(format!("tensor {:?} reads beyond source tensor {index}", tensor.name)));
     }
-    let arithmetic = steps(piece, source, tensor, checkpoint)?;
+    let arithmetic = steps(piece, source, tensor, places)?;
     let unchanged =
         codes.is_none() && arithmetic.is_empty() && tensor.ggml_type.same_bits() == Some(source.dtype);
     let skipped = if codes.is_some() { 0 } else { first * source.dtype.size() };
@@ -175,11 +215,14 @@ fn walk(
     }
 }
 
-fn place(index: usize, checkpoint: &Checkpoint) -> Result<Place> {
-    let source =
-        checkpoint.tensors.get(index).ok_or_else(|| Error::Internal(format!("no source tensor {index}")))?;
-    let (dtype, elements) = (source.dtype, source.len / source.dtype.size());
-    Ok(Place { file: source.file, offset: source.offset, dtype, elements })
+impl Places<'_> {
+    fn of(&self, index: usize) -> Result<Place> {
+        let source = self.checkpoint.tensors.get(index);
+        let source = source.ok_or_else(|| Error::Internal(format!("no source tensor {index}")))?;
+        let offset = self.offsets.and_then(|offsets| offsets.get(index)).copied();
+        let (dtype, elements) = (source.dtype, source.len / source.dtype.size());
+        Ok(Place { file: source.file, offset: offset.unwrap_or(source.offset), dtype, elements })
+    }
 }
 
 /// Makes sure that every element of `source` finds its row and column in the factors, and that they can be read.

@@ -6,6 +6,7 @@
 
 mod check;
 mod cover;
+mod drafted;
 mod files;
 mod kind;
 mod layout;
@@ -24,6 +25,7 @@ mod walk;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use drafted::Outlook;
 pub use kind::Kind;
 pub(crate) use layout::gcd;
 pub use pattern::{Pattern, Spot, Spots};
@@ -38,8 +40,7 @@ pub(crate) use steps::of_tensor as steps_of;
 
 use crate::checkpoint::Checkpoint;
 use crate::dtype::GgmlType;
-use crate::error::Result;
-use crate::gguf::{self, DEFAULT_ALIGNMENT, KeyValues, Value};
+use crate::gguf::{self, DEFAULT_ALIGNMENT, KeyValues};
 use crate::tensor::OutputTensor;
 
 /// What to plan.
@@ -47,6 +48,8 @@ use crate::tensor::OutputTensor;
 pub struct Request<'a> {
     /// Where the source bytes lie.
     pub checkpoint: &'a Checkpoint,
+    /// Where its tensors lie in their files, in bytes, if not where it says.
+    pub offsets: Option<&'a [u64]>,
     /// Every key-value of the (first) output file, except those about splits and padding.
     pub metadata: &'a KeyValues,
     /// Tensors in the reference's order.
@@ -187,13 +190,20 @@ pub enum Action {
         /// First byte in the source, a multiple of the block size.
         offset: u64,
     },
-    /// Bytes as they are, in the order of `walk`, from its element `first` on.
+    /// Bytes of source `file` from byte `offset` on, as they are.
     Copy {
+        /// Index into [`Plan::sources`].
+        file: usize,
+        /// First byte in the source.
+        offset: u64,
+    },
+    /// Elements as they are, in the order of `walk`, from its element `first` on.
+    Gather {
         /// What to read.
         walk: Arc<Walk>,
         /// First element of the walk that belongs to this step.
         first: u64,
-        /// Whether BF16 NaNs are made quiet, as the reference does it when it copies.
+        /// Whether BF16 NaNs are made quiet, as the reference does it when it copies. The elements may lie in one run then.
         quiet: bool,
     },
     /// Elements of `walk`, from `first` on, converted to `to`.
@@ -209,7 +219,7 @@ pub enum Action {
     Bytes(Arc<Vec<u8>>),
     /// Zeros: padding between tensors.
     Zero,
-    /// Clones and copies that repeat.
+    /// Clones, copies and elements gathered that repeat.
     Repeat(Arc<Pattern>),
 }
 
@@ -228,9 +238,7 @@ impl Plan {
 
     /// Bytes that are shared, and in how many extents.
     pub fn shared(&self) -> (u64, u64) {
-        let steps = self.outputs.iter().flat_map(Output::counted);
-        let clones = steps.filter(|(step, _)| matches!(step.action, Action::Clone { .. }));
-        clones.fold((0, 0), |(bytes, extents), (step, times)| (bytes + times * step.len, extents + times))
+        Outlook::of(&self.outputs).shared
     }
 
     /// A single file that holds nothing but metadata, without the padding that tensor data needs.
@@ -248,50 +256,5 @@ impl Plan {
             like: None,
         };
         Self { sources: Vec::new(), block: 4096, refusal: None, outputs: vec![output] }
-    }
-
-    /// Lays out the output files and decides how each byte range gets its bytes.
-    ///
-    /// If nothing can be shared, tensors are ordered and padded as the reference does it.
-    ///
-    /// # Errors
-    /// If a tensor cannot be lowered (unsupported source type, absurd size).
-    pub fn new(request: &Request) -> Result<Self> {
-        let mut tensors = Vec::with_capacity(request.tensors.len());
-        for tensor in request.tensors {
-            tensors.push(lower::lower(tensor, request.checkpoint)?);
-        }
-        let drafts =
-            files::drafts(&tensors, request.sharing, request.layout, request.alignment, &request.splits);
-        let count = drafts.len();
-        let mut plan = Self {
-            sources: request.checkpoint.files.iter().map(|f| f.path.clone()).collect(),
-            block: request.sharing.block,
-            refusal: request.sharing.refusals.iter().flatten().next().cloned(),
-            outputs: Vec::with_capacity(count),
-        };
-        // A plan that shares nothing is the reference's to the byte, NaNs included; one that shares
-        // some of its blocks keeps all bytes that it need not change.
-        let exact = drafts.iter().all(|draft| draft.start_phase.is_none());
-        let set = (count > 1 && !exact)
-            .then(|| set::identifier(request.metadata, &tensors, &drafts, request.stamp));
-        for (no, draft) in drafts.iter().enumerate() {
-            let mut metadata = if no == 0 { request.metadata.clone() } else { KeyValues::new() };
-            if draft.alignment != DEFAULT_ALIGNMENT {
-                metadata.set_u32("general.alignment", draft.alignment as u32);
-            }
-            if count > 1 {
-                metadata.set("split.no", Value::U16(no as u16));
-                metadata.set("split.count", Value::U16(count as u16));
-                metadata.set("split.tensors.count", Value::I32(request.tensors.len() as i32));
-            }
-            if let Some(set) = &set {
-                metadata.set_string(gguf::SPLIT_SET_KEY, set);
-            }
-            let path = split::path(request.path, no, count);
-            plan.outputs.push(steps::output(path, metadata, &tensors, draft, request.sharing, exact));
-        }
-        plan.check()?;
-        Ok(plan)
     }
 }

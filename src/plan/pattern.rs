@@ -11,9 +11,9 @@ pub struct Pattern {
     pub count: u64,
     /// Bytes of the output from one repetition to the next; the steps cover as many.
     pub stride: u64,
-    /// Bytes of the source from one repetition to the next, for clones. The elements of copies go on as their walk does.
+    /// Bytes of the source from one repetition to the next, for clones and copies. What is gathered goes on as its walk does.
     pub source_stride: u64,
-    /// The first repetition: clones, copies and patterns, as they would be without the others.
+    /// The first repetition: clones, copies, elements gathered and patterns, as they would be without the others.
     pub steps: Vec<Step>,
 }
 
@@ -24,7 +24,7 @@ pub struct Spot<'a> {
     pub step: &'a Step,
     /// How many bytes of the output further on it is here.
     pub shift: u64,
-    /// And how many of the source, if it is a clone.
+    /// And how many of the source, if it is a clone or a copy.
     pub source_shift: u64,
 }
 
@@ -46,9 +46,10 @@ impl Step {
         let action = match &self.action {
             Action::Clone { file: NO_SOURCE, .. } => self.action.clone(),
             Action::Clone { file, offset } => Action::Clone { file: *file, offset: offset + source_shift },
-            Action::Copy { walk, first, quiet } => {
+            Action::Copy { file, offset } => Action::Copy { file: *file, offset: offset + source_shift },
+            Action::Gather { walk, first, quiet } => {
                 let first = first + shift / walk.dtype.size();
-                Action::Copy { walk: walk.clone(), first, quiet: *quiet }
+                Action::Gather { walk: walk.clone(), first, quiet: *quiet }
             }
             Action::Repeat(pattern) => {
                 let steps = pattern.steps.iter().map(|step| step.moved(shift, source_shift)).collect();
@@ -59,13 +60,14 @@ impl Step {
         Self { start: self.start + shift, action, ..*self }
     }
 
-    /// Whether both are the same clone or copy, or patterns of the same.
+    /// Whether both are the same clone or copy, or gather the same, or are patterns of the same.
     pub fn is_same(&self, other: &Self) -> bool {
         let action = match (&self.action, &other.action) {
-            (Action::Clone { file, offset }, Action::Clone { file: f, offset: o }) => {
+            (Action::Clone { file, offset }, Action::Clone { file: f, offset: o })
+            | (Action::Copy { file, offset }, Action::Copy { file: f, offset: o }) => {
                 (file, offset) == (f, o)
             }
-            (Action::Copy { walk, first, quiet }, Action::Copy { walk: w, first: f, quiet: q }) => {
+            (Action::Gather { walk, first, quiet }, Action::Gather { walk: w, first: f, quiet: q }) => {
                 Arc::ptr_eq(walk, w) && (first, quiet) == (f, q)
             }
             (Action::Repeat(one), Action::Repeat(other)) => {

@@ -71,11 +71,12 @@ mod tests {
     use crate::error::Result;
     use crate::gguf::KeyValues;
     use crate::plan::{Alignment, Layout, Plan, Request, Sharing, SplitRules};
+    use crate::shape::Shape;
     use crate::tensor::{OutputTensor, TensorExpr};
 
     /// Why a tensor made from a BF16 matrix of 16 heads with 64 rows of 512 elements (1 KiB) is not shared.
     fn why(make: impl Fn(TensorExpr) -> Result<TensorExpr>) -> Vec<Reason> {
-        let shape = vec![16, 64, 512];
+        let shape = Shape::from_slice(&[16, 64, 512]);
         let len = 2 * shape.iter().product::<u64>();
         let expr = make(TensorExpr::source(0, &shape)).unwrap();
         let tensor = SourceTensor { name: "a".into(), dtype: Dtype::BF16, shape, file: 0, offset: 4096, len };
@@ -83,6 +84,7 @@ mod tests {
         let checkpoint = Checkpoint { files: vec![file], tensors: vec![tensor], ..Checkpoint::default() };
         let plan = Plan::new(&Request {
             checkpoint: &checkpoint,
+            offsets: None,
             metadata: &KeyValues::new(),
             tensors: &[OutputTensor { name: "a".into(), expr, ggml_type: GgmlType::BF16 }],
             path: Path::new("a.gguf"),

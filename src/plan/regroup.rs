@@ -4,10 +4,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cover;
 use super::files::{self, Draft};
 use super::layout::Effort;
-use super::lower::{Lowered, Origin, Part};
-use super::{Action, Plan, Sharing, Walk, set, steps};
+use super::lower::{Lowered, Origin, Part, Tensors};
+use super::share::{Outline, outline};
+use super::{Plan, Sharing, Walk, set, steps};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::gguf::{KeyValues, SPLIT_SET_KEY, TensorInfo};
@@ -66,10 +68,9 @@ impl Plan {
     /// [`Error::Internal`](crate::Error::Internal) if the plan contradicts itself.
     pub fn regroup(request: Regroup) -> Result<Self> {
         let Regroup { sources, tensors, files, may_reorder, sharing, stamp } = request;
-        let tensors: Vec<Lowered> = tensors.iter().map(lowered).collect();
         let mut effort = Effort::default();
-        let drafts: Vec<Draft> =
-            files.iter().map(|group| draft(group, &tensors, may_reorder, sharing, &mut effort)).collect();
+        let drafts = files.iter().map(|group| draft(group, tensors, may_reorder, sharing, &mut effort));
+        let drafts = drafts.collect::<Result<Vec<Draft>>>()?;
         let exact = drafts.iter().all(|draft| draft.start_phase.is_none());
         let first = files.first().map(|group| &group.metadata);
         let set = first.filter(|_| files.len() > 1 && !exact);
@@ -85,7 +86,8 @@ impl Plan {
             if let Some(set) = &set {
                 metadata.set_string(SPLIT_SET_KEY, set);
             }
-            plan.outputs.push(steps::output(path, metadata, &tensors, draft, sharing, false));
+            let arranged = steps::arrange(metadata, &tensors, draft, sharing)?;
+            plan.outputs.push(steps::output(path, arranged, &tensors, sharing, false)?);
         }
         plan.check()?;
         Ok(plan)
@@ -95,34 +97,53 @@ impl Plan {
 /// The tensors of `group` in their order, or in another if that shares more and `may_reorder`.
 fn draft(
     group: &Group,
-    tensors: &[Lowered],
+    tensors: &[Stored],
     may_reorder: bool,
     sharing: &Sharing,
     effort: &mut Effort,
-) -> Draft {
-    let shared = |draft: &Draft| {
-        let output = steps::output(PathBuf::new(), group.laid_out.clone(), tensors, draft, sharing, false);
-        let clones = output.steps.iter().filter(|step| matches!(step.action, Action::Clone { .. }));
-        clones.map(|step| step.len).sum::<u64>()
+) -> Result<Draft> {
+    let shared = |draft: &Draft| -> Result<u64> {
+        if draft.start_phase.is_none() {
+            return Ok(0);
+        }
+        let arranged = steps::arrange(group.laid_out.clone(), &tensors, draft, sharing)?;
+        Ok(cover::total(&arranged.covers).0)
     };
     let (range, alignment) = (group.tensors.clone(), group.alignment);
-    let mut first = tensors[range.clone()].iter().flat_map(|tensor| &tensor.parts);
-    let phase = first.find_map(|part| match &part.origin {
-        Origin::Move(walk) if sharing.allows(walk.file) => Some(walk.offset % sharing.block),
-        _ => None,
-    });
+    let first =
+        tensors[range.clone()].iter().find(|tensor| tensor.info.bytes > 0 && sharing.allows(tensor.file));
+    let phase = first.map(|tensor| tensor.offset % sharing.block);
     let start_phase = phase.filter(|phase| phase.is_multiple_of(alignment));
-    let mut best = Draft { tensors: range.clone().collect(), start_phase, alignment, slack: group.slack };
-    let mut most = start_phase.map_or(0, |_| shared(&best));
+    let (tensors_of, slack) = (range.clone().collect(), group.slack);
+    let mut best = Draft { tensors: tensors_of, parts: range.len(), start_phase, alignment, slack };
+    let mut most = shared(&best)?;
     if may_reorder {
-        let other = files::arranged(tensors, range, sharing, alignment, effort);
-        let gain = other.start_phase.map_or(0, |_| shared(&other));
+        let outlines =
+            tensors[range.clone()].iter().map(|tensor| outline(&lowered(tensor), sharing, alignment));
+        let outlines: Vec<Outline> = outlines.collect();
+        let mut other = files::arranged(&outlines, 0..range.len(), sharing.block, alignment, effort);
+        other.tensors.iter_mut().for_each(|i| *i += range.start);
+        let gain = shared(&other)?;
         if gain > most {
             (best, most) = (other, gain);
         }
     }
     best.start_phase = best.start_phase.filter(|_| most > 0);
-    best
+    Ok(best)
+}
+
+impl Tensors for &[Stored] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn info(&self, i: usize) -> TensorInfo {
+        self[i].info.clone()
+    }
+
+    fn lowered(&self, i: usize) -> Result<Lowered> {
+        Ok(lowered(&self[i]))
+    }
 }
 
 /// Whatever the elements are, bytes are what is moved.
@@ -132,12 +153,12 @@ fn lowered(stored: &Stored) -> Lowered {
         file: stored.file,
         offset: stored.offset,
         dtype: Dtype::U8,
-        dims: vec![Dim { len, stride: 1 }],
+        dims: [Dim { len, stride: 1 }].into(),
         first: 0,
         codes: None,
         arithmetic: Vec::new(),
     };
     let part = Part { bytes: len, origin: Origin::Move(Arc::new(walk)) };
     let parts = if len > 0 { vec![part] } else { Vec::new() };
-    Lowered { info: stored.info.clone(), parts, bytes: len }
+    Lowered { parts, bytes: len }
 }

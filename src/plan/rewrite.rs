@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::cover::{Chain, covers};
+use super::cover::{Chain, Covers};
 use super::runs::Extent;
 use super::steps::Filler;
 use super::{Action, Output, Placed, Plan, Sharing, Step, Walk};
@@ -64,8 +64,10 @@ fn output(file: Rewrite, sharing: &Sharing) -> Output {
         extent
     };
     let extents: Vec<Extent> = file.ranges.iter().filter(|r| r.len > 0).map(&mut place).collect();
-    let shareable = extents.iter().filter(|e| sharing.allows(e.file));
-    let covers = covers(shareable.map(|extent| Chain::of(*extent)), sharing);
+    let mut covers = Covers::default();
+    let shareable = extents.iter().filter(|extent| sharing.allows(extent.file));
+    shareable.for_each(|extent| covers.add(Chain::of(*extent), sharing));
+    let covers = covers.finish(sharing);
 
     let mut steps = Vec::with_capacity(extents.len() + 2 * covers.len() + 1);
     if header_len > 0 {
@@ -79,7 +81,7 @@ fn output(file: Rewrite, sharing: &Sharing) -> Output {
     let filler = Filler { covers: &covers, sharing, alignment: 1, exact: false };
     for extent in &extents {
         // Whatever the elements are, bytes are what is moved.
-        let dims = vec![Dim { len: extent.len, stride: 1 }];
+        let dims = [Dim { len: extent.len, stride: 1 }].into();
         let walk = Arc::new(Walk {
             file: extent.file,
             offset: extent.src,

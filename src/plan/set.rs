@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::files::Draft;
-use super::lower::Lowered;
+use super::lower::Tensors;
 use crate::gguf::{self, KeyValues, TensorInfo};
 use crate::hex::hex;
 
@@ -11,9 +11,9 @@ use crate::hex::hex;
 const KEPT: usize = 16;
 
 /// The same for the same sources, metadata and layout, and for nothing else, as hexadecimal digits.
-pub fn identifier(metadata: &KeyValues, tensors: &[Lowered], drafts: &[Draft], stamp: &[u8]) -> String {
+pub fn identifier(metadata: &KeyValues, tensors: &dyn Tensors, drafts: &[Draft], stamp: &[u8]) -> String {
     let mut hash = Sha256::new();
-    let infos: Vec<TensorInfo> = tensors.iter().map(|tensor| tensor.info.clone()).collect();
+    let infos: Vec<TensorInfo> = (0..tensors.count()).map(|i| tensors.info(i)).collect();
     hash.update(gguf::encode(metadata, &infos, gguf::DEFAULT_ALIGNMENT));
     for draft in drafts {
         let start = draft.start_phase.unwrap_or(u64::MAX);

@@ -40,9 +40,21 @@ pub fn chains<'a>(tensor: &'a Lowered, start: u64, sharing: &'a Sharing) -> impl
     parts(tensor, start, sharing).map(|runs| Chain::of_runs(&runs, sharing))
 }
 
-/// The tensor as the layout sees it in a file with this alignment, and the source file that most of
-/// what can be shared comes from.
-pub fn item(tensor: &Lowered, sharing: &Sharing, alignment: u64) -> (Item, Option<usize>) {
+/// What decides where a tensor goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline {
+    /// Its length in bytes, without padding.
+    pub bytes: u64,
+    /// Of how many parts it is.
+    pub parts: usize,
+    /// The tensor as the layout sees it in a file with a certain alignment.
+    pub item: Item,
+    /// The source file that most of what can be shared comes from.
+    pub home: Option<usize>,
+}
+
+/// That of `tensor` in a file with this alignment.
+pub fn outline(tensor: &Lowered, sharing: &Sharing, alignment: u64) -> Outline {
     let block = sharing.block;
     let mut gains: BTreeMap<u64, (u64, usize)> = BTreeMap::new();
     let mut add = |extent: Extent, times: u64| {
@@ -60,5 +72,5 @@ pub fn item(tensor: &Lowered, sharing: &Sharing, alignment: u64) -> (Item, Optio
     let best = gains.into_iter().max_by_key(|(phase, (gain, _))| (*gain, std::cmp::Reverse(*phase)));
     let want = best.map(|(phase, (gain, _))| Want { phase, gain });
     let item = Item { advance: tensor.bytes.next_multiple_of(alignment) % block, want };
-    (item, best.map(|(_, (_, file))| file))
+    Outline { bytes: tensor.bytes, parts: tensor.parts.len(), item, home: best.map(|(_, (_, file))| file) }
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::cover::{Cover, covers};
+use super::cover::{Cover, Covers, total};
 use super::files::Draft;
-use super::lower::{Lowered, Origin, Part, lower};
+use super::lower::{Origin, Part, Places, Tensors, lower};
 use super::share::chains;
 use super::{Action, Output, Pattern, Placed, Reason, Sharing, Step, Walk};
 use crate::checkpoint::Checkpoint;
@@ -14,21 +14,69 @@ use crate::error::Result;
 use crate::gguf::{self, KeyValues, PADDING_KEY, TensorInfo, Value};
 use crate::tensor::OutputTensor;
 
-/// Lays out one file. With `exact`, bytes that are copied still pass through the reference's
-/// conversion (BF16 NaNs are made quiet).
-pub fn output(
-    path: PathBuf,
-    mut metadata: KeyValues,
-    tensors: &[Lowered],
+/// One file, laid out.
+pub struct Arranged<'a> {
+    draft: &'a Draft,
+    header: Vec<u8>,
+    placed: Vec<Placed>,
+    data_start: u64,
+    /// Length of the file in bytes.
+    pub len: u64,
+    /// What of it is shared.
+    pub covers: Vec<Cover>,
+}
+
+/// Lays out one file.
+///
+/// # Errors
+/// If a tensor cannot be lowered.
+pub fn arrange<'a>(
+    metadata: KeyValues,
+    tensors: &dyn Tensors,
+    draft: &'a Draft,
+    sharing: &Sharing,
+) -> Result<Arranged<'a>> {
+    let mut arranged = place(metadata, tensors, draft, sharing);
+    let mut covers = Covers::for_parts(draft.parts);
+    for (&i, place) in draft.tensors.iter().zip(&arranged.placed) {
+        chains(&tensors.lowered(i)?, place.offset, sharing).for_each(|chain| covers.add(chain, sharing));
+    }
+    arranged.covers = covers.finish(sharing);
+    Ok(arranged)
+}
+
+/// Length in bytes of one file, how many of them are shared, and in how many extents.
+///
+/// # Errors
+/// If a tensor cannot be lowered.
+pub fn outlook(
+    metadata: KeyValues,
+    tensors: &dyn Tensors,
     draft: &Draft,
     sharing: &Sharing,
-    exact: bool,
-) -> Output {
-    let alignment = draft.alignment;
-    let padded = |bytes: u64| bytes.next_multiple_of(alignment);
-    let infos: Vec<TensorInfo> = draft.tensors.iter().map(|&i| tensors[i].info.clone()).collect();
+) -> Result<(u64, (u64, u64))> {
+    let Arranged { placed, len, .. } = place(metadata, tensors, draft, sharing);
+    let (mut covers, mut shared) = (Covers::default(), (0, 0));
+    let mut count = |(bytes, extents): (u64, u64)| shared = (shared.0 + bytes, shared.1 + extents);
+    for (&i, place) in draft.tensors.iter().zip(&placed) {
+        chains(&tensors.lowered(i)?, place.offset, sharing).for_each(|chain| covers.add(chain, sharing));
+        count(covers.counted());
+    }
+    count(total(&covers.finish(sharing)));
+    Ok((len, shared))
+}
+
+/// Header and places of one file; no covers yet.
+fn place<'a>(
+    mut metadata: KeyValues,
+    tensors: &dyn Tensors,
+    draft: &'a Draft,
+    sharing: &Sharing,
+) -> Arranged<'a> {
+    let padded = |bytes: u64| bytes.next_multiple_of(draft.alignment);
+    let infos: Vec<TensorInfo> = draft.tensors.iter().map(|&i| tensors.info(i)).collect();
     let header = header(&mut metadata, &infos, draft, sharing.block);
-    let (header_len, data_start) = (header.len() as u64, padded(header.len() as u64));
+    let data_start = padded(header.len() as u64);
 
     let mut placed = Vec::with_capacity(infos.len());
     let mut at = data_start;
@@ -38,22 +86,38 @@ pub fn output(
         at += padded(len);
     }
 
-    let in_order = || draft.tensors.iter().map(|&i| &tensors[i]).zip(&placed);
-    let stretches = in_order().flat_map(|(tensor, place)| chains(tensor, place.offset, sharing));
-    let covers = covers(stretches, sharing);
-    let mut steps = Vec::with_capacity(2 * placed.len() + covers.len() + 2);
+    Arranged { draft, header, placed, data_start, len: at, covers: Vec::new() }
+}
+
+/// The file that was laid out, step by step. With `exact`, bytes that are copied still pass through the reference's
+/// conversion (BF16 NaNs are made quiet).
+///
+/// # Errors
+/// If a tensor cannot be lowered.
+pub fn output(
+    path: PathBuf,
+    arranged: Arranged,
+    tensors: &dyn Tensors,
+    sharing: &Sharing,
+    exact: bool,
+) -> Result<Output> {
+    let Arranged { draft, header, placed, data_start, len, covers } = arranged;
+    let (alignment, header_len) = (draft.alignment, header.len() as u64);
+    let padded = |bytes: u64| bytes.next_multiple_of(alignment);
+    // A clone may have a copy on either side.
+    let mut steps = Vec::with_capacity(placed.len() + draft.parts + 2 * covers.len() + 2);
     steps.push(Step { start: 0, len: header_len, action: Action::Bytes(header.into()), reason: None });
     zero(&mut steps, header_len, data_start);
     let filler = Filler { covers: &covers, sharing, alignment, exact };
-    for (tensor, place) in in_order() {
-        let mut dst = place.offset;
+    for (&i, place) in draft.tensors.iter().zip(&placed) {
+        let (tensor, mut dst) = (tensors.lowered(i)?, place.offset);
         for part in &tensor.parts {
             filler.fill(&mut steps, part, dst);
             dst += part.bytes;
         }
         zero(&mut steps, dst, place.offset + padded(tensor.bytes));
     }
-    Output { path, len: at, data_start, alignment, tensors: placed, steps, like: None }
+    Ok(Output { path, len, data_start, alignment, tensors: placed, steps, like: None })
 }
 
 /// The steps that make `tensor` from byte `start` of an output on, with nothing shared and every byte kept that may be.
@@ -61,7 +125,7 @@ pub fn output(
 /// # Errors
 /// If the tensor cannot be lowered.
 pub fn of_tensor(tensor: &OutputTensor, checkpoint: &Checkpoint, start: u64) -> Result<Vec<Step>> {
-    let lowered = lower(tensor, checkpoint)?;
+    let lowered = lower(tensor, &Places { checkpoint, offsets: None })?;
     let sharing = Sharing::none(checkpoint, "");
     let filler = Filler { covers: &[], sharing: &sharing, alignment: 1, exact: false };
     let (mut steps, mut at) = (Vec::with_capacity(lowered.parts.len()), start);
@@ -80,6 +144,8 @@ fn header(metadata: &mut KeyValues, infos: &[TensorInfo], draft: &Draft, block: 
     let Some(phase) = draft.start_phase.filter(|phase| start % block != *phase) else {
         return plain;
     };
+    // It is long, and one of it at a time is enough.
+    drop(plain);
     let phase = phase + block - draft.slack.unwrap_or(0) % block;
     metadata.set(PADDING_KEY, Value::String(Vec::new()));
     let base = gguf::encode(metadata, infos, draft.alignment).len() as u64;
@@ -131,8 +197,12 @@ impl Filler<'_> {
         let reason = self.why_not(walk, start, !covering.is_empty());
         let quiet = self.exact && walk.dtype == Dtype::BF16;
         let copy = |from: u64, to: u64| {
-            let action =
-                Action::Copy { walk: walk.clone(), first: (from - start) / walk.dtype.size(), quiet };
+            let action = match walk.is_contiguous() && !quiet {
+                true => Action::Copy { file: walk.file, offset: walk.offset + (from - start) },
+                false => {
+                    Action::Gather { walk: walk.clone(), first: (from - start) / walk.dtype.size(), quiet }
+                }
+            };
             Step { start: from, len: to - from, action, reason: Some(reason) }
         };
         interleave(steps, covering, start, end, &copy);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::dtype::{Dtype, Packing};
-use crate::tensor::{Arithmetic, Dim};
+use crate::tensor::{Arithmetic, Dim, Dims};
 
 /// A strided walk over elements of one source file.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Walk {
     /// Element type in the file.
     pub dtype: Dtype,
     /// Nested loops, outermost first, strides in elements; merged (see [`crate::tensor::Piece`]).
-    pub dims: Vec<Dim>,
+    pub dims: Dims,
     /// Index of the first element in its source tensor, which is how `arithmetic` finds scales.
     pub first: u64,
     /// What is computed from each element.
@@ -33,7 +33,7 @@ pub struct CodeOrder {
     /// Position of the walk's first element in the order in which `arithmetic` counts them.
     pub first: u64,
     /// The walk's loops over positions in that order.
-    pub dims: Vec<Dim>,
+    pub dims: Dims,
 }
 
 /// Where a source tensor lies.

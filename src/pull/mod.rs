@@ -248,11 +248,9 @@ fn check_directory(dir: &Path, before: Option<&Manifest>) -> Result<()> {
         Some(found) if !found.is_dir() => Err(refused("is no directory")),
         Some(_) if before.is_none() => {
             let cannot = |e: io::Error| Error::io("cannot list", dir, e);
-            match fs::read_dir(dir).map_err(cannot)?.next().transpose().map_err(cannot)? {
-                Some(_) => {
-                    Err(refused("is not empty, and no download of ggraft").hint("name a new directory"))
-                }
-                None => Ok(()),
+            match State::is_empty(dir).map_err(cannot)? {
+                false => Err(refused("is not empty, and no download of ggraft").hint("name a new directory")),
+                true => Ok(()),
             }
         }
         None if !parent(dir).is_dir() => {

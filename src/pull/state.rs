@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use ggraft_platform::{Identity, Lock, LockError, boot_id, sync_directory};
 use serde::{Deserialize, Serialize};
 
+use crate::align;
 use crate::error::{Error, Result};
 
 /// Where the state is kept, in the directory that is filled.
@@ -19,6 +20,9 @@ const HOME: &str = ".cache/ggraft";
 
 /// The beginning of that: nothing of a repository gets a name that begins so.
 pub const RESERVED: &str = ".cache";
+
+/// The manifest before it has its name.
+const NEW: &str = "manifest.new";
 
 /// Longest manifest, and longest list of complete files, in bytes.
 const NOTES_MAX: u64 = 64 << 20;
@@ -99,7 +103,27 @@ impl State {
     pub fn manifest(dir: &Path) -> Result<Option<Manifest>> {
         let bytes = read(&dir.join(HOME).join("manifest.json"))?;
         let manifest = bytes.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-        Ok(manifest.filter(|manifest| manifest.version == VERSION))
+        let is_ours = |m: &Manifest| m.version == VERSION && align::block(m.block) == m.block;
+        Ok(manifest.filter(is_ours))
+    }
+
+    /// Whether nothing is in `dir` but what is there before there is a manifest: a download that was killed at once.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn is_empty(dir: &Path) -> io::Result<bool> {
+        // Nothing else than `names` is in the directory `dir`, if there is one.
+        let only = |dir: &Path, names: &[&str]| match fs::symlink_metadata(dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+            Ok(found) if found.is_dir() => {
+                let names: Vec<_> = names.iter().map(|name| dir.join(name)).collect();
+                fs::read_dir(dir)?.try_fold(true, |all, entry| Ok(all && names.contains(&entry?.path())))
+            }
+            found => found.map(|_| false),
+        };
+        Ok(only(dir, &[RESERVED])?
+            && only(&dir.join(RESERVED), &["ggraft"])?
+            && only(&dir.join(HOME), &["lock", NEW])?)
     }
 
     /// Begins with `manifest`, or goes on: what came before is forgotten if it may be lost, or is of something else.
@@ -116,7 +140,7 @@ impl State {
                 fs::remove_file(&path).map_err(|e| Error::io("cannot remove", &path, e))?;
             }
         }
-        let (path, new) = (self.home.join("manifest.json"), self.home.join("manifest.new"));
+        let (path, new) = (self.home.join("manifest.json"), self.home.join(NEW));
         let json = serde_json::to_vec_pretty(manifest).map_err(|e| Error::Internal(e.to_string()))?;
         let write = || -> io::Result<()> {
             let mut file = File::create(&new)?;

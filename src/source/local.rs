@@ -28,6 +28,17 @@ pub fn look(path: &Path) -> Result<Option<Metadata>> {
     platform::look(path).map_err(|e| Error::io("cannot look at", path, e))
 }
 
+/// Makes sure that there is something at `path`, which somebody has named.
+///
+/// # Errors
+/// [`Error::Usage`] if not, and as [`look`].
+pub fn must_exist(path: &Path) -> Result<()> {
+    match look(path)? {
+        Some(_) => Ok(()),
+        None => Err(Error::usage(format!("there is no file {}", path.display())).about(path)),
+    }
+}
+
 /// Whether there is a directory at `path`.
 ///
 /// # Errors
@@ -103,14 +114,14 @@ pub fn follow(path: &Path, homes: &[PathBuf]) -> Result<PathBuf> {
     Ok(real)
 }
 
-/// Where `path` leads through symlinks.
+/// Where `path` leads through symlinks. That one leads nowhere is the model's fault; that it cannot be read is not.
 pub fn resolve(path: &Path) -> Result<PathBuf> {
     path.canonicalize().map_err(|error| match fs::read_link(path) {
-        Ok(target) => Error::invalid(
+        Ok(target) if platform::leads_nowhere(&error) => Error::invalid(
             path,
             format!("expected a file, found a symlink to {target:?} that cannot be followed: {error}"),
         ),
-        Err(_) => Error::io("cannot open", path, error),
+        _ => Error::io("cannot open", path, error),
     })
 }
 

@@ -29,7 +29,7 @@ use hub::{Remote, Repository};
 
 pub use file::File;
 pub(crate) use hub::{cached, is_repository};
-pub(crate) use local::{is_dir, look};
+pub(crate) use local::{is_dir, look, must_exist};
 pub(crate) use mistaken::{lfs_pointer, not_a_model};
 pub use on_hub::OnHub;
 pub use reader::Reader;

@@ -53,7 +53,11 @@ pub fn below(root: &Path, homes: &[PathBuf]) -> Result<Below> {
 /// The length of the file that `path` is or leads to, or why it must not be followed.
 fn regular(path: &Path, kind: FileType, homes: &[PathBuf]) -> Result<Result<u64, &'static str>> {
     if kind.is_symlink() {
-        let Ok(target) = local::resolve(path) else { return Ok(Err("is a symlink that leads nowhere")) };
+        let target = match local::resolve(path) {
+            Ok(target) => target,
+            Err(Error::Invalid(_)) => return Ok(Err("is a symlink that leads nowhere")),
+            Err(error) => return Err(error),
+        };
         if !homes.iter().any(|home| target.starts_with(home)) {
             return Ok(Err("is a symlink that leads out of the model directory"));
         }

@@ -1,7 +1,7 @@
 //! Small integers packed into words, as quantized checkpoints store weights: how they lie there, and in which order they
 //! are the elements of a tensor.
 
-use super::piece::{Codes, Dim, Leaf, Piece, merged};
+use super::piece::{Codes, Dim, Dims, Leaf, Piece, merged};
 use super::strided::{Strided, shape_error};
 use crate::dtype::Packing;
 use crate::error::Result;
@@ -31,7 +31,7 @@ impl Strided {
 
 /// `dims` from `offset` on as loops over what `view` is over, where they step through `view`'s elements. None if that takes
 /// more than loops.
-pub fn compose(view: &[Dim], offset: u64, dims: &[Dim]) -> Option<(u64, Vec<Dim>)> {
+pub fn compose(view: &[Dim], offset: u64, dims: &[Dim]) -> Option<(u64, Dims)> {
     if view.iter().any(|dim| dim.len == 0) {
         return None;
     }

@@ -116,6 +116,8 @@ impl Strided {
     /// What `arithmetic` makes of every element.
     pub(super) fn compute(mut self, arithmetic: &Arithmetic<usize>) -> Self {
         for piece in &mut self.pieces {
+            // Nearly always there is one step.
+            piece.arithmetic.reserve_exact(1);
             piece.arithmetic.push(arithmetic.clone());
         }
         self

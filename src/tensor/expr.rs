@@ -3,27 +3,56 @@
 //! Nearly always elements of source tensors ([`Strided`]). An adapter's is the product of two of those ([`LowRank`]),
 //! which families move about as they move any other tensor, and which falls apart into its factors in the end.
 
+use std::borrow::Cow;
+
 use super::arithmetic::{Arithmetic, Scale};
 use super::low_rank::LowRank;
-use super::piece::Piece;
+use super::piece::{Leaf, Piece};
 use super::strided::{Strided, shape_error};
 use super::update::Update;
 use crate::dtype::Packing;
 use crate::error::Result;
+use crate::shape::Shape;
 
 /// A tensor as movement over, and arithmetic on, source tensors and generated constants.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct TensorExpr(Repr);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Repr {
-    Plain(Strided),
+    /// A source tensor as it lies in its file. A model may have 200,000 of them, so they take little room.
+    Source {
+        index: usize,
+        shape: Shape,
+    },
+    Plain(Box<Strided>),
     Product(Box<LowRank>),
+}
+
+impl Repr {
+    /// It as walks, or as the product that it is.
+    fn open(self) -> Result<Strided, Box<LowRank>> {
+        match self {
+            Self::Source { index, shape } => Ok(Strided::source(index, &shape)),
+            Self::Plain(plain) => Ok(*plain),
+            Self::Product(product) => Err(product),
+        }
+    }
+}
+
+impl PartialEq for TensorExpr {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Repr::Product(product), Repr::Product(other)) => product == other,
+            (Repr::Product(_), _) | (_, Repr::Product(_)) => false,
+            _ => self.shape() == other.shape() && self.pieces() == other.pieces(),
+        }
+    }
 }
 
 impl From<Strided> for TensorExpr {
     fn from(plain: Strided) -> Self {
-        Self(Repr::Plain(plain))
+        Self(Repr::Plain(Box::new(plain)))
     }
 }
 
@@ -37,7 +66,7 @@ impl TensorExpr {
     /// The whole source tensor `index`, as it lies in its file. Its element count must not
     /// overflow, which `Checkpoint` has checked.
     pub fn source(index: usize, shape: &[u64]) -> Self {
-        Strided::source(index, shape).into()
+        Self(Repr::Source { index, shape: Shape::from_slice(shape) })
     }
 
     /// A generated one-dimensional F32 tensor.
@@ -60,8 +89,8 @@ impl TensorExpr {
     /// # Errors
     /// If they have others, or no rank, or are products themselves.
     pub fn product(a: Self, b: Self) -> Result<Self> {
-        match (a.0, b.0) {
-            (Repr::Plain(a), Repr::Plain(b)) => LowRank::new(a, b).map(Self::from),
+        match (a.0.open(), b.0.open()) {
+            (Ok(a), Ok(b)) => LowRank::new(a, b).map(Self::from),
             _ => Err(shape_error("a product of products".into())),
         }
     }
@@ -72,7 +101,7 @@ impl TensorExpr {
     /// If something was asked of the product that no pair of factors can express.
     pub fn factors(&self) -> Result<Option<(Self, Self)>> {
         match &self.0 {
-            Repr::Plain(_) => Ok(None),
+            Repr::Source { .. } | Repr::Plain(_) => Ok(None),
             Repr::Product(product) => product.clone().factors().map(|(a, b)| Some((a.into(), b.into()))),
         }
     }
@@ -80,16 +109,27 @@ impl TensorExpr {
     /// Dimensions, outermost first.
     pub fn shape(&self) -> &[u64] {
         match &self.0 {
+            Repr::Source { shape, .. } => shape,
             Repr::Plain(plain) => plain.shape(),
             Repr::Product(product) => &product.shape,
         }
     }
 
     /// Strided walks in output order; none of a product.
-    pub fn pieces(&self) -> &[Piece] {
+    pub fn pieces(&self) -> Cow<'_, [Piece]> {
         match &self.0 {
-            Repr::Plain(plain) => plain.pieces(),
-            Repr::Product(_) => &[],
+            Repr::Source { index, shape } => Cow::Owned(Strided::source(*index, shape).pieces.into_vec()),
+            Repr::Plain(plain) => Cow::Borrowed(plain.pieces()),
+            Repr::Product(_) => Cow::Borrowed(&[]),
+        }
+    }
+
+    /// What the first of them walks.
+    pub fn first_leaf(&self) -> Option<Leaf> {
+        match &self.0 {
+            Repr::Source { index, .. } => Some(Leaf::Source(*index)),
+            Repr::Plain(plain) => plain.pieces().first().map(|piece| piece.leaf.clone()),
+            Repr::Product(_) => None,
         }
     }
 
@@ -105,9 +145,9 @@ impl TensorExpr {
 
     /// Multiplies every element by `constant`.
     pub fn times(self, constant: f32) -> Self {
-        match self.0 {
-            Repr::Plain(plain) => plain.times(constant).into(),
-            Repr::Product(product) => product.times(constant).into(),
+        match self.0.open() {
+            Ok(plain) => plain.times(constant).into(),
+            Err(product) => product.times(constant).into(),
         }
     }
 
@@ -308,9 +348,9 @@ impl TensorExpr {
         let count = parts.len();
         let (mut all, mut products) = (Vec::new(), Vec::new());
         for part in parts {
-            match part.0 {
-                Repr::Plain(part) => all.push(part),
-                Repr::Product(part) => products.push(*part),
+            match part.0.open() {
+                Ok(part) => all.push(part),
+                Err(part) => products.push(*part),
             }
         }
         match products.len() {
@@ -321,9 +361,9 @@ impl TensorExpr {
     }
 
     fn compute(self, plain: impl FnOnce(Strided) -> Strided, what: &'static str) -> Self {
-        match self.0 {
-            Repr::Plain(strided) => plain(strided).into(),
-            Repr::Product(product) => product.refuse(what).into(),
+        match self.0.open() {
+            Ok(strided) => plain(strided).into(),
+            Err(product) => product.refuse(what).into(),
         }
     }
 
@@ -332,9 +372,9 @@ impl TensorExpr {
         plain: impl FnOnce(Strided) -> Result<Strided>,
         product: impl FnOnce(LowRank) -> Result<LowRank>,
     ) -> Result<Self> {
-        match self.0 {
-            Repr::Plain(strided) => plain(strided).map(Self::from),
-            Repr::Product(low_rank) => product(*low_rank).map(Self::from),
+        match self.0.open() {
+            Ok(strided) => plain(strided).map(Self::from),
+            Err(low_rank) => product(*low_rank).map(Self::from),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! [`Strided`]: tensors joined to a larger one.
 
-use super::strided::{Strided, shape_error};
+use smallvec::smallvec;
+
+use super::strided::{Pieces, Strided, shape_error};
 use crate::error::Result;
 
 /// More parts than a tensor of experts has; each is a run of its own in the plan.
@@ -53,7 +55,7 @@ impl Strided {
         }
         // Joined parts are handed out one after the other: to look for each row among all of them would take their
         // number squared.
-        let (mut rows, mut row, mut filled) = (Vec::new(), Vec::new(), 0);
+        let (mut rows, mut row, mut filled) = (Vec::new(), Pieces::new(), 0);
         for piece in self.pieces {
             filled += piece.elements();
             row.push(piece);
@@ -61,7 +63,7 @@ impl Strided {
                 return Err(shape_error(format!("rows of {:?} cut a joined part", self.shape)));
             }
             if filled == len {
-                rows.push(Self { shape: vec![len], pieces: std::mem::take(&mut row) });
+                rows.push(Self { shape: smallvec![len], pieces: std::mem::take(&mut row) });
                 filled = 0;
             }
         }
@@ -85,7 +87,11 @@ impl Strided {
             .iter()
             .try_fold(0u64, |n, p| n.checked_add(p.shape[0]))
             .ok_or_else(|| shape_error("joined tensor is too large".into()))?;
-        Ok(Self { shape, pieces: parts.into_iter().flat_map(|p| p.pieces).collect() })
+        // As much room as it takes: there may be 200,000 of them.
+        let mut pieces = Pieces::new();
+        pieces.reserve_exact(parts.iter().map(|part| part.pieces.len()).sum());
+        parts.into_iter().for_each(|part| pieces.extend(part.pieces));
+        Ok(Self { shape, pieces })
     }
 
     /// Puts tensors of one shape under a new outermost axis.

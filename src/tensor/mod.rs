@@ -18,7 +18,7 @@ mod update;
 pub use arithmetic::{Arithmetic, GridAxis, List, Scale};
 pub use codes::compose;
 pub use expr::TensorExpr;
-pub use piece::{Codes, Dim, Leaf, Piece};
+pub use piece::{Codes, Dim, Dims, Leaf, Piece};
 pub use update::{Factor, Update};
 
 use crate::dtype::GgmlType;

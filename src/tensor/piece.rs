@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::arithmetic::Arithmetic;
 use crate::dtype::Packing;
 
@@ -19,8 +21,11 @@ pub struct Piece {
     pub offset: u64,
     /// Nested loops, outermost first, merged as far as possible. No entry has length 1;
     /// an empty list is a single element.
-    pub dims: Vec<Dim>,
+    pub dims: Dims,
 }
+
+/// Loops, outermost first. Nearly always there is one, which then takes no memory of its own.
+pub type Dims = SmallVec<[Dim; 1]>;
 
 /// One loop of a [`Piece`]: `len` steps of `stride` elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +59,7 @@ pub struct Codes {
     /// How they lie in it.
     pub packing: Packing,
     /// Their order as elements: loops over integers, outermost first, from the first one on.
-    pub view: Vec<Dim>,
+    pub view: Dims,
 }
 
 impl Piece {
@@ -77,8 +82,8 @@ impl Piece {
 }
 
 /// Drops loops of one step and joins loops that continue each other.
-pub(super) fn merged(dims: impl IntoIterator<Item = Dim>) -> Vec<Dim> {
-    let mut out: Vec<Dim> = Vec::new();
+pub(super) fn merged(dims: impl IntoIterator<Item = Dim>) -> Dims {
+    let mut out = Dims::new();
     for dim in dims.into_iter().filter(|d| d.len != 1) {
         match out.last_mut() {
             Some(outer) if dim.len.checked_mul(dim.stride) == Some(outer.stride) => {
@@ -87,21 +92,19 @@ pub(super) fn merged(dims: impl IntoIterator<Item = Dim>) -> Vec<Dim> {
             _ => out.push(dim),
         }
     }
-    // Nearly always there is one, and a vector that grows has room for four. There may be 200,000 of them.
-    out.shrink_to_fit();
     out
 }
 
 /// Regroups loops so that group *i* yields axis *i* of `shape`; none if a loop straddles axes in
 /// a way no stride can express.
-pub(super) fn split_by_axis(dims: &[Dim], shape: &[u64]) -> Option<Vec<Vec<Dim>>> {
+pub(super) fn split_by_axis(dims: &[Dim], shape: &[u64]) -> Option<Vec<Dims>> {
     if dims.iter().any(|d| d.len == 0) {
         return None;
     }
-    let mut rest = dims.to_vec();
+    let mut rest = Dims::from(dims);
     let mut axes = Vec::with_capacity(shape.len());
     for &axis_len in shape.iter().rev() {
-        let (mut want, mut axis) = (axis_len, Vec::new());
+        let (mut want, mut axis) = (axis_len, Dims::new());
         while want > 1 {
             let dim = rest.pop()?;
             if want % dim.len == 0 {

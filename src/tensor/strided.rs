@@ -5,17 +5,23 @@
 //! have merged into one with stride 1, and of which nothing is computed, is one run of bytes
 //! that can be cloned.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::piece::{Dim, Leaf, Piece, merged, split_by_axis};
 use crate::error::{Error, Result};
+use crate::shape::Shape;
 
 /// A tensor as movement over, and arithmetic on, source tensors and generated constants.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Strided {
     /// Dimensions, outermost first (Hugging Face order; GGUF writes them reversed).
-    pub(super) shape: Vec<u64>,
+    pub(super) shape: Shape,
     /// What to read, in output order. Their elements add up to the product of `shape`.
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Pieces,
 }
+
+/// Most tensors are of one piece.
+pub(super) type Pieces = SmallVec<[Piece; 1]>;
 
 impl Strided {
     /// The whole source tensor `index`, as it lies in its file. Its element count must not
@@ -23,8 +29,8 @@ impl Strided {
     pub fn source(index: usize, shape: &[u64]) -> Self {
         let elements = shape.iter().product();
         Self {
-            shape: shape.to_vec(),
-            pieces: vec![Piece {
+            shape: Shape::from_slice(shape),
+            pieces: smallvec![Piece {
                 leaf: Leaf::Source(index),
                 arithmetic: Vec::new(),
                 offset: 0,
@@ -35,24 +41,24 @@ impl Strided {
 
     /// A generated one-dimensional F32 tensor.
     pub fn values(values: Vec<f32>) -> Self {
-        let shape = vec![values.len() as u64];
+        let shape = smallvec![values.len() as u64];
         Self::generated(shape, Leaf::Values(values.into()))
     }
 
     /// A generated one-dimensional I64 tensor.
     pub fn integers(values: Vec<i64>) -> Self {
-        let shape = vec![values.len() as u64];
+        let shape = smallvec![values.len() as u64];
         Self::generated(shape, Leaf::Integers(values.into()))
     }
 
     /// Zeros, of whatever type the output has. Their number must not overflow.
     pub fn zeros(shape: &[u64]) -> Self {
-        Self::generated(shape.to_vec(), Leaf::Zeros)
+        Self::generated(Shape::from_slice(shape), Leaf::Zeros)
     }
 
-    fn generated(shape: Vec<u64>, leaf: Leaf) -> Self {
+    fn generated(shape: Shape, leaf: Leaf) -> Self {
         let dims = merged([Dim { len: shape.iter().product(), stride: 1 }]);
-        Self { shape, pieces: vec![Piece { leaf, arithmetic: Vec::new(), offset: 0, dims }] }
+        Self { shape, pieces: smallvec![Piece { leaf, arithmetic: Vec::new(), offset: 0, dims }] }
     }
 
     /// Dimensions, outermost first.
@@ -79,7 +85,7 @@ impl Strided {
         if elements != Some(self.elements()) {
             return Err(shape_error(format!("cannot reshape {:?} to {shape:?}", self.shape)));
         }
-        self.shape = shape.to_vec();
+        self.shape = Shape::from_slice(shape);
         Ok(self)
     }
 
@@ -127,7 +133,8 @@ impl Strided {
         let Some((len, parts)) = size else {
             return Err(shape_error(format!("no {outer} groups of {inner} along axis {axis} of {shape:?}")));
         };
-        split.splice(axis..=axis, [outer, inner, len / parts]);
+        split[axis] = len / parts;
+        split.insert_many(axis, [outer, inner]);
         self.reshape(&split)?.swap_axes(axis, axis + 1)?.reshape(&shape)
     }
 
@@ -184,7 +191,7 @@ impl Strided {
         let row: u64 = inner.iter().product();
         let mut shape = self.shape.clone();
         shape[0] = end - start;
-        let (mut at, mut pieces) = (0, Vec::new());
+        let (mut at, mut pieces) = (0, Pieces::new());
         for piece in self.pieces {
             let next = at + piece.elements();
             if at >= start * row && next <= end * row {

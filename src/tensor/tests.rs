@@ -5,7 +5,7 @@ use super::{Leaf, TensorExpr};
 /// Source indices in output order, by walking the loops.
 pub fn walk(expr: &TensorExpr) -> Vec<u64> {
     let mut out = Vec::new();
-    for piece in expr.pieces() {
+    for piece in &*expr.pieces() {
         let mut at = vec![piece.offset];
         for dim in &piece.dims {
             at = at.iter().flat_map(|o| (0..dim.len).map(move |i| o + i * dim.stride)).collect();

@@ -18,6 +18,7 @@ use crate::compare::{self, How};
 use crate::describe::{self, Description};
 use crate::error::Result;
 use crate::gguf::Gguf;
+use crate::input::{one_line, quoted};
 use crate::inspect;
 use crate::source::{File, ModelDir, OnHub};
 
@@ -28,6 +29,15 @@ use crate::source::{File, ModelDir, OnHub};
 pub(crate) fn check_structure(files: &[(PathBuf, Gguf)]) -> Result<()> {
     structure::check(files)?;
     structure::check_model(files)
+}
+
+/// The files that are complete but for the padding behind their last tensor: path, name of the tensor, and what is wrong.
+fn unpadded(files: &[(PathBuf, Gguf)]) -> impl Iterator<Item = (&PathBuf, &str, String)> {
+    files.iter().filter_map(|(path, gguf)| {
+        let (last, missing) = gguf.missing_padding()?;
+        let problem = format!("is whole, but {missing} bytes of the padding behind it, with which the file should end, are missing");
+        Some((path, last.name.as_str(), problem))
+    })
 }
 
 /// What to verify, and how.
@@ -63,6 +73,15 @@ pub fn verify(
     let mut report = Report::new(&files);
     let Some(model) = &options.model else {
         structure::check_model(&files)?;
+        report.notes = unpadded(&files)
+            .map(|(path, name, problem)| {
+                format!(
+                    "{}: tensor {} {problem}; llama.cpp loads the file nevertheless",
+                    one_line(&path.to_string_lossy()),
+                    quoted(name)
+                )
+            })
+            .collect();
         return Ok(report);
     };
     let model = ModelDir::find(model, &options.on_hub)?;
@@ -70,6 +89,9 @@ pub fn verify(
         choices::describe(&model, &files, &options.describe)?;
     report.has_model = true;
     report.differences.extend(metadata::differences(&metadata, &files));
+    report.differences.extend(
+        unpadded(&files).map(|(_, name, problem)| Difference::Tensor { name: name.to_owned(), problem }),
+    );
     let mut outputs = places::outputs(&files, &checkpoint, tensors, &mut report.differences)?;
 
     if !model.is_local() && !options.read_all {

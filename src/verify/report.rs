@@ -37,6 +37,8 @@ pub struct Report {
     pub bytes: Comparison,
     /// What differs.
     pub differences: Vec<Difference>,
+    /// What is not as it should be, though llama.cpp does not mind.
+    pub notes: Vec<String>,
 }
 
 impl Report {
@@ -58,6 +60,9 @@ impl Report {
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         for difference in &self.differences {
             writeln!(out, "{difference}")?;
+        }
+        for note in &self.notes {
+            writeln!(out, "{note}")?;
         }
         let (files, tensors) = (self.files, self.tensors);
         if !self.has_model {
@@ -90,6 +95,7 @@ impl Report {
             "compared_with_model": self.has_model, "headers_only": self.headers_only,
             "bytes": self.bytes.to_json(),
             "differences": self.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
+            "notes": self.notes,
         })
     }
 }

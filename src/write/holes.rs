@@ -20,8 +20,8 @@ pub fn keep(plan: &mut Plan, sources: &[File]) -> Result<()> {
         let mut kept = Vec::with_capacity(output.steps.len());
         for step in std::mem::take(&mut output.steps) {
             match &step.action {
-                Action::Copy { walk, .. } if walk.is_contiguous() && step.len >= SMALLEST => {
-                    kept.extend(without_holes(&step, &*sources[walk.file].handle()?));
+                Action::Copy { file, .. } if step.len >= SMALLEST => {
+                    kept.extend(without_holes(&step, &*sources[*file].handle()?));
                 }
                 _ => kept.push(step),
             }
@@ -33,12 +33,11 @@ pub fn keep(plan: &mut Plan, sources: &[File]) -> Result<()> {
 
 /// `step`, cut where its source has holes.
 fn without_holes(step: &Step, file: &fs::File) -> Vec<Step> {
-    let Action::Copy { walk, first, quiet } = &step.action else { return vec![step.clone()] };
-    // Elements of a rewrite are bytes.
-    let (source, mut steps, mut at) = (walk.offset + first, Vec::new(), 0);
+    let Action::Copy { file: index, offset: source } = step.action else { return vec![step.clone()] };
+    let (mut steps, mut at) = (Vec::new(), 0);
     let mut push = |start: u64, end: u64, hole: bool| {
         if end > start {
-            let copy = Action::Copy { walk: walk.clone(), first: first + start, quiet: *quiet };
+            let copy = Action::Copy { file: index, offset: source + start };
             let (action, reason) = if hole { (Action::Zero, None) } else { (copy, step.reason) };
             steps.push(Step { start: step.start + start, len: end - start, action, reason });
         }

@@ -4,7 +4,8 @@
  * GGRAFT_FAULT_ALL     if set, all calls count; by default only those that decide what a crash leaves behind
  * GGRAFT_FAULT_STEP    number of the call (from 1) to interfere with
  * GGRAFT_FAULT_ACTION  errno that it fails with; 0: the process is killed instead of making it;
- *                      -1: it reads or writes only half; -2: it reads or writes nothing, as at the end of a file
+ *                      -1: it reads or writes only half; -2: it reads or writes nothing, as at the end of a file;
+ *                      -3: it is asked to stop (SIGTERM), and the call made
  * GGRAFT_FAULT_FLIP    a bit of this byte of every file changes when it was synced
  * GGRAFT_FAULT_NAMED   if set, there are no unnamed files on this file system
  */
@@ -34,7 +35,7 @@
 /* Not `syscall`, which is among the calls. */
 #define kernel REAL(syscall)
 
-enum { HALF = -1, NOTHING = -2 };
+enum { HALF = -1, NOTHING = -2, INTERRUPT = -3 };
 
 static int steps;
 
@@ -59,6 +60,11 @@ static int interfere(const char *call, const char *path) {
     if (!fault || atoi(fault) != number)
         return 0;
     int action = atoi(getenv("GGRAFT_FAULT_ACTION"));
+    if (action == INTERRUPT) {
+        raise(SIGTERM);
+        errno = saved;
+        return 0;
+    }
     if (action < 0)
         return action;
     errno = action;

@@ -21,6 +21,8 @@ pub enum Action {
     Half,
     /// It reads or writes nothing, as at the end of a file.
     Nothing,
+    /// The process is asked to stop before it. Not by Ctrl-C, which a shell may have it ignore.
+    Interrupt,
 }
 
 pub const ENOENT: i32 = 2;
@@ -60,6 +62,7 @@ impl Run {
                 Action::Kill => 0,
                 Action::Half => -1,
                 Action::Nothing => -2,
+                Action::Interrupt => -3,
             };
             command.env("GGRAFT_FAULT_STEP", step.to_string()).env("GGRAFT_FAULT_ACTION", number.to_string());
         }

@@ -1,5 +1,6 @@
-//! `cargo run --example serve_hub -- DIR ID [DELAY [SEED ONE_IN COUNT]]`: serves the directory DIR as the repository ID until
-//! standard input ends; for `scripts/hub`. Prints its address, and for each line of input what it has sent since the last.
+//! `cargo run --example serve_hub -- DIR ID [DELAY [SEED ONE_IN COUNT]]`: serves the directory DIR as the repository ID, or with
+//! `OWNER/*` each directory in it as one, until standard input ends; for `scripts/hub`. Prints its address, and for each line of
+//! input what it has sent since the last.
 
 use std::io::BufRead as _;
 use std::path::Path;
@@ -17,7 +18,15 @@ fn main() {
     };
     let numbers: Vec<u64> = numbers.iter().map(|number| number.parse().expect("a number")).collect();
     let hub = Hub::start();
-    hub.add(id, Path::new(dir), Access::Public);
+    match id.strip_suffix('*') {
+        Some(owner) => {
+            for entry in std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry")) {
+                let name = entry.file_name().into_string().expect("a name");
+                hub.add(&format!("{owner}{name}"), &entry.path(), Access::Public);
+            }
+        }
+        None => hub.add(id, Path::new(dir), Access::Public),
+    }
     hub.delay(numbers.first().copied().unwrap_or(0));
     if let [_, seed, one_in, count] = numbers[..] {
         hub.faults().at_random(seed, one_in, count);

@@ -12,6 +12,7 @@ use crate::common::model_dir::ModelDir;
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// Names the case in messages and in `expected.json`.
+    #[allow(dead_code, reason = "not all tests name cases")]
     pub id: String,
     /// Which test runs it.
     #[allow(dead_code, reason = "the checkpoint writer has no use for it")]

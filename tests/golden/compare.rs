@@ -1,4 +1,5 @@
-//! Converts a model directory, and compares the files with what the reference made of it.
+//! Converts a model directory, and compares the files with what the reference made of it. What is the
+//! reference's, `ggraft verify` must find equal.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,14 +35,19 @@ pub struct File {
     tensors: Vec<String>,
 }
 
-/// Converts `model` and compares what was made with what the reference made.
+/// Converts `model` and compares what was made with what the reference made; with `verified`, `ggraft verify` must find it equal, too.
 #[allow(dead_code, reason = "not all tests convert models")]
-pub fn compare(model: &Path, expected: &Conversion) -> Result<(), String> {
-    compare_as(&["convert", "--no-reflink"], model, expected)
+pub fn compare(model: &Path, expected: &Conversion, verified: bool) -> Result<(), String> {
+    convert(&["convert", "--no-reflink"], model, expected, verified)
 }
 
 /// The same with another command and its flags.
+#[allow(dead_code, reason = "most tests convert whole models")]
 pub fn compare_as(command: &[&str], model: &Path, expected: &Conversion) -> Result<(), String> {
+    convert(command, model, expected, false)
+}
+
+fn convert(command: &[&str], model: &Path, expected: &Conversion, verified: bool) -> Result<(), String> {
     let out = tempfile::tempdir().expect("a temporary directory");
     let roots = [("@out", out.path()), ("@dir", model), ("@base", &model.with_file_name("base"))];
     let place = |text: &str| {
@@ -78,12 +84,51 @@ pub fn compare_as(command: &[&str], model: &Path, expected: &Conversion) -> Resu
         expected.files.iter().try_for_each(|file| {
             let data = fs::read(place(&file.path)).map_err(|e| e.to_string())?;
             difference(&data, file).map_or(Ok(()), |d| Err(format!("{}: {d}", file.path)))
-        })
+        })?;
+        let flags: Vec<String> = expected.convert.split_whitespace().map(place).collect();
+        let mut sets = expected.files.iter().filter(|file| verified && is_first(&file.path));
+        sets.try_for_each(|file| verify(&place(&file.path), model, &flags))
     })();
     for path in &list(model) - &before {
         fs::remove_file(path).expect("an output file");
     }
     result
+}
+
+/// Flags that a file does not tell of, and whether they take a value.
+const TOLD: [(&str, bool); 5] = [
+    ("--model-name", true),
+    ("--metadata", true),
+    ("--target-model-dir", true),
+    ("--mistral-format", false),
+    ("--disable-mistral-community-chat-template", false),
+];
+
+/// Whether a file is the first of its set: of those that are split, one is enough.
+fn is_first(path: &str) -> bool {
+    let no = path.rsplit_once("-of-").and_then(|(name, _)| name.get(name.len().saturating_sub(5)..));
+    no.is_none_or(|no| no == "00001")
+}
+
+/// Holds `file`, which is the reference's to the byte, against `model`.
+fn verify(file: &str, model: &Path, flags: &[String]) -> Result<(), String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+    command.arg("verify").arg(file).arg(model);
+    for (i, flag) in flags.iter().enumerate() {
+        if let Some((_, value)) = TOLD.iter().find(|(name, _)| name == flag) {
+            command.args(&flags[i..=i + usize::from(*value)]);
+        }
+    }
+    let run = command.output().expect("ggraft runs");
+    match run.status.code() {
+        Some(0) => Ok(()),
+        _ => Err(format!(
+            "verify refuses the reference's file: {}: {}{}",
+            run.status,
+            String::from_utf8_lossy(&run.stdout),
+            String::from_utf8_lossy(&run.stderr)
+        )),
+    }
 }
 
 fn list(dir: &Path) -> BTreeSet<PathBuf> {

@@ -120,6 +120,8 @@ def cases():
     few = {k: ... for k in ("qk_rope_head_dim", "o_groups", "index_n_heads", "hc_eps", "swiglu_limit", "sliding_window", "scoring_func",
                             "num_nextn_predict_layers", "norm_topk_prob")}
     yield deepseek("deepseek4-defaults", {**few, "head_dim": 64, "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}})
+    # Weights in a type that has no numbers but powers of two.
+    yield deepseek("deepseek4-powers", given=[(*t[:2], "f8_e8m0") if ".hc_" in t[0] else t for t in tensors()])
     yield deepseek("deepseek4-two-predict", {"num_nextn_predict_layers": 2}, [*tensors(), *predicting(0, plain=True), *predicting(1)],
                    also=["--outtype auto --mtp", "--outtype f32 --mtp --vocab-only"])
     yield deepseek("deepseek4-no-scale", given=[t for t in tensors() if t[0] != "layers.1.ffn.experts.2.w2.scale"], refused=True)
@@ -135,7 +137,7 @@ def cases():
         return case(id, config, tensors=list(given or draft()), **{"target": (target, "gpt2-trimmed"), "tokenizer": None, **more})
 
     yield dspark("deepseek4-dspark", also=["--vocab-only", "--outtype q8_0 --outfile @out"])
-    yield dspark("deepseek4-dspark-f16", {"dspark_target_layer_ids": [2], "rope_scaling": None}, draft(1, plain=True), dtype="f16")
+    yield dspark("deepseek4-dspark-f16", {"dspark_target_layer_ids": [2], "rope_scaling": None}, draft(1, plain=True), dtype="f16", also=["--no-nextn"])
     yield dspark("deepseek4-dspark-f32", {"num_hidden_layers": 1, "compress_ratios": [0], "dspark_block_size": 4},
                  [*draft(3), ("mtp.0.ffn.gate.bias_vl", [3])], dtype="f32")
     yield dspark("deepseek4-dspark-beside", given=[*tensors(), *draft()], arch="DeepseekV4ForCausalLM", flags="--dspark")

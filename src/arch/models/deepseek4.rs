@@ -261,10 +261,10 @@ pub(super) fn dequantize(input: &mut Input) -> Result<bool> {
         if !matches!(dtype(expr), Some(Dtype::F8E4M3 | Dtype::F8E5M2)) {
             continue;
         }
-        let Some(Leaf::Source(source)) = scales.pieces().first().map(|piece| &piece.leaf) else { continue };
+        let Some(Leaf::Source(source)) = scales.first_leaf() else { continue };
         let invalid =
             |problem: String| Error::invalid(&input.checkpoint.dir, format!("{}: {problem}", quoted(&own)));
-        let mut scale = Scale::new(*source, expr.shape(), scales.shape(), Some(&BLOCK)).map_err(invalid)?;
+        let mut scale = Scale::new(source, expr.shape(), scales.shape(), Some(&BLOCK)).map_err(invalid)?;
         match dtype(scales) {
             Some(Dtype::F8E8M0) => {}
             Some(Dtype::U8) => scale = scale.then(Arithmetic::Table(powers().into())),

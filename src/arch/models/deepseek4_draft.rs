@@ -1,6 +1,6 @@
 //! The DSpark draft that is part of DeepSeek V4 checkpoints, or published alone (`DeepseekV4DSparkModel` of the reference).
 
-use crate::arch::{Family, Input, Keys, names};
+use crate::arch::{Family, Input, Keys, Mtp, names};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Counts};
 use crate::error::{Error, Result};
@@ -13,9 +13,11 @@ pub(super) const DEEPSEEK4_DSPARK: Family = Family {
     names: &["DeepseekV4DSparkModel"],
     arch: "dflash",
     tensors: names::DFLASH,
-    mtp: false,
     draft: Some(|_| Ok(vocab::gpt2)),
-    layers: |config, _, checkpoint| stages(config, checkpoint),
+    layers: |config, options, checkpoint| match options.mtp {
+        Mtp::Only => Err(config.unsupported("--mtp: all layers of a DSpark draft are its own")),
+        Mtp::Keep | Mtp::Drop => stages(config, checkpoint),
+    },
     keys: key_values,
     late: |input, keys| {
         let token = input.config.require_u32(&["dspark_noise_token_id"])?;

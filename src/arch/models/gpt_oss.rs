@@ -48,7 +48,7 @@ fn packed_experts(input: &Input, builder: &mut Builder) -> Result<()> {
                  blocks, found {codes:?} and {shape:?}"
             )));
         }
-        let Some(Leaf::Source(source)) = scales.pieces().first().map(|piece| &piece.leaf) else { continue };
+        let Some(Leaf::Source(source)) = scales.first_leaf() else { continue };
         for (matrix, first) in parts {
             let expr = match first {
                 None => blocks.clone(),
@@ -66,7 +66,7 @@ fn packed_experts(input: &Input, builder: &mut Builder) -> Result<()> {
             };
             let module = stem.rsplit_once('.').map_or(stem, |(module, _)| module);
             let resolved = builder.resolve(&format!("{module}.{matrix}.weight"))?;
-            builder.add_typed(resolved, expr.mxfp4(*source)?, GgmlType::MXFP4)?;
+            builder.add_typed(resolved, expr.mxfp4(source)?, GgmlType::MXFP4)?;
         }
     }
     Ok(())

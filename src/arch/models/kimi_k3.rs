@@ -186,7 +186,7 @@ fn add_residual(builder: &mut Builder, tensor: Tensor, module: &str, whole: Stri
     let Some(parts) = builder.gather(&whole, tensor, &parts) else { return Ok(()) };
     let [norm, projection] = parts.as_slice() else { return Ok(()) };
     let count = norm.elements();
-    let plain = |expr: &TensorExpr| match expr.pieces() {
+    let plain = |expr: &TensorExpr| match &*expr.pieces() {
         [piece] if piece.arithmetic.is_empty() => match piece.leaf {
             Leaf::Source(index) => Some(index),
             _ => None,

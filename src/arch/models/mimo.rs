@@ -223,8 +223,7 @@ fn by_rank(
     }
     let fits = |ranks: &u64| rows % ranks == 0 && ranks * (rows / ranks).div_ceil(SIDE) == lines;
     let ranks = [8, 4].into_iter().find(fits).filter(|ranks| sizes.iter().all(|size| size % ranks == 0));
-    let (Some(ranks), Some(Leaf::Source(source))) = (ranks, scales.pieces().first().map(|piece| &piece.leaf))
-    else {
+    let (Some(ranks), Some(Leaf::Source(source))) = (ranks, scales.first_leaf()) else {
         return Err(invalid("expected scales for each of 8 or 4 parts"));
     };
     let each = rows / ranks;
@@ -233,7 +232,7 @@ fn by_rank(
         GridAxis { len: each, block: SIDE, stride: blocks },
         GridAxis { len: columns, block: SIDE, stride: 1 },
     ];
-    let scaled = weight.clone().scaled(Scale::of(*source, grid));
+    let scaled = weight.clone().scaled(Scale::of(source, grid));
     let mut parts = Vec::new();
     let mut before = 0;
     for part in sizes.map(|size| size / ranks) {

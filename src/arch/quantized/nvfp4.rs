@@ -192,7 +192,7 @@ impl Part {
 
 /// The source tensor that `expr` is, if it is one as it is.
 pub(super) fn whole_source(expr: &TensorExpr) -> Option<usize> {
-    match expr.pieces() {
+    match &*expr.pieces() {
         [piece] if piece.is_contiguous() && piece.offset == 0 && piece.arithmetic.is_empty() => {
             match piece.leaf {
                 Leaf::Source(source) => Some(source),

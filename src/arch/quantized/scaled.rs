@@ -112,8 +112,8 @@ fn multiply(
             let problem = format!("{} has scales, but the tensor itself is missing", quoted(&name));
             return Err(Error::invalid(&input.checkpoint.dir, problem));
         };
-        let Some(Leaf::Source(source)) = scales.pieces().first().map(|piece| &piece.leaf) else { continue };
-        let scale = Scale::new(*source, expr.shape(), scales.shape(), block).map_err(|problem| {
+        let Some(Leaf::Source(source)) = scales.first_leaf() else { continue };
+        let scale = Scale::new(source, expr.shape(), scales.shape(), block).map_err(|problem| {
             Error::invalid(&input.checkpoint.dir, format!("{}: {problem}", quoted(&name)))
         })?;
         if tensors::source(input.checkpoint, expr).is_some_and(|tensor| fp8(tensor.dtype)) {

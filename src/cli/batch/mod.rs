@@ -1,5 +1,6 @@
 //! `ggraft batch`: many models, unattended.
 
+mod dry_run;
 mod listener;
 
 use std::ffi::OsString;
@@ -18,13 +19,10 @@ use super::messages::{first_line, start_logging};
 use super::options::{REPORTS, parse_size};
 use super::{catch_signals, convert, stdout};
 use crate::batch::events::SCHEMA;
-use crate::batch::fingerprint::Fingerprint;
 use crate::batch::jobs::{Defaults, Selection, read};
 use crate::batch::scan::scan;
-use crate::batch::state::{Place, State};
 use crate::batch::{Job, Settings, run as run_jobs};
 use crate::error::{Error, Result};
-use crate::input::one_line;
 
 /// Arguments of `ggraft batch`.
 #[derive(Clone, Debug, clap::Args)]
@@ -95,7 +93,7 @@ pub struct Args {
     #[arg(long, value_name = "I")]
     index: Option<usize>,
 
-    /// Only say what is complete and what would be done
+    /// Only say what is complete, what would be done, and how much space that takes
     #[arg(long)]
     dry_run: bool,
 
@@ -154,13 +152,13 @@ pub fn run(args: &Args) -> Result<()> {
         let args = args.clone();
         unless_interrupted(move || jobs(&args))?
     };
+    let settings = settings(args);
     if args.dry_run {
-        return dry_run(&jobs);
+        return dry_run::run(&jobs, &settings, args.quiet);
     }
     let failed_to = |what: &'static str| move |e| Error::io("cannot set", what, e);
     args.nice.map_or(Ok(()), set_nice).map_err(failed_to("--nice"))?;
     args.ionice.map_or(Ok(()), set_io_priority).map_err(failed_to("--ionice"))?;
-    let settings = settings(args);
     let count = jobs.len();
     let (events, quiet) = (args.events.clone(), args.quiet);
     let listener = unless_interrupted(move || Listener::new(events.as_deref(), quiet, count))?;
@@ -258,18 +256,6 @@ fn budget(jobs: usize, threads: Option<usize>, processors: usize, memory: Option
     let left = memory.saturating_sub(JOB_MEMORY.saturating_mul(jobs as u64));
     let threads = threads.unwrap_or_else(|| processors.min(of(left, THREAD_MEMORY)));
     (jobs, (threads / jobs).clamp(1, 256))
-}
-
-fn dry_run(jobs: &[Job]) -> Result<()> {
-    let state = |job: &Job| match Fingerprint::of(job).map(|fingerprint| Place::of(job).state(&fingerprint)) {
-        Ok(State::Complete) => "complete",
-        Ok(State::Unproven(_)) => "unproven",
-        Ok(State::ToDo(_)) => "to do",
-        Err(_) => "no model",
-    };
-    stdout::text(|out| {
-        jobs.iter().try_for_each(|job| writeln!(out, "{:<9} {}", state(job), one_line(&job.name)))
-    })
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
+use ggraft_platform::interrupt;
 use ureq::http::{HeaderMap, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
@@ -30,6 +32,9 @@ const ASIDE: u64 = 64 << 10;
 
 /// Connections that are kept for the next request.
 const KEPT: usize = 64;
+
+/// How often to look for signals.
+const TICK: Duration = Duration::from_millis(50);
 
 /// Longest file of certificates in bytes.
 const CERTIFICATES_MAX: u64 = 16 << 20;
@@ -94,7 +99,7 @@ impl Client {
             None => RootCerts::WebPki,
         };
         let patience = Some(settings.patience);
-        let agent = Agent::config_builder()
+        let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -110,7 +115,9 @@ impl Client {
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build()
             .into();
-        Ok(Self { agent, settings: Arc::new(settings), answered: Arc::default() })
+        let answered = Arc::default();
+        stop_at_signals(agent.clone(), Arc::downgrade(&answered));
+        Ok(Self { agent, settings: Arc::new(settings), answered })
     }
 
     /// Gets `url`, or a `range` of bytes of it, showing each answer to `look`.
@@ -128,13 +135,12 @@ impl Client {
             }
             let location = header(response.headers(), "location").map(str::to_owned);
             let next = url::redirected(&url, location.as_deref().unwrap_or_default());
-            let next =
-                next.map_err(|problem| Failure::Passing(format!("{} sent {problem}", host(&url)), None))?;
+            let next = next.map_err(|problem| dishonest(&url, &format!("sent {problem}")))?;
             // Read to the end, so that the connection can be used again.
             _ = response.into_body().with_config().limit(ASIDE).read_to_vec();
             url = next;
         }
-        Err(Failure::Passing(format!("{} redirects in circles", host(&url)), None))
+        Err(dishonest(&url, "redirects in circles"))
     }
 
     fn hop(&self, url: &str, range: Option<&Range<u64>>) -> Result<Response<Body>, Failure> {
@@ -156,14 +162,14 @@ impl Client {
         if let 200 | 206 = status {
             let encoded = header(response.headers(), "content-encoding");
             return match encoded.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-                Some(_) => Err(Failure::Passing(format!("{} sent it compressed", host(&url)), None)),
+                Some(_) => Err(dishonest(&url, "sent it compressed, which it was not asked to")),
                 None => Ok(Answer { url, response }),
             };
         }
         let text = |name| header(response.headers(), name).unwrap_or_default();
         let said = one_line(&bounded(&self.settings.without_token(text("x-error-message"))));
         if status == 408 || status == 425 || status == 429 || status >= 500 {
-            let wait = text("retry-after").parse().ok().map(Duration::from_secs);
+            let wait = retry_after(text("retry-after"), SystemTime::now());
             let what = format!("{} answered {status}{}", host(&url), reason(status));
             return Err(Failure::Passing(what, wait));
         }
@@ -189,14 +195,36 @@ impl Answer {
             self.response.into_body().into_with_config().limit(u64::MAX).reader().take(limit + 1);
         reader.read_to_end(&mut bytes).map_err(|error| of_body(&url, &error))?;
         match bytes.len() as u64 > limit {
-            true => {
-                let problem =
-                    format!("{} sent more than {limit} bytes, which no honest hub does", host(&url));
-                Err(Failure::Final(Error::io("cannot read", origin_path(&url), io::Error::other(problem))))
-            }
+            true => Err(dishonest(&url, &format!("sent more than {limit} bytes, which no honest hub does"))),
             false => Ok(bytes),
         }
     }
+}
+
+/// Interrupts the requests of `agent` when a signal comes, as long as `alive` is: a stalled answer would be waited for.
+fn stop_at_signals(agent: Agent, alive: Weak<AtomicBool>) {
+    let watch = move || {
+        while alive.strong_count() > 0 {
+            if interrupt::interrupted() {
+                return agent.shutdown();
+            }
+            thread::sleep(TICK);
+        }
+    };
+    // Without it, stopping takes as long as an answer may.
+    _ = thread::Builder::new().name("signals".into()).spawn(watch);
+}
+
+/// How long to wait according to a `Retry-After` header: a number of seconds, or a date (RFC 9110).
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let date = || httpdate::parse_http_date(text).ok().map(|at| at.duration_since(now).unwrap_or_default());
+    text.parse().ok().map(Duration::from_secs).or_else(date)
+}
+
+/// The host of `url` does what it will do again.
+fn dishonest(url: &str, what: &str) -> Failure {
+    let problem = io::Error::other(format!("{} {what}", host(url)));
+    Failure::Final(Error::io("cannot read", origin_path(url), problem))
 }
 
 /// A header's text, if there is one.
@@ -229,6 +257,7 @@ pub fn of_body(url: &str, error: &io::Error) -> Failure {
 fn of_transport(url: &str, error: &ureq::Error) -> Failure {
     let host = host(url);
     let what = match error {
+        ureq::Error::LargeResponseHeader(..) => return dishonest(url, "sent a header without an end"),
         ureq::Error::HostNotFound => format!("there is no host {host}, or no network"),
         ureq::Error::Timeout(_) => format!("{host} does not go on"),
         ureq::Error::Io(error) => format!("no connection to {host}: {}", plain(error)),
@@ -273,5 +302,23 @@ fn certificates(path: &Path) -> Result<RootCerts> {
             "SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it; unset that for the usual ones",
         )),
         false => Ok(RootCerts::new_with_certs(&found)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hubs_say_in_two_ways_how_long_to_wait() {
+        // RFC 9110's example of a date: `date -u -d "Fri, 31 Dec 1999 23:59:59 GMT" +%s`.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_799 - 90);
+        let after = |text| retry_after(text, now);
+        assert_eq!(after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(after("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::from_secs(90)));
+        assert_eq!(after("Fri, 31 Dec 1999 20:00:00 GMT"), Some(Duration::ZERO));
+        for nonsense in ["", "-1", "soon", "99999999999999999999", "Fri, 31 Feb 1999 23:59:59 GMT"] {
+            assert_eq!(after(nonsense), None, "{nonsense}");
+        }
     }
 }

@@ -182,6 +182,10 @@ mod tests {
         assert!(listing(&[serde_json::json!([entry(&long)])]).is_err());
         assert!(listing(&[serde_json::json!([entry("a"), entry("a")])]).is_err());
         assert!(listing(&[serde_json::json!([entry("a"), entry("a/b")])]).is_err());
+        let many = |count: usize| -> Vec<_> { (0..count).map(|n| entry(&format!("f{n}"))).collect() };
+        assert!(listing(&[many(1000).into()]).is_ok());
+        let problem = listing(&[many(MOST_FILES + 1).into()]).unwrap_err();
+        assert!(problem.contains("at most 200000 files"), "{problem}");
         let no_hash = serde_json::json!([{"type": "file", "path": "a", "oid": "../..", "size": 1}]);
         assert!(listing(&[no_hash]).is_err());
         assert!(listing(&[serde_json::json!({"error": "x"})]).is_err());

@@ -1,5 +1,7 @@
 //! One file of a repository: ranges of it, from where they are, the same file all the time.
 
+mod same;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,10 +10,9 @@ use std::thread;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use ureq::http::HeaderMap;
 
 use super::blocks::BLOCK;
-use super::client::{Answer, Failure, header, of_body};
+use super::client::{Answer, Failure, of_body};
 use super::listing::Listed;
 use super::problem::refused;
 use super::repository::Repository;
@@ -272,79 +273,6 @@ impl Remote {
         Ok(())
     }
 
-    /// Makes sure that an answer is `range` of a file of the length that was listed.
-    fn check_range(&self, answer: &Answer, range: &Range<u64>) -> Result<(), Failure> {
-        let headers = answer.response.headers();
-        let total = if answer.response.status().as_u16() == 206 {
-            let text = header(headers, "content-range").unwrap_or_default();
-            let found = content_range(text);
-            match found {
-                Some((first, last, total)) if (first, last + 1) == (range.start, range.end) => total,
-                _ => {
-                    let problem = format!("asked for {range:?}, got {:?}", crate::input::bounded(text));
-                    return Err(Failure::Passing(problem, None));
-                }
-            }
-        } else {
-            let whole = *range == (0..self.len());
-            let len = header(headers, "content-length").and_then(|len| len.parse().ok());
-            match whole {
-                true => len.unwrap_or(self.len()),
-                false => {
-                    let problem = "the hub sends files whole only, and not parts of them";
-                    return Err(Failure::Final(Error::unsupported(problem).at(self.path())));
-                }
-            }
-        };
-        match total == self.len() {
-            true => Ok(()),
-            false => Err(Failure::Final(
-                self.changed(&format!("it was listed with {} bytes and has {total}", self.len())),
-            )),
-        }
-    }
-
-    /// Makes sure that an answer is about the same state of the file as ever.
-    fn look(&self, url: &str, headers: &HeaderMap) -> Result<(), Failure> {
-        let repository = &self.0.repository;
-        let changed = |what: &str| Err(Failure::Final(self.changed(what)));
-        let etag = |name| header(headers, name).map(|etag| etag.trim_matches('"'));
-        if url::origin(url) == url::origin(&repository.client.settings.endpoint) {
-            // A hash of another kind cannot be compared.
-            let id = &self.0.listed.id;
-            let known = etag("x-linked-etag").or(etag("etag")).filter(|etag| etag.len() == id.len());
-            let size = header(headers, "x-linked-size").and_then(|size| size.parse::<u64>().ok());
-            return match (known, size, header(headers, "x-repo-commit")) {
-                (Some(etag), ..) if etag != id => changed("the hub has another file there now"),
-                (_, Some(size), _) if size != self.len() => changed("the hub has another file there now"),
-                (_, _, Some(commit)) if commit != repository.commit => {
-                    changed("the hub gives another commit")
-                }
-                _ => Ok(()),
-            };
-        }
-        let Some(etag) = etag("etag").filter(|etag| !etag.is_empty() && !etag.starts_with("W/")) else {
-            return Ok(());
-        };
-        let (mut place, host) = (self.place(), url::origin(url));
-        match &place.etag {
-            Some((known, at)) if at == host && known != etag => {
-                drop(place);
-                changed("where the hub keeps it, it is another file now")
-            }
-            Some((_, at)) if at == host => Ok(()),
-            _ => {
-                place.etag = Some((etag.to_owned(), host.to_owned()));
-                Ok(())
-            }
-        }
-    }
-
-    fn changed(&self, what: &str) -> Error {
-        let problem = format!("was changed while it was being read: {what}; nothing was written");
-        Error::invalid(self.path(), problem).hint("try again")
-    }
-
     fn place(&self) -> std::sync::MutexGuard<'_, Place> {
         self.0.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -379,15 +307,6 @@ fn together(count: usize, work: &(dyn Fn() -> Result<()> + Sync)) -> Result<()> 
     })
 }
 
-/// `bytes first-last/total` (RFC 9110).
-fn content_range(text: &str) -> Option<(u64, u64, u64)> {
-    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last, total): (u64, u64, u64) =
-        (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
-    (first <= last && last < total).then_some((first, last, total))
-}
-
 /// What Git calls a file with these bytes.
 fn git_blob(bytes: &[u8]) -> String {
     let mut hash = Sha1::new();
@@ -401,11 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_as_they_are_written() {
-        assert_eq!(content_range("bytes 0-9/10"), Some((0, 9, 10)));
-        for bad in ["bytes 0-9/*", "bytes 9-0/10", "bytes 0-10/10", "0-9/10", "", "bytes -1-9/10"] {
-            assert_eq!(content_range(bad), None, "{bad}");
-        }
+    fn files_are_called_what_git_calls_them() {
         // `printf 'hello\n' | git hash-object --stdin`
         assert_eq!(git_blob(b"hello\n"), "ce013625030ba8dba906f756967f9e9ca394464a");
     }

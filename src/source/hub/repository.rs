@@ -19,8 +19,8 @@ use crate::input::bounded;
 /// Longest answer about a repository in bytes; a page of a thousand files has some 300 KB.
 const ANSWER_MAX: u64 = 16 << 20;
 
-/// Most pages of a list.
-const MOST_PAGES: usize = 2000;
+/// Most pages of a list: with a thousand files each, twice what a repository may have.
+const MOST_PAGES: usize = 400;
 
 /// Small files that were read are kept, up to as many bytes altogether.
 const KEPT_MAX: usize = 32 << 20;

@@ -70,7 +70,8 @@ impl Settings {
     /// [`Error::Usage`] for an `HF_ENDPOINT` that is no address or a token that is none; [`Error::Io`].
     pub fn from_env() -> Result<Self> {
         let path = |name: &str| variable(name).map(PathBuf::from);
-        let flag = |name: &str| text(name).is_some_and(|v| is_true(&v));
+        let offline = text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE"));
+        let anonymous = text("HF_HUB_DISABLE_IMPLICIT_TOKEN").is_some_and(|v| is_true(&v));
         let user_cache = || path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")));
         let home = path("HF_HOME").or_else(|| Some(user_cache()?.join("huggingface"))).unwrap_or_default();
         let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE"));
@@ -78,8 +79,11 @@ impl Settings {
         let authorities = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
         Ok(Self {
             endpoint: endpoint()?,
-            token: token(path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token")))?,
-            offline: flag("HF_HUB_OFFLINE"),
+            token: match anonymous {
+                true => None,
+                false => token(path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token")))?,
+            },
+            offline: offline.is_some_and(|v| is_true(&v)),
             cache: cache.unwrap_or_else(|| home.join("hub")),
             patience: patience.map_or(PATIENCE, |seconds: u64| Duration::from_secs(seconds.clamp(1, 3600))),
             authorities: authorities.iter().find_map(|name| path(name)),

@@ -39,7 +39,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// Makes it in the key-values of `file`.
+    /// Makes it in the key-values of `file`. Long, because it is a table: one arm a change.
     ///
     /// # Errors
     /// [`Error::Usage`] if it makes no sense, or is not made without `force`; those of reading a tokenizer.

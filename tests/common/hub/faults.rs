@@ -5,8 +5,8 @@ use std::sync::Mutex;
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The answer is this status, with a wish to wait as many seconds.
-    Status(u16, Option<u64>),
+    /// The answer is this status, with a wish to wait: so many seconds, or until a date.
+    Status(u16, Option<String>),
     /// The connection closes before an answer.
     Drop,
     /// It closes after as many bytes of the body.
@@ -19,13 +19,26 @@ pub enum Fault {
     Damaged,
     /// The body never ends, nor does its header say how long it is.
     Endless,
+    /// The answer is a redirect to there.
+    Redirect(String),
+    /// The answer has this header, instead of any other of that name.
+    Header(&'static str, String),
+    /// The whole file comes, whatever part of it is asked for.
+    Whole,
 }
 
 /// Faults to come.
 #[derive(Default)]
 pub struct Faults {
-    planned: Mutex<Vec<(String, Fault)>>,
+    planned: Mutex<Vec<Planned>>,
     random: Mutex<Random>,
+}
+
+/// A fault of the next answer to a request that contains `part`, or of all such answers.
+struct Planned {
+    part: String,
+    fault: Fault,
+    always: bool,
 }
 
 #[derive(Default)]
@@ -40,7 +53,17 @@ struct Random {
 impl Faults {
     /// The next answer to a request whose path (and host, `cdn` or `hub`) contains `part` has `fault`.
     pub fn plan(&self, part: &str, fault: Fault) {
-        self.planned.lock().unwrap().push((part.to_owned(), fault));
+        self.planned.lock().unwrap().push(Planned { part: part.to_owned(), fault, always: false });
+    }
+
+    /// As [`Faults::plan`], for all answers from now on.
+    pub fn always(&self, part: &str, fault: Fault) {
+        self.planned.lock().unwrap().push(Planned { part: part.to_owned(), fault, always: true });
+    }
+
+    /// Nothing more goes wrong.
+    pub fn none(&self) {
+        self.planned.lock().unwrap().clear();
     }
 
     /// From now on one of `one_in` answers of files fails, until `count` have; `seed` decides which and how.
@@ -56,8 +79,11 @@ impl Faults {
     /// What goes wrong with an answer of `bytes` to `request`, if anything does.
     pub fn next(&self, request: &str, is_file: bool, bytes: u64) -> Option<Fault> {
         let mut planned = self.planned.lock().unwrap();
-        if let Some(at) = planned.iter().position(|(part, _)| request.contains(part)) {
-            return Some(planned.remove(at).1);
+        if let Some(at) = planned.iter().position(|planned| request.contains(&planned.part)) {
+            return Some(match planned[at].always {
+                true => planned[at].fault.clone(),
+                false => planned.remove(at).fault,
+            });
         }
         let mut random = self.random.lock().unwrap();
         if !is_file || random.left == 0 || !random.number().is_multiple_of(random.one_in) {
@@ -66,7 +92,7 @@ impl Faults {
         random.left -= 1;
         let at = random.number() % bytes.max(1);
         let fault = match random.number() % 7 {
-            0 => Fault::Status(429, Some(0)),
+            0 => Fault::Status(429, Some("0".into())),
             1 => Fault::Status(503, None),
             2 => Fault::Status(500, None),
             3 => Fault::Drop,

@@ -207,7 +207,19 @@ fn converse<S: Read + Write>(stream: S, is_cdn: bool, state: &State) -> io::Resu
         match &fault {
             Some(Fault::Status(status, wait)) => {
                 answer = Answer::refusal(*status, "", "a fault");
-                answer.headers.extend(wait.map(|wait| ("Retry-After".into(), wait.to_string())));
+                answer.headers.extend(wait.clone().map(|wait| ("Retry-After".into(), wait)));
+            }
+            Some(Fault::Redirect(target)) => answer = Answer::redirect(302, target),
+            Some(Fault::Header(name, value)) => {
+                answer.headers.retain(|(found, _)| !found.eq_ignore_ascii_case(name));
+                answer.headers.push(((*name).to_owned(), value.clone()));
+            }
+            Some(Fault::Whole) => {
+                if let Body::File { path, .. } = &answer.body {
+                    let (path, size) = (path.clone(), path.metadata()?.len());
+                    answer = Answer::new(200, Vec::new());
+                    answer.body = Body::File { path, start: 0, len: size };
+                }
             }
             Some(Fault::Changed) => {
                 let is_etag = |name: &str| ["etag", "x-linked-etag"].contains(&name.to_lowercase().as_str());
@@ -233,6 +245,9 @@ fn converse<S: Read + Write>(stream: S, is_cdn: bool, state: &State) -> io::Resu
             send(stream.get_mut(), &request, &answer, fault.as_ref(), &mut asked.bytes)
         };
         state.log().push(asked);
+        if matches!(fault, Some(Fault::Stall(_))) {
+            thread::sleep(STALL);
+        }
         sent?;
     }
     Ok(())
@@ -308,11 +323,7 @@ fn send(
     }
     stream.flush()?;
     match fault {
-        Some(Fault::Short(_)) => Err(io::ErrorKind::ConnectionAborted.into()),
-        Some(Fault::Stall(_)) => {
-            thread::sleep(STALL);
-            Err(io::ErrorKind::TimedOut.into())
-        }
+        Some(Fault::Short(_) | Fault::Stall(_)) => Err(io::ErrorKind::ConnectionAborted.into()),
         _ => Ok(()),
     }
 }

@@ -60,7 +60,7 @@ fn planned(model: &Model) {
         let (offset, len) = (ends[file] + u64::from(tensor.gap), 2 * shape.iter().product::<u64>());
         ends[file] = offset + len;
         let name = format!("source.{t}");
-        sources.push(SourceTensor { name, dtype: Dtype::BF16, shape, file, offset, len });
+        sources.push(SourceTensor { name, dtype: Dtype::BF16, shape: shape.into(), file, offset, len });
         let ggml_type = if matches!(tensor.kind, Kind::Converted) { GgmlType::F32 } else { GgmlType::BF16 };
         outputs.push(OutputTensor { name: format!("tensor.{t}"), expr, ggml_type });
     }
@@ -83,6 +83,7 @@ fn planned(model: &Model) {
     let split = model.split;
     let planned = Plan::new(&Request {
         checkpoint: &checkpoint,
+        offsets: None,
         metadata: &metadata,
         tensors: &outputs,
         path: Path::new("out.gguf"),
