@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Plans conversions of three giants by their published shapes, and prints what they would share, in one table.
 #
-#     sudo scripts/with-test-filesystems.sh scripts/giants.sh TOKENIZER [MODEL...]
+#     sudo scripts/with-test-filesystems.sh scripts/giants_sharing.sh TOKENIZER [MODEL...]
 #
 # TOKENIZER is a directory with a tokenizer.json of about 130,000 tokens; the models' own do not matter to what is shared. The
 # checkpoints are made on the file system of GGRAFT_TEST_XFS, of holes: 1.9 TB that take some 200 MB. Seconds are processor time
