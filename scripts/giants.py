@@ -57,7 +57,7 @@ TWO_TERABYTES = lambda: mixtral(200_000, 400, 2048, 2560)
 ROWS = [
     # What, how to make it, what to do with it, the most seconds.
     *[("Llama 405B", lambda: published("llama-405b"), words, None)
-      for words in (["convert"], [], ["--min-extent", "4K"], ["--min-extent", "4K", "--json"])],
+      for words in (DRY, [], ["--min-extent", "4K"], ["--min-extent", "4K", "--json"])],
     *[("DeepSeek-V3, FP8", DEEPSEEK, words, 0.8 if words != ["--json"] else None)
       for words in (DRY, [], ["--json"], [*DRY, "--no-reflink"])],
     *[("1 TB", TERABYTE, words, 1.5 if words != ["--json"] else None)
@@ -74,11 +74,8 @@ def run(ggraft: str, model: Path, words: list[str]) -> tuple[float, int, int]:
     """Seconds, KiB, and bytes of standard output."""
     command, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("plan", words)
     out = [] if command == "align" else ["--outfile", str(model.parent / "out.gguf")]
-    if command == "convert" and "--dry-run" not in flags:
-        flags = [*flags, "--no-fsync"]
     timed = ["/usr/bin/time", "-f", "%U %S %M", "-o", str(model.parent / "time"), ggraft, command, str(model), *out, *flags]
     done = subprocess.run(timed, capture_output=True)
-    (model.parent / "out.gguf").unlink(missing_ok=True)
     if done.returncode:
         sys.exit(f"{' '.join(timed)}\n{done.stderr.decode()}")
     user, system, kib = (model.parent / "time").read_text().split()
