@@ -19,7 +19,7 @@ use crate::input::one_line;
   ggraft align Llama-3.2-1B -o Llama-aligned     a new directory with all that belongs to the model
   ggraft align Llama-3.2-1B --in-place           one file after the other; a killed run loses nothing
 
-The result is a checkpoint like any other: same tensors, same metadata, readable by every safetensors
+The result is a checkpoint like any other: same tensors, same metadata, readable by every safetensors \
 library. Data starts on a block boundary, and tensors that are whole blocks come first.")]
 pub struct Args {
     /// Directory that holds the model: config.json, *.safetensors, tokenizer files

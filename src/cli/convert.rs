@@ -29,7 +29,7 @@ use crate::write::Control;
   ggraft convert Llama-3.2-1B --outfile 'm-{ftype}.gguf' --outtype f16
   ggraft convert models/* --outfile out/ --outtype bf16,q8_0
   ggraft convert Llama-3.2-1B --no-reflink          byte for byte what convert_hf_to_gguf.py writes
-  ggraft convert meta-llama/Llama-3.2-1B            from the hub into the GGUF, and no copy of the checkpoint here
+  ggraft convert meta-llama/Llama-3.2-1B            from the hub, and no copy of the checkpoint here
   ggraft convert Llama-3.2-1B --outfile - | ssh …   no file here, the same bytes elsewhere")]
 pub struct Args {
     /// Directory that holds the model: config.json, *.safetensors, tokenizer files;
@@ -99,7 +99,7 @@ impl Args {
         }
         let several = wanted.len() > 1;
         if several && (self.events.is_some() || wanted.iter().any(is_stream)) {
-            let problem = "several models or types: each of them takes a file of its own, and so a job of its own in a batch";
+            let problem = "several models or types take a file each, so not standard output; in a batch, name each type on its own";
             return Err(Error::usage(problem));
         }
         Ok(wanted)

@@ -16,7 +16,7 @@ use crate::surgery::diff;
   ggraft diff model.gguf new.gguf
   ggraft diff model-00001-of-00003.gguf model.gguf       a set and one file of it
 
-Lines with - are of the first file, with + of the second, with ! of both. Keys about layout (alignment, padding, splits) are
+Lines with - are of the first file, with + of the second, with ! of both. Keys about layout (alignment, padding, splits) are \
 shown and do not count. Exits with 6 if anything else differs.")]
 pub struct Args {
     /// A GGUF file, any one of a split set
@@ -55,7 +55,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (count, a) = (found.differences(), args.a.display());
-    let error = Error::differs(&args.b, format!("differs from {a} in {count} place(s)"));
+    let places = if count == 1 { "place" } else { "places" };
+    let error = Error::differs(&args.b, format!("differs from {a} in {count} {places}"));
     // With `--json`, the report is the one document.
     explain(&error, false);
     Ok(ExitCode::from(error.exit_code()))

@@ -18,13 +18,13 @@ const MOST_TEXT: u64 = 64 << 20;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("to").required(true))]
 #[command(after_help = "Examples:
-  ggraft edit model.gguf --chat-template chat.jinja -o new.gguf      another chat template in a second file
-  ggraft edit model.gguf --name 'My model' --in-place                replaces the file once the new one is complete
+  ggraft edit model.gguf --chat-template chat.jinja -o new.gguf   another chat template
+  ggraft edit model.gguf --name 'My model' --in-place             no second file
   ggraft edit model.gguf --set llama.context_length=8192 -o new.gguf
-  ggraft edit model.gguf --set general.tags:[string]='[\"a\",\"b\"]' -o new.gguf
+  ggraft edit model.gguf --set 'general.tags:[string]=[\"a\",\"b\"]' -o new.gguf
   ggraft edit model.gguf --special-token eos '<|im_end|>' -o new.gguf
 
-On XFS and Btrfs the tensors of the new file are the blocks of the old one: no time, no space. Changes are made
+On XFS and Btrfs the tensors of the new file are the blocks of the old one: no time, no space. Changes are made \
 in this order: removed, renamed, tokenizer, templates, names, special tokens, set.")]
 pub struct Args {
     /// The GGUF file; of a split set the first, which has the key-values of all

@@ -16,16 +16,16 @@ use crate::error::{Error, Result};
 /// Arguments of `ggraft lora`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-What comes out is the adapter alone, byte for byte what convert_lora_to_gguf.py writes; llama.cpp adds it to a model
+What comes out is the adapter alone, byte for byte what convert_lora_to_gguf.py writes; llama.cpp adds it to a model \
 when it loads that: llama-cli -m MODEL.gguf --lora ADAPTER.gguf.
 
 Examples:
   ggraft lora my-adapter --base Llama-3.2-1B        default name, in the adapter's directory
-  ggraft lora my-adapter                            base model as the adapter names it, from the Hugging Face cache
+  ggraft lora my-adapter                            base model as the adapter names it
   ggraft lora my-adapter --outtype f16 --outfile out/
-  ggraft lora my-adapter --merge                    the base model with the adapter in it, as one GGUF
+  ggraft lora my-adapter --merge                    base model and adapter in one GGUF
 
---merge needs the base model's weights, and no merged checkpoint: matrices are computed as they are written. It is
+--merge needs the base model's weights, and no merged checkpoint: matrices are computed as they are written. It is \
 short for `ggraft convert BASE --lora my-adapter --outfile my-adapter`, which has all flags of convert.")]
 pub struct Args {
     /// Directory that holds the adapter as PEFT saves it: adapter_config.json, adapter_model.safetensors

@@ -14,9 +14,9 @@ use crate::surgery::{To, merge};
 #[command(after_help = "Examples:
   ggraft merge model-00001-of-00003.gguf -o model.gguf
   ggraft merge model-00001-of-00003.gguf -o model.gguf --remove-inputs
-  ggraft merge model-00001-of-00003.gguf -o model.gguf --no-reflink      byte for byte what llama-gguf-split writes
+  ggraft merge model-00001-of-00003.gguf -o model.gguf --no-reflink   as llama-gguf-split writes it
 
-On XFS and Btrfs the tensors of the new file are the blocks of the old ones, as far as their places within
+On XFS and Btrfs the tensors of the new file are the blocks of the old ones, as far as their places within \
 blocks allow; the report says what is not shared, and why.")]
 pub struct Args {
     /// A file of the set, such as the first

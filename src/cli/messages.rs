@@ -54,8 +54,15 @@ pub fn explain_usage(error: &clap::Error) -> io::Result<()> {
 
 /// What clap says of arguments, in one line: behind it come its suggestions.
 pub fn first_line(said: &str) -> String {
-    let line = said.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let mut lines = said.lines();
+    let line = lines.next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    if !line.ends_with(':') {
+        return line.to_owned();
+    }
+    // What is missing stands below.
+    let listed: Vec<&str> = lines.take_while(|line| line.starts_with("  ")).map(str::trim).collect();
+    format!("{line} {}", listed.join(", "))
 }
 
 /// Shows warnings, or everything with `verbose`, or only errors with `quiet`; where `RUST_LOG` is set, what that says.

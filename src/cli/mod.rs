@@ -44,8 +44,8 @@ use crate::input::one_line;
     // As argparse does: a flag may be given twice, and the last value counts.
     args_override_self = true,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint;\n\
-                  5 sharing demanded (--reflink always) but impossible; 6 a file differs from what it is made\n\
+    after_help = "Exit codes: 0 done; 1 I/O or internal error; 2 usage; 3 unsupported model; 4 invalid checkpoint; \
+                  5 sharing demanded (--reflink always) but impossible; 6 a file differs from what it is made \
                   of (`verify`, `convert --verify`, `align`), or two differ (`diff`); 7 some jobs of a batch failed.\n\
                   SIGINT, SIGTERM and SIGHUP end ggraft as they end any program, once it has cleaned up."
 )]
@@ -109,7 +109,10 @@ pub fn main() -> ExitCode {
             if !e.use_stderr() {
                 return ExitCode::SUCCESS;
             }
-            let error = Error::usage(messages::first_line(&e.to_string()));
+            let mut error = Error::usage(messages::first_line(&e.to_string()));
+            if let Some(hint) = options::quantization_hint(&e) {
+                error = error.hint(hint);
+            }
             if std::env::args_os().any(|argument| argument == "--json") {
                 messages::as_json(&error);
             }

@@ -24,8 +24,8 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// Arguments of `ggraft mount`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The files are those that `ggraft convert --no-reflink` writes, byte for byte, and take no space.
-It stays until it is interrupted (Ctrl-C, SIGTERM) or unmounted (umount, fusermount3 -u). Service managers are told when it is
+    after_help = "The files are those that `ggraft convert --no-reflink` writes, byte for byte, and take no space. \
+The mount stays until it is interrupted (Ctrl-C, SIGTERM) or unmounted (umount, fusermount3 -u). Service managers are told when it is \
 ready (systemd: Type=notify).
 
 Examples:

@@ -28,10 +28,11 @@ impl Progress {
     /// Starts to show progress towards `total` bytes on standard error.
     pub fn start(total: u64, quiet: bool) -> Self {
         let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(total) };
-        bar.set_length(total);
         if let Ok(style) = ProgressStyle::with_template(BAR) {
             bar.set_style(style);
         }
+        // It draws, so the style comes first.
+        bar.set_length(total);
         let lines = !quiet && !std::io::stderr().is_terminal();
         let now = Instant::now();
         Self { bar, lines, began: now, last_line: Cell::new(now) }

@@ -24,7 +24,7 @@ use crate::write::Report;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   ggraft pull meta-llama/Llama-3.2-1B                to Llama-3.2-1B in this directory, aligned
-  ggraft pull meta-llama/Llama-3.2-1B --gguf         and the GGUF, which shares its blocks where that can be done
+  ggraft pull meta-llama/Llama-3.2-1B --gguf         and the GGUF, sharing blocks if possible
   ggraft pull meta-llama/Llama-3.2-1B --dry-run      what that takes
   ggraft pull org/name@v1.0 DIR --plain              the published bytes, elsewhere
 

@@ -135,7 +135,7 @@ pub fn print_advice(better: Option<&Alternative>, report: &Report, model: &Path)
     if report.bytes.cloned == 0 {
         say(format_args!(
             "  no space at all: `ggraft mount {model} DIR` shows this file in DIR without writing it, \
-             `ggraft with {model} -- COMMAND {{}}` only while COMMAND runs"
+             `ggraft with {model} -- COMMAND {{}}` only while COMMAND runs (both with the same flags)"
         ));
     }
 }

@@ -11,7 +11,7 @@ use crate::surgery::split;
 /// Arguments of `ggraft split`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  ggraft split model.gguf --max-size 4G -o model         model-00001-of-0000N.gguf, of 4 GB of tensors at most
+  ggraft split model.gguf --max-size 4G -o model         4 GB of tensors in a file at most
   ggraft split model.gguf --max-tensors 100 -o model
   ggraft split model.gguf --no-reflink -o model          byte for byte what llama-gguf-split writes
 

@@ -16,8 +16,8 @@ use crate::verify::{self, Options};
 /// Arguments of `ggraft verify`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Whatever made the file, ggraft or convert_hf_to_gguf.py: types, order, padding, splits and joined\n\
-matrices are taken from it. Padding between tensors must be zeros; the header's own padding is not looked at.\n\
+    after_help = "Whatever made the file, ggraft or convert_hf_to_gguf.py: types, order, padding, splits and joined \
+matrices are taken from it. Padding between tensors must be zeros; the header's own padding is not looked at. \
 Exits with 6 if the file differs from the model."
 )]
 pub struct Args {
@@ -110,7 +110,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if count == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    let error = Error::differs(&args.gguf, format!("differs from the model in {count} place(s)"));
+    let places = if count == 1 { "place" } else { "places" };
+    let error = Error::differs(&args.gguf, format!("differs from the model in {count} {places}"));
     // With `--json`, the report is the one document.
     explain(&error, false);
     Ok(ExitCode::from(error.exit_code()))

@@ -64,21 +64,22 @@ impl Report {
         for note in &self.notes {
             writeln!(out, "{note}")?;
         }
-        let (files, tensors) = (self.files, self.tensors);
+        let tensors = self.tensors;
+        let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
         if !self.has_model {
-            return writeln!(out, "{tensors} tensors in {files} file(s): the structure is sound");
+            return writeln!(out, "{tensors} tensors in {files}: the structure is sound");
         }
         if self.headers_only && self.is_equal() {
             return writeln!(
                 out,
-                "{tensors} tensors in {files} file(s): key-values, names, shapes and types are what becomes of the model; \
+                "{tensors} tensors in {files}: key-values, names, shapes and types are what becomes of the model; \
                  bytes were not compared (--read-all downloads them)"
             );
         }
         let Comparison { shared, compared, recomputed, .. } = self.bytes;
         writeln!(
             out,
-            "{tensors} tensors in {files} file(s): {shared} bytes proven by sharing, {compared} compared, \
+            "{tensors} tensors in {files}: {shared} bytes proven by sharing, {compared} compared, \
              {recomputed} recomputed"
         )?;
         match self.differences.len() {

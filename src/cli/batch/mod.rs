@@ -27,13 +27,13 @@ use crate::error::{Error, Result};
 /// Arguments of `ggraft batch`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "A list is TOML ([[job]] tables, and [defaults] for all) or JSON lines. A job is a model and flags of
+    after_help = "A list is TOML ([[job]] tables, and [defaults] for all) or JSON lines. A job is a model and flags of \
 `ggraft convert` by their names; several output types, or several outputs, make several files:
   [[job]]
   model = \"models/Llama-3.2-1B\"
   outtype = [\"bf16\", \"q8_0\"]
   outfile = \"out/Llama-3.2-1B-{ftype}.gguf\"
-What is complete is skipped: run the same command again after a failure, a kill or a reboot. Batches that share a list, on
+What is complete is skipped: run the same command again after a failure, a kill or a reboot. Batches that share a list, on \
 one machine or several, share the work.
 
 Examples:
