@@ -608,7 +608,7 @@ fn inspect_shows_files_splits_and_directories() {
         let json: Value = serde_json::from_slice(&json.stdout).unwrap();
         assert!(json.is_object(), "{json}");
     }
-    refused(["inspect", "/nonexistent"], 1, "/nonexistent");
+    refused(["inspect", "/nonexistent"], 2, "/nonexistent");
     refused(["inspect", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], 4, "Cargo.toml");
 }
 

@@ -431,7 +431,7 @@ for name, published in PUBLISHED.items():
 case("voxtral", llama("VoxtralForConditionalGeneration"), [])
 
 # --- what is not supported yet ---------------------------------------------------------------------------------------
-for arch in ("MiMoV2ForCausalLM", "PocketTTSModel", "UltravoxModel", "NoSuchModel"):
+for arch in ("Qwen3TTSForConditionalGeneration", "PocketTTSModel", "UltravoxModel", "NoSuchModel"):
     case(f"unsupported {arch}", llama(arch), [])
 case("llama fp8 without scales", llama(quantization_config={"quant_method": "fp8"}), model())
 
