@@ -85,7 +85,10 @@ fn none_overwrites_another() {
     let done = convert(&[TINY, &other, "--outfile", out.to_str().unwrap()]);
     assert_eq!(done.status.code(), Some(2), "{done:?}");
     let said = String::from_utf8(done.stderr).unwrap();
-    assert!(said.contains("another of these conversions is written to the same file"), "{said}");
+    assert!(
+        said.contains("another of these conversions is written to") && said.contains("out.gguf, too"),
+        "{said}"
+    );
     assert_eq!(said.matches("wrote ").count(), 1, "{said}");
 }
 

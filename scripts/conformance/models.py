@@ -31,6 +31,15 @@ architecture of its own, that one counts. Models in Mistral's own format (`--mis
 
 """
 
+# Why a name is not converted, other than that nobody has written it yet.
+REASONS = {
+    "GraniteSpeechForConditionalGeneration": "the reference lists the name, but has no text model for it",
+    "GraniteSpeechPlusForConditionalGeneration": "the reference lists the name, but has no text model for it",
+    "UltravoxModel": "the reference refuses it: its text model is a Llama of its own, to be converted as that",
+    "PocketTTSModel": "speech synthesis: its tensors are products of matrices, to the last bit those of torch's BLAS",
+    "Qwen3TTSForConditionalGeneration": "speech synthesis: its tensors are products of matrices, to the last bit those of torch's BLAS",
+}
+
 
 def reference_names(llama_cpp: Path, map_name: str) -> dict[str, str]:
     tree = ast.parse((llama_cpp / "conversion/__init__.py").read_text())
@@ -63,7 +72,7 @@ def table(names: dict[str, str], supported: set[str], counts: Counter) -> str:
     rows = []
     for family, members in sorted(families.items()):
         for name in sorted(members, key=str.lower):
-            state = "supported" if name in supported else "not yet"
+            state = "supported" if name in supported else REASONS.get(name, "not yet")
             rows.append(f"| `{family}` | {name} | {state} | {counts[name] or ''} |")
     text = f"{len(supported & names.keys())} of {len(names)} names are supported.\n\n"
     text += "| file | architecture | state | goldens |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"

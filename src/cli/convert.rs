@@ -207,7 +207,9 @@ fn convert(args: &Args, options: &Options, names: &mut BTreeSet<PathBuf>, events
     let conversion = Conversion::prepare(options)?;
     for output in &conversion.plan.outputs {
         if !names.insert(output.path.clone()) {
-            let problem = "--outfile: another of these conversions is written to the same file";
+            let (model, path) = (options.model.display(), output.path.display());
+            let problem =
+                format!("--outfile: {model}: another of these conversions is written to {path}, too");
             return Err(Error::usage(problem)
                 .about(&output.path)
                 .hint("let each have a directory, or {ftype} in its name"));

@@ -112,8 +112,9 @@ fn candidates(
                 options.arch.out = out;
                 options.arch.mtp = mtp;
                 options.arch.fp8_as_q8 = fp8_as_q8;
-                options.arch.fuse_qkv = has("attn_qkv");
-                options.arch.fuse_gate_up_exps = has("ffn_gate_up_exps");
+                // Linear attention has joined matrices of its own, which say nothing of the other layers.
+                options.arch.fuse_qkv = has("attn_qkv") && !has(".attn_q.");
+                options.arch.fuse_gate_up_exps = has("ffn_gate_up_exps") && !has(".ffn_gate_exps.");
                 options.arch.dense_modules = has("dense_2.") || has("dense_3.");
                 all.push(options);
             }

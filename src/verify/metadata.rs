@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use super::Difference;
 use crate::gguf::{Gguf, KeyValues, LAYOUT_KEYS, Value};
-
-/// Most characters of a value that are shown.
-const SHOWN: usize = 80;
+use crate::inspect::value_text;
 
 /// What differs, key by key. The order of keys means nothing.
 pub fn differences(expected: &KeyValues, files: &[(PathBuf, Gguf)]) -> Vec<Difference> {
@@ -35,15 +33,10 @@ pub fn differences(expected: &KeyValues, files: &[(PathBuf, Gguf)]) -> Vec<Diffe
     differences
 }
 
+/// Type and value, as `inspect` and `diff` show them.
 fn show(value: Option<&Value>) -> String {
-    let text = match value {
-        None => return "nothing".to_owned(),
-        Some(Value::String(bytes)) => format!("{:?}", String::from_utf8_lossy(bytes)),
-        Some(Value::Strings(strings)) => format!("{} strings", strings.iter().count()),
-        Some(value) => format!("{value:?}"),
-    };
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    value.map_or("nothing".to_owned(), |value| {
+        let (kind, text) = value_text(value);
+        format!("{kind} {text}")
+    })
 }

@@ -56,8 +56,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     outdir: Option<PathBuf>,
 
-    /// Type of the output of jobs that name none; may be given several times
-    #[arg(long, value_name = "TYPE", action = clap::ArgAction::Append)]
+    /// Type of the output of jobs that name none; may be given several times, or with commas between
+    #[arg(long, value_name = "TYPE", action = clap::ArgAction::Append, value_delimiter = ',')]
     outtype: Vec<String>,
 
     /// Flags of `ggraft convert` for every job
