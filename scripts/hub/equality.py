@@ -5,7 +5,8 @@ Usage: scripts/hub/equality.py GGRAFT EXAMPLES LLAMA_CPP [FAMILY...]
 
 Run with the Python that the reference runs with. GGRAFT and EXAMPLES (a directory with serve_hub and golden_checkpoints) are built
 by `cargo build --bins --examples`. Prints a line for each model; exits with 1 if any file differs, or if fewer than 20 could be
-compared. What the reference refuses to convert remotely is named and not counted.
+compared. What the reference refuses to convert remotely is named and not counted. Of Mamba and Jamba, `ssm_a` may differ by a unit in
+the last place: the reference's exponential depends on the processor (scripts/conformance/README.md).
 """
 
 import json
@@ -53,6 +54,18 @@ def reference(llama_cpp: str, endpoint: str, identifier: str, flags: list[str], 
             print(f"{type(e).__name__}: {e}", file=open(said, "a"))
         os._exit(code)
     return os.waitpid(pid, 0)[1] == 0
+
+
+def last_places(ours: Path, theirs: Path) -> bool:
+    """Whether nothing differs but units in the last place of `ssm_a`."""
+    import gguf
+    import numpy
+
+    left, right = gguf.GGUFReader(ours), gguf.GGUFReader(theirs)
+    apart = [(a, b) for a, b in zip(left.tensors, right.tensors, strict=True) if a.data.tobytes() != b.data.tobytes()]
+    start = left.data_offset
+    return start == right.data_offset and ours.read_bytes()[:start] == theirs.read_bytes()[:start] and all(
+        a.name.endswith("ssm_a") and numpy.abs(a.data.view("i4").astype("i8") - b.data.view("i4")).max() <= 1 for a, b in apart)
 
 
 def load(llama_cpp: str) -> None:
@@ -106,7 +119,7 @@ def compare(ggraft: str, llama_cpp: str, endpoint: str, cases: list, scratch: Pa
             continue
         command = [ggraft, "convert", identifier, "--remote", *flags, "--no-reflink", "--quiet", "--outfile", str(ours)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        same = done.returncode == 0 and ours.read_bytes() == theirs.read_bytes()
+        same = done.returncode == 0 and (ours.read_bytes() == theirs.read_bytes() or last_places(ours, theirs))
         equal, different = equal + same, different + (not same)
         print(f"{identifier} {' '.join(flags)}: {'equal' if same else 'DIFFERENT ' + done.stderr.strip()[:300]}", flush=True)
     return equal, refused, different
