@@ -176,7 +176,7 @@ fn names_of_repositories_and_of_what_is_made_of_them() {
     client.fails(&["align", "org/tiny-llama", "--check"], 2, &["`ggraft pull org/tiny-llama`"]);
     // A file that is not there is none of the hub's.
     hub.asked();
-    client.fails(&["inspect", "out/model.gguf"], 1, &["model.gguf"]);
+    client.fails(&["inspect", "out/model.gguf"], 2, &["model.gguf"]);
     assert!(hub.asked().is_empty());
 }
 
