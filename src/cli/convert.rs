@@ -12,11 +12,12 @@ use std::time::Instant;
 
 use super::events::{Events, Master};
 use super::messages::{explain, forget_warnings};
-use super::options::{OptionArgs, parse_size};
+use super::options::OptionArgs;
 use super::report_args::ReportArgs;
+use super::sizes::parse_size;
 use super::{report, stdout, stream};
 use crate::arch;
-use crate::conversion::{Conversion, Options, Reflink};
+use crate::conversion::{Conversion, Options};
 use crate::error::{Error, Result};
 use crate::plan::{Alignment, Layout};
 use crate::write::Control;
@@ -160,22 +161,13 @@ fn run_one(args: &Args, options: &mut Options, names: &mut BTreeSet<PathBuf>) ->
 }
 
 fn is_stream(options: &Options) -> bool {
-    options.outfile.as_deref() == Some(stream::NAME.as_ref())
+    options.outfile.as_deref().is_some_and(stream::is_stream)
 }
 
 /// `--outfile -`.
 fn streamed(args: &Args, options: &mut Options) -> Result<()> {
-    if args.reports.json || args.verify || args.dry_run {
-        let problem = "--outfile -: not with --json, --verify or --dry-run, for there is no file";
-        return Err(Error::usage(problem));
-    }
-    // Blocks of a pipe cannot be shared, so the bytes may as well be the reference's.
-    options.reflink = match options.reflink {
-        Reflink::Always => {
-            return Err(Error::cannot_share("--reflink always: standard output cannot share blocks"));
-        }
-        Reflink::Auto | Reflink::Never => Reflink::Never,
-    };
+    let needs_file = args.reports.json || args.verify || args.dry_run;
+    options.reflink = stream::reflink("--outfile -", needs_file, options.reflink)?;
     let conversion = Conversion::prepare(options)?;
     let result = args.reports.watch(conversion.work(), |advance| {
         stream::run("--outfile -", &conversion.plan, &conversion.evaluator(), advance)

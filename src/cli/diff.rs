@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::messages::{explain, start_logging};
+use super::messages::{explain_difference, start_logging};
 use super::progress::Progress;
 use super::{catch_signals, stdout};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::surgery::diff;
 
 /// Arguments of `ggraft diff`.
@@ -42,11 +42,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     start_logging(false, false);
     catch_signals()?;
-    let progress = Progress::start(0, args.quiet);
-    let (mut begin, mut advance) = (|bytes| progress.expect(bytes), |bytes| progress.advance(bytes));
-    let found = diff::diff(&args.a, &args.b, args.read_all, &mut begin, &mut advance);
-    progress.finish();
-    let found = found?;
+    let found = Progress::watch(0, args.quiet, |progress| {
+        let (begin, advance) = (&mut |bytes| progress.expect(bytes), &mut |bytes| progress.advance(bytes));
+        diff::diff(&args.a, &args.b, args.read_all, begin, advance)
+    })?;
     match args.json {
         true => stdout::json(|out| writeln!(out, "{:#}", found.to_json()))?,
         false => stdout::text(|out| found.write_text(out))?,
@@ -54,10 +53,5 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if found.is_equal() {
         return Ok(ExitCode::SUCCESS);
     }
-    let (count, a) = (found.differences(), args.a.display());
-    let places = if count == 1 { "place" } else { "places" };
-    let error = Error::differs(&args.b, format!("differs from {a} in {count} {places}"));
-    // With `--json`, the report is the one document.
-    explain(&error, false);
-    Ok(ExitCode::from(error.exit_code()))
+    Ok(explain_difference(&args.b, &args.a.display().to_string(), found.differences()))
 }

@@ -3,7 +3,8 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::surgery::{WritingArgs, is_stream};
+use super::stream::is_stream;
+use super::surgery::WritingArgs;
 use crate::error::{Error, Result};
 use crate::gguf::Value;
 use crate::json;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use indicatif::DecimalBytes;
 
 use super::messages::say;
-use super::surgery::{WritingArgs, is_stream};
+use super::stream::is_stream;
+use super::surgery::WritingArgs;
 use crate::error::{Error, Result};
 use crate::surgery::{To, merge};
 

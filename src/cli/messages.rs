@@ -3,6 +3,8 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
@@ -29,6 +31,15 @@ pub fn explain(error: &Error, json: bool) {
     if json {
         as_json(error);
     }
+}
+
+/// Says that `file` differs from `other` in `count` places, and answers the exit code that has. The report has said where, for
+/// programs, too.
+pub fn explain_difference(file: &Path, other: &str, count: usize) -> ExitCode {
+    let places = if count == 1 { "place" } else { "places" };
+    let error = Error::differs(file, format!("differs from {other} in {count} {places}"));
+    explain(&error, false);
+    ExitCode::from(error.exit_code())
 }
 
 /// Prints the error for programs, unless it is about printing.

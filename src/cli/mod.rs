@@ -22,6 +22,7 @@ mod ready;
 mod reference;
 mod report;
 mod report_args;
+mod sizes;
 mod split;
 mod stdout;
 mod stream;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use ggraft_platform::{die_with_parent, forward, interrupt, leave_terminal};
 
 use super::messages::{say, start_logging};
-use super::options::{OptionArgs, REPORTS, parse_extent};
+use super::options::{OptionArgs, REPORTS};
 use super::ready::{Pipe, notify};
+use super::sizes::parse_extent;
 use super::{catch_signals, stdout};
 use crate::conversion::{Conversion, Options, Reflink};
 use crate::error::{Error, Result};

@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, ValueEnum};
 
 use super::reference::ReferenceOnly;
+use super::sizes::{parse_extent, parse_size};
 use crate::arch::{self, Mtp, OutType};
 use crate::conversion::{Options, Reflink};
 use crate::describe;
@@ -387,45 +388,4 @@ pub fn quantization_hint(error: &clap::Error) -> Option<String> {
     (context(ContextKind::InvalidArg)?.starts_with("--outtype") && quantized && plain).then(|| {
         format!("llama.cpp quantizes to it: `ggraft with MODEL -- llama-quantize {{}} OUT.gguf {kind}`")
     })
-}
-
-/// A size as the reference reads it: a number, optionally followed by K, M or G (powers of 1000), or the same small.
-pub fn parse_size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
-        Some(b'K') => (&text[..text.len() - 1], 1000),
-        Some(b'M') => (&text[..text.len() - 1], 1_000_000),
-        Some(b'G') => (&text[..text.len() - 1], 1_000_000_000),
-        _ => (text, 1u64),
-    };
-    let number: u64 = digits.parse().map_err(|_| "expected a number, optionally followed by K, M or G")?;
-    number.checked_mul(unit).ok_or_else(|| "too large".into())
-}
-
-/// A size in bytes, optionally followed by K, M or G (powers of 1024, as file systems and memory are counted).
-pub fn parse_extent(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.as_bytes().last() {
-        Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
-        Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
-        Some(b'G' | b'g') => (&text[..text.len() - 1], 1 << 30),
-        _ => (text, 1u64),
-    };
-    let number: u64 = digits.parse().map_err(|_| "expected a number, optionally followed by K, M or G")?;
-    number.checked_mul(unit).ok_or_else(|| "too large".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_size;
-
-    #[test]
-    fn sizes_are_the_references_in_any_case() {
-        assert_eq!(parse_size("0"), Ok(0));
-        assert_eq!(parse_size("300"), Ok(300));
-        assert_eq!(parse_size("2G"), Ok(2_000_000_000));
-        assert_eq!(parse_size("5M"), Ok(5_000_000));
-        assert_eq!(parse_size("2k"), Ok(2_000));
-        for bad in ["", "G", "-1", "1.5G", "99999999999G", "1KiB"] {
-            assert!(parse_size(bad).is_err(), "{bad}");
-        }
-    }
 }

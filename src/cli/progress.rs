@@ -25,8 +25,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Starts to show progress towards `total` bytes on standard error.
-    pub fn start(total: u64, quiet: bool) -> Self {
+    /// Shows on standard error how `work` gets on, which tells of `total` bytes, if that is known, and takes the bar away.
+    pub fn watch<T>(total: u64, quiet: bool, work: impl FnOnce(&Self) -> T) -> T {
+        let progress = Self::start(total, quiet);
+        let result = work(&progress);
+        progress.bar.finish_and_clear();
+        result
+    }
+
+    fn start(total: u64, quiet: bool) -> Self {
         let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(total) };
         if let Ok(style) = ProgressStyle::with_template(BAR) {
             bar.set_style(style);
@@ -51,11 +58,6 @@ impl Progress {
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
             say(Line { done, total, elapsed: self.began.elapsed() });
         }
-    }
-
-    /// Takes the bar away.
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
     }
 }
 

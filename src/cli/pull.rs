@@ -10,8 +10,9 @@ use indicatif::DecimalBytes;
 use serde_json::json;
 
 use super::messages::say;
-use super::options::{HubArgs, OutTypeArg, parse_size};
+use super::options::{HubArgs, OutTypeArg};
 use super::report_args::ReportArgs;
+use super::sizes::parse_size;
 use super::{report, stdout};
 use crate::conversion::{Conversion, Options};
 use crate::error::{Error, Result};

@@ -31,9 +31,6 @@ impl ReportArgs {
 
     /// Shows the progress of `work`, which tells of `total` bytes as they are done.
     pub fn watch<T>(&self, total: u64, work: impl FnOnce(&mut dyn FnMut(u64)) -> T) -> T {
-        let progress = Progress::start(total, self.quiet);
-        let result = work(&mut |bytes| progress.advance(bytes));
-        progress.finish();
-        result
+        Progress::watch(total, self.quiet, |progress| work(&mut |bytes| progress.advance(bytes)))
     }
 }

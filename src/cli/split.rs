@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::options::parse_size;
+use super::sizes::parse_size;
 use super::surgery::WritingArgs;
 use crate::error::{Error, Result};
 use crate::plan::SplitRules;

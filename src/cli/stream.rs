@@ -1,15 +1,35 @@
 //! `ggraft convert --outfile -` and the like: a GGUF goes to standard output while it is made, and no file is written.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use ggraft_platform::interrupt;
 
 use crate::error::{Error, Result};
 use crate::evaluate::{Buffers, Evaluator};
 use crate::plan::Plan;
+use crate::write::Reflink;
 
-/// The name of standard output among files.
-pub const NAME: &str = "-";
+/// Whether `path` means standard output.
+pub fn is_stream(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Whether blocks are shared with standard output, which `flag` asked for: they cannot be, so the bytes may as well be the
+/// reference's.
+///
+/// # Errors
+/// If they are to be shared, or something else is asked for that `needs_file`.
+pub fn reflink(flag: &str, needs_file: bool, wished: Reflink) -> Result<Reflink> {
+    if needs_file {
+        let problem = format!("{flag}: not with --json, --verify or --dry-run, for there is no file");
+        return Err(Error::usage(problem));
+    }
+    match wished {
+        Reflink::Always => Err(Error::cannot_share("--reflink always: standard output cannot share blocks")),
+        Reflink::Auto | Reflink::Never => Ok(Reflink::Never),
+    }
+}
 
 /// What errors call it. Not as where text is printed: whoever stops reading this has no whole file.
 const STANDARD_OUTPUT: &str = "standard output (-)";

@@ -1,17 +1,14 @@
 //! `ggraft edit`, `split` and `merge`: what they have in common.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::time::Instant;
 
 use super::messages::{say, warnings};
 use super::options::ReflinkArgs;
 use super::report_args::ReportArgs;
 use super::{report, stdout, stream};
-use crate::error::{Error, Result};
-use crate::input::one_line;
+use crate::error::Result;
 use crate::surgery::{How, Job};
-use crate::write::Reflink;
 
 /// How to write, and what to say about it.
 #[derive(Debug, clap::Args)]
@@ -45,14 +42,8 @@ impl WritingArgs {
 
     /// How to write to standard output, whose blocks cannot be shared.
     pub fn streaming(&self, how: How) -> Result<How> {
-        if self.reports.json || self.verify || self.dry_run {
-            let problem = "-o -: not with --json, --verify or --dry-run, for there is no file";
-            return Err(Error::usage(problem));
-        }
-        if how.reflink == Reflink::Always {
-            return Err(Error::cannot_share("--reflink always: standard output cannot share blocks"));
-        }
-        Ok(How { reflink: Reflink::Never, ..how })
+        let needs_file = self.reports.json || self.verify || self.dry_run;
+        Ok(How { reflink: stream::reflink("-o -", needs_file, how.reflink)?, ..how })
     }
 
     /// Writes to standard output.
@@ -65,8 +56,7 @@ impl WritingArgs {
     /// Writes, does what comes `then` with the finished files and answers what to add to the report, and reports.
     pub fn write(&self, job: &Job, then: impl FnOnce(&mut serde_json::Value) -> Result<()>) -> Result<()> {
         if self.dry_run {
-            let mut names = job.plan.outputs.iter().map(|o| one_line(&o.path.to_string_lossy()));
-            return stdout::text(|out| names.try_for_each(|name| writeln!(out, "{name}")));
+            return report::print_names(&job.plan);
         }
         let began = Instant::now();
         let outcome = self.reports.watch(job.work(), |advance| job.run(advance))?;
@@ -85,9 +75,4 @@ impl WritingArgs {
         }
         done
     }
-}
-
-/// Whether `path` means standard output.
-pub fn is_stream(path: &Path) -> bool {
-    path == Path::new(stream::NAME)
 }

@@ -5,12 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::messages::{explain, start_logging};
+use super::messages::{explain_difference, start_logging};
 use super::options::HubArgs;
 use super::progress::Progress;
 use super::{catch_signals, stdout};
 use crate::describe;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::verify::{self, Options};
 
 /// Arguments of `ggraft verify`.
@@ -97,11 +97,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         read_all: args.read_all,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
     };
-    let progress = Progress::start(0, args.quiet);
-    let result =
-        verify::verify(&options, &mut |bytes| progress.expect(bytes), &mut |bytes| progress.advance(bytes));
-    progress.finish();
-    let report = result?;
+    let report = Progress::watch(0, args.quiet, |progress| {
+        verify::verify(&options, &mut |bytes| progress.expect(bytes), &mut |bytes| progress.advance(bytes))
+    })?;
     match args.json {
         true => stdout::json(|out| writeln!(out, "{:#}", report.to_json()))?,
         false => stdout::text(|out| report.write_text(out))?,
@@ -110,9 +108,5 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if count == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    let places = if count == 1 { "place" } else { "places" };
-    let error = Error::differs(&args.gguf, format!("differs from the model in {count} {places}"));
-    // With `--json`, the report is the one document.
-    explain(&error, false);
-    Ok(ExitCode::from(error.exit_code()))
+    Ok(explain_difference(&args.gguf, "the model", count))
 }

@@ -16,7 +16,8 @@ use ggraft_platform::{IoPriority, available_memory, interrupt, set_io_priority, 
 use listener::Listener;
 
 use super::messages::{first_line, start_logging};
-use super::options::{REPORTS, parse_size};
+use super::options::REPORTS;
+use super::sizes::parse_size;
 use super::{catch_signals, convert, stdout};
 use crate::batch::events::SCHEMA;
 use crate::batch::jobs::{Defaults, Selection, read};
