@@ -21,6 +21,20 @@ use filesystems::{Mount, directory, skip};
 use made::{FUTURE, Made};
 use site::{MADE, digest, done, ggraft, names, refused, said, site};
 
+/// Every command must refuse the file `name` in `dir` as invalid, with these words.
+#[track_caller]
+fn refused_by_all(dir: &Path, name: &str, words: &str) {
+    for args in [
+        &["edit", name, "--name", "n", "-o", "o.gguf"][..],
+        &["split", name, "-o", "p"],
+        &["merge", name, "-o", "o.gguf"],
+        &["diff", name, name],
+    ] {
+        let said = refused(dir, args, 4);
+        assert!(said.contains(words), "{args:?}: {said}");
+    }
+}
+
 #[test]
 fn in_place_a_file_is_replaced_and_what_leads_to_it_stays() {
     let dir = site(&MADE);
@@ -151,15 +165,7 @@ fn old_and_foreign_versions_are_refused_by_name() {
     bytes[4..8].copy_from_slice(&[0, 0, 0, 3]);
     fs::write(dir.join("big.gguf"), &bytes).unwrap();
     for (name, word) in [("1.gguf", "version 1"), ("big.gguf", "big-endian")] {
-        for args in [
-            &["edit", name, "--name", "n", "-o", "o.gguf"][..],
-            &["split", name, "-o", "p"],
-            &["merge", name, "-o", "o.gguf"],
-            &["diff", name, name],
-        ] {
-            let said = refused(dir, args, 4);
-            assert!(said.contains(word), "{args:?}: {said}");
-        }
+        refused_by_all(dir, name, word);
     }
     assert_eq!(names(dir), ["1.gguf", "big.gguf"]);
 }
@@ -247,15 +253,7 @@ fn hostile_files_are_refused() {
     ] {
         fs::write(dir.join(name), file.data(32, 256).0).unwrap();
         let before = names(dir);
-        for args in [
-            &["edit", name, "--name", "n", "-o", "o.gguf"][..],
-            &["split", name, "-o", "p"],
-            &["merge", name, "-o", "o.gguf"],
-            &["diff", name, name],
-        ] {
-            let said = refused(dir, args, 4);
-            assert!(said.contains(word), "{args:?}: {said}");
-        }
+        refused_by_all(dir, name, word);
         assert_eq!(names(dir), before);
     }
 }
