@@ -21,55 +21,71 @@ fn browser() -> Option<&'static str> {
     found
 }
 
-/// The page for `model` with these flags.
-fn page(dir: &Path, model: &Path, flags: &[&str]) -> String {
-    let path = dir.join("plan.html");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
-    let done = command.arg("plan").arg(model).args(flags).arg("--html").arg(&path).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    fs::read_to_string(path).unwrap()
+/// A page, the directory it is in, and what shows it.
+struct Shown {
+    browser: &'static str,
+    dir: tempfile::TempDir,
+    html: String,
 }
 
-/// Runs Chromium on `page`, as a file in `dir`, and answers what it prints.
-fn chromium(browser: &str, dir: &Path, page: &str, arguments: &[&str]) -> String {
-    let file = dir.join("shown.html");
-    fs::write(&file, page).unwrap();
-    let profile = format!("--user-data-dir={}", dir.join("profile").display());
-    let done = Command::new(browser)
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--virtual-time-budget=4000",
-            &profile,
-        ])
-        .args(arguments)
-        .arg(format!("file://{}", file.display()))
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{done:?}");
-    String::from_utf8(done.stdout).unwrap()
-}
+impl Shown {
+    /// The page for the tiny model with these flags; none without a browser.
+    fn of(flags: &[&str]) -> Option<Self> {
+        let browser = browser()?;
+        // Not below /tmp, of which a Chromium that is a snap sees nothing.
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let path = dir.path().join("plan.html");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ggraft"));
+        command.arg("plan").arg(tiny()).args(flags).arg("--outfile").arg(dir.path()).arg("--html").arg(&path);
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        let html = fs::read_to_string(path).unwrap();
+        Some(Self { browser, dir, html })
+    }
 
-/// What `script`, an expression that may wait, finds on the page in a window of `width` pixels.
-fn found(browser: &str, dir: &Path, page: &str, width: u32, script: &str) -> Value {
-    // In a frame, since windows have a least width. The frame is another page to the browser, so it tells by message.
-    let script = format!(
-        "<script>setTimeout(async () => {{ let found; try {{ found = {script}; }} catch (e) {{ found = String(e); }} \
+    /// Runs Chromium on `html`, and answers what it prints.
+    fn chromium(&self, html: &str, arguments: &[&str]) -> String {
+        let dir = self.dir.path();
+        let file = dir.join("shown.html");
+        fs::write(&file, html).unwrap();
+        let profile = format!("--user-data-dir={}", dir.join("profile").display());
+        let done = Command::new(self.browser)
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--virtual-time-budget=4000",
+                &profile,
+            ])
+            .args(arguments)
+            .arg(format!("file://{}", file.display()))
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// What `script`, an expression that may wait, finds on the page in a window of `width` pixels.
+    fn found(&self, width: u32, script: &str) -> Value {
+        let dir = self.dir.path();
+        // In a frame, since windows have a least width. The frame is another page to the browser, so it tells by message.
+        let script = format!(
+            "<script>setTimeout(async () => {{ let found; try {{ found = {script}; }} catch (e) {{ found = String(e); }} \
          parent.postMessage(JSON.stringify(found), '*'); }}, 300);</script></body>"
-    );
-    let inner = page.replacen("</body>", &script, 1);
-    fs::write(dir.join("inner.html"), inner).unwrap();
-    let outer = format!(
-        "<!DOCTYPE html><meta charset=utf-8><body><pre id=found></pre><iframe src=inner.html style='width:{width}px;\
+        );
+        let inner = self.html.replacen("</body>", &script, 1);
+        fs::write(dir.join("inner.html"), inner).unwrap();
+        let outer = format!(
+            "<!DOCTYPE html><meta charset=utf-8><body><pre id=found></pre><iframe src=inner.html style='width:{width}px;\
          height:800px;border:0'></iframe><script>addEventListener('message', (e) => \
          document.getElementById('found').textContent = btoa(unescape(encodeURIComponent(e.data))));</script>"
-    );
-    let dom = chromium(browser, dir, &outer, &["--dump-dom", "--window-size=1400,1000"]);
-    let coded = dom.split("<pre id=\"found\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
-    let text = Command::new("base64").arg("-d").stdin(piped(dir, &coded)).output().unwrap().stdout;
-    serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{e}: {coded:?} from {dom}"))
+        );
+        let dom = self.chromium(&outer, &["--dump-dom", "--window-size=1400,1000"]);
+        let coded = dom.split("<pre id=\"found\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
+        let text = Command::new("base64").arg("-d").stdin(piped(dir, &coded)).output().unwrap().stdout;
+        serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{e}: {coded:?} from {dom}"))
+    }
 }
 
 fn piped(dir: &Path, text: &str) -> fs::File {
@@ -82,20 +98,10 @@ fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny-llama")
 }
 
-/// A directory that chromium may read, which it may not everywhere below /tmp if it is a snap.
-fn work() -> tempfile::TempDir {
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
-}
-
 #[test]
 fn it_shows_the_model_its_path_and_why() {
-    let Some(browser) = browser() else { return };
-    let dir = work();
-    let page = page(dir.path(), &tiny(), &["--no-reflink", "--outfile", dir.path().to_str().unwrap()]);
-    let seen = found(
-        browser,
-        dir.path(),
-        &page,
+    let Some(page) = Shown::of(&["--no-reflink"]) else { return };
+    let seen = page.found(
         1200,
         "({ title: document.title, heading: $('title').textContent, path: $('path').textContent, \
            heads: [...document.querySelectorAll('#tensors th')].map((n) => n.textContent), \
@@ -111,14 +117,8 @@ fn it_shows_the_model_its_path_and_why() {
 
 #[test]
 fn the_wheel_scrolls_the_page_until_a_map_is_turned_to() {
-    let Some(browser) = browser() else { return };
-    let dir = work();
-    let page = page(dir.path(), &tiny(), &["--outfile", dir.path().to_str().unwrap()]);
-    let seen = found(
-        browser,
-        dir.path(),
-        &page,
-        1200,
+    let Some(page) = Shown::of(&[]) else { return };
+    let seen = page.found(1200,
         "(() => { const canvas = document.querySelector('canvas'), view = views[0], all = view.span, seen = {}; \
            const wheel = (more) => { const box = canvas.getBoundingClientRect(); \
              const event = new WheelEvent('wheel', { deltaY: -400, clientX: box.left + 50, clientY: box.top + 40, \
@@ -140,19 +140,14 @@ fn the_wheel_scrolls_the_page_until_a_map_is_turned_to() {
 
 #[test]
 fn commands_can_be_copied_and_name_the_real_path() {
-    let Some(browser) = browser() else { return };
-    let dir = work();
-    let page = page(dir.path(), &tiny(), &["--outfile", dir.path().to_str().unwrap()]);
+    let Some(mut page) = Shown::of(&[]) else { return };
     // What is worth it depends on where this runs; the page draws whatever advice it is given.
-    let (before, rest) = page.split_once("\"advice\":[").unwrap();
+    let (before, rest) = page.html.split_once("\"advice\":[").unwrap();
     let (_, after) = rest.split_once(']').unwrap();
     let advice = r#"{"way":"align","align":true,"flags":"","shared":9,"total":10,"extents":1,"files":1,"rewritten":10,
         "staying":0,"worthwhile":true,"caveat":"once"}"#;
-    let page = format!("{before}\"advice\":[{advice}]{after}");
-    let seen = found(
-        browser,
-        dir.path(),
-        &page,
+    page.html = format!("{before}\"advice\":[{advice}]{after}");
+    let seen = page.found(
         1200,
         "await (async () => { const copied = []; Object.defineProperty(navigator, 'clipboard', { value: { \
            writeText: async (text) => copied.push(text) } }); \
@@ -167,14 +162,8 @@ fn commands_can_be_copied_and_name_the_real_path() {
 
 #[test]
 fn many_files_are_closed_and_open_on_a_click() {
-    let Some(browser) = browser() else { return };
-    let dir = work();
-    let flags = ["--split-max-tensors", "2", "--outfile", dir.path().to_str().unwrap()];
-    let page = page(dir.path(), &tiny(), &flags);
-    let seen = found(
-        browser,
-        dir.path(),
-        &page,
+    let Some(page) = Shown::of(&["--split-max-tensors", "2"]) else { return };
+    let seen = page.found(
         1200,
         "await (async () => { const files = [...document.querySelectorAll('details.file')], seen = { \
            files: files.length > 4, open: files.filter((n) => n.open).length }; \
@@ -188,13 +177,8 @@ fn many_files_are_closed_and_open_on_a_click() {
 
 #[test]
 fn it_fits_a_phone() {
-    let Some(browser) = browser() else { return };
-    let dir = work();
-    let page = page(dir.path(), &tiny(), &["--outfile", dir.path().to_str().unwrap()]);
-    let seen = found(
-        browser,
-        dir.path(),
-        &page,
+    let Some(page) = Shown::of(&[]) else { return };
+    let seen = page.found(
         375,
         "({ wide: document.documentElement.scrollWidth, inner: innerWidth, \
            least: Math.min(...[...document.querySelectorAll('.tools button')].map((n) => \
@@ -218,13 +202,10 @@ fn pixels(picture: &Path, colour: [u8; 3]) -> usize {
 
 #[test]
 fn the_map_is_drawn_to_scale() {
-    let Some(browser) = browser() else { return };
-    let dir = work();
-    let flags = ["--no-reflink", "--outtype", "bf16", "--outfile", dir.path().to_str().unwrap()];
-    let page = page(dir.path(), &tiny(), &flags);
-    let picture = dir.path().join("page.png");
+    let Some(page) = Shown::of(&["--no-reflink", "--outtype", "bf16"]) else { return };
+    let picture = page.dir.path().join("page.png");
     let shot = format!("--screenshot={}", picture.display());
-    chromium(browser, dir.path(), &page, &[&shot, "--window-size=1200,1000"]);
+    page.chromium(&page.html, &[&shot, "--window-size=1200,1000"]);
     let shown = |n: usize, what| assert!(n > 10_000, "{what}: {n} pixels");
     // `--copied` and `--header` of the style sheet; all tensors are copied here, and the tokenizer is in the header.
     shown(pixels(&picture, [0xe3, 0x86, 0x3a]), "copied");
