@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::input::quoted;
 use crate::kernels::{Mean, convert, supports};
 use crate::source;
-use crate::tensor::{Leaf, TensorExpr};
+use crate::tensor::TensorExpr;
 
 /// Elements compared at a time.
 const CHUNK: u64 = 1 << 18;
@@ -39,13 +39,7 @@ pub(super) fn equal(checkpoint: &Checkpoint, a: &TensorExpr, b: &TensorExpr) -> 
 
 /// The tensor that `expr` is, unchanged.
 fn whole<'c>(checkpoint: &'c Checkpoint, expr: &TensorExpr) -> Result<&'c SourceTensor> {
-    let source = match &*expr.pieces() {
-        [piece] if piece.arithmetic.is_empty() && piece.is_contiguous() => match piece.leaf {
-            Leaf::Source(index) => checkpoint.tensors.get(index),
-            Leaf::Codes(_) | Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
-        },
-        _ => None,
-    };
+    let source = expr.whole_source().and_then(|index| checkpoint.tensors.get(index));
     source.filter(|source| supports(source.dtype)).ok_or_else(|| {
         Error::unsupported("quantized embeddings cannot be compared with the output matrix")
             .at(checkpoint.dir.path())

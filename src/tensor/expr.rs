@@ -124,6 +124,24 @@ impl TensorExpr {
         }
     }
 
+    /// The source whose elements it has as they are, in their order from the first on; none if it is anything else.
+    pub fn whole_source(&self) -> Option<usize> {
+        let plain = match &self.0 {
+            Repr::Source { index, .. } => return Some(*index),
+            Repr::Plain(plain) => plain.pieces(),
+            Repr::Product(_) => return None,
+        };
+        match plain {
+            [piece] if piece.is_contiguous() && piece.offset == 0 && piece.arithmetic.is_empty() => {
+                match piece.leaf {
+                    Leaf::Source(index) => Some(index),
+                    Leaf::Codes(_) | Leaf::Values(_) | Leaf::Integers(_) | Leaf::Zeros => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
     /// What the first of them walks.
     pub fn first_leaf(&self) -> Option<Leaf> {
         match &self.0 {

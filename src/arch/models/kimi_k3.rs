@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::gguf::KeyValues;
 use crate::input::quoted;
 use crate::json::Object;
-use crate::tensor::{GridAxis, Leaf, Scale, TensorExpr};
+use crate::tensor::{GridAxis, Scale};
 use crate::vocab::{SpecialVocab, TokenizerFiles};
 
 use super::deepseek::split_latent;
@@ -186,14 +186,8 @@ fn add_residual(builder: &mut Builder, tensor: Tensor, module: &str, whole: Stri
     let Some(parts) = builder.gather(&whole, tensor, &parts) else { return Ok(()) };
     let [norm, projection] = parts.as_slice() else { return Ok(()) };
     let count = norm.elements();
-    let plain = |expr: &TensorExpr| match &*expr.pieces() {
-        [piece] if piece.arithmetic.is_empty() => match piece.leaf {
-            Leaf::Source(index) => Some(index),
-            _ => None,
-        },
-        _ => None,
-    };
-    let (Some(_), Some(source), true) = (plain(norm), plain(projection), projection.elements() == count)
+    let (Some(_), Some(source), true) =
+        (norm.whole_source(), projection.whole_source(), projection.elements() == count)
     else {
         return Err(builder
             .invalid(format!("{name}: expected as many weights as of its partner, as they were trained")));

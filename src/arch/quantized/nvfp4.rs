@@ -16,7 +16,7 @@ use crate::arch::{Input, contents, tensors};
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
 use crate::input::quoted;
-use crate::tensor::{Arithmetic, Leaf, TensorExpr};
+use crate::tensor::{Arithmetic, TensorExpr};
 
 /// What becomes tensors of the GGUF, in order.
 #[derive(Default)]
@@ -151,7 +151,7 @@ impl Part {
         if scales.shape().len() < 2 {
             return Ok(None);
         }
-        let source = whole_source(scales);
+        let source = scales.whole_source();
         let dtype = |expr| tensors::source(input.checkpoint, expr).map(|tensor| tensor.dtype);
         let (codes_as, scales_as) = (dtype(codes), dtype(scales));
         let (source, [rows, bytes]) = match (source, codes.shape(), scales.shape()) {
@@ -187,19 +187,6 @@ impl Part {
         }
         let codes = codes.clone().reshape(&[rows, bytes])?;
         Ok(Some(Self { name: name.to_owned(), expert: 0, codes, scales: source, whole }))
-    }
-}
-
-/// The source tensor that `expr` is, if it is one as it is.
-pub(super) fn whole_source(expr: &TensorExpr) -> Option<usize> {
-    match &*expr.pieces() {
-        [piece] if piece.is_contiguous() && piece.offset == 0 && piece.arithmetic.is_empty() => {
-            match piece.leaf {
-                Leaf::Source(source) => Some(source),
-                _ => None,
-            }
-        }
-        _ => None,
     }
 }
 

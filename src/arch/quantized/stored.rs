@@ -2,7 +2,6 @@
 
 use indexmap::IndexMap;
 
-use super::nvfp4::whole_source;
 use crate::arch::{Input, contents, tensors};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -25,7 +24,7 @@ pub(super) struct Stored<'i> {
 pub(super) fn find<'i>(input: &'i Input, name: String) -> Result<Option<Stored<'i>>> {
     let Some(expr) = input.tensors.get(&name) else { return Ok(None) };
     let tensor = tensors::source(input.checkpoint, expr);
-    match (whole_source(expr), tensor) {
+    match (expr.whole_source(), tensor) {
         (Some(source), Some(tensor)) => {
             Ok(Some(Stored { name, source, dtype: tensor.dtype, shape: expr.shape(), expr }))
         }
