@@ -144,7 +144,7 @@ impl State {
 impl Difference {
     /// Whether both are the same model: keys about layout and the order of tensors do not count.
     pub fn is_equal(&self) -> bool {
-        self.keys.iter().all(Key::is_layout) && self.tensors.iter().all(|tensor| tensor.state.is_same())
+        self.differences() == 0
     }
 
     /// Counts what `steps` of the file that `pair` is in have left to be read of it.
