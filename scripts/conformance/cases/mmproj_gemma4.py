@@ -14,3 +14,18 @@ def cases():
     yield projector("gemma4-eyes", config)
     yield projector("gemma4-both", {**config, "audio_config": audio}, dtype="f32")
     yield projector("gemma4-clipped", {**config, "vision_config": {**vision, "use_clipped_linears": True, "standardize": True}, "audio_config": audio})
+    yield from unified()
+
+
+def unified():
+    """Images and sound go through one matrix each; there are no towers."""
+    vision = {"patch_size": 2, "pooling_kernel_size": 3, "mm_embed_dim": 48, "mm_posemb_size": 20, "output_proj_dims": 64}
+    audio = {"audio_embed_dim": 32}
+    text = {k: v for k, v in TEXT.items() if k != "vocab_size_per_layer_input"} | {"moe_intermediate_size": None}
+    config = {"architectures": ["Gemma4UnifiedForConditionalGeneration"], "model_type": "gemma4_unified", "text_config": text,
+              "vision_config": vision, "audio_config": audio}
+    yield projector("gemma4-unified", config)
+    yield projector("gemma4-unified-f32", {**config, "vision_config": {**vision, "pooling_kernel_size": 1, "rms_norm_eps": 1e-5}}, dtype="f32")
+    yield projector("gemma4-unified-f16-sized", {**config, "vision_config": {**vision, "patch_size": 4, "pooling_kernel_size": 2, "model_patch_size": 8}},
+                    dtype="f16")
+    yield projector("gemma4-unified-deaf", {k: v for k, v in config.items() if k != "audio_config"}, refused=True)

@@ -25,6 +25,12 @@ def qwen2():
     yield projector("qwen2-vl-flat", flat, dtype="f32", build=(arch, {**flat, "text_config": {**TEXT, **ROPE}}))
     yield model("qwen2-vl-sized", arch, "qwen2_vl", {**vision, "image_size": 112}, ROPE,
                 images={"media_proc_cfg": IMAGES, "image_mean": [1.0, 1.0, 1.0], "image_std": [1, 1, 1]})
+    # The model without a head: fine-tunes that embed are saved like this.
+    bare = "Qwen2VLModel"
+    yield model("qwen2-vl-model", bare, "qwen2_vl", vision, ROPE)
+    yield model("qwen2-vl-model-f16", bare, "qwen2_vl", {**vision, "mlp_ratio": 3}, ROPE, dtype="f16")
+    yield model("qwen2-vl-model-f32", bare, "qwen2_vl", {**vision, "patch_size": 8}, ROPE, dtype="f32",
+                images={"image_mean": [0.4814, 0.4578, 0.4082], "image_std": [0.2686, 0.2613, 0.2757]})
     arch = "Qwen2_5_VLForConditionalGeneration"
     vision = {"depth": 4, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 4, "out_hidden_size": 64,
               "fullatt_block_indexes": [1, 3], "window_size": 16, "tokens_per_second": 2}
