@@ -56,6 +56,38 @@ pub fn encode(metadata: &KeyValues, tensors: &[TensorInfo], alignment: u64) -> V
     out
 }
 
+/// Length in bytes of what [`encode`] makes: much faster, since vocabularies are long.
+pub fn encoded_len(metadata: &KeyValues, tensors: &[TensorInfo]) -> u64 {
+    let string = |text: &str| 8 + text.len();
+    let values = metadata.iter().map(|(key, value)| string(key) + 4 + value_len(value));
+    let infos = tensors.iter().map(|tensor| string(&tensor.name) + 4 + 8 * tensor.shape.len() + 4 + 8);
+    (4 + 4 + 8 + 8 + values.sum::<usize>() + infos.sum::<usize>()) as u64
+}
+
+/// Length in bytes of a value without its type tag.
+fn value_len(value: &Value) -> usize {
+    let array = |count: usize, size: usize| 4 + 8 + count * size;
+    match value {
+        Value::U8(_) | Value::I8(_) | Value::Bool(_) => 1,
+        Value::U16(_) | Value::I16(_) => 2,
+        Value::U32(_) | Value::I32(_) | Value::F32(_) => 4,
+        Value::U64(_) | Value::I64(_) | Value::F64(_) => 8,
+        Value::String(v) => 8 + v.len(),
+        Value::Strings(v) => array(v.encoded().len(), 1),
+        Value::U8s(v) => array(v.len(), 1),
+        Value::I8s(v) => array(v.len(), 1),
+        Value::Bools(v) => array(v.len(), 1),
+        Value::U16s(v) => array(v.len(), 2),
+        Value::I16s(v) => array(v.len(), 2),
+        Value::U32s(v) => array(v.len(), 4),
+        Value::I32s(v) => array(v.len(), 4),
+        Value::F32s(v) => array(v.len(), 4),
+        Value::U64s(v) => array(v.len(), 8),
+        Value::I64s(v) => array(v.len(), 8),
+        Value::F64s(v) => array(v.len(), 8),
+    }
+}
+
 fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend((bytes.len() as u64).to_le_bytes());
     out.extend(bytes);
@@ -111,4 +143,47 @@ fn array_start(out: &mut Vec<u8>, item: u32, len: usize) {
 fn array<T, const N: usize>(out: &mut Vec<u8>, item: u32, values: &[T], bytes: fn(&T) -> [u8; N]) {
     array_start(out, item, values.len());
     values.iter().for_each(|v| out.extend(bytes(v)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_is_known_without_encoding() {
+        let values = [
+            Value::U8(1),
+            Value::I8(1),
+            Value::U16(1),
+            Value::I16(1),
+            Value::U32(1),
+            Value::I32(1),
+            Value::F32(1.0),
+            Value::Bool(true),
+            Value::String(b"four".to_vec()),
+            Value::U64(1),
+            Value::I64(1),
+            Value::F64(1.0),
+            Value::Strings(["a", "", "four"].into_iter().collect()),
+            Value::I32s(vec![1, 2]),
+            Value::U32s(vec![1, 2]),
+            Value::F32s(vec![]),
+            Value::Bools(vec![true, false, true]),
+            Value::U8s(vec![1, 2]),
+            Value::I8s(vec![1, 2]),
+            Value::U16s(vec![1, 2]),
+            Value::I16s(vec![1, 2]),
+            Value::U64s(vec![1, 2]),
+            Value::I64s(vec![1, 2]),
+            Value::F64s(vec![1.0]),
+        ];
+        for value in &values {
+            let metadata: KeyValues = [("a key".to_owned(), value.clone())].into_iter().collect();
+            assert_eq!(encoded_len(&metadata, &[]), encode(&metadata, &[], 32).len() as u64, "{value:?}");
+        }
+        let metadata = values.into_iter().enumerate().map(|(i, value)| (i.to_string(), value)).collect();
+        let tensors = [("a", vec![]), ("tensor", vec![2, 3]), ("of three", vec![1, 2, 3])];
+        let tensors = tensors.map(|(name, shape)| TensorInfo::new(name, &shape, GgmlType::F32));
+        assert_eq!(encoded_len(&metadata, &tensors), encode(&metadata, &tensors, 32).len() as u64);
+    }
 }

@@ -9,7 +9,7 @@ mod strings;
 mod value;
 
 pub use crate::ggml_types::TypeInfo;
-pub use header::{TensorInfo, encode};
+pub use header::{TensorInfo, encode, encoded_len};
 pub use read::{Gguf, HEADER_MAX, KEY_MAX, StoredTensor, read, read_file};
 pub use strings::Strings;
 pub use value::{KeyValues, Value};

@@ -17,7 +17,9 @@ use crate::tensor::OutputTensor;
 /// One file, laid out.
 pub struct Arranged<'a> {
     draft: &'a Draft,
-    header: Vec<u8>,
+    metadata: KeyValues,
+    /// Length of the header, in bytes. It is encoded when the file is known to be wanted.
+    header_len: u64,
     placed: Vec<Placed>,
     data_start: u64,
     /// Length of the file in bytes.
@@ -66,7 +68,7 @@ pub fn outlook(
     Ok((len, shared))
 }
 
-/// Header and places of one file; no covers yet.
+/// Length of the header and places of one file; no covers yet.
 fn place<'a>(
     mut metadata: KeyValues,
     tensors: &dyn Tensors,
@@ -75,8 +77,8 @@ fn place<'a>(
 ) -> Arranged<'a> {
     let padded = |bytes: u64| bytes.next_multiple_of(draft.alignment);
     let infos: Vec<TensorInfo> = draft.tensors.iter().map(|&i| tensors.info(i)).collect();
-    let header = header(&mut metadata, &infos, draft, sharing.block);
-    let data_start = padded(header.len() as u64);
+    let header_len = pad(&mut metadata, &infos, draft, sharing.block);
+    let data_start = padded(header_len);
 
     let mut placed = Vec::with_capacity(infos.len());
     let mut at = data_start;
@@ -86,7 +88,7 @@ fn place<'a>(
         at += padded(len);
     }
 
-    Arranged { draft, header, placed, data_start, len: at, covers: Vec::new() }
+    Arranged { draft, metadata, header_len, placed, data_start, len: at, covers: Vec::new() }
 }
 
 /// The file that was laid out, step by step. With `exact`, bytes that are copied still pass through the reference's
@@ -101,8 +103,12 @@ pub fn output(
     sharing: &Sharing,
     exact: bool,
 ) -> Result<Output> {
-    let Arranged { draft, header, placed, data_start, len, covers } = arranged;
-    let (alignment, header_len) = (draft.alignment, header.len() as u64);
+    let Arranged { draft, metadata, header_len, placed, data_start, len, covers } = arranged;
+    let alignment = draft.alignment;
+    let infos: Vec<TensorInfo> = draft.tensors.iter().map(|&i| tensors.info(i)).collect();
+    let header = gguf::encode(&metadata, &infos, alignment);
+    debug_assert_eq!(header.len() as u64, header_len);
+    drop((metadata, infos));
     let padded = |bytes: u64| bytes.next_multiple_of(alignment);
     // A clone may have a copy on either side.
     let mut steps = Vec::with_capacity(placed.len() + draft.parts + 2 * covers.len() + 2);
@@ -136,22 +142,19 @@ pub fn of_tensor(tensor: &OutputTensor, checkpoint: &Checkpoint, start: u64) -> 
     Ok(steps)
 }
 
-/// The encoded header, with a padding key if that is what it takes to end at the wanted phase.
-fn header(metadata: &mut KeyValues, infos: &[TensorInfo], draft: &Draft, block: u64) -> Vec<u8> {
-    let plain = gguf::encode(metadata, infos, draft.alignment);
-    let end = plain.len() as u64;
-    let start = draft.slack.map_or(end.next_multiple_of(draft.alignment), |slack| end + slack);
+/// Length in bytes of the header, which gets a padding key if that is what it takes to end at the wanted phase.
+fn pad(metadata: &mut KeyValues, infos: &[TensorInfo], draft: &Draft, block: u64) -> u64 {
+    let plain = gguf::encoded_len(metadata, infos);
+    let start = draft.slack.map_or(plain.next_multiple_of(draft.alignment), |slack| plain + slack);
     let Some(phase) = draft.start_phase.filter(|phase| start % block != *phase) else {
         return plain;
     };
-    // It is long, and one of it at a time is enough.
-    drop(plain);
     let phase = phase + block - draft.slack.unwrap_or(0) % block;
     metadata.set(PADDING_KEY, Value::String(Vec::new()));
-    let base = gguf::encode(metadata, infos, draft.alignment).len() as u64;
+    let base = gguf::encoded_len(metadata, infos);
     let missing = (phase + block - base % block) % block;
     metadata.set(PADDING_KEY, Value::String(vec![b' '; missing as usize]));
-    gguf::encode(metadata, infos, draft.alignment)
+    base + missing
 }
 
 fn zero(steps: &mut Vec<Step>, start: u64, end: u64) {

@@ -14,7 +14,7 @@ use crate::source::File;
 /// How many zeros `input`, a single file, has between its header and its data.
 pub fn slack(input: &Input) -> u64 {
     let infos: Vec<_> = input.tensors.iter().map(|tensor| tensor.info.clone()).collect();
-    let header = gguf::encode(&input.metadata, &infos, input.alignment).len() as u64;
+    let header = gguf::encoded_len(&input.metadata, &infos);
     header.next_multiple_of(input.alignment) - header
 }
 
