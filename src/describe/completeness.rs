@@ -3,14 +3,12 @@
 //! Looks at the names and shapes of output tensors and at key-values, and knows nothing of files, or of how
 //! an architecture makes its tensors. Only what the loader asks of every architecture counts as a problem.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::Path;
 
+use super::layers::{self, Layers};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, Value};
-use crate::input::listed;
 use crate::tensor::OutputTensor;
 
 /// What was found. Each is a sentence without a full stop.
@@ -40,30 +38,6 @@ pub struct Model<'a> {
 const LAYERS: &str = "blk.";
 const ENCODER_LAYERS: &str = "enc.blk.";
 const DECODER_LAYERS: &str = "dec.blk.";
-
-/// Tensors that some layers of an architecture do without: DeepSeek V4's select among compressed keys only if these stand for
-/// few tokens, Gemma's may use the keys, or keys and values, of others,
-/// ModernBERT's first comes after the embedding's norm, and T5's first has the position bias for all.
-const OPTIONAL: [(&str, &[&str]); 5] = [
-    (
-        "deepseek4",
-        &[
-            "indexer.attn_q_b.weight",
-            "indexer.proj.weight",
-            "indexer_compressor_ape.weight",
-            "indexer_compressor_gate.weight",
-            "indexer_compressor_kv.weight",
-            "indexer_compressor_norm.weight",
-        ],
-    ),
-    ("gemma4", &["attn_k.weight", "attn_k_norm.weight", "attn_v.weight"]),
-    ("modern-bert", &["attn_norm.bias", "attn_norm.weight"]),
-    ("t5", &["attn_rel_b.weight"]),
-    ("t5encoder", &["attn_rel_b.weight"]),
-];
-
-/// More kinds of layers than any architecture has.
-const MOST_KINDS: usize = 16;
 
 /// Refuses the model in `dir` if it has `problems`. Warns of them instead unless that is to be `strict`.
 ///
@@ -175,7 +149,7 @@ impl Model<'_> {
             let prediction = self.own("nextn_predict_layers").unwrap_or(0).min(count);
             let own = count - prediction;
             if !self.only_prediction
-                && let Some(missing) = missing(&layers, prefix, 0..own)
+                && let Some(missing) = layers::missing(&layers, prefix, 0..own)
             {
                 let found = layers.range(..own).count() as u64;
                 self.contradiction(
@@ -185,7 +159,7 @@ impl Model<'_> {
                     format!("{missing}, expected tensors of {own} layers"),
                 );
             }
-            if let Some(missing) = missing(&layers, prefix, own..count) {
+            if let Some(missing) = layers::missing(&layers, prefix, own..count) {
                 let problem =
                     format!("{missing}, expected tensors of {prediction} layers for multi-token prediction");
                 // The model itself can do without them.
@@ -194,15 +168,13 @@ impl Model<'_> {
                     false => findings.warnings.push(problem),
                 }
             }
-            let optional = OPTIONAL.iter().find(|(arch, _)| self.arch() == arch.as_bytes());
-            let optional = optional.map_or(&[][..], |(_, names)| names);
-            findings.warnings.extend(uneven(&layers, own, prefix, optional));
+            findings.warnings.extend(layers::uneven(&layers, own, prefix, self.arch()));
         }
     }
 
-    /// What each layer of a stack has: names without what all of them start with, sorted.
-    fn stack(&self, prefix: &str) -> BTreeMap<u64, Vec<&str>> {
-        let mut layers: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+    /// What each layer of a stack has.
+    fn stack(&self, prefix: &str) -> Layers<'_> {
+        let mut layers = Layers::new();
         for tensor in self.tensors {
             let Some((no, rest)) = tensor.name.strip_prefix(prefix).and_then(|name| name.split_once('.'))
             else {
@@ -246,56 +218,6 @@ impl Model<'_> {
 
 fn rows(tensor: &OutputTensor) -> u64 {
     tensor.expr.shape().first().copied().unwrap_or(1)
-}
-
-/// Which of the layers `expected` have nothing at all.
-fn missing(layers: &BTreeMap<u64, Vec<&str>>, prefix: &str, expected: Range<u64>) -> Option<String> {
-    const SHOWN: usize = 3;
-    let found = layers.range(expected.clone()).count() as u64;
-    let count = (expected.end - expected.start) - found;
-    // Soon found, however many layers there should be: on the way are at most those that there are.
-    let first = expected.filter(|no| !layers.contains_key(no)).take(SHOWN);
-    let first: Vec<_> = first.map(|no| format!("{prefix}{no}")).collect();
-    let names = first.join(", ");
-    match count - first.len() as u64 {
-        _ if count == 0 => None,
-        0 => Some(format!("there are no tensors {names}")),
-        more => Some(format!("there are no tensors {names} and {more} more")),
-    }
-}
-
-/// What some of the first `own` layers lack that others have, which are otherwise alike, and as many or more. The
-/// names in `optional` do not count.
-fn uneven(layers: &BTreeMap<u64, Vec<&str>>, own: u64, prefix: &str, optional: &[&str]) -> Vec<String> {
-    let mut kinds: BTreeMap<Vec<&str>, Vec<u64>> = BTreeMap::new();
-    for (no, names) in layers.range(..own) {
-        let names = names.iter().copied().filter(|name| !optional.contains(name));
-        kinds.entry(names.collect()).or_default().push(*no);
-    }
-    if kinds.len() > MOST_KINDS {
-        return vec![format!("hardly any two layers {prefix}… have the same kinds of tensors")];
-    }
-    let mut warnings = Vec::new();
-    for (names, numbers) in &kinds {
-        let has_all = |more: &[&str]| names.iter().all(|name| more.binary_search(name).is_ok());
-        let alike = kinds.iter().filter(|(more, others)| {
-            others.len() >= numbers.len() && more.len() > names.len() && has_all(more)
-        });
-        if let Some((more, others)) = alike.min_by_key(|(more, _)| more.len())
-            && let (Some(no), Some(other)) = (numbers.first(), others.first())
-        {
-            let lacks = more.iter().copied().filter(|name| names.binary_search(name).is_err());
-            let also = match numbers.len() - 1 {
-                0 => String::new(),
-                more => format!(" (like {more} more)"),
-            };
-            let lacks = listed(lacks);
-            warnings.push(format!(
-                "{prefix}{no}{also} has no {lacks}; {prefix}{other} has, and is otherwise alike"
-            ));
-        }
-    }
-    warnings
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod adapter;
 mod base;
 mod completeness;
 mod head;
+mod layers;
 mod notes;
 mod parameters;
 mod projector;
