@@ -74,14 +74,15 @@ ${depends:+$depends
 CONTROL
 dpkg-deb --root-owner-group --build "$deb" "$out/ggraft_${version}_$architecture.deb" >/dev/null
 
-# maturin knows no files beside the program, so the wheel is packed once more with them.
+# maturin strips nothing without building again, and knows no files beside the program: the wheel is packed once more with them.
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet 'maturin>=1.9,<2' wheel
-"$work/venv/bin/maturin" build "${flags[@]}" --strip --auditwheel skip --compatibility linux --out "$work/wheels"
+"$work/venv/bin/maturin" build "${flags[@]}" --auditwheel skip --compatibility linux --out "$work/wheels"
 "$work/venv/bin/wheel" unpack --dest "$work/wheels" "$work"/wheels/*.whl >/dev/null
 wheel=$work/wheels/ggraft-$version
 mkdir -p "$wheel/ggraft-$version.data/data/share"
 cp -r "$usr"/share/{man,bash-completion,zsh,fish} "$wheel/ggraft-$version.data/data/share/"
+install "$usr/bin/ggraft" "$wheel/ggraft-$version.data/scripts/ggraft"
 rm "$work"/wheels/*.whl
 "$work/venv/bin/wheel" pack --dest-dir "$work/wheels" "$wheel" >/dev/null
 "$work/venv/bin/wheel" tags --platform-tag "$tags" --remove "$work"/wheels/*.whl >/dev/null
