@@ -7,6 +7,7 @@ mod diff;
 mod edit;
 mod events;
 mod generate;
+mod hints;
 mod inspect;
 mod lora;
 mod merge;
@@ -113,14 +114,13 @@ pub fn main() -> ExitCode {
             let e = parse(escaped).err().unwrap_or(e);
             // Help and version are not errors to clap either; printing to a closed pipe is fine.
             _ = if e.use_stderr() { messages::explain_usage(&e) } else { e.print() };
-            if let Some(hint) = options::quantization_hint(&e) {
-                messages::say(format_args!("  hint: {hint}"));
-            }
             if !e.use_stderr() {
                 return ExitCode::SUCCESS;
             }
             let mut error = Error::usage(messages::first_line(&e.to_string()));
-            if let Some(hint) = options::quantization_hint(&e) {
+            let command = std::env::args_os().nth(1).unwrap_or_default();
+            if let Some(hint) = hints::hint(&e, &command.to_string_lossy()) {
+                messages::say(format_args!("  hint: {hint}"));
                 error = error.hint(hint);
             }
             if std::env::args_os().any(|argument| argument == "--json") {

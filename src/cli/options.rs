@@ -3,7 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, ValueEnum};
 
 use super::reference::ReferenceOnly;
@@ -382,20 +381,4 @@ pub fn each_once(types: &[OutTypeArg]) -> Vec<OutTypeArg> {
     let mut each = Vec::new();
     types.iter().for_each(|&kind| each.extend((!each.contains(&kind)).then_some(kind)));
     each
-}
-
-/// What to do about an `--outtype` that llama.cpp's own tool makes.
-pub fn quantization_hint(error: &clap::Error) -> Option<String> {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let kind = context(ContextKind::InvalidValue)?.to_uppercase();
-    let quantized = ["Q", "IQ", "MXFP", "NVFP"].iter().any(|start| {
-        kind.strip_prefix(start).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    });
-    let plain = kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    (context(ContextKind::InvalidArg)?.starts_with("--outtype") && quantized && plain).then(|| {
-        format!("llama.cpp quantizes to it: `ggraft with MODEL -- llama-quantize {{}} OUT.gguf {kind}`")
-    })
 }
