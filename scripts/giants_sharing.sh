@@ -16,10 +16,10 @@ work=$(mktemp -d "$GGRAFT_TEST_XFS/giants.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 echo "| checkpoint | tensors | output, GB | as published | aligned | not shared when aligned | plan, s | memory, MB |"
 echo "|---|---|---|---|---|---|---|---|"
-for model in "${@:-deepseek-v4-flash kimi-k3 minimax-m2 minimax-m2-bf16}"; do
-    for model in $model; do
-        python3 scripts/make_checkpoint.py "$model" "$work/model" --tokenizer "$tokenizer"
-        python3 - "$model" "$work/model" <<'PY'
+[ $# -gt 0 ] || set -- deepseek-v4-flash kimi-k3 minimax-m2 minimax-m2-bf16
+for model in "$@"; do
+    python3 scripts/make_checkpoint.py "$model" "$work/model" --tokenizer "$tokenizer"
+    python3 - "$model" "$work/model" <<'PY'
 import json, os, resource, subprocess, sys
 label, model = sys.argv[1:]
 ggraft = os.environ["GGRAFT"]
@@ -42,6 +42,5 @@ why = ", ".join(f"{r['reason']} {r['bytes'] / 1e9:.1f}" for r in found["reasons"
 print(f"| {label} | {tensors} | {report['bytes']['total'] / 1e9:.1f} | {share('today')} | {share('aligned')} | {why} "
       f"| {min(p[1] for p in plans):.2f} | {max(p[2] for p in plans):.0f} |", flush=True)
 PY
-        rm -rf "$work/model"
-    done
+    rm -rf "$work/model"
 done

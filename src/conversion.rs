@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::explain::Explanation;
 use crate::gguf::KeyValues;
+use crate::input::counted;
 use crate::plan::{Alignment, Layout, Output, Plan, Request, Sharing, SplitRules};
 use crate::source::{File, ModelDir, OnHub, is_dir};
 use crate::stage::Stage;
@@ -163,7 +164,10 @@ impl Conversion {
     /// # Errors
     /// See [`Error`]; most say what is wrong with the checkpoint.
     pub fn prepare(options: &Options) -> Result<Self> {
-        let dir = &ModelDir::find(&options.model, &options.on_hub)?;
+        let dir = &match options.adapter && !ModelDir::is_on_hub(&options.model, &options.on_hub)? {
+            true => ModelDir::open_adapter(&options.model)?,
+            false => ModelDir::find(&options.model, &options.on_hub)?,
+        };
         let mut how = options.describe.clone();
         if options.on_hub.remote {
             // As the reference does, and in spite of all other names.
@@ -319,8 +323,8 @@ fn planned(
     let mut stage = Stage::begin();
     let Description { checkpoint, metadata, tensors, .. } = description;
     let read: u64 = checkpoint.sources.iter().map(File::len).sum();
-    let (files, count) = (checkpoint.sources.len(), tensors.len());
-    stage.end(format_args!("{}: {count} tensors of {files} file(s), {read} bytes", options.model.display()));
+    let (files, tensors_of) = (counted(checkpoint.sources.len(), "file"), counted(tensors.len(), "tensor"));
+    stage.end(format_args!("{}: {tensors_of} of {files}, {read} bytes", options.model.display()));
     if !is_dir(parent(&path))? {
         let missing = parent(&path).display();
         return Err(Error::usage(format!("--outfile: there is no directory {missing}")));
@@ -328,6 +332,9 @@ fn planned(
     check_target("--outfile", &path, dir)?;
     let sharing = match target {
         Target::Vocabulary => Sharing::none(&checkpoint, "there are no tensors"),
+        Target::Adapter if options.reflink == Reflink::Never => {
+            Sharing::none(&checkpoint, "adapters are written as convert_lora_to_gguf.py writes them")
+        }
         Target::Text | Target::Projector | Target::Adapter => {
             probe(&checkpoint.sources, &path, options.reflink, options.min_extent)?
         }
@@ -349,7 +356,7 @@ fn planned(
         splits: options.splits,
     };
     let plan = inputs.plan(target)?;
-    stage.end(format_args!("a plan for {} output(s)", plan.outputs.len()));
+    stage.end(format_args!("a plan for {}", counted(plan.outputs.len(), "file")));
     plan.outputs.iter().try_for_each(|output| check_target("--outfile", &output.path, dir))?;
     Ok((inputs, plan))
 }

@@ -1,6 +1,6 @@
 //! Texts that strangers supplied: quoting them without being fooled.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// Longest stretch of a stranger's text in a message, in characters.
 const QUOTE: usize = 80;
@@ -46,6 +46,42 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
+/// `count` things of a kind: "1 file", "2 files".
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == N::from(1) { "" } else { "s" })
+}
+
+/// What a file is that begins with `start`, in words that can follow "found".
+pub fn glimpse(start: &[u8]) -> String {
+    /// Longest beginning of a text that is shown, in characters.
+    const SHOWN: usize = 30;
+    let safetensors = start.len() > 8 && start[8] == b'{';
+    match start {
+        [] => return "nothing: it is empty".into(),
+        [b'P', b'K', 3, 4, ..] => return "a ZIP archive, which is what PyTorch saves".into(),
+        [b'G', b'G', b'U', b'F', ..] => return "a GGUF file".into(),
+        _ if safetensors && start[4..8] == [0; 4] => return "a safetensors file".into(),
+        _ => {}
+    }
+    // Whoever read the start may have cut a character in two.
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        Err(e) if e.error_len().is_none() => {
+            std::str::from_utf8(&start[..e.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => "",
+    };
+    let line = text.lines().next().unwrap_or_default().trim_end();
+    if line.is_empty() || line.chars().any(|c| c.is_control() && c != '\t') {
+        let bytes: Vec<String> = start.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        return format!("a file that begins with the bytes {}", bytes.join(" "));
+    }
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("a text that begins with {:?}…", &line[..end]),
+        None => format!("a text that begins with {line:?}"),
+    }
+}
+
 /// The first few of `names`, quoted, and how many there are besides.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 3;
@@ -83,6 +119,16 @@ mod tests {
         assert_eq!(quoted(&"é".repeat(81)).chars().count(), 80 + 3);
         assert_eq!(listed(["a", "b"]), r#""a", "b""#);
         assert_eq!(listed(["a", "b", "c", "d", "e"]), r#""a", "b", "c" and 2 more"#);
+        assert_eq!(glimpse(b"# ggraft\n\nTurns"), r##"a text that begins with "# ggraft""##);
+        assert_eq!(
+            glimpse("é".repeat(31).as_bytes()),
+            format!("a text that begins with \"{}\"…", "é".repeat(30))
+        );
+        assert_eq!(glimpse(&"xé".as_bytes()[..2]), r#"a text that begins with "x""#);
+        assert_eq!(glimpse(&[0x80, 2, b'}']), "a file that begins with the bytes 80 02 7d");
+        assert_eq!(glimpse(b"\x1b[31mred"), "a file that begins with the bytes 1b 5b 33 31 6d 72 65 64");
+        assert_eq!(glimpse(b"\x10\0\0\0\0\0\0\0{\"a\""), "a safetensors file");
+        assert_eq!(glimpse(b""), "nothing: it is empty");
         assert_eq!(shell_word("/data/Llama-3.2-1B"), "/data/Llama-3.2-1B");
         assert_eq!(shell_word("-it's $HOME\n"), r"'./-it'\''s $HOME\n'");
         assert!(bounded(&"x".repeat(10_000)).chars().count() < 500);

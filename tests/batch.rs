@@ -268,7 +268,7 @@ fn what_was_decided_and_why_is_said_on_demand() {
     for part in [
         "ggraft: m000: to be done, since there is no record of it",
         "m000: ggraft:   0.",
-        " of 1 file(s), 240288 bytes",
+        " of 1 file, 240288 bytes",
         "bytes written",
         "all of it on the disk",
     ] {

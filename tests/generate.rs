@@ -5,10 +5,19 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 fn ggraft(arguments: &[&str]) -> String {
+    ggraft_on("300", arguments)
+}
+
+/// What it prints on a terminal of so many `columns`.
+fn ggraft_on(columns: &str, arguments: &[&str]) -> String {
     let output =
-        Command::new(env!("CARGO_BIN_EXE_ggraft")).args(arguments).env("COLUMNS", "300").output().unwrap();
+        Command::new(env!("CARGO_BIN_EXE_ggraft")).args(arguments).env("COLUMNS", columns).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The commands that `ggraft --help` lists.
@@ -34,12 +43,59 @@ fn flags(text: &str) -> Vec<String> {
 
 #[test]
 fn help_fits_a_hundred_columns() {
-    let mut pages = vec![ggraft(&["--help"])];
-    pages.extend(commands().iter().map(|command| ggraft(&[command, "--help"])));
-    assert!(pages.len() > 10);
-    let long: Vec<&str> =
-        pages.iter().flat_map(|page| page.lines()).filter(|line| line.chars().count() > 100).collect();
-    assert!(long.is_empty(), "{long:#?}");
+    let mut asked = vec![vec!["--help".to_owned()], vec!["-h".into()], vec!["help".into()]];
+    for command in commands() {
+        for how in ["--help", "-h"] {
+            asked.push(vec![command.clone(), how.into()]);
+        }
+        asked.push(vec!["help".into(), command]);
+    }
+    assert!(asked.len() > 40);
+    for words in asked {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // Wide, and of a width that is not known.
+        for columns in ["300", "0"] {
+            let page = ggraft_on(columns, &words);
+            let long: Vec<&str> = page.lines().filter(|line| line.chars().count() > 100).collect();
+            assert!(page.lines().count() > 5 && long.is_empty(), "{words:?}: {long:#?}");
+        }
+    }
+}
+
+/// Of what `ggraft convert` takes, other commands say what it means there.
+#[test]
+fn flags_are_described_as_the_command_uses_them() {
+    for (command, writes, takes_several) in [
+        ("convert", true, true),
+        ("lora", true, true),
+        ("plan", false, false),
+        ("mount", false, false),
+        ("with", false, false),
+    ] {
+        let help = in_one_line(&ggraft(&[command, "--help"]));
+        assert_eq!(help.contains("or - for standard output;"), writes, "{command}");
+        assert_eq!(help.contains("Several with commas between"), takes_several, "{command}");
+        assert!(help.contains("--outtype <TYPE> Type of the output's"), "{command}");
+    }
+    for command in ["mount", "with"] {
+        let help = ggraft(&[command, "--help"]);
+        let of_files =
+            ["--reflink", "--no-reflink ", "--layout", "--alignment", "--min-extent", "Sharing blocks"];
+        assert!(of_files.iter().all(|flag| !help.contains(flag)), "{help}");
+        assert!(help.contains("--outfile <NAME>"), "{help}");
+    }
+}
+
+#[test]
+fn help_explains_the_words_that_reports_use() {
+    let inspect = in_one_line(&ggraft(&["inspect", "--help"]));
+    assert!(inspect.contains("PHASE how many bytes that is into a block of the file system"), "{inspect}");
+    let plan = in_one_line(&ggraft(&["plan", "--help"]));
+    assert!(plan.contains("how far that is into a block (PHASE)"), "{plan}");
+    for page in [ggraft(&["--help"])].into_iter().chain(commands().iter().map(|c| ggraft(&[c, "--help"]))) {
+        // Who reads help does not know that this is llama.cpp's converter.
+        assert!(!page.contains("the reference"), "{page}");
+    }
 }
 
 #[test]

@@ -166,7 +166,10 @@ fn what_is_neither_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), "notes.txt", "notes on the model");
     put(dir.path(), "x.gguf", "notes on the model");
-    for (file, says) in [("notes.txt", "is this a safetensors file?"), ("x.gguf", "expected a GGUF file")] {
+    for (file, says) in [
+        ("notes.txt", "found a text that begins with \"notes on the model\""),
+        ("x.gguf", "expected a GGUF file"),
+    ] {
         let error = inspect(&dir.path().join(file)).unwrap_err();
         assert_eq!(error.exit_code(), 4);
         assert!(error.to_string().contains(says), "{error}");

@@ -92,6 +92,9 @@ fn directories_that_hold_no_model() {
     let repository = format!("{cache}/models--a--b");
     let snapshot = format!("{repository}/snapshots/{commit}");
     says(&["convert", &repository], 4, &["a repository of the Hugging Face cache", &snapshot]);
+    let models = directory(at, "models", &[("a/notes.txt", ""), ("b/config.json", "{}")]);
+    let hint = format!("hint: there is a model in it: {models}/b; `ggraft batch --scan`");
+    says(&["convert", &models], 4, &["models/config.json: no such file", &hint]);
     let other = directory(at, "other", &[("notes.txt", "")]);
     says(&["convert", &other], 4, &["config.json: no such file"]);
 }
@@ -116,6 +119,30 @@ fn files_that_are_not_here_yet() {
     let below = model.join(".cache/huggingface/download/y.incomplete");
     fs::rename(model.join("x.safetensors.incomplete"), below).unwrap();
     says(&["convert", path], 4, &["an unfinished download", "y.incomplete"]);
+}
+
+#[test]
+fn commands_that_nearly_fit() {
+    says(
+        &["quantize", TINY],
+        2,
+        &["hint: llama.cpp quantizes: `ggraft with MODEL -- llama-quantize {} OUT.gguf Q4_K_M`"],
+    );
+    says(&[TINY], 2, &[&format!("hint: name a command first: `ggraft convert {TINY}`")]);
+    says(
+        &["some/model", "--outtype", "f16"],
+        2,
+        &["hint: name a command first: `ggraft convert some/model`"],
+    );
+    says(
+        &["with", TINY, "ls", "{}"],
+        2,
+        &["hint: the command stands behind a --: `ggraft with MODEL -- ls …`"],
+    );
+    for plain in [&["frobnicate"][..], &["with", TINY, "--frob", "--", "ls"], &["plan", TINY, "and"]] {
+        let said = String::from_utf8(ggraft(plain).stderr).unwrap();
+        assert!(!said.contains("`ggraft "), "{said}");
+    }
 }
 
 #[test]

@@ -167,6 +167,12 @@ fn run(command: &str, root: &Path) -> Output {
         .unwrap()
 }
 
+/// Whether a line says how much is done: "65 %, 176.16 MB of 270.89 MB, …".
+fn is_progress(line: &str) -> bool {
+    line.split_once(" %, ")
+        .is_some_and(|(percent, rest)| percent.parse::<u8>().is_ok() && rest.contains(" of "))
+}
+
 /// Whether `said` is what README.md shows, where a line of `...` stands for any number of lines.
 fn agrees(shown: &[String], said: &[&str]) -> bool {
     let Some((first, rest)) = shown.split_first() else { return said.is_empty() };
@@ -214,7 +220,7 @@ fn every_command_does_what_it_says(page: &str) {
         // Reports for people are on standard error, and then nothing is on standard output. A busy machine takes so long
         // that it shows progress, too.
         let said = if out.is_empty() { &err } else { &out };
-        let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("done ")).collect();
+        let said: Vec<&str> = said.lines().filter(|line| !is_progress(line)).collect();
         assert!(
             shown.is_empty() || agrees(shown, &said),
             "{command}\n{page} shows\n{}\nfound\n{}",
@@ -238,4 +244,28 @@ fn examples_are_found_in_text() {
     assert_eq!(found, expected.map(|(command, shown)| (command.to_owned(), shown)));
     assert!(agrees(&text(&["a", "  ...", "d"]), &["a", "b", "c", "d"]));
     assert!(!agrees(&text(&["a", "d"]), &["a", "b", "d"]) && !agrees(&text(&["a"]), &["a", "b"]));
+}
+
+/// Numbers in README.md are those of docs/models.md, which a script writes, and of the program.
+#[test]
+fn models_are_counted_alike_everywhere() {
+    let page = |name: &str| fs::read_to_string(Path::new(REPOSITORY).join(name)).unwrap();
+    let listed = Command::new(GGRAFT).args(["convert", "--print-supported-models"]).output().unwrap().stdout;
+    let listed = String::from_utf8(listed).unwrap();
+    let (text, projectors) = listed.split_once("MMPROJ models:\n").unwrap();
+    let [text, projectors] =
+        [text, projectors].map(|list| list.lines().filter(|line| line.starts_with("  - ")).count());
+    let models = page("docs/models.md");
+    let all: Vec<(usize, usize)> = models
+        .lines()
+        .filter_map(|line| line.strip_suffix(" names are supported.")?.split_once(" of "))
+        .map(|(here, all)| (here.parse().unwrap(), all.parse().unwrap()))
+        .collect();
+    assert_eq!(all.iter().map(|(here, _)| *here).collect::<Vec<_>>(), [text, projectors]);
+    let readme = page("README.md");
+    let expected = [
+        format!("{text} of the {} names of text models", all[0].1),
+        format!("{projectors} of {} are there", all[1].1),
+    ];
+    expected.iter().for_each(|words| assert!(readme.contains(words), "README.md does not say {words:?}"));
 }

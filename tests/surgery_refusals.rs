@@ -353,7 +353,7 @@ fn the_identifier_of_a_set_does_not_outlive_it() {
     done(dir, &["split", "old.gguf", "--max-tensors", "3", "--no-reflink", "-q", "-o", "p"]);
     for name in names(dir).iter().filter(|name| name.starts_with("p-")) {
         assert_eq!(gguf::read(&dir.join(name)).unwrap().metadata.get("ggraft.split.set"), None);
-        done(dir, &[&["edit", name.as_str(), "--in-place"][..], &identifier[..]].concat());
+        done(dir, &[&["edit", name.as_str(), "--in-place", "--force"][..], &identifier[..]].concat());
     }
     done(dir, &["merge", "p-00001-of-00003.gguf", "--no-reflink", "-q", "-o", "m.gguf"]);
     assert_eq!(gguf::read(&dir.join("m.gguf")).unwrap().metadata.get("ggraft.split.set"), None);

@@ -2,27 +2,31 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+#[cfg(target_os = "linux")]
+use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use crate::interrupt;
 
 /// Has the kernel end `command`'s process (SIGTERM) when the thread that starts it ends.
+#[cfg(target_os = "linux")]
 pub fn die_with_parent(command: &mut Command) {
-    #[cfg(target_os = "linux")]
-    {
-        let parent = nix::unistd::getpid();
-        // SAFETY: between fork and exec the closure makes two system calls, and allocates nothing.
-        unsafe {
-            command.pre_exec(move || {
-                nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
-                // It may have ended before that.
-                if nix::unistd::getppid() == parent { Ok(()) } else { Err(nix::errno::Errno::ESRCH.into()) }
-            });
-        }
+    let parent = nix::unistd::getpid();
+    // SAFETY: between fork and exec the closure makes two system calls, and allocates nothing.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+            // It may have ended before that.
+            if nix::unistd::getppid() == parent { Ok(()) } else { Err(nix::errno::Errno::ESRCH.into()) }
+        });
     }
 }
+
+/// Other kernels do not know this.
+#[cfg(not(target_os = "linux"))]
+pub fn die_with_parent(_: &mut Command) {}
 
 /// Passes on to `child` the signals that came since the last call, after [`interrupt::relay`].
 pub fn forward(child: &Child) {

@@ -255,6 +255,12 @@ pub fn detach(path: &Path) -> io::Result<()> {
     Ok(nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH)?)
 }
 
+/// What the kernel reads ahead of a file system without a disk, by the number of its device.
+pub fn set_read_ahead(device: u64, bytes: u64) -> io::Result<()> {
+    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    std::fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), (bytes >> 10).to_string())
+}
+
 /// `ioprio_set(IOPRIO_WHO_PROCESS)` of a class and a level (`include/uapi/linux/ioprio.h`).
 pub fn set_io_priority((class, level): (libc::c_int, u8)) -> io::Result<()> {
     const WHO_PROCESS: libc::c_int = 1;

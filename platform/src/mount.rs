@@ -27,9 +27,7 @@ pub fn unmount(path: &Path) -> io::Result<()> {
 /// # Errors
 /// What the operating system says.
 pub fn set_read_ahead(path: &Path, bytes: u64) -> io::Result<()> {
-    let device = std::fs::metadata(path)?.dev();
-    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
-    std::fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), (bytes >> 10).to_string())
+    crate::sys::set_read_ahead(std::fs::metadata(path)?.dev(), bytes)
 }
 
 /// Whether this process may do what only root may.

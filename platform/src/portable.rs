@@ -83,3 +83,7 @@ pub fn set_io_priority(_: (i32, u8)) -> io::Result<()> {
 pub fn detach(_: &Path) -> io::Result<()> {
     Err(io::ErrorKind::PermissionDenied.into())
 }
+
+pub fn set_read_ahead(_: u64, _: u64) -> io::Result<()> {
+    Err(unsupported())
+}

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::input::quoted;
+use crate::source::must_exist;
 
 /// One conversion: one model, one set of flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,6 +126,9 @@ pub(super) struct List<'a> {
 impl List<'_> {
     fn read(&self) -> Result<Listed> {
         let path = self.path;
+        if path.as_os_str() != "-" {
+            must_exist(path)?;
+        }
         if path.is_dir() {
             return self.numbered();
         }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::Job;
 use super::jobs::{Defaults, List, Selection};
 use crate::error::{Error, Result};
+use crate::source::is_dir;
 
 /// Deepest directory below the one that is scanned.
 const DEPTH: usize = 16;
@@ -18,6 +19,9 @@ const DEPTH: usize = 16;
 /// # Errors
 /// [`Error::Io`] if a directory cannot be read, [`Error::Usage`] if there is no checkpoint.
 pub fn scan(root: &Path, defaults: &Defaults, only: Selection) -> Result<Vec<Job>> {
+    if !is_dir(root)? {
+        return Err(Error::usage(format!("--scan: there is no directory {}", root.display())).about(root));
+    }
     let mut found = Vec::new();
     enter(root, DEPTH, &mut found)?;
     if found.is_empty() {

@@ -27,7 +27,7 @@ use budget::Budget;
 use files::Parts;
 use index::Index;
 pub use modules::Module;
-pub(crate) use safetensors::{HEADER_MAX, SafetensorsFile, read as read_file};
+pub(crate) use safetensors::{HEADER_MAX, SafetensorsFile, may_begin, read as read_file};
 
 /// A model directory, indexed: every tensor with its dtype, shape, file and byte range.
 #[derive(Clone, Debug, Default)]

@@ -28,6 +28,12 @@ pub struct SafetensorsFile {
     pub tensors: Vec<Entry>,
 }
 
+/// Whether a file that begins with `start` may be one, whole or not.
+pub fn may_begin(start: &[u8]) -> bool {
+    let len = start.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    len.is_some_and(|len| len <= HEADER_MAX)
+}
+
 /// Reads and checks the header of `file`.
 pub fn read(file: &File) -> Result<SafetensorsFile> {
     let (path, len) = (file.path(), file.len());

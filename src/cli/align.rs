@@ -10,7 +10,7 @@ use super::report_args::ReportArgs;
 use super::{report, stdout};
 use crate::align::{self, Check, Job, Outcome, Part, Target, percent};
 use crate::error::{Error, Result};
-use crate::input::one_line;
+use crate::input::{counted, one_line};
 
 /// Arguments of `ggraft align`.
 #[derive(Debug, clap::Args)]
@@ -152,7 +152,8 @@ fn print_check(out: &mut impl Write, check: &Check) -> std::io::Result<()> {
     }
     for shortfall in &gain.reasons {
         let (bytes, why) = (DecimalBytes(shortfall.bytes), &shortfall.explanation);
-        writeln!(out, "  not shared even then: {bytes} in {} tensors: {why}", shortfall.tensors)?;
+        let tensors = counted(shortfall.tensors, "tensor");
+        writeln!(out, "  not shared even then: {bytes} in {tensors}: {why}")?;
     }
     Ok(())
 }
@@ -170,8 +171,8 @@ fn print_outcome(job: &Job, outcome: &Outcome) {
     }
     let (bytes, files) = (&outcome.bytes, outcome.written.len());
     say(format_args!(
-        "wrote {files} file{}: copied {}, shared {} with the original",
-        if files == 1 { "" } else { "s" },
+        "wrote {}: copied {}, shared {} with the original",
+        counted(files, "file"),
         DecimalBytes(bytes.copied + bytes.header),
         DecimalBytes(bytes.cloned)
     ));

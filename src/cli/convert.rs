@@ -1,7 +1,6 @@
 //! `ggraft convert`: the reference's flags by the same names, and a few of our own.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -11,9 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::events::{Events, Master};
-use super::messages::{explain, forget_warnings};
 use super::options::OptionArgs;
 use super::report_args::ReportArgs;
+use super::several::{self, Names};
 use super::sizes::parse_size;
 use super::{report, stdout, stream};
 use crate::arch;
@@ -98,11 +97,12 @@ impl Args {
                 wanted.push(options);
             }
         }
-        let several = wanted.len() > 1;
-        if several && (self.events.is_some() || wanted.iter().any(is_stream)) {
-            let problem = "several models or types take a file each, so not standard output; in a batch, name each type on its own";
-            return Err(Error::usage(problem));
+        if wanted.len() > 1 && self.events.is_some() {
+            return Err(Error::usage(
+                "--events: expected one model and one type; in a batch, name each on its own",
+            ));
         }
+        several::check(wanted.len(), wanted.first().and_then(|options| options.outfile.as_deref()))?;
         Ok(wanted)
     }
 
@@ -124,57 +124,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
              them with --load-mode none or dio only"
         );
     }
-    match &*args.wanted()? {
-        [one] => run_one(args, &mut one.clone(), &mut BTreeSet::new()).map(|()| ExitCode::SUCCESS),
-        several => run_all(args, several),
-    }
-}
-
-/// One conversion after the other. What fails does not keep the others from being done; the first failure gives the exit code.
-fn run_all(args: &Args, several: &[Options]) -> Result<ExitCode> {
-    let (mut names, mut code) = (BTreeSet::new(), None);
-    for options in several {
-        forget_warnings();
-        match run_one(args, &mut options.clone(), &mut names) {
-            Ok(()) => {}
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(error) => {
-                explain(&error, args.reports.json);
-                code.get_or_insert(error.exit_code());
-            }
-        }
-    }
-    Ok(code.map_or(ExitCode::SUCCESS, ExitCode::from))
+    several::run(&args.wanted()?, args.reports.json, |options, names| run_one(args, options, names))
 }
 
 /// One conversion; `names` are what those before in the same run have written.
-fn run_one(args: &Args, options: &mut Options, names: &mut BTreeSet<PathBuf>) -> Result<()> {
-    if is_stream(options) {
-        return streamed(args, options);
+fn run_one(args: &Args, options: &Options, names: &mut Names) -> Result<()> {
+    if options.outfile.as_deref().is_some_and(stdout::is_stream) {
+        let needs_file = args.reports.json || args.verify || args.dry_run;
+        return stream::conversion(options, &args.reports, needs_file);
     }
     let mut events = Events::new(args.events.is_some());
     let result = convert(args, options, names, &mut events);
     if let Err(error) = &result {
         events.failed(error);
-    }
-    result
-}
-
-fn is_stream(options: &Options) -> bool {
-    options.outfile.as_deref().is_some_and(stream::is_stream)
-}
-
-/// `--outfile -`.
-fn streamed(args: &Args, options: &mut Options) -> Result<()> {
-    let needs_file = args.reports.json || args.verify || args.dry_run;
-    options.reflink = stream::reflink("--outfile -", needs_file, options.reflink)?;
-    let conversion = Conversion::prepare(options)?;
-    let result = args.reports.watch(conversion.work(), |advance| {
-        stream::run("--outfile -", &conversion.plan, &conversion.evaluator(), advance)
-    });
-    let result = result.and_then(|()| conversion.check_sources());
-    if !args.reports.quiet {
-        report::print_notes(&conversion.notes);
     }
     result
 }
@@ -194,19 +156,10 @@ fn print_supported_models() -> Result<()> {
     })
 }
 
-fn convert(args: &Args, options: &Options, names: &mut BTreeSet<PathBuf>, events: &mut Events) -> Result<()> {
+fn convert(args: &Args, options: &Options, names: &mut Names, events: &mut Events) -> Result<()> {
     let began = Instant::now();
     let conversion = Conversion::prepare(options)?;
-    for output in &conversion.plan.outputs {
-        if !names.insert(output.path.clone()) {
-            let (model, path) = (options.model.display(), output.path.display());
-            let problem =
-                format!("--outfile: {model}: another of these conversions is written to {path}, too");
-            return Err(Error::usage(problem)
-                .about(&output.path)
-                .hint("let each have a directory, or {ftype} in its name"));
-        }
-    }
+    names.claim(options, &conversion.plan)?;
     if args.dry_run {
         return report::print_names(&conversion.plan);
     }

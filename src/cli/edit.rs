@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::stream::is_stream;
+use super::stdout::is_stream;
 use super::surgery::WritingArgs;
 use crate::error::{Error, Result};
 use crate::gguf::Value;

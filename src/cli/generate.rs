@@ -3,10 +3,9 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, publish, stdout};
+use super::{publish, stdout, words};
 use crate::error::Result;
 
 /// Arguments of `ggraft completions`.
@@ -35,7 +34,7 @@ pub struct ManArgs {
 /// [`Error::Io`].
 pub fn completions(args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "ggraft", &mut script);
+    clap_complete::generate(args.shell, &mut words::command(), "ggraft", &mut script);
     stdout::text(|out| out.write_all(&script))
 }
 
@@ -44,7 +43,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<()> {
 /// # Errors
 /// [`Error::Io`].
 pub fn man(args: &ManArgs) -> Result<()> {
-    let mut cli = Cli::command();
+    let mut cli = words::command();
     cli.build();
     let commands =
         cli.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");

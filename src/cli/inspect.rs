@@ -16,6 +16,10 @@ use crate::source::ModelDir;
 
 /// Arguments of `ggraft inspect`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "OFFSET is where in the file a tensor begins, PHASE how many bytes that is into a block of the file system. Only \
+what begins equally far into a block, here and in the file made of it, can be shared."
+)]
 pub struct Args {
     /// A GGUF file (any one of a split set), a model directory, a .safetensors file, or a repository on the hub
     path: PathBuf,

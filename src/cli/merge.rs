@@ -5,23 +5,25 @@ use std::path::PathBuf;
 use indicatif::DecimalBytes;
 
 use super::messages::say;
-use super::stream::is_stream;
+use super::stdout::is_stream;
 use super::surgery::WritingArgs;
 use crate::error::{Error, Result};
-use crate::surgery::{To, merge};
+use crate::source::{File, must_be_gguf};
+use crate::surgery::{How, Job, To, merge};
 
 /// Arguments of `ggraft merge`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   ggraft merge model-00001-of-00003.gguf -o model.gguf
-  ggraft merge model-00001-of-00003.gguf -o model.gguf --remove-inputs
+  ggraft merge model-*-of-00003.gguf -o model.gguf --remove-inputs
   ggraft merge model-00001-of-00003.gguf -o model.gguf --no-reflink   as llama-gguf-split writes it
 
 On XFS and Btrfs the tensors of the new file are the blocks of the old ones, as far as their places within \
 blocks allow; the report says what is not shared, and why.")]
 pub struct Args {
-    /// A file of the set, such as the first
-    first: PathBuf,
+    /// A file of the set, such as the first; more of it may be named
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 
     /// File to write to, or - for standard output
     #[arg(long, short, value_name = "PATH")]
@@ -39,6 +41,27 @@ pub struct Args {
     pub(super) writing: WritingArgs,
 }
 
+/// What to do with the set that the files named are of.
+fn prepare(args: &Args, to: &To, how: How) -> Result<Job> {
+    let (first, others) = args.files.split_first().ok_or_else(|| Error::usage("name a file of the set"))?;
+    let job = merge::prepare(first, to, how)?;
+    for other in others {
+        must_be_gguf(other)?;
+        let same = |source: &File| match (source.path().canonicalize(), other.canonicalize()) {
+            (Ok(one), Ok(other)) => one == other,
+            _ => false,
+        };
+        if !job.sources().iter().any(same) {
+            let (other, first) = (other.display(), first.display());
+            let problem = format!("{other} is not of the same set as {first}");
+            return Err(
+                Error::usage(problem).hint("one file of the set is enough: the others are found by its name")
+            );
+        }
+    }
+    Ok(job)
+}
+
 /// Runs `ggraft merge`.
 pub fn run(args: &Args) -> Result<()> {
     let mut how = args.writing.begin(args.force)?;
@@ -49,10 +72,10 @@ pub fn run(args: &Args) -> Result<()> {
             ));
         }
         how = args.writing.streaming(how)?;
-        return args.writing.stream(&merge::prepare(&args.first, &To::Stream, how)?);
+        return args.writing.stream(&prepare(args, &To::Stream, how)?);
     }
     how.verify |= args.remove_inputs;
-    let job = merge::prepare(&args.first, &To::File(args.output.clone()), how)?;
+    let job = prepare(args, &To::File(args.output.clone()), how)?;
     if args.remove_inputs {
         merge::check_removable(&job)?;
     }

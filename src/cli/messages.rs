@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
-use crate::input::one_line;
+use crate::input::{counted, one_line};
 use serde_json::json;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -36,8 +36,7 @@ pub fn explain(error: &Error, json: bool) {
 /// Says that `file` differs from `other` in `count` places, and answers the exit code that has. The report has said where, for
 /// programs, too.
 pub fn explain_difference(file: &Path, other: &str, count: usize) -> ExitCode {
-    let places = if count == 1 { "place" } else { "places" };
-    let error = Error::differs(file, format!("differs from {other} in {count} {places}"));
+    let error = Error::differs(file, format!("differs from {other} in {}", counted(count, "place")));
     explain(&error, false);
     ExitCode::from(error.exit_code())
 }

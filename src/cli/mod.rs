@@ -7,6 +7,7 @@ mod diff;
 mod edit;
 mod events;
 mod generate;
+mod hints;
 mod inspect;
 mod lora;
 mod merge;
@@ -22,17 +23,20 @@ mod ready;
 mod reference;
 mod report;
 mod report_args;
+mod several;
 mod sizes;
 mod split;
 mod stdout;
 mod stream;
 mod surgery;
 mod verify;
+mod words;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 use ggraft_platform::{interrupt, report_file_size_limit};
 
 use crate::error::{Error, Result};
@@ -59,7 +63,7 @@ struct Cli {
 enum Command {
     /// Convert a model directory to GGUF.
     Convert(Box<convert::Args>),
-    /// Download a model from the hub, aligned as it comes: every conversion of it shares nearly everything.
+    /// Download a model from the hub, laid out on the way so that every conversion of it shares nearly everything.
     Pull(Box<pull::Args>),
     /// Convert a LoRA adapter to GGUF.
     Lora(Box<lora::Args>),
@@ -75,7 +79,7 @@ enum Command {
     With(Box<mount::WithArgs>),
     /// Print the JSON schema of the events that `ggraft batch --events` tells.
     Schema,
-    /// Show what a GGUF file or a checkpoint holds: key-values, tensors, offsets, phases.
+    /// Show what a GGUF file or a checkpoint holds: key-values, tensors, and where in the file each begins.
     Inspect(inspect::Args),
     /// Prove that a GGUF file is what becomes of a model, byte for byte.
     Verify(Box<verify::Args>),
@@ -93,25 +97,30 @@ enum Command {
     Man(generate::ManArgs),
 }
 
+/// Reads a command line.
+fn parse<S: Into<OsString> + Clone>(args: impl IntoIterator<Item = S>) -> Result<Cli, clap::Error> {
+    let mut matches = words::command().try_get_matches_from(args)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut words::command()))
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     ggraft_platform::give_back_large_buffers();
-    let cli = match Cli::try_parse_from(prefixes::completed(&Cli::command(), std::env::args_os())) {
+    let cli = match parse(prefixes::completed(&words::command(), std::env::args_os())) {
         Ok(cli) => cli,
         Err(e) => {
             // What it complains about may be the name of a stranger's file.
             let escaped = std::env::args_os().map(|argument| one_line(&argument.to_string_lossy()));
-            let e = Cli::try_parse_from(escaped).err().unwrap_or(e);
+            let e = parse(escaped).err().unwrap_or(e);
             // Help and version are not errors to clap either; printing to a closed pipe is fine.
             _ = if e.use_stderr() { messages::explain_usage(&e) } else { e.print() };
-            if let Some(hint) = options::quantization_hint(&e) {
-                messages::say(format_args!("  hint: {hint}"));
-            }
             if !e.use_stderr() {
                 return ExitCode::SUCCESS;
             }
             let mut error = Error::usage(messages::first_line(&e.to_string()));
-            if let Some(hint) = options::quantization_hint(&e) {
+            let command = std::env::args_os().nth(1).unwrap_or_default();
+            if let Some(hint) = hints::hint(&e, &command.to_string_lossy()) {
+                messages::say(format_args!("  hint: {hint}"));
                 error = error.hint(hint);
             }
             if std::env::args_os().any(|argument| argument == "--json") {
@@ -126,7 +135,7 @@ pub fn main() -> ExitCode {
     let (json, result) = match cli.command {
         Command::Convert(args) => (args.reports.json, convert::run(&args).map(|ended| code = ended)),
         Command::Pull(args) => (args.reports.json, pull::run(&args)),
-        Command::Lora(args) => (args.reports.json, lora::run(&args)),
+        Command::Lora(args) => (args.reports.json, lora::run(&args).map(|ended| code = ended)),
         Command::Align(args) => (args.reports.json, align::run(&args)),
         Command::Plan(args) => (args.json, plan::run(&args)),
         Command::Inspect(args) => (args.json, inspect::run(&args)),

@@ -3,11 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, ValueEnum};
 
 use super::reference::ReferenceOnly;
 use super::sizes::{parse_extent, parse_size};
+use super::stdout::is_stream;
 use crate::arch::{self, Mtp, OutType};
 use crate::conversion::{Options, Reflink};
 use crate::describe;
@@ -25,13 +25,13 @@ pub const REPORTS: &str = "Reports";
 /// What to write, and where.
 #[derive(Debug, clap::Args)]
 pub struct OptionArgs {
-    /// File or directory to write to, or - for standard output; {ftype} in a file name becomes the output type [default: a name made from the
-    /// model's name, size and type, in the model's directory]
+    /// File or directory to write to, or - for standard output; {ftype} in a file name becomes the output type [default: a
+    /// name made from the model's name, size and type, in the model's directory]
     #[arg(long, short, alias = "output", value_name = "PATH")]
     outfile: Option<PathBuf>,
 
-    /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared. `convert`
-    /// takes several with commas between, and writes a file of each
+    /// Type of the output's tensors; auto keeps the checkpoint's 16-bit type, which is also what can be shared. Several
+    /// with commas between make a file of each
     #[arg(long, value_name = "TYPE", value_enum, ignore_case = true, default_value = "auto", action = ArgAction::Set,
           value_delimiter = ',')]
     outtype: Vec<OutTypeArg>,
@@ -133,6 +133,10 @@ impl OptionArgs {
     /// [`Error::Usage`] for flags that contradict each other, and for several types; [`Error::Unsupported`] for flags that
     /// only the reference has.
     pub fn options(&self, model: &Path) -> Result<Options> {
+        if self.outfile.as_deref().is_some_and(is_stream) {
+            let problem = "--outfile -: only `ggraft convert` and `ggraft lora` write to standard output";
+            return Err(Error::usage(problem));
+        }
         let mut options = self.for_each_type(model)?;
         match (options.pop(), options.is_empty()) {
             (Some(only), true) => Ok(only),
@@ -146,9 +150,7 @@ impl OptionArgs {
     /// As [`OptionArgs::options`].
     pub fn for_each_type(&self, model: &Path) -> Result<Vec<Options>> {
         self.reference.check()?;
-        let mut types = Vec::new();
-        self.outtype.iter().for_each(|&kind| types.extend((!types.contains(&kind)).then_some(kind)));
-        types.into_iter().map(|kind| self.for_type(model, kind)).collect()
+        each_once(&self.outtype).into_iter().map(|kind| self.for_type(model, kind)).collect()
     }
 
     /// How the files are laid out.
@@ -374,18 +376,9 @@ enum ReflinkArg {
     Never,
 }
 
-/// What to do about an `--outtype` that llama.cpp's own tool makes.
-pub fn quantization_hint(error: &clap::Error) -> Option<String> {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let kind = context(ContextKind::InvalidValue)?.to_uppercase();
-    let quantized = ["Q", "IQ", "MXFP", "NVFP"].iter().any(|start| {
-        kind.strip_prefix(start).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    });
-    let plain = kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    (context(ContextKind::InvalidArg)?.starts_with("--outtype") && quantized && plain).then(|| {
-        format!("llama.cpp quantizes to it: `ggraft with MODEL -- llama-quantize {{}} OUT.gguf {kind}`")
-    })
+/// The types of a list, each where it is first.
+pub fn each_once(types: &[OutTypeArg]) -> Vec<OutTypeArg> {
+    let mut each = Vec::new();
+    types.iter().for_each(|&kind| each.extend((!each.contains(&kind)).then_some(kind)));
+    each
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::messages::start_logging;
 use super::options::OptionArgs;
+use super::stdout::is_stream;
 use super::{publish, stdout};
 use crate::conversion::Conversion;
 use crate::error::Result;
@@ -22,7 +23,8 @@ pub struct Args {
     #[command(flatten)]
     options: OptionArgs,
 
-    /// List every tensor with its offset, its phase, and what would happen to it
+    /// List every tensor: where it begins in the file, how far that is into a block (PHASE) there and in the checkpoint, and what
+    /// would happen to it
     #[arg(long, conflicts_with_all = ["json", "html"])]
     tensors: bool,
 
@@ -30,7 +32,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "html")]
     pub(super) json: bool,
 
-    /// Write a page that shows the plan to FILE; it needs nothing else to be looked at
+    /// Write a page that shows the plan to FILE, or to standard output (-); it needs nothing else to be looked at
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
@@ -44,8 +46,11 @@ pub fn run(args: &Args) -> Result<()> {
     start_logging(args.verbose, false);
     let conversion = Conversion::prepare(&args.options.options(&args.model)?)?;
     if let Some(path) = &args.html {
-        conversion.check_not_a_source("--html", path)?;
         let explanation = conversion.explain()?;
+        if is_stream(path) {
+            return stdout::raw("--html -", |out| explanation.write_html(out));
+        }
+        conversion.check_not_a_source("--html", path)?;
         return publish::file(path, |out| explanation.write_html(out));
     }
     let explanation = conversion.explain()?;

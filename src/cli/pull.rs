@@ -16,7 +16,7 @@ use super::sizes::parse_size;
 use super::{report, stdout};
 use crate::conversion::{Conversion, Options};
 use crate::error::{Error, Result};
-use crate::input::one_line;
+use crate::input::{counted, one_line};
 use crate::pull::{self, Outcome, Pull};
 use crate::source::OnHub;
 use crate::write::Report;
@@ -132,14 +132,17 @@ fn convert(args: &Args, pull: &Pull) -> Result<Report> {
 
 fn announce(pull: &Pull) {
     let here = pull.files.iter().filter(|file| file.is_here).count();
-    let (files, bytes) = (pull.files.len() - here, DecimalBytes(pull.missing()));
+    let (files, bytes) = (counted(pull.files.len() - here, "file"), DecimalBytes(pull.missing()));
     let (id, commit, dir) = (&pull.manifest.id, &pull.manifest.commit, pull.dir.display());
-    say(format_args!("{id} at {commit}: {files} file(s) of {bytes} to {dir}, {here} are there already"));
+    let already = match here {
+        0 => String::new(),
+        1 => ", 1 is there already".into(),
+        n => format!(", {n} are there already"),
+    };
+    say(format_args!("{id} at {commit}: {files} of {bytes} to {dir}{already}"));
     if !pull.left_out.is_empty() {
-        say(format_args!(
-            "left out: {} file(s) that no conversion reads (--all takes them)",
-            pull.left_out.len()
-        ));
+        let files = counted(pull.left_out.len(), "file");
+        say(format_args!("left out: {files} that no conversion reads (--all takes them)"));
     }
 }
 
@@ -147,7 +150,10 @@ fn tell(pull: &Pull, outcome: &Outcome) {
     let (fetched, dir) = (DecimalBytes(outcome.fetched), pull.dir.display());
     match outcome.aligned {
         0 => say(format_args!("{dir} is complete: fetched {fetched}")),
-        n => say(format_args!("{dir} is complete: fetched {fetched}, aligned {n} file(s) on the way")),
+        n => {
+            let files = counted(n, "file");
+            say(format_args!("{dir} is complete: fetched {fetched}, aligned {files} on the way"));
+        }
     }
 }
 

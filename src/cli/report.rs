@@ -12,7 +12,7 @@ use crate::advice::Alternative;
 use crate::compare::Comparison;
 use crate::describe::Note;
 use crate::error::Result;
-use crate::input::{listed, one_line, shell_word};
+use crate::input::{counted, listed, one_line, shell_word};
 use crate::plan::Plan;
 use crate::write::Report;
 
@@ -65,8 +65,7 @@ pub fn print_parts(report: &Report, took: Duration, source: &str) {
         let (bytes, why) = (DecimalBytes(shortfall.bytes), &shortfall.explanation);
         match shortfall.tensors {
             0 => say(format_args!("  not shared: {bytes}: {why}")),
-            1 => say(format_args!("  not shared: {bytes} in 1 tensor: {why}")),
-            n => say(format_args!("  not shared: {bytes} in {n} tensors: {why}")),
+            n => say(format_args!("  not shared: {bytes} in {}: {why}", counted(n, "tensor"))),
         }
     }
 }
@@ -83,11 +82,8 @@ fn speed(moved: u64, took: Duration) -> String {
 }
 
 /// Says how what was written was compared.
-pub fn print_verified(Comparison { shared, compared, recomputed, .. }: &Comparison) {
-    let kinds = [("proven by sharing", shared), ("compared", compared), ("computed again", recomputed)];
-    let kinds = kinds.iter().filter(|(_, n)| **n > 0);
-    let kinds: Vec<String> = kinds.map(|(what, n)| format!("{} {what}", DecimalBytes(**n))).collect();
-    say(format_args!("  verified: {}", kinds.join(", ")));
+pub fn print_verified(comparison: &Comparison) {
+    say(format_args!("  verified: {}", comparison.in_words()));
 }
 
 /// The report for programs, with what was left out and warned of.
@@ -119,7 +115,7 @@ pub fn warn(report: &Report) {
     }
     let values: u64 = report.overflows.iter().map(|(_, count)| count).sum();
     let tensors = listed(report.overflows.iter().map(|(name, _)| name.as_str()));
-    let values = if values == 1 { "1 value".to_owned() } else { format!("{values} values") };
+    let values = counted(values, "value");
     tracing::warn!(
         "{values} beyond ±65504, the largest that F16 holds, became infinite in {tensors}; --outtype bf16 or f32 keeps \
          them finite"

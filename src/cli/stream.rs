@@ -1,19 +1,16 @@
 //! `ggraft convert --outfile -` and the like: a GGUF goes to standard output while it is made, and no file is written.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::io::{self, Write as _};
 
 use ggraft_platform::interrupt;
 
+use super::report_args::ReportArgs;
+use super::{report, stdout};
+use crate::conversion::{Conversion, Options};
 use crate::error::{Error, Result};
 use crate::evaluate::{Buffers, Evaluator};
 use crate::plan::Plan;
 use crate::write::Reflink;
-
-/// Whether `path` means standard output.
-pub fn is_stream(path: &Path) -> bool {
-    path == Path::new("-")
-}
 
 /// Whether blocks are shared with standard output, which `flag` asked for: they cannot be, so the bytes may as well be the
 /// reference's.
@@ -29,6 +26,23 @@ pub fn reflink(flag: &str, needs_file: bool, wished: Reflink) -> Result<Reflink>
         Reflink::Always => Err(Error::cannot_share("--reflink always: standard output cannot share blocks")),
         Reflink::Auto | Reflink::Never => Ok(Reflink::Never),
     }
+}
+
+/// Makes what `options` say of `--outfile -`, and says what is left out, but for what `needs_file`.
+///
+/// # Errors
+/// As [`reflink`], [`Conversion::prepare`] and [`run`].
+pub fn conversion(options: &Options, reports: &ReportArgs, needs_file: bool) -> Result<()> {
+    let reflink = reflink("--outfile -", needs_file, options.reflink)?;
+    let conversion = Conversion::prepare(&Options { reflink, ..options.clone() })?;
+    let result = reports.watch(conversion.work(), |advance| {
+        run("--outfile -", &conversion.plan, &conversion.evaluator(), advance)
+    });
+    let result = result.and_then(|()| conversion.check_sources());
+    if !reports.quiet {
+        report::print_notes(&conversion.notes);
+    }
+    result
 }
 
 /// What errors call it. Not as where text is printed: whoever stops reading this has no whole file.
@@ -47,12 +61,7 @@ pub fn run(flag: &str, plan: &Plan, evaluator: &Evaluator, progress: &mut dyn Fn
         let problem = format!("{flag}: expected one file, but the plan has {}", plan.outputs.len());
         return Err(Error::usage(problem).hint("leave out the flags that split the output"));
     }
-    if io::stdout().is_terminal() {
-        let problem = format!("{flag}: standard output is a terminal");
-        return Err(
-            Error::usage(problem).hint(format!("send it to a file or a program: `ggraft … {flag} | …`"))
-        );
-    }
+    stdout::not_a_terminal(flag)?;
     let mut out = io::stdout().lock();
     let (mut chunk, mut buffers, mut at) = (vec![0; CHUNK], Buffers::default(), 0);
     loop {

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::messages::{explain_difference, start_logging};
@@ -10,7 +10,8 @@ use super::options::HubArgs;
 use super::progress::Progress;
 use super::{catch_signals, stdout};
 use crate::describe;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::input::shell_word;
 use crate::verify::{self, Options};
 
 /// Arguments of `ggraft verify`.
@@ -76,6 +77,25 @@ pub struct Args {
     quiet: bool,
 }
 
+/// Refuses what was named in the wrong order, or is for another command.
+fn check_order(args: &Args) -> Result<()> {
+    let Some(model) = args.model.as_deref().filter(|model| model.is_file()) else { return Ok(()) };
+    let word = |path: &Path| shell_word(&path.to_string_lossy());
+    let (first, second) = (word(&args.gguf), word(model));
+    if args.gguf.is_dir() {
+        let problem =
+            format!("{} is a directory: the GGUF file comes first, then the model", args.gguf.display());
+        let error = Error::usage(problem).about(&args.gguf);
+        return Err(error.hint(format!("`ggraft verify {second} {first}`")));
+    }
+    if model.extension().is_some_and(|extension| extension == "gguf") {
+        let problem = format!("{} is a GGUF file: expected the directory of a model", model.display());
+        let error = Error::usage(problem).about(model);
+        return Err(error.hint(format!("`ggraft diff {first} {second}` compares two GGUF files")));
+    }
+    Ok(())
+}
+
 /// Runs `ggraft verify`. That the file differs is no error, but has an exit code.
 pub fn run(args: &Args) -> Result<ExitCode> {
     start_logging(false, true);
@@ -97,6 +117,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         read_all: args.read_all,
         threads: args.threads.and_then(|n| NonZeroUsize::new(n.into())),
     };
+    check_order(args)?;
     let report = Progress::watch(0, args.quiet, |progress| {
         verify::verify(&options, &mut |bytes| progress.expect(bytes), &mut |bytes| progress.advance(bytes))
     })?;

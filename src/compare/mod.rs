@@ -10,6 +10,8 @@ mod sink;
 use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 
+use indicatif::DecimalBytes;
+
 use crate::error::Result;
 use crate::evaluate::{self, Refused, Sources};
 use crate::plan::{Action, NO_SOURCE, Output};
@@ -43,6 +45,20 @@ pub struct Comparison {
     pub recomputed: u64,
     /// The first difference in each tensor, and in each stretch of what is none, in file order.
     pub mismatches: Vec<Mismatch>,
+}
+
+impl Comparison {
+    /// How much was compared in which way, for people.
+    pub fn in_words(&self) -> String {
+        let kinds = [
+            ("proven by sharing", self.shared),
+            ("compared", self.compared),
+            ("computed again", self.recomputed),
+        ];
+        let kinds = kinds.iter().filter(|(_, n)| *n > 0);
+        let kinds: Vec<String> = kinds.map(|(what, n)| format!("{} {what}", DecimalBytes(*n))).collect();
+        if kinds.is_empty() { "there were no bytes to compare".into() } else { kinds.join(", ") }
+    }
 }
 
 /// Compares `files` with what `outputs`, in the same order, say that they hold, made of `sources`. Clones of

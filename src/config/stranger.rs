@@ -1,6 +1,7 @@
 //! What a directory without `config.json` is instead of a model.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::input::one_line;
@@ -41,5 +42,15 @@ pub(super) fn explain<T>(dir: &ModelDir) -> Result<T> {
         return Err(Error::invalid(dir.path(), problem).hint(hint));
     }
     let problem = "no such file; is this the directory of a Hugging Face model?";
-    Err(Error::invalid(dir.join("config.json"), problem))
+    let error = Error::invalid(dir.join("config.json"), problem);
+    let is_model = |name: &&OsString| dir.exists(Path::new(name).join("config.json")).unwrap_or(false);
+    Err(match names.iter().filter(|name| !name.as_encoded_bytes().starts_with(b".")).find(is_model) {
+        Some(model) => {
+            let model = one_line(&dir.join(model).to_string_lossy());
+            error.hint(format!(
+                "there is a model in it: {model}; `ggraft batch --scan` converts all below a directory"
+            ))
+        }
+        None => error,
+    })
 }

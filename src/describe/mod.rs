@@ -118,7 +118,7 @@ impl NameParts {
 /// # Errors
 /// If none is named, or the one named is not on this machine.
 pub fn base_of(adapter: &Path, options: &Options) -> Result<PathBuf> {
-    let dir = ModelDir::open(adapter)?;
+    let dir = ModelDir::open_adapter(adapter)?;
     base::find(&dir, &AdapterConfig::load(&dir)?, options).map(|base| base.path().to_owned())
 }
 
@@ -190,7 +190,7 @@ impl<'a> Opened<'a> {
         }
         let mut merged = None;
         if let Some(adapter) = &options.adapter {
-            let adapter = dir.open_beside(adapter)?;
+            let adapter = dir.open_adapter_beside(adapter)?;
             checkpoint.add_adapter(&adapter, AdapterConfig::load(&adapter)?)?;
             merged = Some(adapter.name()?);
         }

@@ -9,8 +9,14 @@ use std::path::Path;
 use super::{DEFAULT_ALIGNMENT, KeyValues, Strings, Value};
 use crate::error::{Error, Result};
 use crate::ggml_types::TypeInfo;
-use crate::input::quoted;
+use crate::input::{glimpse, quoted};
 use crate::source;
+
+/// What a file begins with.
+const MAGIC: &[u8; 4] = b"GGUF";
+
+/// How many bytes are looked at to say what a file is instead.
+const START: u64 = 64;
 
 /// Most bytes read in front of the tensor data. The largest vocabularies take 30 MB.
 pub const HEADER_MAX: u64 = 96 << 20;
@@ -86,6 +92,12 @@ pub fn read(path: &Path) -> Result<Gguf> {
 /// # Errors
 /// As [`read`].
 pub fn read_file(file: &source::File) -> Result<Gguf> {
+    let start = file.read_range(0, file.len().min(START))?;
+    if !start.starts_with(MAGIC) {
+        let other =
+            || Error::invalid(file.path(), format!("expected a GGUF file, found {}", glimpse(&start)));
+        return Err(source::lfs_pointer(file.path(), &start).unwrap_or_else(other));
+    }
     let input = BufReader::with_capacity(1 << 16, source::Reader::new(file.clone()));
     let mut reader = Reader { path: file.path(), input, at: 0, len: file.len() };
     reader.file()
@@ -101,9 +113,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn file(&mut self) -> Result<Gguf> {
-        if self.len < 4 || self.bytes::<4>("magic")? != *b"GGUF" {
-            return Err(self.invalid("expected a GGUF file, found other content"));
-        }
+        self.bytes::<4>("magic")?;
         let version = self.u32("version")?;
         if !(2..=3).contains(&version) {
             let swapped = version.swap_bytes();

@@ -13,13 +13,14 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gguf::{KeyValues, TypeInfo, Value};
-use crate::source::{File, ModelDir, OnHub, is_dir, must_exist};
+use crate::input::{glimpse, shell_word};
+use crate::source::{File, ModelDir, OnHub, is_dir, lfs_pointer, must_exist};
 
 pub use hash::Hashed;
 pub(crate) use json::value_json;
-pub(crate) use set::{open as open_set, read as read_set};
+pub(crate) use set::{first as first_of_set, open as open_set, read as read_set};
 pub(crate) use text::value_text;
 
 /// The block size that phases count in when nobody says otherwise: that of most file systems.
@@ -121,12 +122,28 @@ pub fn inspect_on_hub(path: &Path, on_hub: &OnHub) -> Result<Inspection> {
     }
     must_exist(path)?;
     let file = File::open(path)?;
-    if file.read_range(0, file.len().min(4))? == b"GGUF"
-        || path.extension().is_some_and(|extension| extension == "gguf")
-    {
+    let start = file.read_range(0, file.len().min(64))?;
+    let is_called = |what: &str| path.extension().is_some_and(|extension| extension == what);
+    if start.starts_with(b"GGUF") || is_called("gguf") {
         gguf_set(path)
-    } else {
+    } else if is_called("safetensors") || checkpoint::may_begin(&start) {
         safetensors_file(&file)
+    } else {
+        Err(neither(path, &start))
+    }
+}
+
+/// What to say of a file that begins with `start`, of which nothing can be shown.
+fn neither(path: &Path, start: &[u8]) -> Error {
+    let problem =
+        format!("expected a GGUF or a safetensors file, or a model's directory, found {}", glimpse(start));
+    let error = lfs_pointer(path, start).unwrap_or_else(|| Error::invalid(path, problem));
+    match start {
+        [b'P', b'K', ..] => {
+            let dir = shell_word(&ggraft_platform::parent(path).to_string_lossy());
+            error.hint(format!("if it is a model's, `ggraft inspect {dir}` shows all of that model"))
+        }
+        _ => error,
     }
 }
 

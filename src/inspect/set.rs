@@ -6,7 +6,7 @@ use super::mixed;
 use crate::error::{Error, Result};
 use crate::gguf::{self, Gguf, Value};
 use crate::input::listed;
-use crate::source::{File, look, must_exist};
+use crate::source::{File, look, must_be_gguf};
 
 /// Most tensors in all splits of a GGUF file: what one file may have.
 const MOST_TENSORS: usize = 1 << 19;
@@ -26,7 +26,7 @@ pub fn read(path: &Path) -> Result<Vec<(PathBuf, Gguf)>> {
 /// # Errors
 /// As [`read()`], and those of `opens`.
 pub fn open(path: &Path, opens: &mut dyn FnMut(&Path) -> Result<File>) -> Result<Vec<(File, Gguf)>> {
-    must_exist(path)?;
+    must_be_gguf(path)?;
     let file = opens(path)?;
     let given = gguf::read_file(&file)?;
     let count = match given.metadata.get("split.count") {
@@ -74,6 +74,16 @@ pub fn open(path: &Path, opens: &mut dyn FnMut(&Path) -> Result<File>) -> Result
     let described: Vec<_> = files.iter().map(|(file, gguf)| (file.path(), gguf)).collect();
     mixed::check(&described)?;
     Ok(files)
+}
+
+/// The first file of the set that `path` is one of, if it is there and their names say so.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn first(path: &Path) -> Result<Option<PathBuf>> {
+    let Some(SplitName { prefix, count }) = split_name(path) else { return Ok(None) };
+    let first = path.with_file_name(format!("{prefix}-00001-of-{count:05}.gguf"));
+    Ok(look(&first)?.map(|_| first))
 }
 
 /// A file name as `gguf-split` makes them: `PREFIX-00001-of-00003.gguf`.

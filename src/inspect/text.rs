@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::{InspectedTensor, Inspection};
 use crate::gguf::Value;
+use crate::input::counted;
 use crate::table::{long_table, printable, table};
 
 /// Longest value shown, in characters.
@@ -17,14 +18,13 @@ impl Inspection {
     /// Writes a summary and tables of files, key-values and tensors. Long values are cut.
     pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
         let names = self.file_names();
-        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         writeln!(
             out,
             "{}: {}, {}, {}",
             self.format.name(),
-            count(self.files.len(), "file"),
-            count(self.metadata.len(), "key-value"),
-            count(self.tensors.len(), "tensor"),
+            counted(self.files.len(), "file"),
+            counted(self.metadata.len(), "key-value"),
+            counted(self.tensors.len(), "tensor"),
         )?;
 
         writeln!(out)?;

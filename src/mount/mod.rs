@@ -42,6 +42,9 @@ impl Mounted {
     /// # Errors
     /// [`Error::Io`] saying what is missing.
     pub fn new(conversion: Conversion, mountpoint: &Path, cache: u64) -> Result<Self> {
+        if !cfg!(target_os = "linux") {
+            return Err(Error::unsupported("mounting takes Linux").hint("`ggraft convert` writes the file"));
+        }
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let outputs = Outputs::of(Reading::new(conversion, cache, threads)?);
         let files = outputs.names().map(|name| mountpoint.join(name)).collect();

@@ -28,17 +28,6 @@ pub fn look(path: &Path) -> Result<Option<Metadata>> {
     platform::look(path).map_err(|e| Error::io("cannot look at", path, e))
 }
 
-/// Makes sure that there is something at `path`, which somebody has named.
-///
-/// # Errors
-/// [`Error::Usage`] if not, and as [`look`].
-pub fn must_exist(path: &Path) -> Result<()> {
-    match look(path)? {
-        Some(_) => Ok(()),
-        None => Err(Error::usage(format!("there is no file {}", path.display())).about(path)),
-    }
-}
-
 /// Whether there is a directory at `path`.
 ///
 /// # Errors

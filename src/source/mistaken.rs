@@ -1,15 +1,40 @@
 //! What to say of a path that is named as a model and is none, and of a file that only stands for another.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::hub::is_repository;
-use crate::error::Error;
+use super::local::{is_dir, list, look};
+use crate::error::{Error, Result};
+use crate::input::shell_word;
 
 /// Extensions of files that hold weights of a model.
 const WEIGHTS: [&str; 4] = ["safetensors", "bin", "pt", "pth"];
 
 /// How a pointer begins that Git LFS leaves in place of a large file (its specification, version 1).
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+
+/// What to say where an adapter was expected at `path`, and there is no directory.
+pub(crate) fn not_an_adapter(path: &Path) -> Error {
+    let shown = path.display();
+    let error = |problem: &str| Error::usage(format!("{shown} {problem}")).about(path);
+    if std::fs::symlink_metadata(path).is_err() {
+        let error = error("is not a directory: there is nothing of that name");
+        return match is_repository(path) {
+            true => error.hint(format!(
+                "an adapter on the Hugging Face hub has to be downloaded for this: `hf download {shown}`"
+            )),
+            false => error.hint("name the directory that holds the adapter"),
+        };
+    }
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    if path.ends_with("adapter_config.json") || WEIGHTS.contains(&extension) {
+        let parent = ggraft_platform::parent(path);
+        return error("is not a directory but one of an adapter's files")
+            .hint(format!("name the directory it is in: {}", parent.display()));
+    }
+    error("is not a directory").hint("name the one that PEFT's save_pretrained has written")
+}
 
 /// What to say where a model was expected at `path`, and there is no directory.
 pub(crate) fn not_a_model(path: &Path) -> Error {
@@ -35,6 +60,45 @@ pub(crate) fn not_a_model(path: &Path) -> Error {
             .hint(format!("name the directory it is in: {}", parent.display()));
     }
     error("is not a directory").hint("name one that holds a model")
+}
+
+/// Makes sure that there is something at `path`, which somebody has named.
+///
+/// # Errors
+/// [`Error::Usage`] if not, and as [`look`].
+pub(crate) fn must_exist(path: &Path) -> Result<()> {
+    if look(path)?.is_some() {
+        return Ok(());
+    }
+    let error = Error::usage(format!("there is no file {}", path.display())).about(path);
+    Err(match path.to_string_lossy().contains(['*', '?', '[']) {
+        true => error.hint(
+            "no file fits this pattern, or it is in quotes; name one file, which for a split set can be any of its files",
+        ),
+        false => error,
+    })
+}
+
+/// Makes sure that there is something at `path` that may be a GGUF file, which somebody has named.
+///
+/// # Errors
+/// [`Error::Usage`] if there is nothing, or a directory; [`Error::Io`].
+pub(crate) fn must_be_gguf(path: &Path) -> Result<()> {
+    must_exist(path)?;
+    if !is_dir(path)? {
+        return Ok(());
+    }
+    let shown = shell_word(&path.to_string_lossy());
+    let error = Error::usage(format!("{} is a directory: expected a GGUF file", path.display())).about(path);
+    let names = list(path, "", &[])?;
+    let is_gguf = |name: &&OsString| Path::new(name).extension().is_some_and(|e| e == "gguf");
+    Err(match names.iter().find(is_gguf) {
+        Some(name) => error.hint(format!("there is one in it: {}", path.join(name).display())),
+        None if names.iter().any(|name| name == "config.json") => {
+            error.hint(format!("this is a model: `ggraft convert {shown}` makes a GGUF file of it"))
+        }
+        None => error.hint("name the file"),
+    })
 }
 
 /// What to say of a file that begins with `bytes`, if it is only a pointer to the real one.

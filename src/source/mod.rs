@@ -29,8 +29,8 @@ use hub::{Remote, Repository};
 
 pub use file::File;
 pub(crate) use hub::{cached, is_repository};
-pub(crate) use local::{is_dir, look, must_exist};
-pub(crate) use mistaken::{lfs_pointer, not_a_model};
+pub(crate) use local::{is_dir, look};
+pub(crate) use mistaken::{lfs_pointer, must_be_gguf, must_exist, not_a_model, not_an_adapter};
 pub use on_hub::OnHub;
 pub use reader::Reader;
 pub use walk::{Below, LeftOut};
@@ -98,7 +98,15 @@ impl ModelDir {
     /// # Errors
     /// [`Error::Usage`] if that is no directory, [`Error::Io`].
     pub fn open(root: &Path) -> Result<Self> {
-        Self::open_recording(root, Arc::default())
+        Self::open_recording(root, Arc::default(), not_a_model)
+    }
+
+    /// The adapter in the directory `root`.
+    ///
+    /// # Errors
+    /// As [`ModelDir::open`], in the words for adapters.
+    pub fn open_adapter(root: &Path) -> Result<Self> {
+        Self::open_recording(root, Arc::default(), not_an_adapter)
     }
 
     /// The directory `root`, whose files are read together with those of this one: [`ModelDir::check_unchanged`] and
@@ -107,12 +115,20 @@ impl ModelDir {
     /// # Errors
     /// As [`ModelDir::open`].
     pub fn open_beside(&self, root: &Path) -> Result<Self> {
-        Self::open_recording(root, self.0.record.clone())
+        Self::open_recording(root, self.0.record.clone(), not_a_model)
     }
 
-    fn open_recording(root: &Path, record: Arc<Mutex<Record>>) -> Result<Self> {
+    /// As [`ModelDir::open_beside`] an adapter.
+    ///
+    /// # Errors
+    /// As [`ModelDir::open_adapter`].
+    pub fn open_adapter_beside(&self, root: &Path) -> Result<Self> {
+        Self::open_recording(root, self.0.record.clone(), not_an_adapter)
+    }
+
+    fn open_recording(root: &Path, record: Arc<Mutex<Record>>, absent: fn(&Path) -> Error) -> Result<Self> {
         if !is_dir(root)? {
-            return Err(not_a_model(root));
+            return Err(absent(root));
         }
         let homes = local::homes(root).map_err(|e| Error::io("cannot resolve", root, e))?;
         let dir = Self::new(root.to_owned(), Kind::Local(homes.clone()), record);

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use ggraft_platform::Links;
 
-use super::input::Input;
+use super::input::{Input, SPLIT_NAME};
 use super::{Group, How, Job, To, check_output, header, plan, sharing};
 use crate::error::{Error, Result};
 use crate::gguf::{DEFAULT_ALIGNMENT, Gguf, KeyValues, StoredTensor, TypeInfo, Value};
+use crate::inspect::first_of_set;
 use crate::plan::Plan;
 use crate::source::look;
 use crate::verify;
@@ -23,6 +24,9 @@ pub use change::Change;
 /// Those of reading it; [`Error::Usage`] for changes that make no sense, or would keep llama.cpp from loading the file.
 pub fn prepare(file: &Path, changes: &[Change], to: &To, how: How) -> Result<Job> {
     let input = Input::file(file)?;
+    if !how.force {
+        check_first(&input, file)?;
+    }
     let mut metadata = input.metadata.clone();
     for change in changes {
         change.apply(&mut metadata, file, how.force)?;
@@ -57,11 +61,21 @@ pub fn prepare(file: &Path, changes: &[Change], to: &To, how: How) -> Result<Job
     Job::new(input, plan, how, links)
 }
 
+/// Refuses another file of a set than the first: nobody reads its key-values.
+fn check_first(input: &Input, file: &Path) -> Result<()> {
+    let Some(Value::U16(no @ 1..)) = input.metadata.get("split.no") else { return Ok(()) };
+    let (shown, no, count) = (file.display(), no + 1, input.split_count());
+    let problem = format!("{shown} is file {no} of a set of {count}, and key-values are read from the first");
+    let error = Error::usage(problem).about(file);
+    Err(match first_of_set(file)? {
+        Some(first) => error.hint(format!("name that: {}", first.display())),
+        None => error.hint(SPLIT_NAME),
+    }
+    .hint("--force edits this file all the same"))
+}
+
 /// Where the edited file goes, and what becomes of a link there.
 fn target(input: &Input, file: &Path, to: &To, how: How) -> Result<(PathBuf, Links)> {
-    if matches!(input.metadata.get("split.no"), Some(Value::U16(no)) if *no > 0) {
-        tracing::warn!("{}: key-values of a set are read from its first file", file.display());
-    }
     match to {
         To::Stream => Ok((file.to_owned(), Links::Follow)),
         To::InPlace => Ok((file.to_owned(), links_in_place(file)?)),

@@ -7,7 +7,7 @@ use crate::gguf::{self, Gguf, KeyValues, TensorInfo, Value};
 use crate::input::quoted;
 use crate::inspect::open_set;
 use crate::plan::Stored;
-use crate::source::{File, ModelDir, must_exist};
+use crate::source::{File, ModelDir, must_be_gguf};
 
 /// What names the others of a set.
 pub const SPLIT_NAME: &str = "expected a name like model-00001-of-00003.gguf";
@@ -41,7 +41,7 @@ impl Input {
     /// # Errors
     /// As [`gguf::read`].
     pub fn file(path: &Path) -> Result<Self> {
-        must_exist(path)?;
+        must_be_gguf(path)?;
         let model = ModelDir::default();
         let file = model.file_elsewhere(path)?;
         let gguf = gguf::read_file(&file)?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::compare::{Comparison, Mismatch};
 use crate::gguf::Gguf;
-use crate::input::quoted;
+use crate::input::{counted, quoted};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,28 +64,21 @@ impl Report {
         for note in &self.notes {
             writeln!(out, "{note}")?;
         }
-        let tensors = self.tensors;
-        let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
+        let (tensors, files) = (counted(self.tensors, "tensor"), counted(self.files, "file"));
         if !self.has_model {
-            return writeln!(out, "{tensors} tensors in {files}: the structure is sound");
+            return writeln!(out, "{tensors} in {files}: the structure is sound");
         }
         if self.headers_only && self.is_equal() {
             return writeln!(
                 out,
-                "{tensors} tensors in {files}: key-values, names, shapes and types are what becomes of the model; \
+                "{tensors} in {files}: key-values, names, shapes and types are what becomes of the model; \
                  bytes were not compared (--read-all downloads them)"
             );
         }
-        let Comparison { shared, compared, recomputed, .. } = self.bytes;
-        writeln!(
-            out,
-            "{tensors} tensors in {files}: {shared} bytes proven by sharing, {compared} compared, \
-             {recomputed} recomputed"
-        )?;
+        writeln!(out, "{tensors} in {files}: {}", self.bytes.in_words())?;
         match self.differences.len() {
             0 => writeln!(out, "equal: this is what becomes of the model"),
-            1 => writeln!(out, "1 difference"),
-            n => writeln!(out, "{n} differences"),
+            n => writeln!(out, "{}", counted(n, "difference")),
         }
     }
 

@@ -24,6 +24,7 @@ use crate::batch::jobs::{Defaults, Selection, read};
 use crate::batch::scan::scan;
 use crate::batch::{Job, Settings, run as run_jobs};
 use crate::error::{Error, Result};
+use crate::input::counted;
 
 /// Arguments of `ggraft batch`.
 #[derive(Clone, Debug, clap::Args)]
@@ -227,7 +228,7 @@ fn settings(args: &Args) -> Settings {
     if jobs < args.jobs.into() {
         tracing::warn!("the memory that is available is enough for {jobs} of --jobs {} at once", args.jobs);
     }
-    tracing::debug!("{jobs} conversions at once, {threads} thread(s) each");
+    tracing::debug!("{} at once, {} each", counted(jobs, "conversion"), counted(threads, "thread"));
     let threads = format!("--threads={threads}");
     let how = if args.verbose { "--verbose" } else { "--quiet" };
     Settings {

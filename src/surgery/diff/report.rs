@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 
+use indicatif::DecimalBytes;
 use serde_json::{Value as Json, json};
 
 use super::sink::Pair;
 use super::values::Distance;
 use crate::ggml_types::TypeInfo;
 use crate::gguf::{LAYOUT_KEYS, Value};
-use crate::input::one_line;
+use crate::input::{counted, one_line};
 use crate::inspect::{value_json, value_text};
 use crate::plan::{Action, NO_SOURCE, Step, Stored};
 
@@ -209,10 +210,11 @@ impl Difference {
         let (shared, equal, all) = (count(State::Shared), count(State::Equal), self.tensors.len());
         writeln!(
             out,
-            "{all} tensors: {shared} are the same blocks, {equal} equal, {} differ; {} bytes shared, {} compared",
+            "{}: {shared} in the same blocks, {equal} equal, {} different; {} shared, {} compared",
+            counted(all, "tensor"),
             all - shared - equal,
-            self.shared,
-            self.compared
+            DecimalBytes(self.shared),
+            DecimalBytes(self.compared)
         )
     }
 
