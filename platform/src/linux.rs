@@ -252,7 +252,8 @@ pub fn start_writeback(file: &File, offset: u64, len: u64) -> io::Result<()> {
 
 /// `umount2(MNT_DETACH)`.
 pub fn detach(path: &Path) -> io::Result<()> {
-    Ok(nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH)?)
+    use nix::mount::MntFlags;
+    Ok(nix::mount::umount2(path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?)
 }
 
 /// `ioprio_set(IOPRIO_WHO_PROCESS)` of a class and a level (`include/uapi/linux/ioprio.h`).
