@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -99,11 +99,30 @@ impl Args {
             }
         }
         let several = wanted.len() > 1;
-        if several && (self.events.is_some() || wanted.iter().any(is_stream)) {
+        let is_any_stream = || wanted.iter().any(|options| is_stream(options.outfile.as_deref()));
+        if several && (self.events.is_some() || is_any_stream()) {
             let problem = "several models or types take a file each, so not standard output; in a batch, name each type on its own";
             return Err(Error::usage(problem));
         }
         Ok(wanted)
+    }
+
+    /// What one job of `ggraft batch` whose model is `model` must not have of these.
+    pub fn not_for_batch(&self, model: &Path) -> Option<&'static str> {
+        let problems = [
+            (self.models != [model], "a second model: each is a job of its own"),
+            (self.options.is_several(), "several types: each is a job of its own"),
+            (is_stream(self.options.outfile()), "--outfile -: outputs are files"),
+            (self.print_supported_models, "--print-supported-models: nothing is converted"),
+            (self.dry_run, "--dry-run: it is for the whole list, before the list's name"),
+            (self.reports.json || self.events.is_some() || self.hold, "--json: --events tells what happens"),
+        ];
+        problems.into_iter().find_map(|(is, problem)| is.then_some(problem))
+    }
+
+    /// The flags of the model.
+    pub fn options(&self) -> &OptionArgs {
+        &self.options
     }
 
     /// Arguments of `ggraft verify` for what these make of the model.
@@ -149,7 +168,7 @@ fn run_all(args: &Args, several: &[Options]) -> Result<ExitCode> {
 
 /// One conversion; `names` are what those before in the same run have written.
 fn run_one(args: &Args, options: &mut Options, names: &mut BTreeSet<PathBuf>) -> Result<()> {
-    if is_stream(options) {
+    if is_stream(options.outfile.as_deref()) {
         return streamed(args, options);
     }
     let mut events = Events::new(args.events.is_some());
@@ -160,8 +179,8 @@ fn run_one(args: &Args, options: &mut Options, names: &mut BTreeSet<PathBuf>) ->
     result
 }
 
-fn is_stream(options: &Options) -> bool {
-    options.outfile.as_deref().is_some_and(stream::is_stream)
+fn is_stream(outfile: Option<&Path>) -> bool {
+    outfile.is_some_and(stream::is_stream)
 }
 
 /// `--outfile -`.
