@@ -73,7 +73,7 @@ fn lists_that_make_no_sense_are_refused_before_anything_runs() {
     let site = Site::new();
     let list = site.path("list");
     for (text, problem) in [
-        ("{\"outtype\": \"f16\"}", "line 1: expected \"model\", a directory"),
+        ("{\"outtype\": \"f16\"}", "line 1: expected \"model\", a directory or org/name"),
         ("{\"model\": \"m\"}\n{\"model\": \"m\", \"outtype\": \"q4_k_m\"}", "m: invalid value 'q4_k_m'"),
         ("{\"model\": \"m\", \"frobnicate\": true}", "m: unexpected argument '--frobnicate'"),
         (
@@ -83,6 +83,15 @@ fn lists_that_make_no_sense_are_refused_before_anything_runs() {
         ("{\"model\": \"m\", \"outputs\": []}", "line 1: outputs: expected a list of tables"),
         ("[job]\nmodel = \"m\"", "the list: expected a table [[job]] for each model"),
         ("[[jobs]]\nmodel = \"m\"", "the list: expected [defaults] and [[job]], found \"jobs\""),
+        ("{\"model\": \"m\", \"\": true}", "line 1: \"\": expected the name of a flag, without dashes"),
+        ("{\"model\": \"m\", \"--\": true}", "line 1: \"--\": expected the name of a flag, without dashes"),
+        ("{\"model\": \"m\", \"events=-\": true}", "line 1: \"events=-\": expected the name of a flag"),
+        (
+            "{\"model\": \"m\", \"model-name\": \"a\\u0000b\"}",
+            "line 1: model-name: no argument can have a NUL",
+        ),
+        ("{\"model\": \"m\", \"outfile\": \"-\"}", "m: not in a batch: --outfile -: outputs are files"),
+        ("{\"model\": \"m\", \"output\": \"-\"}", "m: not in a batch: --outfile -: outputs are files"),
         ("nonsense", "line 1: expected"),
         ("[nonsense", "not TOML"),
         ("", "the list: it is empty"),
@@ -93,6 +102,42 @@ fn lists_that_make_no_sense_are_refused_before_anything_runs() {
         assert_eq!(output.status.code(), Some(2), "{text}: {}", said(&output));
         assert!(said(&output).contains(problem), "{text}: {}", said(&output));
     }
+}
+
+#[test]
+fn flags_for_all_jobs_that_make_no_sense_are_refused() {
+    let site = Site::new();
+    let list = site.list(1, &[]);
+    for (flags, problem) in [
+        (&["--frobnicate"][..], "unexpected argument '--frobnicate'"),
+        (&["--outfile", "x.gguf"], "--outfile is for one job"),
+        (&["--dry-run"], "--dry-run: it is for the whole list"),
+        (&["--json"], "--json: --events tells what happens"),
+        (&["--outtype=f16,q8_0"], "several types"),
+        (&["another-model"], "a second model"),
+        (&["--", "another-model"], "a second model"),
+    ] {
+        let output = batch(&list, &["--"]).args(flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", said(&output));
+        let all = said(&output);
+        assert!(all.contains("flags after --: ") && all.contains(problem), "{flags:?}: {all}");
+    }
+    assert!(site.outputs().is_empty());
+}
+
+/// `output` is another word for `outfile`, and types may have commas between, as for `ggraft convert`.
+#[test]
+fn what_convert_understands_a_list_may_say() {
+    let site = Site::new();
+    let (model, out) = (site.model("m", false), site.path("out"));
+    fs::create_dir(&out).unwrap();
+    let list = site.path("list");
+    let entry = json!({"model": model, "output": out.join("{ftype}.gguf"), "outtype": "f16,q8_0"});
+    fs::write(&list, entry.to_string()).unwrap();
+    let output = batch(&list, &[]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(site.outputs().into_iter().collect::<Vec<_>>(), ["f16.gguf", "q8_0.gguf"]);
+    assert!(out.join(".ggraft-batch").is_dir() && !model.join(".ggraft-batch").exists());
 }
 
 #[test]
@@ -137,6 +182,8 @@ fn a_directory_has_a_list_for_each_index() {
         .unwrap();
     // None of them is a list.
     ["README", "x.jsonl", "3.json.bak"].iter().for_each(|name| fs::write(dir.join(name), "?").unwrap());
+    // Nor are these, which lead back to where they are.
+    ["4.jsonl", "5.jsonl"].iter().for_each(|name| std::os::unix::fs::symlink(".", dir.join(name)).unwrap());
     let names = |flags: &[&str]| {
         let output = batch(&dir, flags).arg("--dry-run").output().unwrap();
         assert!(output.status.success(), "{}", said(&output));

@@ -28,7 +28,7 @@ const FLOORS: [&[&str]; 16] = [
 ];
 
 /// Sources outside of `source` that open files or list directories, none of them a model's.
-const OTHER_FILES: [(&str, &str); 12] = [
+const OTHER_FILES: [(&str, &str); 13] = [
     ("align", "asks whether the output's directory is empty"),
     ("batch::fingerprint", "looks at lengths and times of what may be read"),
     ("batch::jobs", "reads lists of jobs"),
@@ -40,6 +40,7 @@ const OTHER_FILES: [(&str, &str); 12] = [
     ("pull::part", "writes what comes"),
     ("pull::state", "keeps the state of downloads"),
     ("mount", "asks whether /dev/fuse may be opened"),
+    ("mount::place", "asks whether the directory is empty"),
     ("mount::private", "removes mount points left over"),
 ];
 

@@ -1,6 +1,7 @@
-//! Mounted files are the reference's: for a case of every family, and for every output type.
+//! Mounted files are the reference's: for a case of every family, and for every output type; and what a real model is converted to.
 //!
-//! Needs root and /dev/fuse; without, the test says so on stderr and passes, with `GGRAFT_REQUIRE_FS=1` it fails.
+//! Needs root and /dev/fuse, and `GGRAFT_TEST_SMOLLM2` for the real model; without, a test says so on stderr and passes, with
+//! `GGRAFT_REQUIRE_FS=1` or `GGRAFT_REQUIRE_LLAMA_CPP=1` it fails.
 
 use std::fs;
 use std::path::Path;
@@ -89,6 +90,23 @@ fn mounted_files_are_the_references() {
         }
     }
     assert!(checked >= 60 && split >= 10, "{checked} files, {split} sets");
+}
+
+/// `scripts/make_smollm2.py` makes it; CI sets the variable.
+#[test]
+fn a_real_model_is_the_same_mounted_and_converted() {
+    if !can_mount() {
+        return;
+    }
+    let Some(model) = std::env::var_os("GGRAFT_TEST_SMOLLM2") else {
+        assert!(std::env::var_os("GGRAFT_REQUIRE_LLAMA_CPP").is_none(), "GGRAFT_TEST_SMOLLM2 is not set");
+        _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: GGRAFT_TEST_SMOLLM2 is not set\n");
+        return;
+    };
+    let site = tempfile::tempdir().unwrap();
+    for outtype in TYPES {
+        as_converted(Path::new(&model), site.path(), &[&format!("--outtype={outtype}")]);
+    }
 }
 
 /// The files of a mount have the hashes that the reference's have.

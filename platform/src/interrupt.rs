@@ -22,6 +22,9 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Whether the next signal ends the process at once.
 static AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
+/// Whether it never does.
+static NEVER_AT_ONCE: AtomicBool = AtomicBool::new(false);
+
 /// Number of the last signal; 0 before the first.
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
@@ -57,12 +60,19 @@ pub fn install() -> io::Result<()> {
                     pend(signal, info);
                 } else {
                     INTERRUPTED.store(true, Ordering::Relaxed);
-                    at_once.store(true, Ordering::Relaxed);
+                    at_once.store(!NEVER_AT_ONCE.load(Ordering::Relaxed), Ordering::Relaxed);
                 }
             })?;
         }
     }
     Ok(())
+}
+
+/// From now on a second signal does not end the process at once: there is something to take away that would stay, which
+/// takes no time. Some send a signal twice, as `timeout` does, to a process and to its group.
+pub fn never_at_once() {
+    NEVER_AT_ONCE.store(true, Ordering::Relaxed);
+    AT_ONCE.store(false, Ordering::Relaxed);
 }
 
 /// From now on signals are for a child ([`pass_on`]), and do not set the flag. To be called after [`install`].

@@ -252,7 +252,8 @@ pub fn start_writeback(file: &File, offset: u64, len: u64) -> io::Result<()> {
 
 /// `umount2(MNT_DETACH)`.
 pub fn detach(path: &Path) -> io::Result<()> {
-    Ok(nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH)?)
+    use nix::mount::MntFlags;
+    Ok(nix::mount::umount2(path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?)
 }
 
 /// What the kernel reads ahead of a file system without a disk, by the number of its device.

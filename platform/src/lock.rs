@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,14 +34,16 @@ pub enum LockError {
 const NOTE_MAX: u64 = 200;
 
 impl Lock {
-    /// Takes the lock that the file at `path` carries, without waiting.
+    /// Takes the lock that the file at `path` carries, without waiting. A symbolic link is not followed: who put it there may
+    /// mean to have another file overwritten.
     ///
     /// # Errors
     /// [`LockError::Held`] while another process has it.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         loop {
-            let mut file =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW);
+            let mut file = options.open(path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&mut file))),
@@ -116,6 +119,16 @@ mod tests {
         assert!(!path.exists());
         fs::write(&path, "left behind").unwrap();
         Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn no_link_leads_to_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("lock"), dir.path().join("other"));
+        fs::write(&other, "of somebody else").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        assert!(matches!(Lock::take(&path), Err(LockError::Io(_))));
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of somebody else");
     }
 
     #[test]

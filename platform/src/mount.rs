@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Takes away what is mounted at `path`: the name at once, the rest when nobody uses it any more. Users other than root need
-/// `fusermount3` for that.
+/// Takes away what is mounted at `path`: the name at once, the rest when nobody uses it any more. A symbolic link is not
+/// followed. Users other than root need `fusermount3` for that.
 ///
 /// # Errors
 /// If nothing is mounted there, or it is not this user's.

@@ -3,7 +3,7 @@
 //! Looks at names, lengths and times only: reading hundreds of gigabytes to find that nothing is to be done would cost more
 //! than to do it.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use ggraft_platform::Identity;
@@ -24,7 +24,7 @@ const DEPTH: usize = 2;
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Fingerprint {
     /// Of this program's outputs, the arguments, and names, lengths and times of the last modification of the files in the
-    /// model's directory and of those that arguments name.
+    /// model's directory and of those that arguments name; of a repository's commit where the model is on a hub.
     pub contents: String,
     /// Of these files' times of the last change. A program can set back the time of a modification, but not this one; then
     /// again it changes with a file's mode, owner and number of names, too.
@@ -32,10 +32,10 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of `job`.
+    /// Of `job`, which is [pinned](Job::pinned).
     ///
     /// # Errors
-    /// [`Error::Io`] if the model's directory cannot be listed.
+    /// [`Error::Io`] if a directory that is read cannot be listed.
     pub fn of(job: &Job) -> Result<Self> {
         let (mut contents, mut changes) = (Sha256::new(), Sha256::new());
         contents.update(OUTPUTS);
@@ -47,17 +47,25 @@ impl Fingerprint {
             [modified.0, modified.1].iter().for_each(|number| contents.update(number.to_le_bytes()));
             [changed.0, changed.1].iter().for_each(|number| changes.update(number.to_le_bytes()));
         };
-        for arg in &job.args {
-            let (flag, value) = arg.to_str().and_then(|arg| arg.split_once('=')).unzip();
-            // What a flag names is an input, but for the output.
-            let value = value.filter(|_| flag != Some("--outfile")).map(Path::new);
-            let metadata = value.and_then(|path| fs::metadata(path).ok()).filter(Metadata::is_file);
-            add(arg.as_encoded_bytes(), metadata.map(|metadata| Identity::from_metadata(&metadata)));
+        job.args.iter().for_each(|arg| add(arg.as_encoded_bytes(), None));
+        let mut inputs: Vec<_> = job.inputs.iter().collect();
+        match &job.on_hub {
+            Some(_) => add(job.model.as_os_str().as_encoded_bytes(), None),
+            None => inputs.push(&job.model),
         }
-        let mut files = Vec::new();
-        list(&job.model, Path::new(""), DEPTH, &mut files)?;
-        files.sort();
-        files.iter().for_each(|(name, identity)| add(name.as_os_str().as_encoded_bytes(), Some(*identity)));
+        for input in inputs {
+            let mut files = Vec::new();
+            match fs::metadata(input) {
+                Ok(metadata) if metadata.is_dir() => list(input, Path::new(""), DEPTH, &mut files)?,
+                Ok(metadata) => add(b"", Some(Identity::from_metadata(&metadata))),
+                // What is missing, the conversion can say best.
+                Err(_) => {}
+            }
+            files.sort();
+            files
+                .iter()
+                .for_each(|(name, identity)| add(name.as_os_str().as_encoded_bytes(), Some(*identity)));
+        }
         let [contents, changes] = [contents, changes].map(|hash| hex(&hash.finalize()));
         Ok(Self { contents, changes })
     }

@@ -60,15 +60,18 @@ fn take<'a>(jobs: &'a [Job], next: &AtomicUsize) -> Option<(usize, &'a Job)> {
 }
 
 fn of(job: &Job, args: &[String]) -> Forecast {
-    let state = match job.model.is_dir() {
-        true => Fingerprint::of(job).map(|fingerprint| Place::of(job).state(&fingerprint)),
-        false => Err(crate::source::not_a_model(&job.model)),
-    };
-    match state {
-        Ok(State::Complete) => Forecast::Complete,
-        Ok(State::Unproven(_)) => Forecast::Unproven,
-        Ok(State::ToDo(_)) => planned(job, args).unwrap_or_else(|error| Forecast::Fails(error.to_string())),
-        Err(error) => Forecast::Fails(error.to_string()),
+    expected(job, args).unwrap_or_else(|error| Forecast::Fails(error.to_string()))
+}
+
+fn expected(job: &Job, args: &[String]) -> Result<Forecast> {
+    if job.on_hub.is_none() && !job.model.is_dir() {
+        return Err(crate::source::not_a_model(&job.model));
+    }
+    let pinned = &job.pinned()?;
+    match Place::of(job).state(&Fingerprint::of(pinned)?) {
+        State::Complete => Ok(Forecast::Complete),
+        State::Unproven(_) => Ok(Forecast::Unproven),
+        State::ToDo(_) => planned(pinned, args),
     }
 }
 

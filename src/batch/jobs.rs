@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use ggraft_platform::parent;
 use serde_json::{Map, Value};
 
+use super::selection::Selection;
 use crate::error::{Error, Result};
 use crate::input::quoted;
-use crate::source::must_exist;
+use crate::source::{ModelDir, OnHub, must_exist};
 
 /// One conversion: one model, one set of flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,16 +23,42 @@ pub struct Job {
     pub entry: usize,
     /// What events and messages call it.
     pub name: String,
-    /// The model's directory.
+    /// The model's directory, or a repository.
     pub model: PathBuf,
+    /// What is said of that repository, if the model is on a hub.
+    pub on_hub: Option<OnHub>,
     /// Arguments of `ggraft convert` besides the model.
     pub args: Vec<OsString>,
+    /// What these name that is read.
+    pub inputs: Vec<PathBuf>,
     /// Arguments of `ggraft verify` for its outputs, besides them and the model.
     pub verify: Vec<OsString>,
     /// The directory that the output goes to.
     pub outdir: PathBuf,
     /// Whether that is to be made if it is not there.
     pub makes_outdir: bool,
+}
+
+impl Job {
+    /// The same job of the state that its model is in now: a branch may be of another one before the job is done.
+    ///
+    /// # Errors
+    /// As [`ModelDir::find`] has them for a model on a hub.
+    pub(super) fn pinned(&self) -> Result<Self> {
+        let mut job = self.clone();
+        if let Some(on_hub) = &self.on_hub {
+            job.model = ModelDir::state_on_hub(&self.model, on_hub)?.into();
+            let mut is_value = false;
+            job.args.retain(|arg| {
+                let is_revision = is_value || arg.to_string_lossy().starts_with("--revision=");
+                is_value = arg == "--revision";
+                !is_revision && !is_value
+            });
+            // Only then is anything of it read.
+            job.verify.push("--read-all".into());
+        }
+        Ok(job)
+    }
 }
 
 /// What a list leaves open.
@@ -43,39 +70,6 @@ pub struct Defaults {
     pub outtypes: Vec<String>,
     /// Arguments of `ggraft convert` for every job, before its own.
     pub args: Vec<OsString>,
-}
-
-/// Which entries of a list to run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Selection {
-    /// All of them.
-    #[default]
-    All,
-    /// Those whose place is `index` modulo `of`.
-    Every {
-        /// From 0.
-        index: usize,
-        /// At least 1.
-        of: usize,
-    },
-    /// One, from 0.
-    One(usize),
-}
-
-impl Selection {
-    /// Whether it takes this entry.
-    pub(super) fn has(self, entry: usize) -> bool {
-        match self {
-            Self::All => true,
-            Self::Every { index, of } => entry % of == index,
-            Self::One(one) => entry == one,
-        }
-    }
-
-    /// Whether no entry from `entry` on is wanted.
-    fn is_past(self, entry: usize) -> bool {
-        matches!(self, Self::One(one) if entry > one)
-    }
 }
 
 /// Longest list, and longest line of one, in bytes.
@@ -162,7 +156,9 @@ impl List<'_> {
                 let path = entry.map_err(cannot)?.path();
                 let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<usize>().ok());
                 let kind = path.extension().and_then(|extension| extension.to_str());
-                if let Some(number) = number.filter(|_| kind.is_some_and(|kind| KINDS.contains(&kind))) {
+                // A directory in it is no list, least of all one that leads back.
+                let is_list = kind.is_some_and(|kind| KINDS.contains(&kind)) && !path.is_dir();
+                if let Some(number) = number.filter(|_| is_list) {
                     files.push((number, path));
                 }
             }
@@ -272,7 +268,8 @@ impl List<'_> {
                     .wrong(place, format_args!("{key}: expected text, found {}", quoted(&other.to_string()))))
             }
         };
-        let model = text("model")?.ok_or_else(|| self.wrong(place, "expected \"model\", a directory"))?;
+        let model =
+            text("model")?.ok_or_else(|| self.wrong(place, "expected \"model\", a directory or org/name"))?;
         let name = text("name")?.unwrap_or(model);
         let outputs: Vec<Map<String, Value>> = match entry.get("outputs") {
             None => vec![Map::new()],
@@ -288,6 +285,7 @@ impl List<'_> {
             let mut flags = entry.clone();
             flags.extend(output);
             ["model", "name", "outputs"].iter().for_each(|key| _ = flags.shift_remove(*key));
+            self.check(place, &flags)?;
             jobs.extend(self.jobs(no, place, name, Path::new(model), flags)?);
         }
         // Several jobs of one model are told apart by their types, else by their number.
@@ -314,7 +312,7 @@ impl List<'_> {
     ) -> Result<Vec<Job>> {
         let outtypes: Vec<String> = match flags.shift_remove("outtype") {
             None => self.defaults.outtypes.clone(),
-            Some(Value::String(one)) => vec![one],
+            Some(Value::String(some)) => some.split(',').map(str::to_owned).collect(),
             Some(Value::Array(several)) if !several.is_empty() => {
                 let text = |value: &Value| value.as_str().map(str::to_owned);
                 let several: Option<_> = several.iter().map(text).collect();
@@ -325,7 +323,7 @@ impl List<'_> {
             }
         };
         let mut args = self.defaults.args.clone();
-        let outfile = match flags.shift_remove("outfile") {
+        let outfile = match flags.shift_remove("outfile").or_else(|| flags.shift_remove("output")) {
             Some(Value::String(outfile)) if !outfile.is_empty() => Some(PathBuf::from(outfile)),
             Some(_) => return Err(self.wrong(place, "outfile: expected a path")),
             None => None,
@@ -357,6 +355,25 @@ impl List<'_> {
             true => vec![with(None)],
             false => outtypes.into_iter().map(|outtype| with(Some(outtype))).collect(),
         })
+    }
+
+    /// Makes sure that keys are names of flags and nothing more, and that values can be arguments.
+    fn check(&self, place: &str, flags: &Map<String, Value>) -> Result<()> {
+        let is_name = |key: &str| {
+            !key.starts_with(['-', '_'])
+                && !key.is_empty()
+                && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        for (key, value) in flags {
+            if !is_name(key) {
+                let problem = format_args!("{}: expected the name of a flag, without dashes", quoted(key));
+                return Err(self.wrong(place, problem));
+            }
+            if value.as_str().is_some_and(|text| text.contains('\0')) {
+                return Err(self.wrong(place, format_args!("{key}: no argument can have a NUL in it")));
+            }
+        }
+        Ok(())
     }
 
     /// The argument that `key` and its value stand for; none for a flag that is off.

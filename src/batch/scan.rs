@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::Job;
-use super::jobs::{Defaults, List, Selection};
+use super::jobs::{Defaults, List};
+use super::{Job, Selection};
 use crate::error::{Error, Result};
 use crate::source::is_dir;
 

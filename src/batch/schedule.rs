@@ -95,6 +95,12 @@ enum Outcome {
     Busy,
 }
 
+/// Whether there is nothing to do for `job`, as its record says.
+fn is_complete(job: &Job, place: &Place) -> Result<bool> {
+    // Without a record there is nothing to compare, which may mean to ask a hub.
+    Ok(place.written().is_some() && place.state(&Fingerprint::of(&job.pinned()?)?) == State::Complete)
+}
+
 struct Batch<'a> {
     settings: &'a Settings,
     tell: &'a (dyn Fn(Event) + Sync),
@@ -159,6 +165,11 @@ impl Batch<'_> {
         let outcome = self.try_once(&waiting);
         self.space.release(waiting.id);
         match outcome {
+            // Who asks a hub may be interrupted, too.
+            Err(_) if interrupt::interrupted() => {
+                self.skip(&waiting.job, "stopped");
+                None
+            }
             Ok(Outcome::Done) => None,
             Ok(Outcome::Busy) => {
                 Some(Waiting { not_before: Instant::now() + ELSEWHERE, elsewhere: true, ..waiting })
@@ -169,7 +180,7 @@ impl Batch<'_> {
 
     fn try_once(&self, waiting: &Waiting) -> Result<Outcome, Failure> {
         let job = &waiting.job;
-        if !job.model.is_dir() {
+        if job.on_hub.is_none() && !job.model.is_dir() {
             return Err(crate::source::not_a_model(&job.model).into());
         }
         if job.makes_outdir {
@@ -183,8 +194,14 @@ impl Batch<'_> {
                 .into());
         }
         let place = Place::of(job);
+        // Complete is complete, whoever has the lock; where nothing can be written, nobody can take one.
+        if !self.settings.verify && !waiting.elsewhere && is_complete(job, &place)? {
+            self.skip(job, "complete");
+            return Ok(Outcome::Done);
+        }
         let Ok(lock) = place.lock()? else { return Ok(Outcome::Busy) };
-        let outcome = self.do_locked(waiting, &place, &lock);
+        let pinned = job.pinned().map_err(Failure::from);
+        let outcome = pinned.and_then(|job| self.do_locked(waiting, &job, &place, &lock));
         drop(lock);
         if outcome.is_err() {
             place.tidy();
@@ -192,21 +209,20 @@ impl Batch<'_> {
         outcome.map(|()| Outcome::Done)
     }
 
-    /// Runs a job that nobody else can be at.
-    fn do_locked(&self, waiting: &Waiting, place: &Place, lock: &Lock) -> Result<(), Failure> {
-        let job = &waiting.job;
+    fn skip_complete(&self, waiting: &Waiting) {
+        self.skip(&waiting.job, if waiting.elsewhere { "elsewhere" } else { "complete" });
+    }
+
+    /// Runs `job`, which is `waiting`'s, and which nobody else can be at.
+    fn do_locked(&self, waiting: &Waiting, job: &Job, place: &Place, lock: &Lock) -> Result<(), Failure> {
         let fingerprint = Fingerprint::of(job)?;
-        let skip = |reason| {
-            self.skip(job, if waiting.elsewhere && reason == "complete" { "elsewhere" } else { reason });
-            Ok(())
-        };
         let state = place.state(&fingerprint);
         tracing::debug!("{}: {state}", job.name);
         match state {
-            State::Complete if !self.settings.verify => return skip("complete"),
+            State::Complete if !self.settings.verify => return Ok(self.skip_complete(waiting)),
             State::Complete | State::Unproven(_) => match self.prove(job, place, &fingerprint, lock)? {
-                Verdict::Proven => return skip("complete"),
-                Verdict::Stopped => return skip("stopped"),
+                Verdict::Proven => return Ok(self.skip_complete(waiting)),
+                Verdict::Stopped => return Ok(self.skip(job, "stopped")),
                 Verdict::Refuted(why) => {
                     let message = format!("converted again, because verification failed: {why}");
                     self.say(Some(job), What::Warning { message });
@@ -219,8 +235,8 @@ impl Batch<'_> {
             place.remove_leftovers();
         }
         let start = Instant::now();
-        let Some((report, written)) = self.convert(waiting, place, &fingerprint, lock)? else {
-            return skip("stopped");
+        let Some((report, written)) = self.convert(waiting, job, place, &fingerprint, lock)? else {
+            return Ok(self.skip(job, "stopped"));
         };
         place.finish(job, &fingerprint, written)?;
         let number = |key: &str| report["bytes"][key].as_u64().unwrap_or(0);
@@ -265,11 +281,11 @@ impl Batch<'_> {
     fn convert(
         &self,
         waiting: &Waiting,
+        job: &Job,
         place: &Place,
         fingerprint: &Fingerprint,
         lock: &Lock,
     ) -> Result<Option<(Value, Written)>, Failure> {
-        let job = &waiting.job;
         let mut conversion = Conversion::start(job, &self.settings.args, Some(lock))?;
         let (mut last, mut written, mut planned, mut held) = (None, None, 0, None);
         let (mut told_at, mut share) = (Instant::now(), None);

@@ -69,7 +69,8 @@ struct Record {
 impl Place {
     /// The place of `job`: jobs with the same model and arguments share it, others do not.
     pub fn of(job: &Job) -> Self {
-        let model = std::path::absolute(&job.model).unwrap_or_else(|_| job.model.clone());
+        let absolute = std::path::absolute(&job.model).ok().filter(|_| job.on_hub.is_none());
+        let model = absolute.unwrap_or_else(|| job.model.clone());
         let mut hash = Sha256::new();
         hash.update(model.as_os_str().as_encoded_bytes());
         for arg in &job.args {
@@ -273,6 +274,16 @@ mod tests {
         let case = Case::new();
         fs::write(&case.output, "whole").unwrap();
         assert!(case.is_to_do("no record"));
+    }
+
+    #[test]
+    fn a_directory_that_a_flag_names_counts() {
+        let (mut case, target) = (Case::new(), tempfile::tempdir().unwrap());
+        fs::write(target.path().join("config.json"), "{}").unwrap();
+        case.job.inputs.push(target.path().to_owned());
+        case.finish();
+        fs::write(target.path().join("config.json"), "{\"a\": 1}").unwrap();
+        assert!(case.is_to_do("an input"));
     }
 
     #[test]

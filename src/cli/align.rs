@@ -1,7 +1,7 @@
 //! `ggraft align`: rewrites a checkpoint so that conversions share nearly everything.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::DecimalBytes;
 
@@ -11,6 +11,7 @@ use super::{report, stdout};
 use crate::align::{self, Check, Job, Outcome, Part, Target, percent};
 use crate::error::{Error, Result};
 use crate::input::{counted, one_line};
+use crate::source::{cached, is_dir};
 
 /// Arguments of `ggraft align`.
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,8 @@ use crate::input::{counted, one_line};
 The result is a checkpoint like any other: same tensors, same metadata, readable by every safetensors \
 library. Data starts on a block boundary, and tensors that are whole blocks come first.")]
 pub struct Args {
-    /// Directory that holds the model: config.json, *.safetensors, tokenizer files
+    /// Directory that holds the model: config.json, *.safetensors, tokenizer files; or the name of a repository of which the
+    /// Hugging Face cache has a snapshot
     model: PathBuf,
 
     /// New (or empty) directory to write the aligned model to
@@ -65,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
                 .hint("--in-place replaces the model's files by aligned ones"));
         }
     };
-    let mut job = Job::prepare(&args.model, target)?;
+    let mut job = Job::prepare(&here(&args.model)?, target)?;
     job.verify = !args.no_verify;
     if args.check {
         let found = align::check(job)?;
@@ -90,6 +92,15 @@ pub fn run(args: &Args) -> Result<()> {
         print_outcome(&job, &outcome);
     }
     Ok(())
+}
+
+/// The directory that `model` names: itself, or what this machine's cache has of a repository of that name.
+fn here(model: &Path) -> Result<PathBuf> {
+    let snapshot = match model.to_str() {
+        Some(id) if !is_dir(model)? => cached(id)?,
+        _ => None,
+    };
+    Ok(snapshot.unwrap_or_else(|| model.to_owned()))
 }
 
 /// Says what one should know before it is done.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -104,6 +104,24 @@ impl Args {
         }
         several::check(wanted.len(), wanted.first().and_then(|options| options.outfile.as_deref()))?;
         Ok(wanted)
+    }
+
+    /// What one job of `ggraft batch` whose model is `model` must not have of these.
+    pub fn not_for_batch(&self, model: &Path) -> Option<&'static str> {
+        let problems = [
+            (self.models != [model], "a second model: each is a job of its own"),
+            (self.options.is_several(), "several types: each is a job of its own"),
+            (self.options.outfile().is_some_and(stdout::is_stream), "--outfile -: outputs are files"),
+            (self.print_supported_models, "--print-supported-models: nothing is converted"),
+            (self.dry_run, "--dry-run: it is for the whole list, before the list's name"),
+            (self.reports.json || self.events.is_some() || self.hold, "--json: --events tells what happens"),
+        ];
+        problems.into_iter().find_map(|(is, problem)| is.then_some(problem))
+    }
+
+    /// The flags of the model.
+    pub fn options(&self) -> &OptionArgs {
+        &self.options
     }
 
     /// Arguments of `ggraft verify` for what these make of the model.

@@ -17,7 +17,7 @@ use super::{catch_signals, stdout};
 use crate::conversion::{Conversion, Options, Reflink};
 use crate::error::{Error, Result};
 use crate::input::one_line;
-use crate::mount::{Mounted, PrivateDir};
+use crate::mount::{Mounted, Place, PrivateDir};
 
 /// How often whoever waits looks at what there is to wait for.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -103,15 +103,14 @@ fn prepare(model: &Path, options: &OptionArgs) -> Result<Conversion> {
 /// Runs `ggraft mount`.
 pub fn mount(args: &MountArgs) -> Result<ExitCode> {
     start_logging(false, args.quiet);
-    if !args.mountpoint.is_dir() {
-        let missing = args.mountpoint.display();
-        return Err(Error::usage(format!("{missing} is not a directory; name an empty one to mount at")));
-    }
     if args.background && !args.detached {
         return in_background(args.quiet);
     }
+    let place = Place::take(&args.mountpoint)?;
     let pipe = args.ready_fd.map(Pipe::open).transpose()?;
-    let mounted = Mounted::new(prepare(&args.model, &args.options)?, &args.mountpoint, args.serving.cache)?;
+    let conversion = prepare(&args.model, &args.options)?;
+    interrupt::never_at_once();
+    let mounted = Mounted::new(conversion, place, &args.mountpoint, args.serving.cache)?;
     let paths = mounted.files().iter().map(|path| one_line(&path.to_string_lossy()) + "\n");
     let paths: String = paths.collect();
     if args.detached || !args.quiet {
@@ -159,7 +158,9 @@ fn in_background(quiet: bool) -> Result<ExitCode> {
 pub fn with(args: &WithArgs) -> Result<ExitCode> {
     start_logging(false, false);
     let dir = PrivateDir::new()?;
-    let mounted = Mounted::new(prepare(&args.model, &args.options)?, dir.path(), args.serving.cache)?;
+    let conversion = prepare(&args.model, &args.options)?;
+    interrupt::never_at_once();
+    let mounted = Mounted::new(conversion, Place::take(dir.path())?, dir.path(), args.serving.cache)?;
     let file = mounted.files().first().ok_or_else(|| Error::Internal("nothing is mounted".into()))?;
     let path = file.as_os_str();
     let mut words = args.command.iter().map(|word| filled(word, path));

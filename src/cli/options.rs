@@ -1,6 +1,7 @@
 //! Flags that decide what is written: those of `ggraft convert`, and of `ggraft plan`, which shows it.
 
-use std::ffi::{OsStr, OsString};
+mod told;
+
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum};
@@ -165,7 +166,7 @@ impl OptionArgs {
         let (layout, alignment) = self.grid()?;
         Ok(Options {
             model: model.to_owned(),
-            on_hub: OnHub { remote: self.remote, ..self.hub.on_hub() },
+            on_hub: self.on_hub(),
             outfile: self.outfile.clone(),
             describe: describe::Options {
                 arch: self.arch.options(kind.into(), self.vocab_only),
@@ -195,22 +196,6 @@ impl OptionArgs {
             threads: None,
             rate: None,
         })
-    }
-}
-
-impl OptionArgs {
-    /// Arguments of `ggraft verify` that a file made with these does not tell.
-    pub fn for_verify(&self) -> Vec<OsString> {
-        let with = |flag: &str, value: &OsStr| [OsStr::new(flag), value].into_iter().collect::<OsString>();
-        let mut args = Vec::new();
-        args.extend(self.model_name.as_ref().map(|name| with("--model-name=", name.as_ref())));
-        args.extend(self.metadata.as_ref().map(|file| with("--metadata=", file.as_ref())));
-        let target = self.target_model_dir.as_ref();
-        args.extend(target.map(|dir| with("--target-model-dir=", dir.as_ref())));
-        args.extend(self.mistral_format.then(|| "--mistral-format".into()));
-        let own_template = "--disable-mistral-community-chat-template";
-        args.extend(self.disable_mistral_community_chat_template.then(|| own_template.into()));
-        args
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod filesystem;
 mod look;
+mod place;
 mod private;
 mod reading;
 mod streams;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 use ggraft_platform::{is_root, set_read_ahead, unmount};
 
+pub use place::Place;
 pub use private::PrivateDir;
 
 use crate::conversion::Conversion;
@@ -32,16 +34,16 @@ const MOST_THREADS: usize = 8;
 #[derive(Debug)]
 pub struct Mounted {
     session: Option<BackgroundSession>,
-    mountpoint: PathBuf,
+    place: Place,
     files: Vec<PathBuf>,
 }
 
 impl Mounted {
-    /// Shows the outputs of `conversion` in the directory `mountpoint`; keeps up to `cache` bytes of what was computed.
+    /// Shows the outputs of `conversion` at `place`, which is called `mountpoint`; keeps up to `cache` bytes of what was computed.
     ///
     /// # Errors
     /// [`Error::Io`] saying what is missing.
-    pub fn new(conversion: Conversion, mountpoint: &Path, cache: u64) -> Result<Self> {
+    pub fn new(conversion: Conversion, place: Place, mountpoint: &Path, cache: u64) -> Result<Self> {
         if !cfg!(target_os = "linux") {
             return Err(Error::unsupported("mounting takes Linux").hint("`ggraft convert` writes the file"));
         }
@@ -56,11 +58,11 @@ impl Mounted {
         // One more than processors: who answers waits for the disk now and then.
         config.n_threads = Some(threads + 1);
         config.clone_fd = true;
-        let session = fuser::spawn_mount(outputs, mountpoint, &config);
+        let session = fuser::spawn_mount(outputs, place.path(), &config);
         let session = session.map_err(|e| Error::io("cannot mount at", mountpoint, explained(e)))?;
         // Only root may, and it is only faster.
-        _ = set_read_ahead(mountpoint, READ_AHEAD.into());
-        Ok(Self { session: Some(session), mountpoint: mountpoint.to_owned(), files })
+        _ = set_read_ahead(place.path(), READ_AHEAD.into());
+        Ok(Self { session: Some(session), place, files })
     }
 
     /// Paths of the files there are, the first of a split set first.
@@ -77,7 +79,7 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         // It disappears at once; what is open can be read until this process ends.
-        let gone = self.is_over() || unmount(&self.mountpoint).is_ok();
+        let gone = self.is_over() || unmount(self.place.path()).is_ok();
         if let Some(session) = self.session.take().filter(|_| gone) {
             // Its own way to unmount would wait, or complain that it is unmounted already.
             std::mem::forget(session);

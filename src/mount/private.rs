@@ -1,9 +1,10 @@
 //! A directory to mount at that nobody else needs to know, and that does not outlive those who made it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use ggraft_platform::{Lock, LockError, unmount};
+use ggraft_platform::{Lock, LockError, owner, unmount};
 
 use crate::error::{Error, Result};
 
@@ -17,16 +18,22 @@ const LOCK: &str = ".lock";
 #[derive(Debug)]
 pub struct PrivateDir {
     path: PathBuf,
-    _lock: Lock,
+    lock: Option<Lock>,
 }
 
 impl PrivateDir {
     /// Makes one in the directory for temporary files, after removing those of processes that were killed.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Usage`] if there is no directory for temporary files, [`Error::Io`].
     pub fn new() -> Result<Self> {
         let parent = std::env::temp_dir();
+        if !parent.is_dir() {
+            let missing = format!("there is no directory {} for temporary files", parent.display());
+            return Err(Error::usage(missing).about(&parent).hint("make it, or set TMPDIR to another"));
+        }
+        // Whoever is told where it is may be somewhere else.
+        let parent = std::path::absolute(&parent).map_err(|e| Error::io("cannot find", &parent, e))?;
         sweep(&parent);
         for n in 0.. {
             let path = parent.join(format!("{PREFIX}{}-{n}", std::process::id()));
@@ -36,7 +43,7 @@ impl PrivateDir {
                 Err(LockError::Io(e)) => return Err(Error::io("cannot lock", &path, e)),
             };
             match create(&path) {
-                Ok(()) => return Ok(Self { path, _lock: lock }),
+                Ok(()) => return Ok(Self { path, lock: Some(lock) }),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(Error::io("cannot create", &path, e)),
             }
@@ -52,8 +59,10 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        // Only an empty directory goes; one that is still mounted is swept by the next who comes.
-        _ = fs::remove_dir(&self.path);
+        if fs::remove_dir(&self.path).is_err() {
+            // It is still mounted. Its lock's file stays, too, by which the next who comes finds it.
+            std::mem::forget(self.lock.take());
+        }
     }
 }
 
@@ -68,15 +77,24 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Unmounts and removes what processes left that were killed. Others' directories refuse, and stay.
+/// Unmounts and removes what processes of this user left that were killed. That there is a lock's file tells them from other
+/// directories, whatever these are called: it is there before its directory, and goes after it.
 fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for name in entries.flatten().map(|entry| entry.file_name()) {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-        let path = parent.join(name.strip_suffix(LOCK).unwrap_or(name));
-        if let Ok(_lock) = Lock::take(&beside(&path)) {
+        let Some(path) = name.strip_suffix(LOCK).map(|name| parent.join(name)) else { continue };
+        if is_own(&beside(&path))
+            && let Ok(_lock) = Lock::take(&beside(&path))
+        {
             _ = unmount(&path);
             _ = fs::remove_dir(&path);
         }
     }
+}
+
+/// Whether this user made the file, and under this name only: others may put links to any file where all may write.
+fn is_own(path: &Path) -> bool {
+    let metadata = fs::symlink_metadata(path);
+    metadata.is_ok_and(|it| it.is_file() && it.uid() == owner().0 && it.nlink() == 1)
 }

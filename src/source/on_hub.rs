@@ -30,19 +30,9 @@ impl ModelDir {
                 None => Self::open(model),
             };
         };
-        let id = address.id.clone();
-        let found = hub::find(address, Settings::from_env()?).map_err(|error| match error {
-            // Who meant a directory has to hear of that.
-            Error::Io { action, path, source } if model.as_os_str() == id.as_str() && !on_hub.remote => {
-                let source =
-                    std::io::Error::new(source.kind(), format!("{source}; and there is no {id} here"));
-                Error::Io { action, path, source }
-            }
-            error => error,
-        })?;
-        let mut dir = match found {
+        let mut dir = match found(model, on_hub, address)? {
             Found::Snapshot(snapshot) => {
-                tracing::debug!("{id}: read from the cache, {}", snapshot.display());
+                tracing::debug!("{}: read from the cache, {}", model.display(), snapshot.display());
                 Self::open(&snapshot)?
             }
             Found::Repository(repository) => {
@@ -68,6 +58,21 @@ impl ModelDir {
     pub(crate) fn address(model: &Path, on_hub: &OnHub) -> Result<Address> {
         let address = address(model, &OnHub { remote: true, ..on_hub.clone() })?;
         address.ok_or_else(|| Error::usage(format!("{} is not the name of a repository", model.display())))
+    }
+
+    /// The state that the repository `model` on a hub is in now, by a name that it keeps: `hf://org/name@commit`.
+    ///
+    /// # Errors
+    /// As [`ModelDir::find`].
+    pub(crate) fn state_on_hub(model: &Path, on_hub: &OnHub) -> Result<String> {
+        let address = Self::address(model, on_hub)?;
+        let commit = match found(model, on_hub, address.clone())? {
+            Found::Snapshot(snapshot) => {
+                snapshot.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
+            Found::Repository(repository) => repository.commit.clone(),
+        };
+        Ok(format!("{address}@{commit}"))
     }
 
     /// The repository at `address`, read from the hub even if this machine has a snapshot of it.
@@ -100,6 +105,19 @@ impl ModelDir {
             hub::expect(repository, names);
         }
     }
+}
+
+/// Where the repository at `address` is read, which `model` named.
+fn found(model: &Path, on_hub: &OnHub, address: Address) -> Result<Found> {
+    let id = address.id.clone();
+    hub::find(address, Settings::from_env()?).map_err(|error| match error {
+        // Who meant a directory has to hear of that.
+        Error::Io { action, path, source } if model.as_os_str() == id.as_str() && !on_hub.remote => {
+            let source = std::io::Error::new(source.kind(), format!("{source}; and there is no {id} here"));
+            Error::Io { action, path, source }
+        }
+        error => error,
+    })
 }
 
 /// The repository on a hub that `model` names, if it does.

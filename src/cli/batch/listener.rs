@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ pub struct Listener {
     quiet: bool,
     bars: Option<Bars>,
     last_line: Mutex<Instant>,
+    /// Whether an event could not be written, and people were told.
+    lost: AtomicBool,
 }
 
 /// What a terminal shows.
@@ -58,7 +61,7 @@ impl Listener {
             }
             Bars { whole, all, running: Mutex::default() }
         });
-        Ok(Self { events, quiet, bars, last_line: Mutex::new(Instant::now()) })
+        Ok(Self { events, quiet, bars, last_line: Mutex::new(Instant::now()), lost: AtomicBool::new(false) })
     }
 
     /// Shows an event.
@@ -67,9 +70,14 @@ impl Listener {
             && let Ok(line) = serde_json::to_string(event)
         {
             // A full disk must not end conversions that go elsewhere; lines stay whole.
-            match &mut *events.lock().unwrap_or_else(PoisonError::into_inner) {
-                Some(file) => _ = file.write_all(format!("{line}\n").as_bytes()),
-                None => _ = stdout::json(|out| writeln!(out, "{line}")),
+            let written = match &mut *events.lock().unwrap_or_else(PoisonError::into_inner) {
+                Some(file) => file.write_all(format!("{line}\n").as_bytes()).map_err(|e| e.to_string()),
+                None => stdout::json(|out| writeln!(out, "{line}")).map_err(|e| e.to_string()),
+            };
+            if let Err(error) = written
+                && !self.lost.swap(true, Ordering::Relaxed)
+            {
+                self.always(format_args!("warning: --events: {error}; events are missing from here on"));
             }
         }
         let job = event.job.as_deref().unwrap_or_default();

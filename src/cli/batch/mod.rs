@@ -1,5 +1,6 @@
 //! `ggraft batch`: many models, unattended.
 
+mod asked;
 mod dry_run;
 mod listener;
 
@@ -10,27 +11,24 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use clap::{Args as _, Command, FromArgMatches as _};
 use ggraft_platform::{IoPriority, available_memory, interrupt, set_io_priority, set_nice};
 
 use listener::Listener;
 
-use super::messages::{first_line, start_logging};
+use super::messages::start_logging;
 use super::options::REPORTS;
 use super::sizes::parse_size;
-use super::{catch_signals, convert, stdout};
+use super::{catch_signals, stdout};
 use crate::batch::events::SCHEMA;
-use crate::batch::jobs::{Defaults, Selection, read};
-use crate::batch::scan::scan;
-use crate::batch::{Job, Settings, run as run_jobs};
+use crate::batch::{Selection, Settings, run as run_jobs};
 use crate::error::{Error, Result};
 use crate::input::counted;
 
 /// Arguments of `ggraft batch`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "A list is TOML ([[job]] tables, and [defaults] for all) or JSON lines. A job is a model and flags of \
-`ggraft convert` by their names; several output types, or several outputs, make several files:
+    after_help = "A list is TOML ([[job]] tables, and [defaults] for all) or JSON lines. A job is a model (a \
+directory, or org/name on the hub) and flags of `ggraft convert` by their names; several output types, or several outputs, make several files:
   [[job]]
   model = \"models/Llama-3.2-1B\"
   outtype = [\"bf16\", \"q8_0\"]
@@ -152,7 +150,7 @@ pub fn run(args: &Args) -> Result<()> {
     catch_signals()?;
     let jobs = {
         let args = args.clone();
-        unless_interrupted(move || jobs(&args))?
+        unless_interrupted(move || asked::jobs(&args))?
     };
     let settings = settings(args);
     if args.dry_run {
@@ -189,35 +187,6 @@ fn unless_interrupted<T: Send + 'static>(wait: impl FnOnce() -> Result<T> + Send
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Internal("a thread ended".into())),
         }
     }
-}
-
-/// The jobs that were asked for, each with arguments that `ggraft convert` takes.
-fn jobs(args: &Args) -> Result<Vec<Job>> {
-    let defaults =
-        Defaults { outdir: args.outdir.clone(), outtypes: args.outtype.clone(), args: args.flags.clone() };
-    let only = args.index.map(Selection::One).or(args.only).unwrap_or_default();
-    if let Some(outdir) = args.outdir.as_ref().filter(|outdir| outdir.to_str().is_none()) {
-        return Err(Error::usage(format!("--outdir: {} is not UTF-8", outdir.display())));
-    }
-    let mut jobs = match (&args.scan, &args.list) {
-        (Some(root), _) => scan(root, &defaults, only)?,
-        (None, Some(list)) => read(list, &defaults, only)?,
-        (None, None) => return Err(Error::usage("name a list of jobs, or --scan a directory")),
-    };
-    let command = convert::Args::augment_args(Command::new("convert"));
-    for job in &mut jobs {
-        let line = ["convert".into()].into_iter().chain(job.args.iter().cloned());
-        let line = line.chain(["--".into(), job.model.clone().into_os_string()]);
-        let parsed =
-            command.clone().try_get_matches_from(line).and_then(|m| convert::Args::from_arg_matches(&m));
-        match parsed {
-            Ok(parsed) => job.verify = parsed.for_verify(),
-            Err(e) => {
-                return Err(Error::usage(format!("{}: {}", job.name, first_line(&e.to_string()))));
-            }
-        }
-    }
-    Ok(jobs)
 }
 
 /// One budget of processors, memory and disk for all conversions.

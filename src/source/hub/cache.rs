@@ -31,10 +31,13 @@ pub fn last_seen(cache: &Path, address: &Address) -> Option<PathBuf> {
 }
 
 /// Whether `snapshot` holds everything of `files` that a conversion may want, in full length. The library downloads only what
-/// somebody asked it for.
+/// somebody asked it for. Weights that were aligned here are longer than they were on the hub.
 pub fn is_complete(snapshot: &Path, files: &BTreeMap<PathBuf, Listed>) -> bool {
     let here = |(path, listed): (&PathBuf, &Listed)| {
-        fs::metadata(snapshot.join(path)).is_ok_and(|found| found.is_file() && found.len() == listed.size)
+        let may_be_aligned = path.extension().is_some_and(|e| e == "safetensors");
+        fs::metadata(snapshot.join(path)).is_ok_and(|found| {
+            found.is_file() && (found.len() == listed.size || may_be_aligned && found.len() > listed.size)
+        })
     };
     files.iter().filter(|(path, _)| is_wanted(path, files)).all(here)
 }
