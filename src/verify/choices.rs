@@ -103,20 +103,31 @@ fn candidates(
     let first = stated.unwrap_or(OutType::Auto);
     let types = [first, OutType::Auto, OutType::Bf16, OutType::F16, OutType::F32];
     let types = types.iter().enumerate().filter(|(i, out)| !types[..*i].contains(out)).map(|(_, out)| *out);
+    // Linear attention has joined matrices of its own, which say nothing of the other layers; and of some layers nothing is joined.
+    let joined = |joined: &str, apart: &str| -> &[bool] {
+        match (has(joined), has(apart)) {
+            (false, _) => &[false],
+            (true, false) => &[true],
+            (true, true) => &[false, true],
+        }
+    };
     let mut all = Vec::new();
     for out in types {
         for mtp in [Mtp::Keep, Mtp::Drop, Mtp::Only] {
             for fp8_as_q8 in [false, true] {
-                let mut options = given.clone();
-                options.allow_incomplete = true;
-                options.arch.out = out;
-                options.arch.mtp = mtp;
-                options.arch.fp8_as_q8 = fp8_as_q8;
-                // Linear attention has joined matrices of its own, which say nothing of the other layers.
-                options.arch.fuse_qkv = has("attn_qkv") && !has(".attn_q.");
-                options.arch.fuse_gate_up_exps = has("ffn_gate_up_exps") && !has(".ffn_gate_exps.");
-                options.arch.dense_modules = has("dense_2.") || has("dense_3.");
-                all.push(options);
+                for fuse_qkv in joined("attn_qkv", ".attn_q.") {
+                    for fuse_gate_up_exps in joined("ffn_gate_up_exps", ".ffn_gate_exps.") {
+                        let mut options = given.clone();
+                        options.allow_incomplete = true;
+                        options.arch.out = out;
+                        options.arch.mtp = mtp;
+                        options.arch.fp8_as_q8 = fp8_as_q8;
+                        options.arch.fuse_qkv = *fuse_qkv;
+                        options.arch.fuse_gate_up_exps = *fuse_gate_up_exps;
+                        options.arch.dense_modules = has("dense_2.") || has("dense_3.");
+                        all.push(options);
+                    }
+                }
             }
         }
     }
