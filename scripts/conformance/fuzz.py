@@ -91,8 +91,10 @@ def made(args: argparse.Namespace, number: int, listed: list[tuple[str, dict]]) 
         weights["shards"] = rng.choice([1, 1, 1, 2, 3, 5])
         weights["header"] = rng.choice(["padded", "padded", "odd", "aligned"])
         if rng.random() < 0.1:
-            weights["tensors"] = [t[:2] + [rng.choice(["f16", "f32", "f64", "bf16"])] if rng.random() < 0.1 else t
-                                  for t in weights["tensors"]]
+            # What methods of quantization store has the dtype that it has.
+            plain = [t for t in weights["tensors"] if t[2:] in ([], ["f16"], ["bf16"], ["f32"]) and "scale" not in t[0]]
+            for tensor in plain:
+                tensor[2:] = [rng.choice(["f16", "f32", "f64", "bf16"])] if rng.random() < 0.1 else tensor[2:]
         size = sum(elements(t) for t in weights["tensors"])
         # Some changes bring tensors that the case adds, too.
         if size > 4_000_000 or len({t[0] for t in weights["tensors"]}) < len(weights["tensors"]):

@@ -21,6 +21,8 @@ def cases():
     # Of some layers queries, keys and values are joined, of others they are not.
     yield like("nemotron", "nemotron-h-mtp", "fused-in-part", flags="--fuse-qkv")
     yield like("mimo", "mimo2", "fused-but-windows", {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}, flags="--fuse-qkv")
+    # Without tensors, settings alone tell of --mtp.
+    yield like("deepseek4", "deepseek4-two-predict", "vocabulary-for-prediction", flags="--mtp --vocab-only")
     # Only columns of codes need heads of a multiple of 16.
     qkv = r"layers\.0\.linear_attn\.in_proj_qkv\.weight"
     yield like("giants", "qwen4-causal-ngrams", "narrow-heads-nvfp4", {"quantization_config": NVFP4}, drop=[qkv],

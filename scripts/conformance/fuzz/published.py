@@ -55,14 +55,18 @@ def named(rng, config: dict) -> str | None:
     return f"{new}={config[new]} beside {old}"
 
 
+# Settings that need not be whole, but often are.
+REAL = ("theta", "scale", "scaling", "factor", "multiplier", "softcapping", "base", "eps", "scalar", "alpha", "dropout")
+
+
 def spelled(rng, config: dict) -> str | None:
-    """A number as another kind of number, or as text."""
-    keys = [k for k, v in config.items() if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    """A number with or without decimals."""
+    keys = [k for k, v in config.items() if type(v) in (int, float) and any(word in k for word in REAL)]
     if not keys:
         return None
     key = rng.choice(keys)
     value = config[key]
-    config[key] = rng.choice([float(value), int(value) if value == int(value) else value, value])
+    config[key] = int(value) if isinstance(value, float) and value == int(value) else float(value)
     return f"{key}={config[key]!r}"
 
 
@@ -280,8 +284,32 @@ def pooling(rng, model: dict) -> str | None:
     return f"pooling: {chosen}"
 
 
+def own_format(rng, params: dict) -> str:
+    """Settings of Mistral's own format."""
+    sections = [params, *(v for v in params.values() if isinstance(v, dict))]
+    section = rng.choice(sections)
+    key = rng.choice(list(section))
+    what = rng.choice(["gone", "other", "besides", "besides"])
+    if what == "gone":
+        del section[key]
+        return f"no {key}"
+    if what == "other" and type(section[key]) in (int, float):
+        section[key] = rng.choice([section[key] * 2, float(section[key]), section[key] / 2])
+        return f"{key}={section[key]}"
+    key, value = rng.choice([
+        ("max_position_embeddings", 4096), ("max_seq_len", 8192), ("sliding_window", 64), ("rope_theta", 1e6), ("tied_embeddings", True),
+        ("use_biases", False), ("causal", True), ("model_type", "transformer"), ("model_parallel", 1), ("ragged_attention", "2-layers"),
+        ("yarn", {"original_max_position_embeddings": 512, "factor": 8, "apply_scale": True, "beta": 32, "alpha": 1}), ("head_dim", 16),
+        ("llama_4_scaling", {"original_max_position_embeddings": 512, "beta": 0.1}), ("rope_scaling", {"rope_type": "yarn", "factor": 2.0}),
+    ])
+    params[key] = value
+    return f"{key}={value}"
+
+
 def changed(rng, model: dict) -> list[str]:
     """Changes a model, and says how."""
+    if isinstance(params := model.get("files", {}).get("params.json"), dict):
+        return [own_format(rng, params) for _ in range(rng.choice([1, 2]))]
     if "config" not in model:
         return []
     inner = text(model["config"])
