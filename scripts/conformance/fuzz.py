@@ -30,7 +30,7 @@ import run  # sets what torch looks at when it is imported
 
 import checkpoint
 import reference
-from fuzz import config, files, known, published, storage
+from fuzz import config, files, known, published, shards, storage
 
 ROOT = run.ROOT
 # Cases that are written, converted and removed together.
@@ -100,7 +100,8 @@ def made(args: argparse.Namespace, number: int, listed: list[tuple[str, dict]]) 
         if size > 4_000_000 or len({t[0] for t in weights["tensors"]}) < len(weights["tensors"]):
             continue
         return {"number": number, "base": f"{family} {base['id']}", "done": done, "flags": flags, "model": model, "plain": run.described(base),
-                "fitting": base["tensors"] is None, "rename": rng.random() < 0.1, "bos": case["bos"]}
+                "fitting": base["tensors"] is None, "shards": rng.choices([None, shards.rename, shards.as_torch], [84, 10, 6])[0],
+                "bos": case["bos"]}
     return None
 
 
@@ -112,18 +113,6 @@ def elements(tensor: list) -> int:
         low, high = span.split("}")[0].split("-")
         count *= int(high) - int(low) + 1
     return count
-
-
-def rename_shards(model: Path) -> None:
-    """Other names than usual, which the index has to name if there is one."""
-    index = model / "model.safetensors.index.json"
-    names = {p.name: p.name.replace("model-", "model.part-") for p in model.glob("model-*.safetensors")}
-    for old, new in names.items():
-        (model / old).rename(model / new)
-    if index.exists():
-        content = json.loads(index.read_text())
-        content["weight_map"] = {k: names.get(v, v) for k, v in content["weight_map"].items()}
-        index.write_text(json.dumps(content))
 
 
 def only_exponentials(wanted: Path, found: Path) -> bool:
@@ -236,8 +225,8 @@ def batch(cases: list[dict], converter, args: argparse.Namespace) -> Counter:
         jobs = []
         for case in cases:
             case["path"] = work / str(case["number"]) / case["model"]["dir"]
-            if case["rename"] and not case["model"]["weights"].get("consolidated"):
-                rename_shards(case["path"])
+            if case["shards"] and not case["model"]["weights"].get("consolidated"):
+                case["shards"](case["path"])
             jobs.append((case["path"], case["flags"], work / f"{case['number']}.out", case["bos"]))
         reference.convert(converter, jobs, min(2, os.cpu_count() or 1))
         for case, (model, flags, out, _) in zip(cases, jobs):
