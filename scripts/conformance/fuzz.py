@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -115,19 +116,21 @@ def elements(tensor: list) -> int:
     return count
 
 
-def only_exponentials(wanted: Path, found: Path) -> bool:
-    """Whether the files differ in last bits of exponentials at most, which MKL computes as the processor likes."""
+def only_last_bits(wanted: Path, found: Path) -> bool:
+    """Whether the files differ in last bits of exponentials and square roots at most, which MKL computes as the processor likes."""
     a, b = wanted.read_bytes(), found.read_bytes()
     left, right = reference.Manifest(a), reference.Manifest(b)
-    if left.keys != right.keys or len(a) != len(b):
+    if left.keys != right.keys or len(a) != len(b) or len(left.tensors) != len(right.tensors):
         return False
     other = [x for x, y in zip(left.tensors, right.tensors) if x != y]
-    if len(left.tensors) != len(right.tensors) or not all(".ssm_a: F32" in line for line in other):
-        return False
     for line in other:
+        if not re.search(r"\.(ssm_a|conv_norm\w*\.(weight|bias)): F32", line):
+            return False
         (p, n), (q, _) = left.where[line.split(":")[0]], right.where[line.split(":")[0]]
-        x, y = struct.unpack(f"<{n // 4}i", a[p:p + n]), struct.unpack(f"<{n // 4}i", b[q:q + n])
-        if any(abs(i - j) > 1 for i, j in zip(x, y)):
+        x, y = struct.unpack(f"<{n // 4}f", a[p:p + n]), struct.unpack(f"<{n // 4}f", b[q:q + n])
+        # What is made of a root, a sum of products, may be small besides its parts.
+        size = [max(map(abs, x))] * len(x) if "bias" in line else map(abs, x)
+        if any(i != j and not abs(i - j) <= 2.5e-7 * most for i, j, most in zip(x, y, size)):
             return False
     return True
 
@@ -193,8 +196,8 @@ def judged(case: dict, model: Path, out: Path) -> tuple[str, list[str]]:
         lines = [line for expected, name in pairs for line in run.differences(out / expected, ours / name)]
         if names != theirs["files"]:
             lines = [f"files are {names}, expected {theirs['files']}", *lines]
-        elif lines and all(only_exponentials(out / name, ours / name) for name in names):
-            return "agree but for exponentials", []
+        elif lines and all(only_last_bits(out / name, ours / name) for name in names):
+            return "agree but for last bits", []
         if lines and known.reason("\n".join(lines), known.DIFFERENT):
             return "listed", []
         if lines:

@@ -306,8 +306,36 @@ def own_format(rng, params: dict) -> str:
     return f"{key}={value}"
 
 
+def target(rng, target: dict) -> str:
+    """Another model to draft for."""
+    config = target["config"]
+    what = rng.choice(["tokenizer", "size", "layers", "inside", "gone", "kind"])
+    if what == "tokenizer":
+        target["tokenizer"] = rng.choice(TOKENIZERS)
+        text(config)["vocab_size"] = checkpoint.VOCAB[target["tokenizer"]] + rng.choice([0, 0, 0, 8])
+        return f"target has tokenizer {target['tokenizer']}"
+    if what in ("size", "layers"):
+        key = {"size": "hidden_size", "layers": "num_hidden_layers"}[what]
+        text(config)[key] = rng.choice([4, 24, 64, 128])
+        return f"{key} of target is {text(config)[key]}"
+    if what == "inside" and "text_config" not in config:
+        inner = {key: config.pop(key) for key in list(config) if key not in ("architectures", "model_type")}
+        config["text_config"] = inner
+        return "settings of target in text_config"
+    if what == "kind":
+        config["architectures"] = [rng.choice(["LlamaForCausalLM", "Qwen3ForCausalLM", "Gemma3ForCausalLM", "Qwen3MoeForCausalLM",
+                                               "Gemma4ForConditionalGeneration", "MistralForCausalLM", "GptOssForCausalLM"])]
+        return f"target is {config['architectures'][0]}"
+    inner = text(config)
+    key = rng.choice([key for key in inner if key != "architectures"] or ["vocab_size"])
+    inner.pop(key, None)
+    return f"no {key} of target"
+
+
 def changed(rng, model: dict) -> list[str]:
     """Changes a model, and says how."""
+    if "target" in model and rng.random() < 0.6:
+        return [target(rng, model["target"])]
     if isinstance(params := model.get("files", {}).get("params.json"), dict):
         return [own_format(rng, params) for _ in range(rng.choice([1, 2]))]
     if "config" not in model:
