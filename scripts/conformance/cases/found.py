@@ -31,6 +31,9 @@ def cases():
                extra=nvfp4("model.layers.0.linear_attn.in_proj_qkv", 64, 64))
     # What transformers has no class for may have any token ids.
     yield like("wrapped", "maple-f32", "several-first-tokens", {"bos_token_id": [1, 2]})
+    # What is null is written as false.
+    yield like("kimi_k3", "kimi-k3-f16", "norm-null", {"moe_renormalize": None})
+    yield like("hunyuan", "hy3", "route-norm-null", {"route_norm": None})
     # torch rounds to 16 bits what it computes of them.
     yield like("mmproj_gemma4", "gemma4-both", "scales-f16", dtype="f16")
     tower = next(case for case in mmproj_qwen_like.cases() if case["id"] == "ling3-vl-f16")["config"]["vision_config"]

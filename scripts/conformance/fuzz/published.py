@@ -264,7 +264,7 @@ def lying_beside(rng, model: dict) -> str | None:
         ("tokenizer_config.json.bak", {}), ("model.safetensors.index.json.bak", "{}"), ("config.json.orig", "{}"),
         ("adapter_config.json", {"base_model_name_or_path": "someone/base"}), ("params.json", {"dim": 64}),
         ("preprocessor_config.json", {"image_mean": [0.5, 0.5, 0.5]}), ("LICENSE", "text"), ("vocab.json", {"a": 0}), ("merges.txt", "#version: 0.2\n"),
-        ("hf_quant_config.json", {"quantization": {"quant_algo": None}}), ("sentence_bert_config.json", {"max_seq_length": 99}),
+        ("hf_quant_config.json", {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": None}}), ("sentence_bert_config.json", {"max_seq_length": 99}),
     ])
     if name in model.get("files", {}):
         return None
