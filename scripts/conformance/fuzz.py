@@ -101,7 +101,7 @@ def made(args: argparse.Namespace, number: int, listed: list[tuple[str, dict]]) 
         if size > 4_000_000 or len({t[0] for t in weights["tensors"]}) < len(weights["tensors"]):
             continue
         return {"number": number, "base": f"{family} {base['id']}", "done": done, "flags": flags, "model": model, "plain": run.described(base),
-                "fitting": base["tensors"] is None, "shards": rng.choices([None, shards.rename, shards.as_torch], [84, 10, 6])[0],
+                "fitting": base["tensors"] is None, "shards": rng.choices([None, shards.rename, shards.as_torch, shards.respell], [80, 9, 6, 5])[0],
                 "bos": case["bos"]}
     return None
 
@@ -177,8 +177,8 @@ def judged(case: dict, model: Path, out: Path) -> tuple[str, list[str]]:
         if theirs["raises"] and done.returncode:
             return "both refuse", [f"they: {theirs['raises'][:200]}", f"we: {said[:300]}"]
         if theirs["raises"]:
-            if known.reason(theirs["raises"], known.REFUSED_THERE):
-                return "listed", []
+            if why := known.reason(theirs["raises"], known.REFUSED_THERE):
+                return "listed", [f"they: {theirs['raises'][:200]}", why]
             if "--mmproj" in case["flags"]:
                 return "they refuse", [f"they: {theirs['raises'][:200]}"]
             why = loads(case["model"], case["flags"])
@@ -190,7 +190,8 @@ def judged(case: dict, model: Path, out: Path) -> tuple[str, list[str]]:
                 return "only they refuse, and llama.cpp does not load the model unchanged either", []
             return "they refuse", [f"they: {theirs['raises'][:200]}", f"llama.cpp: {why}"]
         if done.returncode:
-            return ("listed", []) if known.reason(said, known.REFUSED_HERE) else ("we refuse", [said[:300]])
+            why = known.reason(said, known.REFUSED_HERE)
+            return ("listed", [said[:300], why]) if why else ("we refuse", [said[:300]])
         names = sorted(p.name for p in ours.iterdir())
         pairs = zip(sorted(theirs["files"]), names)
         lines = [line for expected, name in pairs for line in run.differences(out / expected, ours / name)]
@@ -198,8 +199,8 @@ def judged(case: dict, model: Path, out: Path) -> tuple[str, list[str]]:
             lines = [f"files are {names}, expected {theirs['files']}", *lines]
         elif lines and all(only_last_bits(out / name, ours / name) for name in names):
             return "agree but for last bits", []
-        if lines and known.reason("\n".join(lines), known.DIFFERENT):
-            return "listed", []
+        if lines and (why := known.reason("\n".join(lines), known.DIFFERENT)):
+            return "listed", [*lines[:6], why]
         if lines:
             return "differ", lines[:6]
         problem = verified(model, case["flags"], [ours / name for name in names])
@@ -238,10 +239,10 @@ def batch(cases: list[dict], converter, args: argparse.Namespace) -> Counter:
                 continue
             what, lines = judged(case, model, out)
             counts[what] += 1
-            if lines and (what != "both refuse" or args.refusals):
+            if lines and (args.refusals or what not in ("both refuse", "listed")):
                 print(f"{case['number']} {what.upper()}: {case['base']}: {'; '.join(case['done'])}\n    {case['model']['dir']} "
                       f"{flags}", *lines, sep="\n    ", flush=True)
-                if args.keep and what != "both refuse":
+                if args.keep and what not in ("both refuse", "listed"):
                     kept = Path(args.keep) / str(case["number"])
                     shutil.rmtree(kept, ignore_errors=True)
                     shutil.copytree(model, kept / model.name)
@@ -260,7 +261,7 @@ def main() -> int:
     parser.add_argument("--family", nargs="+", help="cases made from these files of cases/")
     parser.add_argument("--quantized", type=float, default=0.15, help="the part of models that are quantized (0.15)")
     parser.add_argument("--published", type=float, default=0.35, help="the part of models that get what published ones have (0.35)")
-    parser.add_argument("--refusals", action="store_true", help="show what both refuse, too")
+    parser.add_argument("--refusals", action="store_true", help="show what both refuse and what is listed, too")
     parser.add_argument("--keep", help="directory for the cases that are shown")
     args = parser.parse_args()
     if "GGRAFT" not in os.environ:

@@ -1,4 +1,4 @@
-"""Weights in files of other names, and of another kind."""
+"""What becomes of a model directory once it is written: weights in files of other names and of another kind, config.json in another hand."""
 
 import json
 from pathlib import Path
@@ -37,3 +37,15 @@ def as_torch(model: Path) -> None:
     if (model / INDEX).exists():
         write_index(model, "pytorch_model.bin.index.json", names)
         (model / INDEX).unlink()
+
+
+def respell(model: Path) -> None:
+    """config.json with what Python takes beyond JSON, and the same settings twice."""
+    path = model / "config.json"
+    if not path.exists():
+        return
+    config = json.loads(path.read_text())
+    first = next((key for key, value in config.items() if isinstance(value, int)), None)
+    config |= {"time_step_limit": [0.0, float("inf")], "unused": float("nan"), "name": "\ud83d", "large": 10 ** 30, "small": 1e-400}
+    text = json.dumps(config, separators=(",", ":"))
+    path.write_text((f'{{"{first}":1,' if first else "{") + text[1:])
