@@ -37,10 +37,10 @@ def weights(dtype: torch.dtype) -> dict[str, torch.Tensor]:
     return {f"{name}.weight": torch.randn(shape).to(dtype) for name, shape in shapes.items()}
 
 
-def write(name: str, shards: list[dict], index: bool = False, **options) -> None:
+def write(name: str, shards: list[dict], index: bool = False, config: dict | None = None, **options) -> None:
     dir = MODELS / name
     dir.mkdir(parents=True)
-    (dir / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
+    (dir / "config.json").write_text(json.dumps(CONFIG | (config or {}), indent=2) + "\n")
     names = ["pytorch_model.bin"]
     if len(shards) > 1:
         names = [f"pytorch_model-{i + 1:05}-of-{len(shards):05}.bin" for i in range(len(shards))]
@@ -78,6 +78,14 @@ def main() -> None:
         if "proj" in name:
             eight[name] = eight[name].to(torch.float8_e5m2 if "mlp" in name else torch.float8_e4m3fn)
     write("eight", [eight])
+    # Scales that are powers of two.
+    scaled = weights(torch.float16)
+    for name in list(scaled):
+        if "mlp" in name:
+            scaled[name] = scaled[name].to(torch.float8_e4m3fn)
+            blocks = [size // 8 for size in scaled[name].shape]
+            scaled[f"{name}_scale_inv"] = torch.exp2(torch.randint(-4, 4, blocks).float()).to(torch.float8_e8m0fnu)
+    write("scales", [scaled], config={"quantization_config": {"quant_method": "fp8", "weight_block_size": [8, 8]}})
     # What is refused here.
     write("legacy", [weights(torch.float16)], _use_new_zipfile_serialization=False)
     turned = weights(torch.float16)
@@ -85,7 +93,7 @@ def main() -> None:
     write("transposed", [turned])
 
     expected = {}
-    for name in "plain", "module", "views", "shards", "eight":
+    for name in "plain", "module", "views", "shards", "eight", "scales":
         for outtype in "auto", "f32", "q8_0":
             with tempfile.TemporaryDirectory() as work:
                 model = Path(work) / "Tiny-Torch"

@@ -125,6 +125,12 @@ pub(crate) fn lost_size(path: &Path, json: &Object) -> Option<(&'static str, Str
     lost.map(|key| (key, reason))
 }
 
+/// Whether transformers has a class for this model, which then checks what types settings have.
+pub(crate) fn has_class(json: &Object) -> bool {
+    let model_type = json.get("model_type").and_then(Value::as_str);
+    model_type.is_some_and(|name| !matches!(class(name), Err(Failure::Refused(_))))
+}
+
 /// The class that `AutoConfig` picks.
 fn class(model_type: &str) -> Result<&'static Class, Failure> {
     let name = if model_type == "gpt-sw3" { "gpt2" } else { model_type };

@@ -131,6 +131,17 @@ impl Config {
             .transpose()
     }
 
+    /// A boolean under `key` that is written if the key is there: of null, Python makes false.
+    ///
+    /// # Errors
+    /// If the value is neither.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>> {
+        match self.map.get(key) {
+            Some(Value::Null) => Ok(Some(false)),
+            _ => self.bool(&[key]),
+        }
+    }
+
     /// The object under `key`, or an empty one where the key is missing.
     ///
     /// # Errors

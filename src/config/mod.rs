@@ -21,7 +21,7 @@ mod validate;
 mod values;
 
 pub use adapter::AdapterConfig;
-pub(crate) use auto::lost_size;
+pub(crate) use auto::{has_class, lost_size};
 pub use getters::Counts;
 pub(crate) use values::truthy;
 

@@ -106,7 +106,9 @@ impl NameParts {
                 self.general.adapter_file_name(self.output_type)
             }
             Target::Adapter => self.general.default_file_name(self.output_type, false),
-            Target::Text if self.only_prediction => self.general.prediction_file_name(self.output_type),
+            Target::Text | Target::Vocabulary if self.only_prediction => {
+                self.general.prediction_file_name(self.output_type)
+            }
             Target::Text => self.general.default_file_name(self.output_type, false),
             Target::Vocabulary => self.general.default_file_name(self.output_type, true),
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::arch::{FileType, Mtp, OutType};
 use crate::describe::{self, Description, Opened, Target};
 use crate::error::{Error, Result};
-use crate::gguf::{Gguf, StoredTensor, Value};
+use crate::gguf::{Gguf, KeyValues, StoredTensor, Value};
 use crate::source::ModelDir;
 use crate::tensor::OutputTensor;
 
@@ -40,31 +40,36 @@ pub fn describe(
     let candidates = candidates(files, &stored, &given);
     if let Some(target) = other {
         let describe = |options: &_| describe::describe(model, target, options);
-        return best(&candidates, &stored, describe, |found| &found.tensors).map(|(_, found)| found);
+        return best(&candidates, describe, |found| unexplained(&found.tensors, &stored))
+            .map(|(_, found)| found);
     }
     let target = if stored.is_empty() { Target::Vocabulary } else { Target::Text };
     let opened = Opened::new(model, target, candidates.first().unwrap_or(&given))?;
     let build = |options: &describe::Options| opened.build(&options.arch);
-    let (options, built) = best(&candidates, &stored, build, |built| &built.tensors)?;
+    let (options, built) = best(&candidates, build, |built| match target {
+        // Without tensors, settings tell what was chosen.
+        Target::Vocabulary => unlike(&built.hparams, built.arch, files),
+        _ => unexplained(&built.tensors, &stored),
+    })?;
     opened.report(options)?;
     opened.finish(built, options)
 }
 
-/// The one of `candidates` that explains most of what is stored, with what `describe` makes of it.
+/// The one of `candidates` that leaves least of what is stored unexplained, which `count` counts, with what `describe` makes
+/// of it.
 ///
 /// # Errors
 /// Those of `describe` for the first, if it fails for all.
 fn best<'o, T>(
     candidates: &'o [describe::Options],
-    stored: &HashMap<&str, &StoredTensor>,
     describe: impl Fn(&describe::Options) -> Result<T>,
-    tensors: impl Fn(&T) -> &[OutputTensor],
+    count: impl Fn(&T) -> usize,
 ) -> Result<(&'o describe::Options, T)> {
     let (mut best, mut failure) = (None::<(usize, &describe::Options, T)>, None);
     for options in candidates {
         match describe(options) {
             Ok(found) => {
-                let unexplained = unexplained(tensors(&found), stored);
+                let unexplained = count(&found);
                 if best.as_ref().is_none_or(|(least, ..)| unexplained < *least) {
                     best = Some((unexplained, options, found));
                 }
@@ -90,6 +95,16 @@ fn unexplained(tensors: &[OutputTensor], stored: &HashMap<&str, &StoredTensor>) 
     (tensors.len() - fits) + (stored.len().saturating_sub(fits))
 }
 
+/// How many of the architecture's settings are others than the file has.
+fn unlike(settings: &KeyValues, arch: &str, files: &[(PathBuf, Gguf)]) -> usize {
+    let Some((_, first)) = files.first() else { return settings.iter().count() };
+    let other =
+        |key: &str, value: &Value| !first.metadata.get(key).is_some_and(|found| value.has_bits_of(found));
+    let of_arch = |key: &str| key.strip_prefix(arch).is_some_and(|rest| rest.starts_with('.'));
+    let lacking = first.metadata.iter().filter(|(key, _)| of_arch(key) && settings.get(key).is_none());
+    settings.iter().filter(|(key, value)| other(key, value)).count() + lacking.count()
+}
+
 /// Choices to try, the likeliest first.
 fn candidates(
     files: &[(PathBuf, Gguf)],
@@ -103,20 +118,31 @@ fn candidates(
     let first = stated.unwrap_or(OutType::Auto);
     let types = [first, OutType::Auto, OutType::Bf16, OutType::F16, OutType::F32];
     let types = types.iter().enumerate().filter(|(i, out)| !types[..*i].contains(out)).map(|(_, out)| *out);
+    // Linear attention has joined matrices of its own, which say nothing of the other layers; and of some layers nothing is joined.
+    let joined = |joined: &str, apart: &str| -> &[bool] {
+        match (has(joined), has(apart)) {
+            (false, _) => &[false],
+            (true, false) => &[true],
+            (true, true) => &[false, true],
+        }
+    };
     let mut all = Vec::new();
     for out in types {
         for mtp in [Mtp::Keep, Mtp::Drop, Mtp::Only] {
             for fp8_as_q8 in [false, true] {
-                let mut options = given.clone();
-                options.allow_incomplete = true;
-                options.arch.out = out;
-                options.arch.mtp = mtp;
-                options.arch.fp8_as_q8 = fp8_as_q8;
-                // Linear attention has joined matrices of its own, which say nothing of the other layers.
-                options.arch.fuse_qkv = has("attn_qkv") && !has(".attn_q.");
-                options.arch.fuse_gate_up_exps = has("ffn_gate_up_exps") && !has(".ffn_gate_exps.");
-                options.arch.dense_modules = has("dense_2.") || has("dense_3.");
-                all.push(options);
+                for fuse_qkv in joined("attn_qkv", ".attn_q.") {
+                    for fuse_gate_up_exps in joined("ffn_gate_up_exps", ".ffn_gate_exps.") {
+                        let mut options = given.clone();
+                        options.allow_incomplete = true;
+                        options.arch.out = out;
+                        options.arch.mtp = mtp;
+                        options.arch.fp8_as_q8 = fp8_as_q8;
+                        options.arch.fuse_qkv = *fuse_qkv;
+                        options.arch.fuse_gate_up_exps = *fuse_gate_up_exps;
+                        options.arch.dense_modules = has("dense_2.") || has("dense_3.");
+                        all.push(options);
+                    }
+                }
             }
         }
     }

@@ -27,7 +27,7 @@ def card(rng) -> str:
                        "https://huggingface.co/a/B-7b"],
         "datasets": [["HuggingFaceH4/ultrachat_200k"], "allenai/c4", ["https://huggingface.co/datasets/x/Y-v1.0", "z"]],
         "model_name": ["My Model 7B", "thing"], "model-name": ["dashed"], "model_creator": ["Somebody"],
-        "author": ["A. Author"], "version": ["v1.0", 2, 1.5], "organization": ["org"], "quantized_by": ["q"],
+        "author": ["A. Author"], "version": ["v1.0", "v2", "3.1", "2024-05", "r1", 2], "organization": ["org"], "quantized_by": ["q"],
         "model_description": ["one line", "two\nlines"], "name": ["A Name"], "basename": ["base"], "finetune": ["ft"],
         "size_label": ["9B"], "doi": ["10.1/x"], "repo_url": ["https://example.com/r"], "inference": [False, True, None],
         "prompt_template": ["<s>{prompt}"], "model_type": ["llama"], "base_model_relation": ["quantized", "finetune"],

@@ -78,7 +78,7 @@ fn first_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("expert_feed_forward_length", get("moe_intermediate_size")?);
     keys.set_f32("expert_weights_scale", Some(1.0));
     keys.set_u32("expert_shared_count", get("num_shared_experts")?);
-    keys.set_bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?);
+    keys.set_bool("expert_weights_norm", config.flag("norm_topk_prob")?);
     Ok(())
 }
 
@@ -98,7 +98,7 @@ fn second_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("expert_shared_feed_forward_length", Some(own.unwrap_or(both)));
     keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
     keys.set_u32("expert_shared_count", Some(shared));
-    keys.set_bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?);
+    keys.set_bool("expert_weights_norm", config.flag("norm_topk_prob")?);
     keys.set_u32("nextn_predict_layers", config.u32(&PREDICT)?);
     Ok(())
 }

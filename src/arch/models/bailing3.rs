@@ -78,7 +78,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("vocab_size", get("vocab_size")?);
     keys.set_u32("ssm.conv_kernel", get("short_conv_kernel_size")?);
     keys.set_u32("kda.head_dim", get("head_dim")?);
-    keys.set_bool("kda.safe_gate", config.bool(&["kda_safe_gate"])?);
+    keys.set_bool("kda.safe_gate", config.flag("kda_safe_gate")?);
     keys.set_f32("kda.gate_lower_bound", Some(config.require_f32(&["kda_lower_bound"])?));
     let (rank, rotated) =
         (config.require_u32(&["kv_lora_rank"])?, config.require_u32(&["qk_rope_head_dim"])?);
@@ -97,7 +97,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("expert_shared_count", shared);
     keys.set_u32("leading_dense_block_count", get("first_k_dense_replace")?);
     keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
-    keys.set_bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?);
+    keys.set_bool("expert_weights_norm", config.flag("norm_topk_prob")?);
     limits(input, keys, "swiglu_clamp_exp", "expert_swiglu_limit_list")?;
     limits(input, keys, "swiglu_clamp_shexp", "share_expert_swiglu_limit_list")?;
     let more = keys::nonzero(config, &["num_nextn_predict_layers"])?;

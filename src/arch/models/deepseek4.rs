@@ -175,7 +175,7 @@ pub(super) fn key_values(input: &Input, ratios: &[i32], tables: u32, keys: &mut 
     keys.set_u32("expert_feed_forward_length", get("moe_intermediate_size")?);
     keys.set_u32("expert_shared_count", get("n_shared_experts")?);
     keys.set_f32("expert_weights_scale", Some(float("routed_scaling_factor")?));
-    let norm = config.bool(&["norm_topk_prob"])?;
+    let norm = config.flag("norm_topk_prob")?;
     keys.set_bool(
         "expert_weights_norm",
         Some(norm.ok_or_else(|| config.invalid("norm_topk_prob is missing"))?),

@@ -38,7 +38,7 @@ pub(super) const DSPARK: Family = Family {
     settings: |config| unified(draft::unwrapped(config)?.as_ref(), config).map(Cow::Owned),
     keys: |input, keys| {
         key_values(input, &input.rope, keys)?;
-        keys.set_bool("sample_from_anchor", input.config.bool(&[ANCHOR])?);
+        keys.set_bool("sample_from_anchor", input.config.flag(ANCHOR)?);
         keys.set_bool("has_confidence_head", Some(has_confidence(input)));
         Ok(())
     },

@@ -23,7 +23,7 @@ pub(super) const DOTS1: Family = Family {
         keys.set_u32("leading_dense_block_count", get("first_k_dense_replace")?);
         keys.set_u32("expert_shared_count", get("n_shared_experts")?);
         keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
-        keys.set_bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?);
+        keys.set_bool("expert_weights_norm", config.flag("norm_topk_prob")?);
         Ok(())
     },
     emit: |input, builder, tensor| {

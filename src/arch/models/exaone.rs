@@ -106,7 +106,7 @@ fn moe_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("expert_shared_count", Some(shared));
     keys.set_u32("expert_shared_feed_forward_length", Some(keys::times(config, shared, length)?));
     keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
-    keys.set_bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?);
+    keys.set_bool("expert_weights_norm", config.flag("norm_topk_prob")?);
     let dense = config.u32(&["first_k_dense_replace", "first_last_k_dense_replace"])?.unwrap_or(0);
     keys.set_u32("leading_dense_block_count", Some(dense));
     keys.set_u32("nextn_predict_layers", Some(config.u32(&PREDICT)?.unwrap_or(0)));

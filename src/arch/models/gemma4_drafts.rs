@@ -122,12 +122,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_f32("embedding_scale", Some(scale));
     keys.set_f32("attention.scale", Some(1.0));
     keys.set("hidden_activation", Value::String(ACTIVATION.into()));
-    let anchor = if config.map().contains_key("sample_from_anchor") {
-        config.bool(&["sample_from_anchor"])?
-    } else {
-        Some(true)
-    };
-    keys.set_bool("sample_from_anchor", anchor);
+    keys.set_bool("sample_from_anchor", Some(config.flag("sample_from_anchor")?.unwrap_or(true)));
     keys.set_bool("has_confidence_head", Some(dflash::has_confidence(input)));
     let of = if own.map().contains_key("target_layer_ids") { &own } else { config };
     if !of.map().get("target_layer_ids").is_some_and(truthy) {

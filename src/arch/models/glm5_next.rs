@@ -89,7 +89,7 @@ fn feed_forward(input: &Input, config: &Config, keys: &mut Keys) -> Result<()> {
     keys.set_u32("expert_feed_forward_length", get("moe_intermediate_size")?);
     keys.set_u32("expert_shared_count", get("n_shared_experts")?);
     keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
-    keys.set_bool("expert_weights_norm", config.bool(&["norm_topk_prob"])?);
+    keys.set_bool("expert_weights_norm", config.flag("norm_topk_prob")?);
     if let Some(limit) = config.f32(&["swiglu_limit"])? {
         let limits = vec![limit; input.layers as usize];
         keys.set("swiglu_clamp_exp", Value::F32s(limits.clone()));

@@ -36,7 +36,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let shared = config.u32(&["num_shared_experts"])?.unwrap_or(1);
     keys.set_u32("expert_feed_forward_length", Some(length));
     keys.set_u32("expert_shared_feed_forward_length", Some(keys::times(config, shared, length)?));
-    keys.set_bool("expert_weights_norm", Some(config.bool(&["route_norm"])?.unwrap_or(true)));
+    keys.set_bool("expert_weights_norm", Some(config.flag("route_norm")?.unwrap_or(true)));
     keys.set_f32("expert_weights_scale", Some(config.f32(&["router_scaling_factor"])?.unwrap_or(1.0)));
     keys.set_u32("expert_gating_func", Some(keys::SIGMOID));
     let more = keys::nonzero(config, &["num_nextn_predict_layers"])?;

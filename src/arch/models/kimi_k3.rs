@@ -58,8 +58,7 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     keys.set_u32("expert_shared_count", Some(get("num_shared_experts")?));
     keys.set_u32("leading_dense_block_count", Some(get("first_k_dense_replace")?));
     keys.set_f32("expert_weights_scale", Some(config.require_f32(&["routed_scaling_factor"])?));
-    let norm =
-        config.bool(&["moe_renormalize"])?.ok_or_else(|| config.invalid("moe_renormalize is missing"))?;
+    let norm = config.flag("moe_renormalize")?.ok_or_else(|| config.invalid("moe_renormalize is missing"))?;
     keys.set_bool("expert_weights_norm", Some(norm));
     for (key, expected) in [("moe_router_activation_func", "sigmoid"), ("hidden_act", "situ")] {
         if config.str(&[key])? != Some(expected) {

@@ -125,7 +125,8 @@ fn common(input: &Input, keys: &mut Keys, attends: fn(&str) -> bool) -> Result<(
 /// The width of feed-forward layers: two thirds of what the configuration says, and rounded up, if it asks for that.
 fn feed_forward(config: &Config) -> Result<u32> {
     let size = config.require_u32(&["block_ff_dim", "intermediate_size"])?;
-    if !config.get(&["block_auto_adjust_ff_dim"]).is_some_and(|(_, adjust)| truthy(adjust)) {
+    let missing = || config.invalid("block_auto_adjust_ff_dim is missing");
+    if !truthy(config.map().get("block_auto_adjust_ff_dim").ok_or_else(missing)?) {
         return Ok(size);
     }
     let part = (2.0 * f64::from(size) / 3.0).trunc();

@@ -214,7 +214,7 @@ fn expert_keys(config: &Config, keys: &mut Keys) -> Result<()> {
     keys.set_u32("expert_shared_feed_forward_length", Some(shared));
     keys.set_u32("expert_count", Some(config.require_u32(&["n_routed_experts"])?));
     keys.set_u32("expert_shared_count", Some(config.require_u32(&["n_shared_experts"])?));
-    let Some(norm) = config.bool(&["norm_topk_prob"])? else {
+    let Some(norm) = config.flag("norm_topk_prob")? else {
         return Err(config.invalid("norm_topk_prob: expected a boolean, found nothing"));
     };
     keys.set("expert_weights_norm", Value::Bool(norm));

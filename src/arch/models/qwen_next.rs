@@ -280,10 +280,12 @@ fn tiled_codes(input: &Input, name: &str, codes: TensorExpr) -> Result<TensorExp
     }
     let mut heads = Heads::of(input)?;
     let (shape, wide) = (codes.shape().to_vec(), heads.value_size);
-    if name.contains(".out_proj.") {
+    let columns = name.contains(".out_proj.");
+    if columns {
         heads.value_size /= 2;
     }
-    let moved = tile(&heads, name, codes).ok().filter(|_| heads.ratio() <= 1 || wide.is_multiple_of(16));
+    let apart = columns && heads.ratio() > 1 && !wide.is_multiple_of(16);
+    let moved = tile(&heads, name, codes).ok().filter(|_| !apart);
     moved.ok_or_else(|| {
         let (keys, values) = (heads.keys, heads.values);
         let problem = format!(

@@ -1,10 +1,12 @@
 //! What sees and hears in Gemma 4 (`Gemma4VisionAudioModel`, `Gemma4UnifiedVisionAudioModel` of the reference).
 
+use half::f16;
+
 use crate::arch::Keys;
 use crate::arch::contents;
 use crate::arch::tensors::{self, Tensor};
 use crate::dtype::{Dtype, GgmlType};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gguf::Value;
 use crate::kernels::softplus;
 use crate::tensor::TensorExpr;
@@ -110,10 +112,9 @@ fn heard(input: &Input, builder: &Builder, mut tensor: Tensor) -> Result<Tensor>
     tensor.name = own.replace("model.audio_tower.", "conformer.").replace(".linear.", ".");
     if tensor.name.ends_with("per_dim_key_scale") || tensor.name.ends_with("per_dim_scale") {
         let source = tensors::source(input.checkpoint, &tensor.expr);
-        if source.is_some_and(|source| source.dtype == Dtype::F16) {
-            // torch computes in F16 then.
-            return Err(Error::unsupported(format!("{own}: F16 is not supported yet")).tensor(&own));
-        }
+        // torch rounds to what it was given.
+        let half = source.is_some_and(|source| source.dtype == Dtype::F16);
+        let softplus = |x| if half { f16::from_f32(softplus(x)).to_f32() } else { softplus(x) };
         let shape = tensor.expr.shape().to_vec();
         let scales = contents::floats(input.checkpoint, &own, &tensor.expr)?;
         tensor.expr = TensorExpr::values(scales.into_iter().map(softplus).collect()).reshape(&shape)?;

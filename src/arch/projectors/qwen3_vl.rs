@@ -70,13 +70,17 @@ pub(super) fn prepare(input: &mut Input) -> Result<()> {
 
 /// Which layers' results go on beside the last one's, if the file says so.
 fn deepstack(input: &Input) -> Result<Vec<u32>> {
-    let layers = input.vision.u32s("deepstack_visual_indexes")?.unwrap_or_default();
+    const KEY: &str = "deepstack_visual_indexes";
+    if input.vision.map().get(KEY).is_some_and(crate::json::Value::is_null) {
+        return Err(input.vision.invalid(format!("{KEY}: expected a list of layers, found null")));
+    }
+    let layers = input.vision.u32s(KEY)?.unwrap_or_default();
     let depth = input.vision.require_u32(&["num_hidden_layers"])?;
     match layers.iter().find(|layer| **layer >= depth) {
         None => Ok(layers),
-        Some(layer) => Err(input
-            .vision
-            .invalid(format!("deepstack_visual_indexes: expected layers below {depth}, found {layer}"))),
+        Some(layer) => {
+            Err(input.vision.invalid(format!("{KEY}: expected layers below {depth}, found {layer}")))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::lost_size;
+use crate::config::{has_class, lost_size};
 use crate::error::{Error, Result};
 use crate::input::bounded;
 use crate::json::{Map, Value};
@@ -41,9 +41,9 @@ fn check_sizes(files: &TokenizerFiles) -> Result<()> {
     }
 }
 
-/// transformers reads `config.json` too, and refuses token ids of other types.
+/// transformers reads `config.json` too, and refuses token ids of other types if it has a class for the model.
 fn check_ids(files: &TokenizerFiles) -> Result<()> {
-    let Some(config) = &files.model_config else { return Ok(()) };
+    let Some(config) = files.model_config.as_ref().filter(|config| has_class(config)) else { return Ok(()) };
     for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
         let is_id = Value::is_int;
         let valid = match config.get(key) {

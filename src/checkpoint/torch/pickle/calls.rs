@@ -38,6 +38,7 @@ pub(super) fn global(module: &str, name: &str) -> Result<Global> {
     let element = match name {
         "float8_e4m3fn" => Some(Dtype::F8E4M3),
         "float8_e5m2" => Some(Dtype::F8E5M2),
+        "float8_e8m0fnu" => Some(Dtype::F8E8M0),
         "uint16" => Some(Dtype::U16),
         "uint32" => Some(Dtype::U32),
         "uint64" => Some(Dtype::U64),
