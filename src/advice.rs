@@ -233,6 +233,20 @@ impl Advice {
     }
 }
 
+/// What would come of `request` beside the checkpoint, on a file system that shares blocks; with the checkpoint `aligned` before, if
+/// that can be done.
+///
+/// # Errors
+/// As [`Plan::new`].
+pub fn beside(request: &Request, aligned: bool) -> Result<Outlook> {
+    let refusals = vec![None; request.sharing.refusals.len()];
+    let sharing = Sharing { refusals, ..request.sharing.clone() };
+    let aligned = aligned && request.checkpoint.format == Format::Safetensors;
+    let aligned = aligned.then(|| align::aligned(request.checkpoint, align::block(sharing.block)));
+    let offsets = aligned.as_ref().map(|aligned| &aligned.offsets[..]);
+    Plan::outlook(&Request { offsets, sharing: &sharing, ..*request })
+}
+
 impl Advice {
     /// [`Advice::extents`] for machines; the keys are a promise.
     pub fn extents_to_json(&self) -> Vec<Value> {

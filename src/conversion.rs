@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ggraft_platform::{Links, parent};
 
-use crate::advice::{Advice, Alternative};
+use crate::advice::{self, Advice, Alternative};
 use crate::checkpoint::Checkpoint;
 use crate::describe::{self, Description, Note, Target, describe, describe_both};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::evaluate::Evaluator;
 use crate::explain::Explanation;
 use crate::gguf::KeyValues;
 use crate::input::counted;
-use crate::plan::{Alignment, Layout, Output, Plan, Request, Sharing, SplitRules};
+use crate::plan::{Alignment, Layout, Outlook, Output, Plan, Request, Sharing, SplitRules};
 use crate::source::{File, ModelDir, OnHub, is_dir};
 use crate::stage::Stage;
 use crate::tensor::OutputTensor;
@@ -231,6 +231,15 @@ impl Conversion {
     /// As [`Plan::new`].
     pub fn brief_advice(&self) -> Result<Option<Alternative>> {
         Advice::brief(&self.inputs.request(), self.own())
+    }
+
+    /// What would come of it beside a copy of the model, on a file system that shares blocks; `aligned` is what
+    /// `ggraft align` makes of it.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn beside(&self, aligned: bool) -> Result<Outlook> {
+        advice::beside(&self.inputs.request(), aligned)
     }
 
     /// Whether sharing was wanted, and there is something here to share.

@@ -8,12 +8,19 @@ use std::time::{Duration, Instant};
 
 #[path = "common/client.rs"]
 mod client;
+#[path = "common/filesystems.rs"]
+mod filesystems;
 #[path = "common/hub/mod.rs"]
 mod hub;
+#[path = "common/model_dir.rs"]
+mod model_dir;
+#[path = "common/weights.rs"]
+mod weights;
 
 use client::{Client, TINY, contents, copy};
 use hub::faults::Fault;
 use hub::{Access, Hub, TOKEN};
+use model_dir::ModelDir;
 use serde_json::{Map, Value, json};
 
 /// Bytes that one request asks for at most.
@@ -139,6 +146,57 @@ fn a_dry_run_says_what_it_takes_and_writes_nothing() {
     assert_eq!(sent(&hub), 0);
     client.succeeds(&["pull", "org/large", "--all"]);
     assert!(pulled(&client, "large").contains_key("picture.png"));
+}
+
+/// What a dry run says of the GGUF is what is shared in the end: the reordered rows of a Llama are not.
+#[test]
+fn a_dry_run_knows_what_the_gguf_will_share() {
+    for (variable, plain) in [
+        ("GGRAFT_TEST_XFS", false),
+        ("GGRAFT_TEST_BTRFS", false),
+        ("GGRAFT_TEST_XFS", true),
+        ("TMPDIR", false),
+    ] {
+        let dir = match variable {
+            "TMPDIR" => tempfile::tempdir().unwrap(),
+            _ => match filesystems::directory(variable) {
+                Some(dir) => dir,
+                None => return,
+            },
+        };
+        let (hub, files) = (Hub::start(), tempfile::tempdir().unwrap());
+        let model: ModelDir = serde_json::from_value(json!({
+            "dir": "m", "tokenizer": "spm",
+            "config": {
+                "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 512,
+                "intermediate_size": 1024, "num_hidden_layers": 1, "num_attention_heads": 8,
+                "num_key_value_heads": 8, "vocab_size": 512, "tie_word_embeddings": true,
+                "max_position_embeddings": 256, "rms_norm_eps": 1e-5,
+            },
+            "weights": {"seed": 7, "dtype": "bf16", "ordinary": true},
+        }))
+        .unwrap();
+        model.write(files.path(), Path::new("tests/tokenizers")).unwrap();
+        hub.add("org/m", &files.path().join("m"), Access::Public);
+        let client = Client::of(&hub);
+        let target = dir.path().join("m").to_string_lossy().into_owned();
+        let mut command = vec!["pull", "org/m", &target, "--gguf", "--json"];
+        command.extend(plain.then_some("--plain"));
+        let run = |more: &[&str]| -> Value {
+            let output = client.ggraft(&[&command, more].concat());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            serde_json::from_slice(&output.stdout).unwrap()
+        };
+        let (told, done) = (run(&["--dry-run"]), run(&[]));
+        let bytes = &done["gguf"]["bytes"];
+        assert_eq!(told["gguf_bytes"], bytes["total"], "{variable} {plain}");
+        assert_eq!(told["gguf_shared_bytes"], bytes["cloned"], "{variable} {plain}");
+        let number = |value: &Value| value.as_u64().unwrap();
+        let written = number(&bytes["total"]) - number(&bytes["cloned"]);
+        assert_eq!(number(&told["peak_bytes"]), number(&told["bytes"]) + written);
+        let most = number(&bytes["cloned"]) > number(&bytes["total"]) / 2;
+        assert!(plain || most == (variable != "TMPDIR"), "{variable}");
+    }
 }
 
 #[test]

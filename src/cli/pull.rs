@@ -17,6 +17,7 @@ use super::{report, stdout};
 use crate::conversion::{Conversion, Options};
 use crate::error::{Error, Result};
 use crate::input::{counted, one_line};
+use crate::plan::Outlook;
 use crate::pull::{self, Outcome, Pull};
 use crate::source::OnHub;
 use crate::write::Report;
@@ -163,19 +164,25 @@ fn dry_run(args: &Args, pull: &Pull) -> Result<()> {
         on_hub: OnHub { remote: false, revision: Some(pull.manifest.commit.clone()) },
         ..Options::new(format!("hf://{}", pull.manifest.id), "-")
     };
-    let gguf = args.gguf.then(|| {
-        let mut model = model;
-        model.describe.arch.out = args.outtype.into();
-        Conversion::prepare(&model).map(|conversion| conversion.plan.bytes())
-    });
-    let gguf = gguf.transpose()?;
     let (bytes, free, shares) = (pull.bytes(), pull.free()?, shares(pull));
-    // Only what keeps its type can be shared.
-    let shared = shares && !args.plain && matches!(args.outtype, OutTypeArg::Auto);
-    let peak = bytes.saturating_add(gguf.filter(|_| !shared).unwrap_or(0));
+    let gguf = match args.gguf {
+        true => {
+            let mut model = model;
+            model.describe.arch.out = args.outtype.into();
+            let conversion = Conversion::prepare(&model)?;
+            Some(match shares {
+                true => conversion.beside(!args.plain)?,
+                false => Outlook::of(&conversion.plan.outputs),
+            })
+        }
+        false => None,
+    };
+    let gguf = gguf.map(|outlook| (outlook.bytes, outlook.shared.0));
+    let peak = bytes.saturating_add(gguf.map_or(0, |(bytes, shared)| bytes - shared));
     if args.reports.json {
         let mut json = pull.to_json(&Outcome::default());
-        json["gguf_bytes"] = json!(gguf);
+        json["gguf_bytes"] = json!(gguf.map(|(bytes, _)| bytes));
+        json["gguf_shared_bytes"] = json!(gguf.map(|(_, shared)| shared));
         json["shares_blocks"] = json!(shares);
         json["peak_bytes"] = json!(peak);
         json["free_bytes"] = json!(free);
@@ -196,13 +203,12 @@ fn dry_run(args: &Args, pull: &Pull) -> Result<()> {
         }
         writeln!(out, "{} at {}", one_line(&pull.manifest.id), pull.manifest.commit)?;
         writeln!(out, "to download: {} of {}", DecimalBytes(pull.missing()), DecimalBytes(bytes))?;
-        if let Some(gguf) = gguf {
-            let how = if shared {
-                "shares nearly all of its blocks with the checkpoint"
-            } else {
-                "takes its own space"
+        if let Some((bytes, shared)) = gguf {
+            let how = match shared {
+                0 => "which takes its own space".into(),
+                shared => format!("of which {} are shared with the checkpoint", DecimalBytes(shared)),
             };
-            writeln!(out, "GGUF: {}, {how}", DecimalBytes(gguf))?;
+            writeln!(out, "GGUF: {}, {how}", DecimalBytes(bytes))?;
         }
         writeln!(out, "on the disk at most: {}; free: {}", DecimalBytes(peak), DecimalBytes(free))
     })
