@@ -88,7 +88,7 @@ debian --install "$top/packages/$(basename "$out"/*.deb)"
 first_page "$top/usr/bin"
 extras "$top/usr/share"
 debian --remove ggraft
-[ ! -e "$root/usr/bin/ggraft" ] && [ -z "$(find "$root/usr/share" -name '*ggraft*')" ]
+! find "$root"/usr* -name '*ggraft*' | grep . || { echo "something is left after removing the package" >&2; exit 1; }
 
 echo "== wheel"
 inside "python3 -m venv venv; venv/bin/pip install --quiet --no-index $top/packages/*.whl"
