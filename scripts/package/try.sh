@@ -14,6 +14,8 @@ out=$(realpath "$1")
 release=${2:-bookworm}
 cd "$(dirname "$0")/../.."
 root=$(mktemp -d "${TMPDIR:-/tmp}/bare.XXXXXX")
+# What Debian runs as other users has to get in.
+chmod 755 "$root"
 clean_up() {
     for mounted in proc dev/fuse; do ! mountpoint -q "$root/$mounted" || umount "$root/$mounted"; done
     rm -rf --one-file-system "$root"
