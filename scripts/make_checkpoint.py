@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Makes checkpoints with the exact headers of published models, from their shapes alone.
 
-    scripts/make_checkpoint.py llama-3.2-1b OUT_DIR [--weights zero|random] [--align N] [--quantized KIND] [--tokenizer DIR]
+    scripts/make_checkpoint.py llama-3.2-1b OUT_DIR [--weights zero|written|random] [--align N] [--quantized KIND] [--tokenizer DIR]
 
 Tensor names, order, dtype, shard borders (5 GB in state-dict order, as `save_pretrained` cuts them) and
 header padding are those of the Hugging Face writer. With `--weights zero` the data are holes, so 100 GB
 take kilobytes; clones of holes take no space and copies do, so the blocks of an output show what
-was not shared. `--align N` pads headers so that data starts on a multiple of N bytes, which is legal.
+was not shared. With `--weights written` they are zeros on the disk. `--align N` pads headers so that data starts on a multiple of N bytes, which is legal.
 `--quantized fp8` stores linear layers as FP8 with a scale for each block of 128 × 128, as Qwen publishes them; `nvfp4` as
 ModelOpt does, `gptq` as GPTQ does, with four bits.
 Needs only Python; `random` needs numpy.
@@ -106,6 +106,9 @@ def write_shard(path: Path, names: list[str], found: dict, weights: str, align: 
                 values = rng.integers(0, 1 << 16, min(left, 1 << 24) // 2, dtype=np.uint16)
                 # Small numbers of either sign whatever the dtype, so that nothing is infinite or no number.
                 file.write(((values & 0x8FBF) | 0x3000).tobytes())
+        if weights == "written":
+            for left in range(end, 0, -(1 << 24)):
+                file.write(bytes(min(left, 1 << 24)))
         file.truncate(8 + len(text) + end)
         for name in names:
             if name.endswith(".g_idx"):
@@ -132,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--weights", choices=["zero", "random"], default="zero")
+    parser.add_argument("--weights", choices=["zero", "written", "random"], default="zero")
     parser.add_argument("--align", type=int, default=8)
     parser.add_argument("--quantized", choices=QUANTIZED)
     parser.add_argument("--layers", type=int, help="another number of layers than the model has (Llamas only)")

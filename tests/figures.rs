@@ -118,6 +118,8 @@ fn advice_promises_what_comes_true() {
     let advice = text.lines().find(|line| line.contains("advice: ")).unwrap_or_else(|| panic!("{text}"));
     let align = format!("ggraft align {} --in-place", model.display());
     assert!(advice.contains(&align), "{advice}");
+    let check = ["align", model.to_str().unwrap(), "--check", "--json"];
+    let check: Value = serde_json::from_slice(&ggraft(&check).stdout).unwrap();
     let rewritten = fs::metadata(model.join("model.safetensors")).unwrap().len();
     assert!(advice.contains(&format!("(one rewrite of {})", decimal(rewritten))), "{advice}");
     ggraft(&["align", model.to_str().unwrap(), "--in-place", "--quiet"]);
@@ -125,6 +127,11 @@ fn advice_promises_what_comes_true() {
     let report: Value = serde_json::from_slice(&ggraft(&flags).stdout).unwrap();
     let [cloned, total] = ["cloned", "total"].map(|key| report["bytes"][key].as_u64().unwrap());
     assert_eq!(cloned, MATRICES - REORDERED);
+    // All percentages are of the output.
+    let [output, percent] =
+        [&check["conversion"]["output_bytes"], &check["conversion"]["aligned"]["percent"]];
+    assert_eq!(output.as_f64(), Some(total as f64), "{check}");
+    assert_eq!(percent.as_f64(), Some(100.0 * cloned as f64 / total as f64), "{check}");
     let promised = format!("{:.1} % would be shared instead of 0.0 %", 100.0 * cloned as f64 / total as f64);
     assert!(advice.contains(&promised), "{promised}: {advice}");
 }

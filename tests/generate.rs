@@ -62,6 +62,20 @@ fn help_fits_a_hundred_columns() {
     }
 }
 
+#[test]
+fn examples_are_lines_to_paste() {
+    let mut count = 0;
+    for command in commands() {
+        let help = ggraft(&[&command, "--help"]);
+        let examples = help.lines().skip_while(|line| !line.starts_with("Example"));
+        for line in examples.skip(1).take_while(|line| !line.is_empty()) {
+            assert!(line.starts_with("  ggraft "), "{command}: {line}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+}
+
 /// Of what `ggraft convert` takes, other commands say what it means there.
 #[test]
 fn flags_are_described_as_the_command_uses_them() {

@@ -14,6 +14,8 @@ out=$(realpath "$1")
 release=${2:-bookworm}
 cd "$(dirname "$0")/../.."
 root=$(mktemp -d "${TMPDIR:-/tmp}/bare.XXXXXX")
+# What Debian runs as other users has to get in.
+chmod 755 "$root"
 clean_up() {
     for mounted in proc dev/fuse; do ! mountpoint -q "$root/$mounted" || umount "$root/$mounted"; done
     rm -rf --one-file-system "$root"
@@ -88,7 +90,7 @@ debian --install "$top/packages/$(basename "$out"/*.deb)"
 first_page "$top/usr/bin"
 extras "$top/usr/share"
 debian --remove ggraft
-[ ! -e "$root/usr/bin/ggraft" ] && [ -z "$(find "$root/usr/share" -name '*ggraft*')" ]
+! find "$root"/usr* -name '*ggraft*' | grep . || { echo "something is left after removing the package" >&2; exit 1; }
 
 echo "== wheel"
 inside "python3 -m venv venv; venv/bin/pip install --quiet --no-index $top/packages/*.whl"

@@ -24,11 +24,13 @@ pub struct Check {
     pub conversion: Result<Gain, String>,
 }
 
-/// What `ggraft convert` with its defaults shares where the file system can share. Bytes of tensors.
+/// What `ggraft convert` with its defaults shares where the file system can share, in bytes.
 #[derive(Clone, Debug)]
 pub struct Gain {
-    /// All of them.
+    /// The whole output.
     pub total: u64,
+    /// Its tensors.
+    pub tensors: u64,
     /// Shared with the checkpoint as it is, and in how many extents.
     pub today: (u64, u64),
     /// Shared with the aligned one, and in how many extents.
@@ -78,7 +80,8 @@ fn gain(job: &Job, dir: &ModelDir) -> Result<Gain> {
     let report = Report::of(&plan);
     let bytes = report.bytes;
     Ok(Gain {
-        total: bytes.cloned + bytes.copied + bytes.converted,
+        total: bytes.total,
+        tensors: bytes.cloned + bytes.copied + bytes.converted,
         today,
         aligned: plan.shared(),
         rewritten,
@@ -107,7 +110,7 @@ impl Check {
         let shared = |(bytes, extents): (u64, u64), total| json!({"shared": bytes, "percent": percent(bytes, total), "extents": extents});
         let conversion = match &self.conversion {
             Ok(gain) => json!({
-                "supported": true, "tensor_bytes": gain.total,
+                "supported": true, "output_bytes": gain.total, "tensor_bytes": gain.tensors,
                 "today": shared(gain.today, gain.total), "aligned": shared(gain.aligned, gain.total),
                 "rewritten": gain.rewritten, "worthwhile": gain.is_worth_it(),
                 "reasons": gain.reasons.iter().map(|s| json!({

@@ -148,7 +148,7 @@ impl List<'_> {
             let path =
                 KINDS.map(|kind| self.path.join(format!("{one}.{kind}"))).into_iter().find(|p| p.is_file());
             let place = format!("no entry {one}");
-            let problem = format_args!("expected {one}.jsonl or {one}.toml there");
+            let problem = format!("expected {one}.jsonl or {one}.toml there");
             files.push((one, path.ok_or_else(|| self.wrong(&place, problem))?));
         } else {
             let cannot = |e| Error::io("cannot list", self.path, e);
@@ -206,7 +206,7 @@ impl List<'_> {
         let list: Value = toml::from_str(&text).map_err(|e| self.wrong("not TOML", e.message()))?;
         let Value::Object(list) = list else { return Err(self.wrong("the list", "expected tables")) };
         if let Some(key) = list.keys().find(|key| !["defaults", "job"].contains(&key.as_str())) {
-            let problem = format_args!("expected [defaults] and [[job]], found {}", quoted(key));
+            let problem = format!("expected [defaults] and [[job]], found {}", quoted(key));
             return Err(self.wrong("the list", problem));
         }
         let shared = match list.get("defaults") {
@@ -380,7 +380,7 @@ impl List<'_> {
     fn flag(&self, place: &str, key: &str, value: &Value) -> Result<Option<OsString>> {
         let flag = key.replace('_', "-");
         if RESERVED.contains(&flag.as_str()) {
-            let problem = format_args!("{} is for the whole list, not for one job of it", quoted(key));
+            let problem = format!("{} is for the whole list, not for one job of it", quoted(key));
             return Err(self.wrong(place, problem));
         }
         match value {

@@ -18,7 +18,7 @@ use crate::source::{cached, is_dir};
 #[command(after_help = "Examples:
   ggraft align Llama-3.2-1B --check              what conversions share today, and would share
   ggraft align Llama-3.2-1B -o Llama-aligned     a new directory with all that belongs to the model
-  ggraft align Llama-3.2-1B --in-place           one file after the other; a killed run loses nothing
+  ggraft align Llama-3.2-1B --in-place           one file after the other; a kill loses nothing
 
 The result is a checkpoint like any other: same tensors, same metadata, readable by every safetensors \
 library. Data starts on a block boundary, and tensors that are whole blocks come first.")]

@@ -98,7 +98,7 @@ fn tables_have_the_plans_figures() {
     let explanation = Explanation::new(&checkpoint, &plan, advice(), &[]);
     explanation.write_text(&mut text, true).unwrap();
     let expected = "\
-    BYTES             SHARED             COPIED          CONVERTED           HEADER  FILE
+    BYTES             SHARED             COPIED          CONVERTED         METADATA  FILE
 100.00 kB  24.58 kB   24.6 %  16.38 kB   16.4 %  54.94 kB   54.9 %  4.10 kB   4.1 %  out.gguf
 
 NOT SHARED          TENSORS  REASON     BECAUSE

@@ -42,7 +42,7 @@ impl Explanation<'_> {
         if outputs.len() > 1 {
             rows.push(row(format!("all {} files", outputs.len()), &self.report.bytes));
         }
-        table(out, self.columns, [">BYTES", ">SHARED", ">COPIED", ">CONVERTED", ">HEADER", "<FILE"], rows)
+        table(out, self.columns, [">BYTES", ">SHARED", ">COPIED", ">CONVERTED", ">METADATA", "<FILE"], rows)
     }
 
     fn write_reasons(&self, out: &mut impl Write) -> io::Result<()> {
