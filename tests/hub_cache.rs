@@ -7,9 +7,12 @@ use std::path::Path;
 mod client;
 #[path = "common/hub/mod.rs"]
 mod hub;
+#[path = "common/mounts.rs"]
+mod mounts;
 
 use client::{Client, TINY, copy};
 use hub::{Access, Hub};
+use mounts::can_mount;
 
 #[test]
 fn a_snapshot_is_aligned_by_its_name_and_used_from_then_on() {
@@ -36,4 +39,17 @@ fn a_snapshot_is_aligned_by_its_name_and_used_from_then_on() {
     weights.set_len(before - 1).unwrap();
     client.succeeds(&["convert", "org/tiny-llama", "--outfile", "out.gguf"]);
     assert!(hub.asked().iter().any(|asked| asked.path.contains("/resolve/")));
+}
+
+/// Nothing of it is ever stored here.
+#[test]
+fn a_repository_can_be_shown_like_a_directory() {
+    if !can_mount() {
+        return;
+    }
+    let hub = Hub::start();
+    hub.add("org/tiny-llama", Path::new(TINY), Access::Public);
+    let client = Client::of(&hub);
+    client.succeeds(&["convert", TINY, "--no-reflink", "--outtype", "q8_0", "--outfile", "expected.gguf"]);
+    client.succeeds(&["with", "org/tiny-llama", "--outtype", "q8_0", "--", "cmp", "{}", "expected.gguf"]);
 }

@@ -209,20 +209,21 @@ impl Batch<'_> {
         outcome.map(|()| Outcome::Done)
     }
 
-    fn skip_complete(&self, waiting: &Waiting) {
-        self.skip(&waiting.job, if waiting.elsewhere { "elsewhere" } else { "complete" });
-    }
-
     /// Runs `job`, which is `waiting`'s, and which nobody else can be at.
     fn do_locked(&self, waiting: &Waiting, job: &Job, place: &Place, lock: &Lock) -> Result<(), Failure> {
         let fingerprint = Fingerprint::of(job)?;
+        let skip = |reason| {
+            self.skip(job, reason);
+            Ok(())
+        };
+        let complete = if waiting.elsewhere { "elsewhere" } else { "complete" };
         let state = place.state(&fingerprint);
         tracing::debug!("{}: {state}", job.name);
         match state {
-            State::Complete if !self.settings.verify => return Ok(self.skip_complete(waiting)),
+            State::Complete if !self.settings.verify => return skip(complete),
             State::Complete | State::Unproven(_) => match self.prove(job, place, &fingerprint, lock)? {
-                Verdict::Proven => return Ok(self.skip_complete(waiting)),
-                Verdict::Stopped => return Ok(self.skip(job, "stopped")),
+                Verdict::Proven => return skip(complete),
+                Verdict::Stopped => return skip("stopped"),
                 Verdict::Refuted(why) => {
                     let message = format!("converted again, because verification failed: {why}");
                     self.say(Some(job), What::Warning { message });
@@ -236,7 +237,7 @@ impl Batch<'_> {
         }
         let start = Instant::now();
         let Some((report, written)) = self.convert(waiting, job, place, &fingerprint, lock)? else {
-            return Ok(self.skip(job, "stopped"));
+            return skip("stopped");
         };
         place.finish(job, &fingerprint, written)?;
         let number = |key: &str| report["bytes"][key].as_u64().unwrap_or(0);

@@ -34,7 +34,7 @@ Examples:
   ggraft mount Llama-3.2-1B /mnt --background && llama-cli -m /mnt/*.gguf; umount /mnt"
 )]
 pub struct MountArgs {
-    /// Directory that holds the model
+    /// Directory that holds the model, or a repository on the Hugging Face hub: org/name or hf://org/name@revision
     model: PathBuf,
 
     /// Directory to show the files in
@@ -72,7 +72,7 @@ pub struct MountArgs {
 #[command(after_help = "Example:
   ggraft with Llama-3.2-1B -- llama-quantize {} Llama-3.2-1B-Q4_K_M.gguf Q4_K_M")]
 pub struct WithArgs {
-    /// Directory that holds the model
+    /// Directory that holds the model, or a repository on the Hugging Face hub: org/name or hf://org/name@revision
     model: PathBuf,
 
     #[command(flatten)]

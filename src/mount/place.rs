@@ -35,8 +35,10 @@ impl Place {
             Err(error.hint("name an empty directory to mount at"))
         };
         let cannot = |e| Error::io("cannot open", path, e);
-        if !fs::metadata(path).is_ok_and(|found| found.is_dir()) {
-            return wrong("is not a directory");
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => {}
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(cannot(e)),
+            _ => return wrong("is not a directory"),
         }
         let dir = File::open(path).map_err(cannot)?;
         // A file system that cannot lock directories is no reason not to mount on it.

@@ -1,5 +1,8 @@
 //! Running `ggraft mount`, for tests of what it shows.
 
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
