@@ -2,7 +2,9 @@
 
 import copy
 import importlib
+import json
 
+import checkpoint
 from cases import mmproj_qwen_like
 from cases.quantized import NVFP4, nvfp4
 
@@ -34,6 +36,14 @@ def cases():
     # What is null is written as false.
     yield like("kimi_k3", "kimi-k3-f16", "norm-null", {"moe_renormalize": None})
     yield like("hunyuan", "hy3", "route-norm-null", {"route_norm": None})
+    # A token twice, with other flags each time.
+    again = [{"id": 50256 + at, "content": text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": plain, "special": not plain}
+             for at, (text, plain) in enumerate([("<|endoftext|>", False), ("new", True)])]
+    vocabulary = json.loads((checkpoint.TOKENIZERS / "gpt2-trimmed/tokenizer.json").read_text()) | {"added_tokens": again}
+    decoder = {"50257": {**again[1], "special": True, "normalized": False}, "50258": again[1]}
+    decoder = {id: {key: value for key, value in token.items() if key != "id"} for id, token in decoder.items()}
+    yield like("wrapped", "kimi-linear-f16", "token-twice", {"vocab_size": 50300}, files={
+        "tokenizer.json": vocabulary, "tokenizer_config.json": checkpoint.tokenizer_config("gpt2-trimmed", added_tokens_decoder=decoder)})
     # torch rounds to 16 bits what it computes of them.
     yield like("mmproj_gemma4", "gemma4-both", "scales-f16", dtype="f16")
     tower = next(case for case in mmproj_qwen_like.cases() if case["id"] == "ling3-vl-f16")["config"]["vision_config"]
