@@ -5,13 +5,17 @@ import importlib
 import json
 
 import checkpoint
-from cases import mmproj_qwen_like
 from cases.quantized import NVFP4, nvfp4
 
 
+def of(family, id):
+    """Case `id` of `family`."""
+    return copy.deepcopy(next(case for case in importlib.import_module(f"cases.{family}").cases() if case["id"] == id))
+
+
 def like(family, id, name, config=None, **changes):
-    """Case `id` of `family` under another name, with other settings, and arguments of `case`."""
-    case = copy.deepcopy(next(case for case in importlib.import_module(f"cases.{family}").cases() if case["id"] == id))
+    """The same under another name, with other settings, and arguments of `case`."""
+    case = of(family, id)
     case["id"] = f"found-{name}"
     # Tensors stay those of the settings that the case has.
     if config and case["tensors"] is None and not isinstance(case["build"], tuple):
@@ -46,7 +50,9 @@ def cases():
         "tokenizer.json": vocabulary, "tokenizer_config.json": checkpoint.tokenizer_config("gpt2-trimmed", added_tokens_decoder=decoder)})
     # torch rounds to 16 bits what it computes of them.
     yield like("mmproj_gemma4", "gemma4-both", "scales-f16", dtype="f16")
-    tower = next(case for case in mmproj_qwen_like.cases() if case["id"] == "ling3-vl-f16")["config"]["vision_config"]
+    tower = of("mmproj_qwen_like", "ling3-vl-f16")["config"]["vision_config"]
     yield like("mmproj_qwen_like", "ling3-vl-f16", "deepstack-null", {"vision_config": {**tower, "deepstack_visual_indexes": None}}, refused=True)
+    moonvit = of("mmproj_moonvit", "kimi_k2.5")["config"]["vision_config"]
+    yield like("mmproj_moonvit", "kimi_k2.5", "kernel-null", {"vision_config": {**moonvit, "merge_kernel_size": None}}, refused=True)
     # Without the defaults of its class.
     yield like("lfm2", "lfm2-audio-tokenizer", "sounds-without-size", {"hidden_size": None}, refused=True)

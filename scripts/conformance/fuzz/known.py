@@ -39,6 +39,8 @@ REFUSED_THERE = [
      r"^TypeError: unsupported operand type\(s\) for %: 'int' and 'str'",
      "settings, mostly of rope scaling, that their class in transformers does not take: the reference reads the file without the "
      "defaults of the class, as ggraft does, and then cannot load the tokenizer, which has nothing to do with it"),
+    (r"^AssertionError: n_embd not found in hparams",
+     "the same of a projector's text model: without the defaults of the class, the reference does not know how wide that is"),
 ]
 
 
