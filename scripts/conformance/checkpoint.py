@@ -16,6 +16,7 @@ from pathlib import Path
 VOCAB = {"spm": 520, "llama-hf": 482, "gpt2-trimmed": 50257, "gpt2-roles": 50304, "llama3-trimmed": 128256,
          "qwen2-trimmed": 151936, "smollm-trimmed": 49152, "wordpiece": 30522, "t5": 320, "xlm-roberta": 302,
          "xlm-roberta-model": 302}
+TOKENIZERS = Path(__file__).resolve().parents[2] / "tests/tokenizers"
 ROWS = 40
 TORCH = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 DTYPES = {"BF16": "bf16", "F16": "f16", "F32": "f32", "F64": "f64", "I64": "i64", "I32": "i32", "I16": "i16",
@@ -77,14 +78,12 @@ def projector(id, config, *, images=IMAGES, processor=None, files=None, tokenize
 
 def tokenizer_config(name: str, **changes) -> dict:
     """tokenizer_config.json of a tokenizer, changed, for `files`."""
-    path = Path(__file__).resolve().parents[2] / "tests/tokenizers" / name / "tokenizer_config.json"
-    return json.loads(path.read_text()) | changes
+    return json.loads((TOKENIZERS / name / "tokenizer_config.json").read_text()) | changes
 
 
 def apart(name: str, **changes) -> dict:
     """A tokenizer without tokenizer.json, for `files`: in the files that were used before there was one."""
-    path = Path(__file__).resolve().parents[2] / "tests/tokenizers" / name / "tokenizer.json"
-    tokenizer = json.loads(path.read_text())
+    tokenizer = json.loads((TOKENIZERS / name / "tokenizer.json").read_text())
     model = tokenizer["model"]
     vocab = model["vocab"] | {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     files = {"tokenizer_config.json": tokenizer_config(name, **changes)}

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use crate::json::{Map, Value};
+use indexmap::IndexMap;
 use serde::Deserialize;
 use tokenizers::models::ModelWrapper;
 use tokenizers::tokenizer::{OffsetReferential, OffsetType};
@@ -135,7 +136,11 @@ impl<'a> HfTokenizer<'a> {
                 return Err(Error::invalid(&self.path, problem));
             }
         }
-        guarded(&self.path, || self.tokenizer.add_tokens(tokens)).map(drop)
+        // Where texts repeat, the last one counts for transformers; this version of the library leaves it out if that is
+        // what it had before.
+        let last: IndexMap<&str, &AddedToken> = tokens.iter().map(|t| (t.content.as_str(), t)).collect();
+        let tokens: Vec<AddedToken> = last.into_values().cloned().collect();
+        guarded(&self.path, || self.tokenizer.add_tokens(&tokens)).map(drop)
     }
 
     /// Adds the tokens that the configuration names, as `TokenizersBackend.__init__` does.

@@ -2,14 +2,20 @@
 
 import copy
 import importlib
+import json
 
-from cases import mmproj_qwen_like
+import checkpoint
 from cases.quantized import NVFP4, nvfp4
 
 
+def of(family, id):
+    """Case `id` of `family`."""
+    return copy.deepcopy(next(case for case in importlib.import_module(f"cases.{family}").cases() if case["id"] == id))
+
+
 def like(family, id, name, config=None, **changes):
-    """Case `id` of `family` under another name, with other settings, and arguments of `case`."""
-    case = copy.deepcopy(next(case for case in importlib.import_module(f"cases.{family}").cases() if case["id"] == id))
+    """The same under another name, with other settings, and arguments of `case`."""
+    case = of(family, id)
     case["id"] = f"found-{name}"
     # Tensors stay those of the settings that the case has.
     if config and case["tensors"] is None and not isinstance(case["build"], tuple):
@@ -34,9 +40,19 @@ def cases():
     # What is null is written as false.
     yield like("kimi_k3", "kimi-k3-f16", "norm-null", {"moe_renormalize": None})
     yield like("hunyuan", "hy3", "route-norm-null", {"route_norm": None})
+    # A token twice, with other flags each time.
+    again = [{"id": 50256 + at, "content": text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": plain, "special": not plain}
+             for at, (text, plain) in enumerate([("<|endoftext|>", False), ("new", True)])]
+    vocabulary = json.loads((checkpoint.TOKENIZERS / "gpt2-trimmed/tokenizer.json").read_text()) | {"added_tokens": again}
+    decoder = {"50257": {**again[1], "special": True, "normalized": False}, "50258": again[1]}
+    decoder = {id: {key: value for key, value in token.items() if key != "id"} for id, token in decoder.items()}
+    yield like("wrapped", "kimi-linear-f16", "token-twice", {"vocab_size": 50300}, files={
+        "tokenizer.json": vocabulary, "tokenizer_config.json": checkpoint.tokenizer_config("gpt2-trimmed", added_tokens_decoder=decoder)})
     # torch rounds to 16 bits what it computes of them.
     yield like("mmproj_gemma4", "gemma4-both", "scales-f16", dtype="f16")
-    tower = next(case for case in mmproj_qwen_like.cases() if case["id"] == "ling3-vl-f16")["config"]["vision_config"]
+    tower = of("mmproj_qwen_like", "ling3-vl-f16")["config"]["vision_config"]
     yield like("mmproj_qwen_like", "ling3-vl-f16", "deepstack-null", {"vision_config": {**tower, "deepstack_visual_indexes": None}}, refused=True)
+    moonvit = of("mmproj_moonvit", "kimi_k2.5")["config"]["vision_config"]
+    yield like("mmproj_moonvit", "kimi_k2.5", "kernel-null", {"vision_config": {**moonvit, "merge_kernel_size": None}}, refused=True)
     # Without the defaults of its class.
     yield like("lfm2", "lfm2-audio-tokenizer", "sounds-without-size", {"hidden_size": None}, refused=True)

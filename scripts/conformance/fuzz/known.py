@@ -35,9 +35,12 @@ REFUSED_THERE = [
     (r"Missing <MODEL_TENSOR.FFN_GATE_UP_EXP",
      "--fuse-gate-up-exps where the architecture has no such tensor: nothing is joined, and llama.cpp loads the file"),
     (r"Missing required keys in `rope_parameters`|'PreTrainedConfig' object has no attribute 'max_position_embeddings'|"
-     r"^StrictDataclass(Field|Class)ValidationError|^ZeroDivisionError: integer modulo by zero",
+     r"^StrictDataclass(Field|Class)ValidationError|^ZeroDivisionError: integer modulo by zero|"
+     r"^TypeError: unsupported operand type\(s\) for %: 'int' and 'str'",
      "settings, mostly of rope scaling, that their class in transformers does not take: the reference reads the file without the "
      "defaults of the class, as ggraft does, and then cannot load the tokenizer, which has nothing to do with it"),
+    (r"^AssertionError: n_embd not found in hparams",
+     "the same of a projector's text model: without the defaults of the class, the reference does not know how wide that is"),
 ]
 
 

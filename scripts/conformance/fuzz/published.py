@@ -224,16 +224,20 @@ def beyond(rng, model: dict) -> str | None:
     """Tokens that somebody added, with or without room for them."""
     found = files.tokenizer_files({"tokenizer": model.get("tokenizer"), "files": model.get("files", {})})
     known, config = found.get("tokenizer.json"), found.get("tokenizer_config.json")
-    if not known or not config or not isinstance(known.get("model", {}).get("vocab"), dict):
+    vocab = (known or {}).get("model", {}).get("vocab")
+    pieces = checkpoint.VOCAB.get(model.get("tokenizer"))
+    if config is None or (not pieces if known is None else not isinstance(vocab, (dict, list))):
         return None
-    added = known.setdefault("added_tokens", [])
-    next_id = max([*known["model"]["vocab"].values(), *(t["id"] for t in added)]) + 1 + rng.choice([0, 0, 0, 3])
+    added = (known or {}).setdefault("added_tokens", [])
+    # Without tokenizer.json, the pieces are those of a file that is not changed here.
+    own = vocab.values() if isinstance(vocab, dict) else range(len(vocab)) if vocab else [pieces - 1]
+    next_id = max([*own, *(t["id"] for t in added)]) + 1 + rng.choice([0, 0, 0, 3])
     new = []
     for at in range(rng.choice([1, 2, 5])):
         new.append({"id": next_id + at, "content": rng.choice(["<|tool_{}|>", "<extra{}>", "[NEW{}]", "▁new {}", "new{}"]).format(at),
                     "single_word": False, "lstrip": rng.random() < 0.2, "rstrip": False, "normalized": rng.random() < 0.3,
                     "special": rng.random() < 0.5})
-    where = rng.choice(["both", "json", "config", "added_tokens.json"])
+    where = rng.choice(["both", "json", "config", "added_tokens.json"] if known else ["config", "added_tokens.json"])
     changed = {}
     if where in ("both", "json"):
         added += new

@@ -61,8 +61,10 @@ fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let act = vision.map().get("projector_hidden_act");
     keys.set_bool("use_gelu", Some(act.is_none_or(|act| *act == "gelu")));
     keys::epsilon(keys, vision, &["projector_ln_eps"], 1e-5)?;
-    let kernel = vision.u32s("merge_kernel_size")?;
-    let scale = kernel.map_or(Some(2), |kernel| kernel.first().copied());
+    let scale = match vision.map().contains_key("merge_kernel_size") {
+        true => vision.u32s("merge_kernel_size")?.and_then(|kernel| kernel.first().copied()),
+        false => Some(2),
+    };
     keys.set_u32(
         "vision.projector.scale_factor",
         Some(scale.ok_or_else(|| vision.invalid("merge_kernel_size: expected two sizes, found none"))?),
