@@ -60,11 +60,11 @@ pub fn describe(
 ///
 /// # Errors
 /// Those of `describe` for the first, if it fails for all.
-fn best<'o, T>(
-    candidates: &'o [describe::Options],
+fn best<T>(
+    candidates: &[describe::Options],
     describe: impl Fn(&describe::Options) -> Result<T>,
     count: impl Fn(&T) -> usize,
-) -> Result<(&'o describe::Options, T)> {
+) -> Result<(&describe::Options, T)> {
     let (mut best, mut failure) = (None::<(usize, &describe::Options, T)>, None);
     for options in candidates {
         match describe(options) {
