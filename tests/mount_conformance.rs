@@ -104,7 +104,8 @@ fn a_real_model_is_the_same_mounted_and_converted() {
         return;
     };
     let site = tempfile::tempdir().unwrap();
-    for outtype in TYPES {
+    // As it is, and computed; the other types are those of smaller models.
+    for outtype in ["bf16", "q8_0"] {
         as_converted(Path::new(&model), site.path(), &[&format!("--outtype={outtype}")]);
     }
 }
