@@ -27,7 +27,7 @@ if [ "$release" = --here ]; then
     mkdir -p "$root/root" "$root"/var/lib/dpkg/{info,updates}
     touch "$root/var/lib/dpkg/status"
     inside() { (cd "$root/root" && env -i PATH="$root/usr/bin:$PATH" HOME="$root/root" bash -euo pipefail -c "$1"); }
-    debian() { dpkg --root="$root" --force-depends "$@" >/dev/null; }
+    debian() { dpkg --root="$root" --force-depends "$@" >/dev/null 2>&1; }
 else
     top=
     debootstrap --variant=minbase --include=python3-venv,ca-certificates,zsh,fish "$release" "$root" >"$root.log" ||
@@ -90,7 +90,10 @@ debian --install "$top/packages/$(basename "$out"/*.deb)"
 first_page "$top/usr/bin"
 extras "$top/usr/share"
 debian --remove ggraft
-! find "$root"/usr* -name '*ggraft*' | grep . || { echo "something is left after removing the package" >&2; exit 1; }
+if [ -d "$root/usr" ] && find "$root/usr" -name '*ggraft*' | grep .; then
+    echo "the package left that when it was removed" >&2
+    exit 1
+fi
 
 echo "== wheel"
 inside "python3 -m venv venv; venv/bin/pip install --quiet --no-index $top/packages/*.whl"

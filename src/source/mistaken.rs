@@ -11,6 +11,25 @@ use crate::input::shell_word;
 /// Extensions of files that hold weights of a model.
 const WEIGHTS: [&str; 4] = ["safetensors", "bin", "pt", "pth"];
 
+/// What a model directory holds, whether it is read or not: no output replaces such a file by accident. Weights in other
+/// formats may be the only copy there is.
+pub(super) const SOURCE_EXTENSIONS: [&str; 14] = [
+    "bin",
+    "ckpt",
+    "h5",
+    "json",
+    "jinja",
+    "md",
+    "model",
+    "msgpack",
+    "onnx",
+    "pt",
+    "pth",
+    "py",
+    "safetensors",
+    "txt",
+];
+
 /// How a pointer begins that Git LFS leaves in place of a large file (its specification, version 1).
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 

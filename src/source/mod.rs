@@ -30,6 +30,7 @@ use hub::{Remote, Repository};
 pub use file::File;
 pub(crate) use hub::{cached, is_repository};
 pub(crate) use local::{is_dir, look};
+use mistaken::SOURCE_EXTENSIONS;
 pub(crate) use mistaken::{lfs_pointer, must_be_gguf, must_exist, not_a_model, not_an_adapter};
 pub use on_hub::OnHub;
 pub use reader::Reader;
@@ -66,25 +67,6 @@ enum Kind {
     /// A repository on a hub.
     Hub(Arc<Repository>),
 }
-
-/// What a model directory holds, whether it is read or not: no output replaces such a file by accident. Weights in other
-/// formats may be the only copy there is.
-const SOURCE_EXTENSIONS: [&str; 14] = [
-    "bin",
-    "ckpt",
-    "h5",
-    "json",
-    "jinja",
-    "md",
-    "model",
-    "msgpack",
-    "onnx",
-    "pt",
-    "pth",
-    "py",
-    "safetensors",
-    "txt",
-];
 
 /// Holds the name of a model whose directory is called something else, as `ggraft align` leaves it.
 pub const NAME_FILE: &str = "ggraft-name.txt";
