@@ -44,7 +44,7 @@ fn convert(model: &Path, out: &Path, flags: &[&str]) -> Output {
 fn files_are_the_references() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/torch.json");
     let expected: BTreeMap<String, Expected> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    assert_eq!(expected.len(), 15);
+    assert_eq!(expected.len(), 18);
     for (case, expected) in expected {
         let (name, outtype) = case.split_once(' ').unwrap();
         let dir = tempfile::tempdir().unwrap();
