@@ -140,7 +140,8 @@ fn recognize(path: &Path, files: &TokenizerFiles, lists: BpeLists) -> Result<&'s
         unigram: None,
         own_template_only: false,
         mentions_byte_level: true,
-        config: json!({"tokenizer_class": "Qwen2Tokenizer"}).as_object().cloned(),
+        // No added tokens, whatever other files say of them: texts are split without.
+        config: json!({"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": {}}).as_object().cloned(),
         model_config: None,
         apart: OnceCell::new(),
     };

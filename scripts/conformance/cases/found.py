@@ -48,6 +48,9 @@ def cases():
     decoder = {id: {key: value for key, value in token.items() if key != "id"} for id, token in decoder.items()}
     yield like("wrapped", "kimi-linear-f16", "token-twice", {"vocab_size": 50300}, files={
         "tokenizer.json": vocabulary, "tokenizer_config.json": checkpoint.tokenizer_config("gpt2-trimmed", added_tokens_decoder=decoder)})
+    # Code that comes with a model looks at its own files alone.
+    beside = {"special_tokens_map.json": {"additional_special_tokens": [{"content": "<a>", "lstrip": False}, "<b>"]}, "added_tokens.json": {"<later>": 480}}
+    yield like("hunyuan", "hunyuan-tiktoken", "tiktoken-alone", files={**of("hunyuan", "hunyuan-tiktoken")["files"], **beside})
     # torch rounds to 16 bits what it computes of them.
     yield like("mmproj_gemma4", "gemma4-both", "scales-f16", dtype="f16")
     tower = of("mmproj_qwen_like", "ling3-vl-f16")["config"]["vision_config"]
