@@ -103,7 +103,7 @@ pub struct InspectedTensor {
 /// split GGUF stands for the whole set.
 ///
 /// # Errors
-/// Those of [`Checkpoint::open`] and [`crate::gguf::read`]; [`Error::Invalid`](crate::Error::Invalid) for a set that is incomplete or put together from
+/// Those of [`Checkpoint::open`] and [`crate::gguf::read`]; [`Error::Invalid`] for a set that is incomplete or put together from
 /// several.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     inspect_on_hub(path, &OnHub::default())
