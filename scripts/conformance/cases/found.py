@@ -57,5 +57,9 @@ def cases():
     yield like("mmproj_qwen_like", "ling3-vl-f16", "deepstack-null", {"vision_config": {**tower, "deepstack_visual_indexes": None}}, refused=True)
     moonvit = of("mmproj_moonvit", "kimi_k2.5")["config"]["vision_config"]
     yield like("mmproj_moonvit", "kimi_k2.5", "kernel-null", {"vision_config": {**moonvit, "merge_kernel_size": None}}, refused=True)
+    # Scaling of rope may be anything where something sees, too.
+    muse = of("mmproj_vit", "muse-plain")["config"]["vision_config"]
+    long = {"rope_type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [1.0, 2.0]}
+    yield like("mmproj_vit", "muse-plain", "long-rope-of-images", {"vision_config": {**muse, "rope_scaling": long}})
     # Without the defaults of its class.
     yield like("lfm2", "lfm2-audio-tokenizer", "sounds-without-size", {"hidden_size": None}, refused=True)

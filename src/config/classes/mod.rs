@@ -77,7 +77,6 @@ const TABLE: &[(&str, &Hooks)] = &[
     ("gemma4_text", &gemma4::GEMMA4),
     ("gemma4_unified_assistant", &gemma4::UNIFIED_ASSISTANT),
     ("gemma4_unified_text", &gemma4::GEMMA4),
-    ("gemma4_vision", &vision::GEMMA4),
     ("glm", &glm::GLM),
     ("glm4", &glm::GLM),
     ("glm4_moe", &glm::GLM4_MOE),

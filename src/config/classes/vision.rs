@@ -10,11 +10,7 @@ pub(super) const CLIP: Hooks = Hooks { validate: &[validate::heads_fit], ..PLAIN
 
 pub(super) const INTERNVL: Hooks = Hooks { before: &[both_sides], ..PLAIN };
 
-/// Positions have two dimensions, so the text models' rules for rope do not hold. Nobody asks for its settings.
-pub(super) const PIXTRAL: Hooks = Hooks { before: &[head_dim], rope: |_, _, _| Ok(None), ..PLAIN };
-
-/// Positions have two dimensions here, too.
-pub(super) const GEMMA4: Hooks = Hooks { rope: |_, _, _| Ok(None), ..PLAIN };
+pub(super) const PIXTRAL: Hooks = Hooks { before: &[head_dim], ..PLAIN };
 
 pub(super) const MUSE_GLIMMER: Hooks = Hooks {
     layer_types: Some(|config, _| {
@@ -22,10 +18,10 @@ pub(super) const MUSE_GLIMMER: Hooks = Hooks {
         let full = (1..=last).map(|layer| layer % 4 == 0 || layer == last);
         Ok(layers::named(full, layers::FULL, "window_attention"))
     }),
-    ..GEMMA4
+    ..PLAIN
 };
 
-pub(super) const STEP3P5: Hooks = Hooks { before: &[usual_names], after: inner_size, ..GEMMA4 };
+pub(super) const STEP3P5: Hooks = Hooks { before: &[usual_names], after: inner_size, ..PLAIN };
 
 /// Settings under the names that published files have them by.
 fn usual_names(_: &Class, config: &mut Object, extra: &mut Object) -> Result<(), Refusal> {
