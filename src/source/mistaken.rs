@@ -35,50 +35,56 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 
 /// What to say where an adapter was expected at `path`, and there is no directory.
 pub(crate) fn not_an_adapter(path: &Path) -> Error {
-    let shown = path.display();
-    let error = |problem: &str| Error::usage(format!("{shown} {problem}")).about(path);
     if std::fs::symlink_metadata(path).is_err() {
-        let error = error("is not a directory: there is nothing of that name");
-        return match is_repository(path) {
-            true => error.hint(format!(
-                "an adapter on the Hugging Face hub has to be downloaded for this: `hf download {shown}`"
-            )),
-            false => error.hint("name the directory that holds the adapter"),
-        };
+        return absent(path, "an adapter", "hf download", "the adapter");
     }
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    if path.ends_with("adapter_config.json") || WEIGHTS.contains(&extension) {
-        let parent = ggraft_platform::parent(path);
-        return error("is not a directory but one of an adapter's files")
-            .hint(format!("name the directory it is in: {}", parent.display()));
+    if path.ends_with("adapter_config.json") || WEIGHTS.contains(&extension(path)) {
+        return one_of_its_files(path, "an adapter");
     }
-    error("is not a directory").hint("name the one that PEFT's save_pretrained has written")
+    not_a_directory(path, "").hint("name the one that PEFT's save_pretrained has written")
 }
 
 /// What to say where a model was expected at `path`, and there is no directory.
 pub(crate) fn not_a_model(path: &Path) -> Error {
-    let shown = path.display();
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    let error = |problem: &str| Error::usage(format!("{shown} {problem}")).about(path);
     if std::fs::symlink_metadata(path).is_err() {
-        let error = error("is not a directory: there is nothing of that name");
-        return match is_repository(path) {
-            true => error.hint(format!(
-                "a repository on the Hugging Face hub has to be downloaded for this: `ggraft pull {shown}`"
-            )),
-            false => error.hint("name the directory that holds a model"),
-        };
+        return absent(path, "a repository", "ggraft pull", "a model");
     }
-    if extension == "gguf" {
-        return error("is not a directory but a GGUF file, which is what ggraft makes")
-            .hint(format!("`ggraft inspect {shown}` shows what it holds"));
+    if extension(path) == "gguf" {
+        return not_a_directory(path, " but a GGUF file, which is what ggraft makes")
+            .hint(format!("`ggraft inspect {}` shows what it holds", path.display()));
     }
-    if WEIGHTS.contains(&extension) || path.to_string_lossy().ends_with(".safetensors.index.json") {
-        let parent = ggraft_platform::parent(path);
-        return error("is not a directory but one of a model's files")
-            .hint(format!("name the directory it is in: {}", parent.display()));
+    if WEIGHTS.contains(&extension(path)) || path.to_string_lossy().ends_with(".safetensors.index.json") {
+        return one_of_its_files(path, "a model");
     }
-    error("is not a directory").hint("name one that holds a model")
+    not_a_directory(path, "").hint("name one that holds a model")
+}
+
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|e| e.to_str()).unwrap_or_default()
+}
+
+/// `path` is not a directory; `more` goes on with that sentence.
+fn not_a_directory(path: &Path, more: &str) -> Error {
+    Error::usage(format!("{} is not a directory{more}", path.display())).about(path)
+}
+
+/// There is nothing at `path`. If that is a name on a hub, `command` downloads what is there, which is called `published`.
+fn absent(path: &Path, published: &str, command: &str, held: &str) -> Error {
+    let error = not_a_directory(path, ": there is nothing of that name");
+    match is_repository(path) {
+        true => error.hint(format!(
+            "{published} on the Hugging Face hub has to be downloaded for this: `{command} {}`",
+            path.display()
+        )),
+        false => error.hint(format!("name the directory that holds {held}")),
+    }
+}
+
+/// `path` is in the directory that was meant.
+fn one_of_its_files(path: &Path, whose: &str) -> Error {
+    let parent = ggraft_platform::parent(path);
+    not_a_directory(path, &format!(" but one of {whose}'s files"))
+        .hint(format!("name the directory it is in: {}", parent.display()))
 }
 
 /// Makes sure that there is something at `path`, which somebody has named.
