@@ -3,10 +3,15 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ggraft_platform::unmount;
 
 use crate::error::{Error, Result};
+
+/// How long to wait for another process that is about to end: several times what it takes to notice.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An empty directory to mount at. While it lives, no other process of this program mounts there: the second mount would be
 /// unmounted with the first.
@@ -41,8 +46,7 @@ impl Place {
             _ => return wrong("is not a directory"),
         }
         let dir = File::open(path).map_err(cannot)?;
-        // A file system that cannot lock directories is no reason not to mount on it.
-        if matches!(dir.try_lock(), Err(TryLockError::WouldBlock)) {
+        if !lock(&dir) {
             return wrong("is where another process mounts");
         }
         if fs::read_dir(path).map_err(cannot)?.next().is_some() {
@@ -55,6 +59,19 @@ impl Place {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Takes the lock of `dir`, if that can be had. Who was unmounted from outside notices soon, and ends.
+fn lock(dir: &File) -> bool {
+    let end = Instant::now() + PATIENCE;
+    // A file system that cannot lock directories is no reason not to mount on it.
+    while matches!(dir.try_lock(), Err(TryLockError::WouldBlock)) {
+        if Instant::now() >= end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
 }
 
 /// Whether the process has gone that showed something at `path`.
