@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 #[path = "common/mounts.rs"]
 mod mounts;
 
-use mounts::{Mount, can_mount, ggraft, is_mounted, signal};
+use mounts::{Mount, can_mount, copy, ggraft, is_mounted, signal};
 
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models");
 
@@ -79,10 +79,7 @@ fn a_source_that_changes_makes_reads_fail() {
     }
     let site = tempfile::tempdir().unwrap();
     let model = site.path().join("model");
-    fs::create_dir(&model).unwrap();
-    for entry in fs::read_dir(tiny()).unwrap().map(Result::unwrap) {
-        fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
-    }
+    copy(&tiny(), &model);
     let mount = Mount::of(&model, &site.path().join("mnt"), &["--outtype=f32"]);
     let file = mount.files().remove(0);
     let weights = fs::File::options().write(true).open(model.join("model.safetensors")).unwrap();

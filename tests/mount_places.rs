@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 #[path = "common/mounts.rs"]
 mod mounts;
 
-use mounts::{Mount, can_mount, ggraft, is_mounted, signal};
+use mounts::{Mount, can_mount, copy, ggraft, is_mounted, signal};
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-llama");
 
@@ -59,10 +59,7 @@ fn only_an_empty_directory_will_do() {
     let site = tempfile::tempdir().unwrap();
     let [model, full, shown] = ["model", "full", "shown"].map(|name| site.path().join(name));
     for dir in [&model, &full] {
-        fs::create_dir(dir).unwrap();
-        for entry in fs::read_dir(TINY).unwrap().map(Result::unwrap) {
-            fs::copy(entry.path(), dir.join(entry.file_name())).unwrap();
-        }
+        copy(Path::new(TINY), dir);
     }
     let first = Mount::of(&model, &shown, &[]);
     let nothing = site.path().join("nothing");

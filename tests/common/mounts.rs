@@ -26,6 +26,14 @@ pub fn ggraft() -> Command {
     Command::new(env!("CARGO_BIN_EXE_ggraft"))
 }
 
+/// Copies the files of the model `from` to the directory `to`, which is made.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
 /// A running `ggraft mount`.
 pub struct Mount {
     pub child: Child,
