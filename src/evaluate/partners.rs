@@ -63,12 +63,11 @@ impl<'a> Partners<'a> {
     /// If it cannot be read.
     fn value(&mut self, index: u64) -> Result<f32> {
         let (window, within) = (index / WINDOW, (index % WINDOW) as usize);
-        let at = match self.of.get(&window) {
-            _ if window == self.recent.0 => self.recent.1,
-            Some(at) => *at,
-            None => self.load(window)?,
-        };
-        self.recent = (window, at);
+        if window != self.recent.0 {
+            let known = self.of.get(&window).copied();
+            self.recent = (window, known.map_or_else(|| self.load(window), Ok)?);
+        }
+        let at = self.recent.1;
         let value = self.windows.get(at).and_then(|values| values.get(within)).copied();
         value.ok_or_else(|| Error::Internal(format!("no scale {index} of {}", self.count)))
     }

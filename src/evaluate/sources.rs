@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::buffers::part_of;
 use super::tile::{Tile, rearrange_elements};
 use crate::dtype::Packing;
 use crate::error::Result;
@@ -114,15 +115,18 @@ impl<'a> Sources<'a> {
             return self.gather_box(walk, first + head, rest, scratch);
         }
         let (source, steps) = (tile.in_source_order(walk), tile.steps(walk));
-        let mut raw = vec![0; (tile.elements() * size) as usize];
-        self.gather(&source, 0, &mut raw, scratch)?;
+        // Rarely does that have gaps, and need memory for them.
+        let mut buffer = std::mem::take(scratch);
+        let raw = part_of(&mut buffer, tile.elements() * size);
+        self.gather(&source, 0, raw, scratch)?;
         if raw.len() == out.len() {
-            rearrange_elements(walk.dtype, &raw, out, &steps);
+            rearrange_elements(walk.dtype, raw, out, &steps);
         } else {
             let mut ordered = vec![0; raw.len()];
-            rearrange_elements(walk.dtype, &raw, &mut ordered, &steps);
+            rearrange_elements(walk.dtype, raw, &mut ordered, &steps);
             out.copy_from_slice(&ordered[(before * size) as usize..][..out.len()]);
         }
+        *scratch = buffer;
         Ok(())
     }
 

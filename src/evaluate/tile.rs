@@ -185,8 +185,12 @@ pub fn rearrange<T: Copy>(from: &[T], to: &mut [T], steps: &[(usize, usize)]) {
     let mut counters = vec![0; outer.len()];
     let mut base = 0;
     for row in to.chunks_exact_mut(len) {
-        for (to, from) in row.iter_mut().zip(from[base..].iter().step_by(step)) {
-            *to = *from;
+        if step == 1 {
+            row.copy_from_slice(&from[base..base + len]);
+        } else {
+            for (to, from) in row.iter_mut().zip(from[base..].iter().step_by(step)) {
+                *to = *from;
+            }
         }
         for (counter, (len, step)) in counters.iter_mut().zip(outer).rev() {
             *counter += 1;
