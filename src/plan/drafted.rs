@@ -1,8 +1,7 @@
 //! A conversion's files, from which tensors they get to every step; or only as far as it takes to know what they would share.
 
 use super::files::{self, Draft};
-use super::lower::Tensors;
-use super::share::outline;
+use super::share::outlines;
 use super::steps::{self, Arranged};
 use super::{Action, Output, Plan, Request, set, split};
 use crate::error::Result;
@@ -57,7 +56,7 @@ impl Plan {
     /// What [`Plan::new`] would come to, for a fraction of its time and memory.
     ///
     /// # Errors
-    /// As [`Plan::new`].
+    /// As [`Plan::new`], about tensors of which something might be shared.
     pub fn outlook(request: &Request) -> Result<Outlook> {
         let drafted = Drafted::new(request)?;
         let mut outlook = Outlook { files: drafted.drafts.len(), ..Outlook::default() };
@@ -87,8 +86,7 @@ impl<'a> Drafted<'a> {
     fn new(request: &'a Request<'a>) -> Result<Self> {
         let Request { sharing, layout, alignment, .. } = *request;
         let grid = alignment.of(layout);
-        let outlines = (0..request.count()).map(|i| Ok(outline(&request.lowered(i)?, sharing, grid)));
-        let outlines = outlines.collect::<Result<Vec<_>>>()?;
+        let outlines = outlines(request, sharing, grid)?;
         let drafts = files::drafts(&outlines, sharing.block, layout, alignment, &request.splits);
         let exact = drafts.iter().all(|draft| draft.start_phase.is_none());
         let set = (drafts.len() > 1 && !exact)

@@ -21,6 +21,10 @@ pub trait Tensors {
     /// Name, shape and type for the header.
     fn info(&self, i: usize) -> TensorInfo;
 
+    /// Of how many parts it is, if no byte of it can be a source's as it is. Who only asks what can be shared need not look at
+    /// those, which are most of a quantized model's.
+    fn parts_written(&self, i: usize) -> Option<usize>;
+
     /// Its bytes.
     ///
     /// # Errors
@@ -36,6 +40,13 @@ impl Tensors for Request<'_> {
     fn info(&self, i: usize) -> TensorInfo {
         let tensor = &self.tensors[i];
         TensorInfo::new(&tensor.name, tensor.expr.shape(), tensor.ggml_type)
+    }
+
+    fn parts_written(&self, i: usize) -> Option<usize> {
+        let OutputTensor { expr, ggml_type, .. } = &self.tensors[i];
+        let dtype = |source: usize| self.checkpoint.tensors.get(source).map(|source| source.dtype);
+        let kept = |source| ggml_type.same_bits().is_some_and(|bits| dtype(source) == Some(bits));
+        (!expr.kept_sources().any(kept)).then(|| expr.count())
     }
 
     fn lowered(&self, i: usize) -> Result<Lowered> {

@@ -141,6 +141,10 @@ impl Tensors for &[Stored] {
         self[i].info.clone()
     }
 
+    fn parts_written(&self, _: usize) -> Option<usize> {
+        None
+    }
+
     fn lowered(&self, i: usize) -> Result<Lowered> {
         Ok(lowered(&self[i]))
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::cover::Chain;
 use super::layout::{Item, Want};
-use super::lower::{Lowered, Origin};
+use super::lower::{Lowered, Origin, Tensors};
 use super::runs::{Extent, Runs};
 use super::{Sharing, Walk};
+use crate::error::Result;
 
 impl Sharing {
     /// Whether files of the plan can share blocks with source `file`.
@@ -53,6 +54,26 @@ pub struct Outline {
     pub home: Option<usize>,
 }
 
+/// Those of `tensors` in a file with this alignment.
+///
+/// # Errors
+/// If a tensor of which something might be shared cannot be lowered.
+pub fn outlines(tensors: &dyn Tensors, sharing: &Sharing, alignment: u64) -> Result<Vec<Outline>> {
+    let one = |i| match tensors.parts_written(i) {
+        Some(parts) => Ok(Outline::new(tensors.info(i).bytes, parts, sharing, alignment)),
+        None => Ok(outline(&tensors.lowered(i)?, sharing, alignment)),
+    };
+    (0..tensors.count()).map(one).collect()
+}
+
+impl Outline {
+    /// That of a tensor of which nothing can be shared.
+    fn new(bytes: u64, parts: usize, sharing: &Sharing, alignment: u64) -> Self {
+        let item = Item { advance: bytes.next_multiple_of(alignment) % sharing.block, want: None };
+        Self { bytes, parts, item, home: None }
+    }
+}
+
 /// That of `tensor` in a file with this alignment.
 pub fn outline(tensor: &Lowered, sharing: &Sharing, alignment: u64) -> Outline {
     let block = sharing.block;
@@ -70,7 +91,8 @@ pub fn outline(tensor: &Lowered, sharing: &Sharing, alignment: u64) -> Outline {
     parts(tensor, 0, sharing).for_each(|runs| runs.each_phase(block, 1, &mut add));
     // Of several phases (stacked experts from differently aligned places) the best one counts.
     let best = gains.into_iter().max_by_key(|(phase, (gain, _))| (*gain, std::cmp::Reverse(*phase)));
-    let want = best.map(|(phase, (gain, _))| Want { phase, gain });
-    let item = Item { advance: tensor.bytes.next_multiple_of(alignment) % block, want };
-    Outline { bytes: tensor.bytes, parts: tensor.parts.len(), item, home: best.map(|(_, (_, file))| file) }
+    let mut outline = Outline::new(tensor.bytes, tensor.parts.len(), sharing, alignment);
+    outline.item.want = best.map(|(phase, (gain, _))| Want { phase, gain });
+    outline.home = best.map(|(_, (_, file))| file);
+    outline
 }

@@ -40,7 +40,7 @@ pub fn arrange<'a>(
 ) -> Result<Arranged<'a>> {
     let mut arranged = place(metadata, tensors, draft, sharing);
     let mut covers = Covers::for_parts(draft.parts);
-    for (&i, place) in draft.tensors.iter().zip(&arranged.placed) {
+    for (i, place) in kept(tensors, draft, &arranged.placed) {
         chains(&tensors.lowered(i)?, place.offset, sharing).for_each(|chain| covers.add(chain, sharing));
     }
     arranged.covers = covers.finish(sharing);
@@ -60,12 +60,22 @@ pub fn outlook(
     let Arranged { placed, len, .. } = place(metadata, tensors, draft, sharing);
     let (mut covers, mut shared) = (Covers::default(), (0, 0));
     let mut count = |(bytes, extents): (u64, u64)| shared = (shared.0 + bytes, shared.1 + extents);
-    for (&i, place) in draft.tensors.iter().zip(&placed) {
+    for (i, place) in kept(tensors, draft, &placed) {
         chains(&tensors.lowered(i)?, place.offset, sharing).for_each(|chain| covers.add(chain, sharing));
         count(covers.counted());
     }
     count(total(&covers.finish(sharing)));
     Ok((len, shared))
+}
+
+/// The tensors of one file of which something may be shared, and their places.
+fn kept<'a>(
+    tensors: &'a dyn Tensors,
+    draft: &'a Draft,
+    placed: &'a [Placed],
+) -> impl Iterator<Item = (usize, &'a Placed)> {
+    let placed = draft.tensors.iter().copied().zip(placed);
+    placed.filter(|(i, _)| tensors.parts_written(*i).is_none())
 }
 
 /// Length of the header and places of one file; no covers yet.
