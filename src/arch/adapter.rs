@@ -5,7 +5,8 @@
 
 use indexmap::IndexMap;
 
-use super::{Input, tensors};
+use super::Input;
+use super::tensors::{self, Tensors};
 use crate::checkpoint::SourceTensor;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -123,14 +124,14 @@ impl Pair {
 ///
 /// # Errors
 /// If a factor is missing or does not fit the other, or the adapter has more than factors and norms.
-pub(super) fn tensors(input: &Input) -> Result<IndexMap<String, TensorExpr>> {
+pub(super) fn tensors(input: &Input) -> Result<Tensors> {
     let contents = Contents::of(input)?;
     let tensor = |index: usize| &input.checkpoint.tensors[index];
     if let Some(index) = contents.others.values().next() {
         return Err(no_factor(input, tensor(*index)));
     }
     let norms = contents.norms.into_iter();
-    let mut found: IndexMap<_, _> =
+    let mut found: Tensors =
         norms.map(|(name, index)| (name, TensorExpr::source(index, &tensor(index).shape))).collect();
     for (name, pair) in contents.pairs {
         let product = pair.product(input)?;

@@ -4,8 +4,6 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use indexmap::IndexMap;
-
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::dtype::GgmlType;
@@ -18,7 +16,7 @@ use super::adapter;
 use super::builder::Builder;
 use super::draft::{self, TargetModel};
 use super::options::{FileType, Mtp, Options};
-use super::tensors::{self, Tensor};
+use super::tensors::{self, Tensor, Tensors};
 use super::{keys, merge, quantized};
 
 /// Architectures that are converted alike. Most start from `TEXT`.
@@ -184,7 +182,7 @@ pub(super) struct Input<'a> {
     pub(super) ftype: FileType,
     /// The checkpoint's tensors, dequantized, by the names that `family.rename` gives them, in order. `rename`
     /// itself sees none.
-    pub(super) tensors: IndexMap<String, TensorExpr>,
+    pub(super) tensors: Tensors,
     /// Which of `tensors` were FP8.
     pub(super) fp8: HashSet<String>,
     /// Whether `tensors` are an adapter's.
@@ -346,7 +344,7 @@ impl Family {
             rope: config.rope()?,
             layers: (self.layers)(config, options, checkpoint)?,
             ftype: FileType::F32,
-            tensors: IndexMap::new(),
+            tensors: Tensors::default(),
             fp8: HashSet::new(),
             adapter: false,
         };

@@ -2,11 +2,11 @@
 //! `W + scale · B · A`, computed in F32 as it is written. What the adapter holds as a whole (norms, biases, matrices that were
 //! trained entirely) takes the place of what the model has.
 
-use indexmap::IndexMap;
 use regex::{Regex, RegexBuilder};
 
 use super::Input;
 use super::adapter::{Contents, Pair, at, module};
+use super::tensors::Tensors;
 use crate::checkpoint::SourceTensor;
 use crate::config::AdapterConfig;
 use crate::error::{Error, Result};
@@ -39,7 +39,7 @@ pub(super) fn apply(input: &mut Input) -> Result<()> {
     refuse(&adapter.config)?;
     let contents = Contents::of(input)?;
     let scales = Scales::new(&adapter.config)?;
-    let mut merged: IndexMap<String, TensorExpr> = IndexMap::new();
+    let mut merged: Tensors = Tensors::default();
     for (name, index) in contents.norms.iter().chain(&contents.others) {
         input.fp8.remove(name);
         let tensor = &input.checkpoint.tensors[*index];

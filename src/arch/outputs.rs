@@ -1,6 +1,6 @@
 //! The output tensors of a model as they come: no two of one name, none that a reader of GGUF would not take.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use crate::checkpoint::Checkpoint;
 use crate::dtype::GgmlType;

@@ -1,6 +1,10 @@
 //! From the checkpoint's tensors to those a family converts: which are left out, what they are called,
 //! and which element type each gets (`ModelBase` and `TextModel` of the reference).
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use hashbrown::DefaultHashBuilder;
 use indexmap::IndexMap;
 
 use crate::checkpoint::{Checkpoint, SourceTensor};
@@ -10,6 +14,9 @@ use crate::input::quoted;
 use crate::tensor::{Leaf, TensorExpr};
 
 use super::{FileType, Input, OutType};
+
+/// Tensors of a checkpoint, in order, by the names that families know them under. There may be half a million.
+pub(super) type Tensors = IndexMap<String, TensorExpr, DefaultHashBuilder>;
 
 /// A tensor on its way from the checkpoint to the GGUF.
 pub(super) struct Tensor {
@@ -94,12 +101,13 @@ const NEVER_TERNARY: [&str; 6] = [
 
 /// The tensors of the text model in order, under the names families know. Where two get one name, the
 /// second takes the first's place.
-pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
+pub(super) fn index(input: &Input) -> Tensors {
     let named = input.checkpoint.own_tensors().iter().enumerate().filter_map(|(index, tensor)| {
         Some((own_name(input, &tensor.name)?, TensorExpr::source(index, &tensor.shape)))
     });
     // A map that grows leaves holes in memory behind it.
-    let mut index = IndexMap::with_capacity(input.checkpoint.own_tensors().len());
+    let count = input.checkpoint.own_tensors().len();
+    let mut index = Tensors::with_capacity_and_hasher(count, DefaultHashBuilder::default());
     index.extend(named);
     index
 }
@@ -107,9 +115,16 @@ pub(super) fn index(input: &Input) -> IndexMap<String, TensorExpr> {
 /// What families call a tensor of the text model, or a module; none of what belongs to other parts.
 pub(super) fn own_name(input: &Input, name: &str) -> Option<String> {
     let name = (input.family.rename)(input, name)?;
-    let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start))
-        || OTHER_PARTS.iter().any(|part| name.contains(part));
-    (!other).then(|| general_name(&name))
+    let other = OTHER_PARTS_START.iter().any(|start| name.starts_with(start));
+    (!other && !contains_other_part(&name)).then(|| general_name(&name))
+}
+
+/// Whether `name` contains one of [`OTHER_PARTS`]. All are looked for at once: one by one, it takes a seventh of the time of
+/// describing half a million tensors.
+fn contains_other_part(name: &str) -> bool {
+    static PARTS: LazyLock<AhoCorasick> =
+        LazyLock::new(|| AhoCorasick::new(OTHER_PARTS).expect("the parts are part of the program"));
+    PARTS.is_match(name)
 }
 
 /// What a tensor is called whatever larger model the language model is a part of.
@@ -148,7 +163,7 @@ pub(super) fn place(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr, erro
 /// # Errors
 /// If its element type cannot be converted.
 pub(super) fn load(checkpoint: &Checkpoint, name: &str, expr: &TensorExpr) -> Result<Option<Tensor>> {
-    let codes = expr.pieces().iter().any(|piece| matches!(piece.leaf, Leaf::Codes(_)));
+    let codes = expr.has_codes();
     if let Some(source) = source(checkpoint, expr)
         && !codes
         && (!source.dtype.is_readable() || matches!(source.dtype, Dtype::U16 | Dtype::U32 | Dtype::U64))
@@ -174,11 +189,7 @@ pub(super) fn is_decimal(part: &str) -> bool {
 }
 
 /// The predominant element type: the one asked for, or guessed from the first matrix that has one.
-pub(super) fn file_type(
-    out: OutType,
-    checkpoint: &Checkpoint,
-    tensors: &IndexMap<String, TensorExpr>,
-) -> FileType {
+pub(super) fn file_type(out: OutType, checkpoint: &Checkpoint, tensors: &Tensors) -> FileType {
     let kept = || {
         let sources = tensors.values().filter_map(|expr| source(checkpoint, expr));
         sources.filter(|tensor| tensor.shape.len() >= 2).find_map(|tensor| match tensor.dtype {

@@ -51,6 +51,10 @@ impl Header {
 /// Whether a string has a control character in it that is not escaped, which `serde_json` lets pass where it gives
 /// bytes.
 fn has_raw_control(json: &[u8]) -> bool {
+    // Where there is none at all, which is usual, one look at many bytes at a time tells.
+    if json.iter().fold(u8::MAX, |least, byte| least.min(*byte)) >= b' ' {
+        return false;
+    }
     let (mut inside, mut escaped) = (false, false);
     json.iter().any(|byte| {
         let ends = *byte == b'"' && !escaped;
@@ -116,19 +120,7 @@ pub struct Text(pub String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Copy;
-        impl Visitor<'_> for Copy {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
-                String::from_utf8(bytes.to_vec()).map(Text).map_err(|_| E::custom("a string is not Unicode"))
-            }
-        }
-        deserializer.deserialize_bytes(Copy)
+        Read(|text: &str| Ok(Self(text.to_owned()))).deserialize(deserializer)
     }
 }
 
@@ -160,7 +152,7 @@ impl<'de> Deserialize<'de> for Header {
                     let fields = map.next_value_seed(Fields);
                     let fields =
                         fields.map_err(|e| A::Error::custom(format!("tensor {}: {e}", quoted(&name))))?;
-                    let FieldValues { dtype: Element(dtype), shape, begin, end } = fields;
+                    let FieldValues { dtype, shape, begin, end } = fields;
                     budget.take(&name, shape.len()).map_err(A::Error::custom)?;
                     header.tensors.push(Entry { name, dtype, shape, begin, end });
                 }
@@ -220,15 +212,33 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-/// The type of a tensor's elements, by its name.
-struct Element(Dtype);
+/// Gives a JSON string to a function that makes something of it, without a copy.
+struct Read<F>(F);
 
-impl<'de> Deserialize<'de> for Element {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(name) = Text::deserialize(deserializer)?;
-        let dtype = Dtype::from_name(&name);
-        dtype.map(Self).ok_or_else(|| D::Error::custom(format!("unknown dtype {}", quoted(&name))))
+impl<'de, T, F: FnOnce(&str) -> Result<T, String>> DeserializeSeed<'de> for Read<F> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_bytes(self)
     }
+}
+
+impl<T, F: FnOnce(&str) -> Result<T, String>> Visitor<'_> for Read<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<T, E> {
+        let text = std::str::from_utf8(bytes).map_err(|_| E::custom("a string is not Unicode"))?;
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
+/// The type of elements that is called `name`.
+fn element(name: &str) -> Result<Dtype, String> {
+    Dtype::from_name(name).ok_or_else(|| format!("unknown dtype {}", quoted(name)))
 }
 
 /// A short list of sizes; longer ones are refused before they are stored.
@@ -263,8 +273,27 @@ impl<'de> Deserialize<'de> for Sizes {
 /// an array in place of the object.
 struct Fields;
 
+/// What is said of a tensor.
+enum Field {
+    Dtype,
+    Shape,
+    DataOffsets,
+    Other,
+}
+
+impl Field {
+    fn called(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "dtype" => Self::Dtype,
+            "shape" => Self::Shape,
+            "data_offsets" => Self::DataOffsets,
+            _ => Self::Other,
+        })
+    }
+}
+
 struct FieldValues {
-    dtype: Element,
+    dtype: Dtype,
     shape: Shape,
     begin: u64,
     end: u64,
@@ -290,12 +319,12 @@ impl<'de> Visitor<'de> for Fields {
             if slot.replace(value).is_some() { Err(E::duplicate_field(name)) } else { Ok(()) }
         }
         let (mut dtype, mut shape, mut offsets) = (None, None, None);
-        while let Some(Text(key)) = map.next_key()? {
-            match key.as_str() {
-                "dtype" => set(&mut dtype, map.next_value()?, "dtype")?,
-                "shape" => set(&mut shape, map.next_value::<Sizes>()?, "shape")?,
-                "data_offsets" => set(&mut offsets, map.next_value::<Sizes>()?, "data_offsets")?,
-                _ => _ = map.next_value::<Forgotten>()?,
+        while let Some(field) = map.next_key_seed(Read(Field::called))? {
+            match field {
+                Field::Dtype => set(&mut dtype, map.next_value_seed(Read(element))?, "dtype")?,
+                Field::Shape => set(&mut shape, map.next_value::<Sizes>()?, "shape")?,
+                Field::DataOffsets => set(&mut offsets, map.next_value::<Sizes>()?, "data_offsets")?,
+                Field::Other => _ = map.next_value::<Forgotten>()?,
             }
         }
         let dtype = dtype.ok_or_else(|| A::Error::missing_field("dtype"))?;

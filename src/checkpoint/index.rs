@@ -2,8 +2,10 @@
 //!
 //! Only what the index says; whether the files agree is checked by the caller.
 
-use std::collections::HashMap;
 use std::path::{Component, Path};
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+use indexmap::IndexMap;
 
 use super::budget::{Budget, MOST_FILES};
 use crate::error::{Error, Result};
@@ -75,7 +77,8 @@ fn check_file_name(name: &str) -> Result<(), &'static str> {
 #[derive(Default)]
 struct WeightMap {
     files: HashMap<String, usize>,
-    tensors: HashMap<String, usize>,
+    /// In the order of the text, which nearly always is that of the names.
+    tensors: IndexMap<String, usize, DefaultHashBuilder>,
 }
 
 /// The part of the index that matters.

@@ -13,9 +13,10 @@ mod safetensors;
 mod torch;
 mod wrappers;
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -148,10 +149,7 @@ impl Checkpoint {
                 Part::Torch(file) => checkpoint.add_torch(source, file),
             }
         }
-        let places = checkpoint.places()?;
-        if let Some((path, index)) = &parts.index {
-            check_index(path, index, &places)?;
-        }
+        checkpoint.check_names(parts.index.as_ref())?;
         Ok(checkpoint)
     }
 
@@ -206,6 +204,12 @@ impl Checkpoint {
     fn add_torch(&mut self, source: File, file: torch::TorchFile) {
         let data_start = file.tensors.iter().map(|t| t.begin).min().unwrap_or(file.len);
         self.add(source, data_start, 0, file.tensors);
+    }
+
+    /// No name may be there twice, and an index has to name what there is.
+    fn check_names(&self, index: Option<&(PathBuf, Index)>) -> Result<()> {
+        let places = self.places()?;
+        index.map_or(Ok(()), |(path, index)| check_index(path, index, &places))
     }
 
     /// Every tensor's file by the tensor's name, which no two may share.
@@ -279,10 +283,18 @@ fn byte_size(shape: &[u64], dtype: Dtype) -> Option<u64> {
 /// The index and the files must name the same tensors. Where a file holds a tensor that the index
 /// places in another, the file is right; the reference does not look.
 fn check_index(path: &Path, index: &Index, places: &HashMap<&str, usize>) -> Result<()> {
-    let (present, missing): (Vec<_>, Vec<_>) =
-        index.tensors.iter().partition(|(name, _)| places.contains_key(name.as_str()));
+    let mut missing = Vec::new();
+    for (name, file) in index.tensors.iter().map(|(name, file)| (name.as_str(), *file)) {
+        match places.get(name) {
+            None => missing.push((name, file)),
+            Some(found) if *found != file => {
+                tracing::debug!(tensor = name, file = index.files[file], "not in the file the index says");
+            }
+            Some(_) => {}
+        }
+    }
     if !missing.is_empty() {
-        let (count, names) = (missing.len(), listed(missing.iter().map(|(name, _)| name.as_str())));
+        let (count, names) = (missing.len(), listed(missing.iter().map(|(name, _)| *name)));
         let mut files: Vec<_> = missing.iter().map(|(_, file)| index.files[*file].as_str()).collect();
         files.dedup();
         let files = listed(files);
@@ -291,7 +303,7 @@ fn check_index(path: &Path, index: &Index, places: &HashMap<&str, usize>) -> Res
             format!("{count} tensors it names are missing: {names}; expected them in {files}"),
         ));
     }
-    if present.len() != places.len() {
+    if index.tensors.len() != places.len() {
         let known = |name: &str| index.tensors.binary_search_by(|(n, _)| n.as_str().cmp(name)).is_ok();
         let mut extra: Vec<&str> = places.keys().copied().filter(|name| !known(name)).collect();
         extra.sort_unstable();
@@ -300,11 +312,6 @@ fn check_index(path: &Path, index: &Index, places: &HashMap<&str, usize>) -> Res
             path,
             format!("the files hold {count} tensors it does not name: {names}"),
         ));
-    }
-    for (name, file) in present {
-        if places.get(name.as_str()) != Some(file) {
-            tracing::debug!(tensor = name, file = index.files[*file], "not in the file the index says");
-        }
     }
     Ok(())
 }

@@ -130,7 +130,8 @@ fn check_range(t: &Entry, expected: u64, data_len: u64) -> Result<(), String> {
 
 /// No name twice. Sorts by name, bytewise.
 fn check_names(path: &Path, tensors: &mut [Entry]) -> Result<()> {
-    tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    // Ranges are nearly always in the order of names already, type by type: this sort takes advantage of that.
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
     match tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
         Some(pair) => {
             let name = &pair[0].name;

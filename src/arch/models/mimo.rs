@@ -247,7 +247,7 @@ fn by_rank(
 
 fn emit(input: &Input, builder: &mut Builder, mut tensor: Tensor) -> Result<()> {
     let own = tensor.name.strip_suffix("_scale").unwrap_or(&tensor.name);
-    if is_packed(input)? && expert(own).is_some() {
+    if expert(own).is_some() && is_packed(input)? {
         return Ok(());
     }
     let mut layer = tensor.layer;

@@ -1,10 +1,8 @@
 //! What a projector consists of, and how it describes a model: the names and functions that projectors fill in, and the
 //! order in which they are asked (`MmprojModel` of the reference).
 
-use indexmap::IndexMap;
-
 use crate::arch::options::{FileType, Mtp, Options};
-use crate::arch::tensors::{self, Tensor};
+use crate::arch::tensors::{self, Tensor, Tensors};
 use crate::arch::{Keys, names};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
@@ -100,7 +98,7 @@ pub(super) struct Input<'a> {
     pub(super) layers: u32,
     pub(super) ftype: FileType,
     /// The checkpoint's tensors, by the names that `projector.rename` gives them, in order.
-    pub(super) tensors: IndexMap<String, TensorExpr>,
+    pub(super) tensors: Tensors,
 }
 
 impl Input<'_> {
@@ -160,7 +158,7 @@ impl Projector {
             mistral_format,
             layers: 0,
             ftype: FileType::F32,
-            tensors: IndexMap::new(),
+            tensors: Tensors::default(),
         };
         refuse_quantized(&input)?;
         input.text_width()?;
@@ -191,7 +189,7 @@ impl Projector {
 
 /// The tensors that belong to the projector, in order, by the names it knows. Where two get one name, the second takes
 /// the first's place.
-fn index(input: &Input) -> IndexMap<String, TensorExpr> {
+fn index(input: &Input) -> Tensors {
     let named = input.checkpoint.own_tensors().iter().enumerate().filter_map(|(index, tensor)| {
         let name = (input.projector.rename)(&tensor.name)?;
         let text = name.contains("language_model.");

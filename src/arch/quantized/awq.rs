@@ -1,10 +1,9 @@
 //! AWQ (`gemm`): matrices stored transposed, `(code - zero point) · scale` in the type of the scales, as AutoAWQ's
 //! `dequantize_gemm` computes it. Codes and zero points lie along columns, eight to a word, the even ones before the odd ones.
 
-use indexmap::IndexMap;
-
 use super::stored::{FLOATS, invalid, replace, require};
 use crate::arch::Input;
+use crate::arch::tensors::Tensors;
 use crate::config::Config;
 use crate::dtype::{Dtype, Packing};
 use crate::error::Result;
@@ -25,7 +24,7 @@ pub(super) fn dequantize(input: &mut Input, config: &Config) -> Result<()> {
             format!("AWQ, version {}, with {bits} bits: only gemm with 4 can be read", quoted(&version));
         return Err(config.unsupported(problem).hint("convert the original checkpoint instead"));
     }
-    let mut made = IndexMap::new();
+    let mut made = Tensors::default();
     for name in input.tensors.keys() {
         if let Some(base) = name.strip_suffix(".qweight") {
             made.insert(format!("{base}.weight"), matrix(input, base)?);

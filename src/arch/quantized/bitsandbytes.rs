@@ -1,9 +1,8 @@
 //! bitsandbytes: four bits as places in a table (NF4, FP4), by blocks whose scales may be quantized, too; and eight bits by rows.
 
-use indexmap::IndexMap;
-
 use super::stored::{Stored, find, invalid, require};
 use crate::arch::Input;
+use crate::arch::tensors::Tensors;
 use crate::dtype::{Dtype, Packing};
 use crate::error::{Error, Result};
 use crate::input::quoted;
@@ -24,7 +23,7 @@ const LONGEST: u64 = 1 << 16;
 /// # Errors
 /// If tensors are missing or contradict each other.
 pub(super) fn dequantize(input: &mut Input) -> Result<()> {
-    let mut made = IndexMap::new();
+    let mut made = Tensors::default();
     for name in input.tensors.keys() {
         let of_four = STATES.iter().find_map(|state| name.strip_suffix(state)?.strip_suffix('.'));
         if let Some(base) = of_four {

@@ -1,9 +1,8 @@
 //! Checkpoints of MLX: `code · scale + bias` by groups along rows, each operation in the type of the scales.
 
-use indexmap::IndexMap;
-
 use super::stored::{FLOATS, find, invalid, require};
 use crate::arch::Input;
+use crate::arch::tensors::Tensors;
 use crate::config::Config;
 use crate::dtype::{Dtype, Packing};
 use crate::error::Result;
@@ -31,7 +30,7 @@ pub(super) fn dequantize(input: &mut Input, settings: &Config) -> Result<()> {
         let problem = format!("weights quantized by MLX, mode {}: only affine can be read", quoted(mode));
         return Err(settings.unsupported(problem).hint("convert the original checkpoint instead"));
     }
-    let mut made = IndexMap::new();
+    let mut made = Tensors::default();
     for name in input.tensors.keys() {
         if let Some(base) = name.strip_suffix(".biases") {
             made.insert(format!("{base}.weight"), matrix(input, base, settings)?);

@@ -11,7 +11,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::Method;
 use crate::arch::builder::Builder;
-use crate::arch::tensors::is_decimal;
+use crate::arch::tensors::{Tensors, is_decimal};
 use crate::arch::{Input, contents, tensors};
 use crate::dtype::{Dtype, GgmlType};
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ fn stack(method: &Method, (layer, matrix): (u64, &str), mut parts: Vec<Part>) ->
 /// Gives tensors of compressed-tensors the names that ModelOpt has for them; these come last. Answers which are the inverse of
 /// what they are called now.
 fn rename(input: &mut Input) -> IndexSet<String> {
-    let (mut kept, mut renamed, mut inverse) = (IndexMap::new(), IndexMap::new(), IndexSet::new());
+    let (mut kept, mut renamed, mut inverse) = (Tensors::default(), Tensors::default(), IndexSet::new());
     let all = mem::take(&mut input.tensors);
     let names: IndexSet<String> = all.keys().cloned().collect();
     for (name, expr) in all {

@@ -1,9 +1,8 @@
 //! Weights as integers of few bits, several to a word: `pack-quantized` of compressed-tensors, GPTQ, and BitNet's.
 
-use indexmap::IndexMap;
-
 use super::stored::{FLOATS, Groups, Stored, find, invalid, replace, require};
 use crate::arch::Input;
+use crate::arch::tensors::Tensors;
 use crate::config::Config;
 use crate::dtype::{Dtype, Packing};
 use crate::error::Result;
@@ -33,7 +32,7 @@ pub(super) fn pack_quantized(input: &mut Input, config: &Config, weights: &Map<S
         found.ok_or_else(|| config.invalid(format!("{key} of pack-quantized weights: expected 1 to {most}")))
     };
     let (bits, size) = (number("num_bits", 8)? as u32, number("group_size", 1 << 32)?);
-    let mut made = IndexMap::new();
+    let mut made = Tensors::default();
     for name in input.tensors.keys() {
         if let Some(base) = name.strip_suffix("_packed").filter(|base| base.ends_with(".weight")) {
             made.insert(base.to_owned(), pack_quantized_matrix(input, base, bits, size)?);
@@ -96,7 +95,7 @@ pub(super) fn gptq(input: &mut Input, config: &Config) -> Result<()> {
         None => return Err(config.invalid("bits of GPTQ are missing")),
     };
     let first_version = config.str(&["checkpoint_format"])?.unwrap_or("gptq") == "gptq";
-    let mut made = IndexMap::new();
+    let mut made = Tensors::default();
     for name in input.tensors.keys() {
         if let Some(base) = name.strip_suffix(".qweight") {
             made.insert(format!("{base}.weight"), gptq_matrix(input, base, bits, first_version)?);
@@ -146,7 +145,7 @@ fn gptq_matrix(input: &Input, base: &str, bits: u32, first_version: bool) -> Res
 /// # Errors
 /// If tensors contradict each other.
 pub(super) fn bitnet(input: &mut Input) -> Result<()> {
-    let mut made = IndexMap::new();
+    let mut made = Tensors::default();
     for name in input.tensors.keys() {
         if let Some(base) = name.strip_suffix("_scale").filter(|base| base.ends_with(".weight")) {
             made.insert(base.to_owned(), bitnet_matrix(input, &require(input, name.clone())?, base)?);

@@ -4,8 +4,6 @@
 use std::collections::HashSet;
 use std::mem;
 
-use indexmap::IndexMap;
-
 use crate::json::Value as Json;
 
 use crate::config::Config;
@@ -15,6 +13,7 @@ use crate::input::quoted;
 use crate::tensor::{Leaf, Scale};
 
 use super::packed;
+use crate::arch::tensors::Tensors;
 use crate::arch::{Input, tensors};
 
 /// Weights in FP8, scaled by blocks.
@@ -103,7 +102,7 @@ fn multiply(
     fp8: impl Fn(Dtype) -> bool,
 ) -> Result<()> {
     // All scales at once: removing them one by one would move what follows each of them.
-    let (all, weights): (IndexMap<_, _>, IndexMap<_, _>) =
+    let (all, weights): (Tensors, Tensors) =
         mem::take(&mut input.tensors).into_iter().partition(|(name, _)| name.ends_with(suffix));
     input.tensors = weights;
     for (name, scales) in all {

@@ -1,7 +1,6 @@
 //! The tensors that quantized weights are put together from, taken out of the list and looked at.
 
-use indexmap::IndexMap;
-
+use crate::arch::tensors::Tensors;
 use crate::arch::{Input, contents, tensors};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -117,7 +116,7 @@ impl Groups {
 }
 
 /// Puts `made` at the end of the list, and leaves out what has one of `parts` instead of the `weight` in their names.
-pub(super) fn replace(input: &mut Input, made: IndexMap<String, TensorExpr>, parts: &[&str]) {
+pub(super) fn replace(input: &mut Input, made: Tensors, parts: &[&str]) {
     let used = |name: &str| {
         let weight = parts.iter().find_map(|part| Some(format!("{}weight", name.strip_suffix(part)?)));
         weight.is_some_and(|weight| made.contains_key(&weight))
