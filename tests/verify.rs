@@ -92,6 +92,42 @@ fn a_flipped_byte_and_a_missing_end_are_found() {
     }
 }
 
+/// Flips a bit in bytes all over the header. What of it is accepted is what docs/architecture.md says: version 2 for version 3, and
+/// the padding behind the header, which nobody reads.
+#[test]
+fn a_flip_in_the_header_is_found_wherever_it_counts() {
+    let Converted { model, file, _work } = Converted::with(&["--no-reflink"]);
+    let mut bytes = fs::read(&file).unwrap();
+    let header = gguf::read(&file).unwrap();
+    // The header ends with the last tensor's entry: name, number of dimensions, dimensions, type and offset.
+    let last = header.tensors.last().unwrap();
+    let name = bytes.windows(last.name.len()).rposition(|window| window == last.name.as_bytes()).unwrap();
+    let end = name + last.name.len() + 4 + 8 * last.shape.len() + 4 + 8;
+    assert!(end < header.data_start as usize, "there should be padding behind the header");
+    let options = ggraft::verify::Options {
+        gguf: file.clone(),
+        model: Some(model.clone()),
+        ..ggraft::verify::Options::default()
+    };
+    // Magic, version and counts, all of the last tensor's entry, the padding, and a sample of what is in between.
+    let places = (0..24).chain((24..end).step_by(9001)).chain(end - 24..header.data_start as usize);
+    for at in places {
+        for bit in if at == 4 { 0..8 } else { at % 8..at % 8 + 1 } {
+            bytes[at] ^= 1 << bit;
+            fs::write(&file, &bytes).unwrap();
+            let report = ggraft::verify::verify(&options, &mut |_| {}, &mut |_| {});
+            bytes[at] ^= 1 << bit;
+            let accepted = at >= end || (at, bit) == (4, 0);
+            match report {
+                Ok(report) => {
+                    assert_eq!(report.is_equal(), accepted, "bit {bit} of byte {at}: {:?}", report.differences);
+                }
+                Err(error) => assert!(!accepted, "bit {bit} of byte {at}: {error}"),
+            }
+        }
+    }
+}
+
 /// What lacks only padding behind its last tensor llama.cpp loads, and so it is sound; but it is not what a conversion makes.
 #[test]
 fn missing_padding_is_called_by_its_name() {
