@@ -128,6 +128,26 @@ fn a_flip_in_the_header_is_found_wherever_it_counts() {
     }
 }
 
+/// Readers take metadata from the first file of a set; a key in another that belongs to no conversion is a difference all the same.
+#[test]
+fn keys_of_later_files_of_a_set_are_looked_at() {
+    let Converted { model, _work, .. } = Converted::with(&["--split-max-tensors", "10"]);
+    let mut files: Vec<_> = fs::read_dir(_work.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "gguf"));
+    files.sort();
+    let [first, second, ..] = files.as_slice() else { panic!("expected several files, found {files:?}") };
+    let equal = verify(first, &model, &[]);
+    assert_eq!(equal.status.code(), Some(0), "{}", text(&equal));
+    let mut bytes = fs::read(second).unwrap();
+    let key = b"split.tensors.count";
+    let at = bytes.windows(key.len()).position(|window| window == key).unwrap();
+    bytes[at] = b'S';
+    fs::write(second, &bytes).unwrap();
+    let found = verify(first, &model, &[]);
+    assert_eq!(found.status.code(), Some(6), "{}", text(&found));
+    assert!(text(&found).contains("Split.tensors.count"), "{}", text(&found));
+}
+
 /// What lacks only padding behind its last tensor llama.cpp loads, and so it is sound; but it is not what a conversion makes.
 #[test]
 fn missing_padding_is_called_by_its_name() {

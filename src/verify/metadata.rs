@@ -8,8 +8,8 @@ use crate::inspect::value_text;
 
 /// What differs, key by key. The order of keys means nothing.
 pub fn differences(expected: &KeyValues, files: &[(PathBuf, Gguf)]) -> Vec<Difference> {
-    // Readers take metadata from the first file of a set.
-    let Some((_, first)) = files.first() else { return Vec::new() };
+    // Readers take metadata from the first file of a set. Others need have none, but nothing else either.
+    let Some(((_, first), others)) = files.split_first() else { return Vec::new() };
     let found = &first.metadata;
     let mut differences = Vec::new();
     let mut add = |key: &str, expected, found| {
@@ -28,6 +28,13 @@ pub fn differences(expected: &KeyValues, files: &[(PathBuf, Gguf)]) -> Vec<Diffe
     for (key, value) in found.iter().filter(|(key, _)| !LAYOUT_KEYS.contains(key)) {
         if expected.get(key).is_none() {
             add(key, None, Some(value));
+        }
+    }
+    let more = others.iter().flat_map(|(_, gguf)| gguf.metadata.iter());
+    for (key, value) in more.filter(|(key, _)| !LAYOUT_KEYS.contains(key)) {
+        let expected = expected.get(key);
+        if expected.is_none_or(|expected| !expected.has_bits_of(value)) {
+            add(key, expected, Some(value));
         }
     }
     differences
