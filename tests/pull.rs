@@ -93,11 +93,7 @@ fn sent(hub: &Hub) -> u64 {
 }
 
 fn sent_of(asked: &[Asked]) -> u64 {
-    asked
-        .iter()
-        .filter(|asked| asked.path.contains("/resolve/") || asked.cdn)
-        .map(|asked| asked.bytes)
-        .sum()
+    asked.iter().filter(|asked| asked.path.contains("/resolve/") || asked.cdn).map(|asked| asked.bytes).sum()
 }
 
 fn size(dir: &Path) -> u64 {

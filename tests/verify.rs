@@ -120,7 +120,12 @@ fn a_flip_in_the_header_is_found_wherever_it_counts() {
             let accepted = at >= end || (at, bit) == (4, 0);
             match report {
                 Ok(report) => {
-                    assert_eq!(report.is_equal(), accepted, "bit {bit} of byte {at}: {:?}", report.differences);
+                    assert_eq!(
+                        report.is_equal(),
+                        accepted,
+                        "bit {bit} of byte {at}: {:?}",
+                        report.differences
+                    );
                 }
                 Err(error) => assert!(!accepted, "bit {bit} of byte {at}: {error}"),
             }

@@ -6,6 +6,7 @@
 mod arithmetic;
 mod codes;
 mod compute;
+mod contents;
 mod expr;
 mod join;
 mod low_rank;
