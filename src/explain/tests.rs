@@ -211,6 +211,20 @@ fn the_document_has_them_under_these_keys() {
     );
 }
 
+/// The page says "file.gguf" and not where that is; what could turn the text around it is shown as an escape.
+#[test]
+fn the_page_has_names_without_their_directories() {
+    let (mut plan, checkpoint) = (plan(), checkpoint());
+    plan.sources = vec!["/models/some/m\u{202e}odel.safetensors".into()];
+    plan.outputs[0].path = "/elsewhere/out.gguf".into();
+    let explanation = Explanation::new(&checkpoint, &plan, advice(), &[]);
+    let mut page = Vec::new();
+    explanation.write_html(&mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains(r#""sources":["m\\u{202e}odel.safetensors"]"#), "{page}");
+    assert!(page.contains(r#""path":"out.gguf""#) && !page.contains("/elsewhere"), "{page}");
+}
+
 #[test]
 fn percentages_tell_little_from_nothing() {
     let cases = [

@@ -86,7 +86,7 @@ fn places(step: &Step) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Action;
+    use crate::plan::{Action, Pattern};
 
     fn output(lens: &[u64]) -> Output {
         let mut start = 0;
@@ -118,6 +118,22 @@ mod tests {
     fn short_neighbours_are_taken_together() {
         assert_eq!(lens(&merge(&output(&[1, 2, 3, 20, 4, 9, 1, 30]), 10)), [6, 20, 13, 1, 30]);
         assert_eq!(lens(&merge(&output(&[1, 2, 3]), 0)), [1, 2, 3]);
+        assert_eq!(lens(&merge(&output(&[4, 4, 4, 4, 4, 4]), 12)), [12, 12]);
+    }
+
+    /// A pattern of one copy and one hole, five times over, is ten steps.
+    #[test]
+    fn steps_that_repeat_count_as_often() {
+        let step = |start, len, action| Step { start, len, action, reason: None };
+        let inner = vec![step(7, 2, Action::Copy { file: 0, offset: 0 }), step(9, 1, Action::Zero)];
+        let pattern = Pattern { count: 5, stride: 3, source_stride: 2, steps: inner };
+        let mut file = output(&[7]);
+        file.steps.push(step(7, 15, Action::Repeat(pattern.into())));
+        let alone = merge(&file, 0);
+        assert!(matches!(alone[1], Tile::Many { steps: 10, .. }), "{alone:?}");
+        let together = merge(&file, 16);
+        assert!(matches!(together[..], [Tile::Many { steps: 11, .. }]), "{together:?}");
+        assert_eq!(lens(&together), [22]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct Written {
 }
 
 /// Bytes of all outputs by what happened to them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bytes {
     /// All of them.
     pub total: u64,
@@ -198,5 +198,18 @@ impl Shortfall {
             "reason": self.reason, "explanation": self.explanation,
             "bytes": self.bytes, "tensors": self.tensors,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_add_kind_by_kind() {
+        let mut sum = Bytes { total: 210, cloned: 100, copied: 50, converted: 30, header: 20, padding: 10 };
+        sum += Bytes { total: 21, cloned: 6, copied: 5, converted: 4, header: 3, padding: 3 };
+        let expected = Bytes { total: 231, cloned: 106, copied: 55, converted: 34, header: 23, padding: 13 };
+        assert_eq!(sum, expected);
     }
 }
