@@ -75,3 +75,43 @@ impl Due {
         _ = drop_cache(file, self.drop.start, self.drop.end - self.drop.start);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Windows that are to be written and dropped when a job begins in window `window` of output `output`.
+    fn pass(behind: &mut Behind, output: usize, window: u64) -> Option<(Range<u64>, Range<u64>)> {
+        let task = Task::Copy { start: window * WINDOW + 5, len: 1, file: 0, offset: 0 };
+        let Due { writeback, drop } = behind.pass(&Job { output, task })?;
+        let windows = |range: Range<u64>| {
+            assert!(range.start.is_multiple_of(WINDOW) && range.end.is_multiple_of(WINDOW), "{range:?}");
+            range.start / WINDOW..range.end / WINDOW
+        };
+        Some((windows(writeback), windows(drop)))
+    }
+
+    #[test]
+    fn pages_are_written_one_window_behind_and_dropped_five_behind() {
+        let mut behind = Behind::new(true, true);
+        assert_eq!(pass(&mut behind, 0, 0), None);
+        assert_eq!(pass(&mut behind, 0, 3), Some((0..2, 0..0)));
+        assert_eq!(pass(&mut behind, 0, 3), None, "nothing new");
+        assert_eq!(pass(&mut behind, 0, 2), None, "a worker that lags");
+        assert_eq!(pass(&mut behind, 0, 9), Some((2..8, 0..4)));
+        assert_eq!(pass(&mut behind, 0, 12), Some((8..11, 4..7)));
+        assert_eq!(pass(&mut behind, 1, 1), Some((0..0, 0..0)), "another file begins");
+        assert_eq!(pass(&mut behind, 0, 20), None, "and the first is behind");
+        assert_eq!(pass(&mut behind, 1, 2), Some((0..1, 0..0)));
+        let zeros = Task::Zeros { start: 50 * WINDOW, len: 1 };
+        assert!(behind.pass(&Job { output: 1, task: zeros }).is_none(), "holes take no pages");
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_due() {
+        assert_eq!(pass(&mut Behind::new(false, false), 0, 9), None);
+        assert_eq!(pass(&mut Behind::new(true, false), 0, 9), Some((0..8, 0..0)));
+        // What is dropped must have been written.
+        assert_eq!(pass(&mut Behind::new(false, true), 0, 9), Some((0..8, 0..4)));
+    }
+}

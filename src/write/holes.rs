@@ -55,3 +55,65 @@ fn without_holes(step: &Step, file: &fs::File) -> Vec<Step> {
     }
     steps
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+
+    /// Data of 1 MiB, a hole of 2, half a MiB of data, a hole of as much, 1 MiB of data, and a hole of 3.
+    fn sparse() -> fs::File {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8 * MIB).unwrap();
+        for (start, end) in [(0, MIB), (3 * MIB, 3 * MIB + 512 * KIB), (4 * MIB, 5 * MIB)] {
+            file.write_all_at(&vec![1; (end - start) as usize], start).unwrap();
+        }
+        file
+    }
+
+    /// Start, length and, if it is copied, offset in the source of what becomes of `len` bytes from `offset` on that go to
+    /// byte 1000 of an output.
+    fn cut(offset: u64, len: u64) -> Vec<(u64, u64, Option<u64>)> {
+        let action = Action::Copy { file: 5, offset };
+        let step = Step { start: 1000, len, action, reason: Some(crate::plan::Reason::Edge) };
+        let steps = without_holes(&step, &sparse()).into_iter();
+        let place = |step: Step| match step.action {
+            Action::Copy { file: 5, offset } => {
+                assert_eq!(step.reason, Some(crate::plan::Reason::Edge));
+                (step.start, step.len, Some(offset))
+            }
+            Action::Zero if step.reason.is_none() => (step.start, step.len, None),
+            _ => panic!("{step:?}"),
+        };
+        steps.map(place).collect()
+    }
+
+    #[test]
+    fn long_holes_are_not_copied() {
+        let expected = [
+            (1000, 512 * KIB, Some(512 * KIB)),
+            (1000 + 512 * KIB, 2 * MIB, None),
+            (1000 + 2 * MIB + 512 * KIB, 512 * KIB, Some(3 * MIB)),
+            (1000 + 3 * MIB, MIB + 512 * KIB, Some(3 * MIB + 512 * KIB)),
+            (1000 + 4 * MIB + 512 * KIB, 3 * MIB, None),
+        ];
+        assert_eq!(
+            cut(512 * KIB, 7 * MIB + 512 * KIB),
+            expected,
+            "a short hole is read as the zeros that it is"
+        );
+        assert_eq!(cut(4 * MIB, MIB), [(1000, MIB, Some(4 * MIB))], "all of it is data");
+        assert_eq!(cut(6 * MIB, MIB), [(1000, MIB, None)], "all of it is a hole");
+        let ends = [(1000, MIB, Some(4 * MIB)), (1000 + MIB, 64 * KIB, None)];
+        assert_eq!(cut(4 * MIB, MIB + 64 * KIB), ends, "what is left at the end");
+        let just = [(1000, MIB, None), (1000 + MIB, 64 * KIB, Some(3 * MIB))];
+        assert_eq!(cut(2 * MIB, MIB + 64 * KIB), just, "a hole that is just long enough");
+        let begins = [(1000, MIB - 1 + 64 * KIB, Some(2 * MIB + 1))];
+        assert_eq!(cut(2 * MIB + 1, MIB - 1 + 64 * KIB), begins, "one that is a byte too short");
+    }
+}

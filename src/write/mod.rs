@@ -11,6 +11,8 @@ mod pace;
 mod probe;
 mod refusals;
 mod report;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::collections::BTreeSet;
