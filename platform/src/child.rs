@@ -92,4 +92,18 @@ mod tests {
         assert_eq!(usage.status.code(), Some(7));
         assert!(usage.peak > 1 << 16 && usage.cpu < Duration::from_secs(60), "{usage:?}");
     }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_child_ends_with_the_thread_that_started_it() {
+        let start = || {
+            let mut command = Command::new("sleep");
+            command.arg("60");
+            die_with_parent(&mut command);
+            command.spawn().unwrap()
+        };
+        let child = std::thread::spawn(start).join().unwrap();
+        let usage = wait_with_usage(child).unwrap();
+        assert_eq!(usage.status.signal(), Some(libc::SIGTERM), "and does not sleep for a minute");
+    }
 }

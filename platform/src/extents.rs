@@ -111,3 +111,24 @@ pub fn shared_bytes(file: &File, write_back: bool) -> io::Result<Option<ExtentUs
     })?;
     Ok(known.then_some(usage))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_off_an_extent_is_cut_off_on_the_disk() {
+        let extent = Extent { logical: 100, physical: 7000, len: 50, flags: 3 };
+        let within = |from, to| {
+            let Extent { logical, physical, len, flags } = extent.within(from, to);
+            assert_eq!(flags, 3);
+            (logical, physical, len)
+        };
+        assert_eq!(within(0, 1000), (100, 7000, 50));
+        assert_eq!(within(110, 1000), (110, 7010, 40));
+        assert_eq!(within(0, 120), (100, 7000, 20));
+        assert_eq!(within(110, 120), (110, 7010, 10));
+        assert_eq!(within(150, 200).2, 0);
+        assert_eq!(within(0, 100).2, 0);
+    }
+}

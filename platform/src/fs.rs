@@ -81,3 +81,31 @@ impl FileSystem {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_told_from_what_cannot_be_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("file"), "12345").unwrap();
+        symlink("nothing", path("dangling")).unwrap();
+        symlink("loop", path("loop")).unwrap();
+        assert_eq!(look(&path("file")).unwrap().map(|found| found.len()), Some(5));
+        for absent in ["nothing", "file/below", "dangling"] {
+            assert!(look(&path(absent)).unwrap().is_none(), "{absent}");
+            assert!(leads_nowhere(&fs::metadata(path(absent)).unwrap_err()), "{absent}");
+        }
+        assert!(look(&path("loop")).is_err());
+        for nowhere in ["loop", &"n".repeat(5000)] {
+            assert!(leads_nowhere(&fs::metadata(path(nowhere)).unwrap_err()), "{nowhere}");
+        }
+        for other in [Errno::EACCES, Errno::EIO, Errno::EINTR] {
+            assert!(!leads_nowhere(&other.into()), "{other}");
+        }
+    }
+}

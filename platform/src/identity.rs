@@ -67,3 +67,33 @@ pub fn set_modified(path: &Path, time: (i64, i64)) -> io::Result<()> {
     let time = TimeSpec::new(time.0, time.1);
     Ok(utimensat(AT_FDCWD, path, &TimeSpec::UTIME_OMIT, &time, UtimensatFlags::FollowSymlink)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_stays_the_same_while_its_state_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| dir.path().join(name));
+        let mut file = File::create(&one).unwrap();
+        fs::write(&other, "").unwrap();
+        let before = Identity::at(&one).unwrap();
+        assert_eq!(before, Identity::of(&file).unwrap());
+        assert!(!before.is_same_file(&Identity::at(&other).unwrap()));
+        file.write_all(b"x").unwrap();
+        let after = Identity::at(&one).unwrap();
+        assert!(before != after && before.is_same_file(&after) && after.len == 1, "{after:?}");
+        let elsewhere = Identity { device: after.device + 1, ..after };
+        assert!(!after.is_same_file(&elsewhere), "an inode number of another device");
+    }
+
+    #[test]
+    fn times_are_set_to_the_nanosecond() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        set_modified(file.path(), (1_000_000_007, 123_456_789)).unwrap();
+        assert_eq!(Identity::at(file.path()).unwrap().modified, (1_000_000_007, 123_456_789));
+    }
+}

@@ -27,3 +27,17 @@ pub fn report_file_size_limit() -> io::Result<()> {
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_that_is_answered_holds() {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        let limit = open_file_limit() as u64;
+        let (soft, now) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!((soft, now), (limit, hard), "only the soft one is raised");
+        assert!(limit >= hard.min(PLENTY), "{limit} of {hard}");
+    }
+}

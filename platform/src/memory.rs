@@ -31,6 +31,17 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn there_is_memory_and_no_more_than_all() {
+        let known = std::fs::read_to_string("/proc/meminfo").unwrap();
+        let total = known.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
+        let total: u64 = total.trim().trim_end_matches(" kB").parse().unwrap();
+        let available = available_memory().unwrap();
+        // Whoever runs this has a MiB left.
+        assert!((1 << 20..=total << 10).contains(&available), "{available} of {total} KiB");
+    }
+
+    #[test]
     fn advice_leaves_buffers_usable() {
         for len in [0, 1, 5 << 20] {
             let mut buffer = Vec::<u8>::with_capacity(len);

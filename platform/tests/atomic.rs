@@ -56,6 +56,27 @@ fn publishing_replaces_at_once() {
 }
 
 #[test]
+fn what_took_no_other_place_is_withdrawn_unless_another_has_its_place() {
+    for dir in everywhere() {
+        let path = dir.path().join("out.gguf");
+        let published = publish(vec![written(&path, b"mine")], false).unwrap();
+        published[0].withdraw();
+        assert!(!path.exists(), "nothing was there before");
+        published[0].withdraw();
+
+        let published = publish(vec![written(&path, b"mine")], false).unwrap();
+        fs::write(dir.path().join("other"), "theirs").unwrap();
+        fs::rename(dir.path().join("other"), &path).unwrap();
+        published[0].withdraw();
+        assert_eq!(fs::read(&path).unwrap(), b"theirs", "somebody was there meanwhile");
+
+        let published = publish(vec![written(&path, b"mine")], false).unwrap();
+        published[0].withdraw();
+        assert_eq!(fs::read(&path).unwrap(), b"mine", "what was there before is lost already");
+    }
+}
+
+#[test]
 fn a_set_that_cannot_be_published_whole_is_not_published() {
     for dir in everywhere() {
         let dir = dir.path();

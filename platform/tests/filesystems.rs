@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::directory;
 use ggraft_platform::{
-    CloneError, Extent, ExtentUsage, FileSystem, Refusal, can_clone, clone_range, copy_in_kernel,
+    CloneError, Extent, ExtentUsage, FileSystem, Refusal, can_clone, clone_range, copy_in_kernel, extents_at,
     for_each_extent, preallocate, read_exact_at, shared_bytes, write_all_at,
 };
 
@@ -212,6 +212,35 @@ fn tmpfs_has_no_extent_map() {
 }
 
 /// More extents than one call returns, and a length that is not a multiple of the block.
+#[test]
+fn extents_of_a_range_are_cut_to_it() {
+    const MIB: u64 = 1 << 20;
+    for variable in ["GGRAFT_TEST_XFS", "GGRAFT_TEST_BTRFS", "GGRAFT_TEST_EXT4"] {
+        let Some(dir) = directory(variable) else { continue };
+        // Data, a hole of 2 MiB, and data again; not yet written back.
+        let file = file_of(dir.path(), "file", MIB as usize);
+        write_all_at(&file, &[7; 8192], 3 * MIB).unwrap();
+        let found = |start: u64, len: u64| {
+            let extents = extents_at(&file, start, len).unwrap().unwrap().into_iter();
+            let mut ranges: Vec<(u64, u64)> = Vec::new();
+            for extent in extents {
+                match ranges.last_mut() {
+                    Some((_, end)) if *end == extent.logical => *end += extent.len,
+                    _ => ranges.push((extent.logical, extent.logical + extent.len)),
+                }
+            }
+            ranges
+        };
+        assert_eq!(found(10_000, 50_000), [(10_000, 60_000)], "{variable}");
+        assert_eq!(found(MIB, 2 * MIB), [], "{variable}: a hole");
+        let both = [(MIB - 4096, MIB), (3 * MIB, 3 * MIB + 4096)];
+        assert_eq!(found(MIB - 4096, 2 * MIB + 8192), both, "{variable}");
+    }
+    if let Some(dir) = directory("GGRAFT_TEST_TMPFS") {
+        assert_eq!(extents_at(&file_of(dir.path(), "file", 8192), 0, 8192).unwrap(), None);
+    }
+}
+
 #[test]
 fn extent_maps_of_any_length_add_up() {
     const BLOCK: u64 = 4096;
