@@ -186,3 +186,83 @@ impl<'a> Iterator for Spots<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(start: u64, len: u64, action: Action) -> Step {
+        Step { start, len, action, reason: None }
+    }
+
+    fn copy(offset: u64) -> Action {
+        Action::Copy { file: 0, offset }
+    }
+
+    /// Bytes 0 to 10, then three times 20 bytes of which the last 12 are twice 6, a pattern of nothing, and 5 more bytes.
+    fn output() -> Output {
+        let innermost = vec![step(18, 4, copy(200)), step(22, 2, Action::Zero)];
+        let inner = Pattern { count: 2, stride: 6, source_stride: 50, steps: innermost };
+        let steps = vec![step(10, 8, copy(100)), step(18, 12, Action::Repeat(inner.into()))];
+        let outer = Pattern { count: 3, stride: 20, source_stride: 1000, steps };
+        let never = Pattern { count: 0, stride: 7, source_stride: 7, steps: vec![step(70, 7, Action::Zero)] };
+        let steps = vec![
+            step(0, 10, copy(0)),
+            step(10, 60, Action::Repeat(outer.into())),
+            step(70, 0, Action::Repeat(never.into())),
+            step(70, 5, copy(9)),
+        ];
+        let path = "".into();
+        Output { path, len: 75, data_start: 0, alignment: 1, tensors: Vec::new(), steps, like: None }
+    }
+
+    /// Start, end and, if it is a copy, offset in the source of each place.
+    fn places(spots: Spots) -> Vec<(u64, u64, Option<u64>)> {
+        let place = |spot: Spot| match spot.step.action {
+            Action::Copy { offset, .. } => (spot.start(), spot.end(), Some(offset + spot.source_shift)),
+            _ => (spot.start(), spot.end(), None),
+        };
+        spots.map(place).collect()
+    }
+
+    const PLACES: [(u64, u64, Option<u64>); 17] = [
+        (0, 10, Some(0)),
+        (10, 18, Some(100)),
+        (18, 22, Some(200)),
+        (22, 24, None),
+        (24, 28, Some(250)),
+        (28, 30, None),
+        (30, 38, Some(1100)),
+        (38, 42, Some(1200)),
+        (42, 44, None),
+        (44, 48, Some(1250)),
+        (48, 50, None),
+        (50, 58, Some(2100)),
+        (58, 62, Some(2200)),
+        (62, 64, None),
+        (64, 68, Some(2250)),
+        (68, 70, None),
+        (70, 75, Some(9)),
+    ];
+
+    #[test]
+    fn steps_are_gone_through_place_by_place() {
+        assert_eq!(places(output().spots()), PLACES);
+    }
+
+    #[test]
+    fn any_byte_can_be_the_first() {
+        let output = output();
+        for at in 0..80 {
+            let expected: Vec<_> = PLACES.into_iter().filter(|(_, end, _)| *end > at).collect();
+            assert_eq!(places(output.spots_from(at)), expected, "from byte {at}");
+        }
+    }
+
+    #[test]
+    fn counts_are_products_of_what_is_around() {
+        let output = output();
+        let counted: Vec<_> = output.counted().map(|(step, times)| (step.start, step.len, times)).collect();
+        assert_eq!(counted, [(0, 10, 1), (10, 8, 3), (18, 4, 6), (22, 2, 6), (70, 7, 0), (70, 5, 1)]);
+    }
+}

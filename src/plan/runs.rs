@@ -108,3 +108,76 @@ impl Runs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::Dtype;
+    use crate::tensor::Dim;
+
+    #[test]
+    fn only_whole_blocks_are_inside() {
+        let extent = |dst, len| Extent { dst, file: 2, src: dst + 8192, len };
+        let interior =
+            |dst, len| extent(dst, len).interior(4096).map(|inner| (inner.dst, inner.src, inner.len));
+        assert_eq!(interior(4096, 8192), Some((4096, 12288, 8192)));
+        assert_eq!(interior(4000, 8288), Some((4096, 12288, 8192)));
+        assert_eq!(interior(1, 8191), Some((4096, 12288, 4096)));
+        assert_eq!(interior(1, 8190), None);
+        assert_eq!(interior(0, 4095), None);
+        assert_eq!(interior(4096, 0), None);
+    }
+
+    /// How often each phase comes, by following every run.
+    fn phases(runs: &Runs, block: u64) -> Vec<(u64, u64)> {
+        let mut all = vec![runs.clone()];
+        while let Some((around, inner)) = all[0].outermost() {
+            all = (0..around.len)
+                .flat_map(|i| {
+                    let moved = |outer: &Runs| outer.outermost().unwrap().1.moved(i, &around);
+                    all.iter().map(moved).collect::<Vec<_>>()
+                })
+                .collect();
+            assert!(inner.loops.len() < runs.loops.len());
+        }
+        tally(all.iter().map(|runs| (runs.first, 1)), block)
+    }
+
+    fn tally(extents: impl Iterator<Item = (Extent, u64)>, block: u64) -> Vec<(u64, u64)> {
+        let mut found = std::collections::BTreeMap::new();
+        for (extent, times) in extents {
+            *found.entry((extent.src + block - extent.dst % block) % block).or_insert(0) += times;
+        }
+        found.into_iter().collect()
+    }
+
+    #[test]
+    fn every_phase_is_counted_as_often_as_it_comes() {
+        let block = 64;
+        for dims in [
+            &[(7, 48), (16, 1)][..],
+            &[(5, 200), (9, 40), (8, 1)],
+            &[(3, 32), (10, 96), (32, 1)],
+            &[(13, 64), (64, 1)],
+            &[(100, 1)],
+        ] {
+            let loops = dims.iter().map(|&(len, stride)| Dim { len, stride }).collect();
+            let walk = Walk {
+                file: 0,
+                offset: 24,
+                dtype: Dtype::U8,
+                dims: loops,
+                first: 0,
+                arithmetic: Vec::new(),
+                codes: None,
+            };
+            let runs = Runs::new(&walk, 16);
+            let mut found = Vec::new();
+            runs.each_phase(block, 1, &mut |extent, times| found.push((extent, times)));
+            let expected = phases(&runs, block);
+            assert_eq!(tally(found.into_iter(), block), expected, "{dims:?}");
+            let outer = dims[..dims.len() - 1].iter().map(|(len, _)| len).product::<u64>();
+            assert_eq!(expected.iter().map(|(_, times)| times).sum::<u64>(), outer, "{dims:?}");
+        }
+    }
+}

@@ -49,3 +49,36 @@ pub fn path(path: &Path, no: usize, count: usize) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{stem}-{:05}-of-{count:05}.gguf", no + 1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(sizes: &[u64], max_tensors: u64, max_bytes: u64) -> Vec<Range<usize>> {
+        let rules = SplitRules { max_tensors, max_bytes, no_tensor_first_split: false };
+        assert_eq!(rules.is_set(), (max_tensors, max_bytes) != (0, 0));
+        groups(sizes.iter().copied(), &rules)
+    }
+
+    #[test]
+    fn a_file_is_full_when_the_next_tensor_is_too_much() {
+        let sizes = [4, 4, 2, 9, 30, 1];
+        assert_eq!(cut(&sizes, 0, 0), [0..6]);
+        assert_eq!(cut(&sizes, 2, 0), [0..2, 2..4, 4..6]);
+        assert_eq!(cut(&sizes, 4, 0), [0..4, 4..6]);
+        assert_eq!(cut(&sizes, 0, 10), [0..3, 3..4, 4..5, 5..6], "one that is too large gets a file");
+        assert_eq!(cut(&sizes, 2, 10), [0..2, 2..3, 3..4, 4..5, 5..6]);
+        assert_eq!(cut(&[u64::MAX, u64::MAX], 0, 5), [0..1, 1..2]);
+        assert_eq!(cut(&[], 2, 10), [0..0]);
+        let rules = SplitRules { max_tensors: 1, no_tensor_first_split: true, ..SplitRules::default() };
+        assert_eq!(groups([4, 4].into_iter(), &rules), [0..0, 0..1, 1..2]);
+    }
+
+    #[test]
+    fn names_tell_number_and_count() {
+        let named = |no, count| path(Path::new("some/model.f16.gguf"), no, count);
+        assert_eq!(named(0, 1), Path::new("some/model.f16.gguf"));
+        assert_eq!(named(0, 2), Path::new("some/model.f16-00001-of-00002.gguf"));
+        assert_eq!(named(11, 123), Path::new("some/model.f16-00012-of-00123.gguf"));
+    }
+}
