@@ -226,3 +226,81 @@ fn keys_for_machines_are_these() {
     let ids = Way::ALL.map(Way::id);
     assert_eq!(ids, ["split", "relaxed", "small-extents", "align", "align-small-extents"]);
 }
+
+/// Nobody is told to do what he does already, or what cannot be done together with what he asked for.
+#[test]
+fn ways_are_those_that_are_left() {
+    let model = two_phases(20);
+    let left = |change: fn(&mut Request)| {
+        model.planned(change, |request, _| {
+            Way::ALL.into_iter().filter(|way| way.applies(request)).collect::<Vec<_>>()
+        })
+    };
+    let (extents, aligning) = ([Way::SmallExtents], [Way::Align, Way::AlignSmallExtents]);
+    let with = |first: &[Way]| [first, &extents, &aligning].concat();
+    assert_eq!(left(|_| {}), Way::ALL);
+    assert_eq!(left(|request| request.layout = Layout::Split), with(&[Way::Relaxed]));
+    let relaxed = |request: &mut Request| {
+        (request.layout, request.alignment) = (Layout::Split, Alignment::Relaxed);
+    };
+    assert_eq!(left(relaxed), with(&[]));
+    for rules in [
+        SplitRules { max_tensors: 1, ..SplitRules::default() },
+        SplitRules { max_bytes: 1 << 40, ..SplitRules::default() },
+        SplitRules { no_tensor_first_split: true, ..SplitRules::default() },
+    ] {
+        let ruled = model.planned(
+            |request| request.splits = rules,
+            |request, _| Way::ALL.into_iter().filter(|way| way.applies(request)).collect::<Vec<_>>(),
+        );
+        assert_eq!(ruled, with(&[]), "{rules:?}");
+    }
+    for (min_extent, has) in [(4 * KIB, false), (4 * KIB + 1, true)] {
+        let sharing = Sharing { block: KIB, min_extent, refusals: vec![None] };
+        let of = |way: Way| {
+            model.planned(|_| {}, |request, _| way.applies(&Request { sharing: &sharing, ..*request }))
+        };
+        let short = [of(Way::SmallExtents), of(Way::AlignSmallExtents)];
+        assert_eq!((short, of(Way::Align)), ([has; 2], true), "{min_extent}");
+    }
+    let mut torch = two_phases(20);
+    torch.checkpoint.format = Format::Torch;
+    let left = torch.planned(|_| {}, |request, _| Way::ALL.map(|way| way.applies(request)));
+    assert_eq!(left, [true, true, true, false, false], "only safetensors can be aligned");
+}
+
+/// What would be shared beside the checkpoint is told of one that lies where nothing can be.
+#[test]
+fn beside_the_checkpoint_more_could_be_shared() {
+    let mut model = two_phases(0);
+    let refused = Sharing { block: BLOCK, min_extent: 64 * KIB, refusals: vec![Some("another disk".into())] };
+    let outlook = |model: &Model, aligned| {
+        model.planned(
+            |_| {},
+            |request, _| beside(&Request { sharing: &refused, ..*request }, aligned).unwrap(),
+        )
+    };
+    let nothing = model.planned(
+        |_| {},
+        |request, _| Plan::outlook(&Request { sharing: &refused, ..*request }).unwrap().shared,
+    );
+    assert_eq!(nothing, (0, 0));
+    assert_eq!(outlook(&model, false).shared, (LARGER, 1));
+    assert_eq!(outlook(&model, true).shared, (5 * MIB, 1));
+    model.checkpoint.format = Format::Torch;
+    assert_eq!(outlook(&model, true).shared, (LARGER, 1), "that cannot be aligned");
+}
+
+/// Where nothing can be shared, or there is nothing, no way is planned.
+#[test]
+fn there_is_no_advice_where_there_is_no_hope() {
+    let model = two_phases(20);
+    let refused = Sharing { block: BLOCK, min_extent: 64 * KIB, refusals: vec![Some("another disk".into())] };
+    let advice = model.planned(
+        |_| {},
+        |request, plan| Advice::new(&Request { sharing: &refused, ..*request }, &plan.outputs).unwrap(),
+    );
+    assert!(advice.better.is_empty() && advice.extents.is_empty(), "{advice:?}");
+    let advice = Model::new().advice();
+    assert!(advice.better.is_empty() && advice.extents.is_empty(), "{advice:?}");
+}

@@ -154,3 +154,20 @@ fn advice(better: &Alternative, report: &Report, model: &str) -> String {
         percent(report.bytes.cloned, report.bytes.total),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_told_of_what_took_a_while_and_was_much() {
+        let said = |moved, millis| speed(moved, Duration::from_millis(millis));
+        assert_eq!(said(100_000_000, 50), " in 0.1 s, 2.00 GB/s");
+        assert_eq!(said(100_000_000, 49), " in 0.0 s");
+        assert_eq!(said(99_999_999, 2000), " in 2.0 s");
+        assert_eq!(said(3_000_000_000, 2000), " in 2.0 s, 1.50 GB/s");
+        assert_eq!(said(3_000_000_000, 9949), " in 9.9 s, 301.54 MB/s");
+        assert_eq!(said(3_000_000_000, 9950), " in 10 seconds, 301.51 MB/s");
+        assert_eq!(said(0, 120_000), " in 2 minutes");
+    }
+}

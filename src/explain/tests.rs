@@ -225,6 +225,36 @@ fn the_page_has_names_without_their_directories() {
     assert!(page.contains(r#""path":"out.gguf""#) && !page.contains("/elsewhere"), "{page}");
 }
 
+/// Two ranges of one tensor, of which the longer one's reason is told, and a range over two tensors.
+#[test]
+fn a_tensors_fate_is_that_of_its_longest_range() {
+    let copy = |start, len, offset, reason| Step {
+        start,
+        len,
+        action: Action::Copy { file: 0, offset },
+        reason: Some(reason),
+    };
+    let steps = vec![
+        copy(100, 30, 7, Reason::Edge),
+        copy(130, 50, 37, Reason::OffPhase),
+        copy(180, 50, 87, Reason::TooShort),
+        copy(230, 90, 500, Reason::OffGrid),
+    ];
+    let placed = |offset, len| Placed { name: String::new(), shape: vec![len], dtype: "I8", offset, len };
+    let tensors = vec![placed(100, 130), placed(230, 60), placed(290, 30)];
+    let output = Output { tensors, steps, ..plan().outputs.remove(0) };
+    let found: Vec<_> = fates(&output)
+        .iter()
+        .map(|fate| (fate.bytes[Kind::Copied as usize], fate.reason, fate.source))
+        .collect();
+    let expected = [
+        (130, Some((Reason::OffPhase, 50)), Some((0, 7))),
+        (60, Some((Reason::OffGrid, 60)), Some((0, 500))),
+        (30, Some((Reason::OffGrid, 30)), Some((0, 560))),
+    ];
+    assert_eq!(found, expected, "of two that are as long the first one's");
+}
+
 #[test]
 fn percentages_tell_little_from_nothing() {
     let cases = [
@@ -234,6 +264,8 @@ fn percentages_tell_little_from_nothing() {
         (1, 3, "33.3 %"),
         (2, 3, "66.7 %"),
         (1, 100, "1.0 %"),
+        (1, 10_000, "0.01 %"),
+        (9999, 10_000, "99.99 %"),
         (99, 100, "99.0 %"),
         (1, 1000, "0.10 %"),
         (997, 1000, "99.70 %"),
