@@ -169,5 +169,9 @@ mod tests {
         let groups = "5:cpu,cpuacct:/x\n4:memory:/a\n0::/\n";
         assert_eq!(available(groups, &mounts), Some(800));
         assert!(available("4:memory:/\n", &mounts).is_some_and(|bytes| bytes > 1 << 60));
+        // What another controller's tree has under these names is no limit.
+        let other = tree(&[("a", &[("memory.limit_in_bytes", "10"), ("memory.usage_in_bytes", "10")])]);
+        let mounts = mounts + &v1(other.path(), "/").replace("rw,memory", "rw,cpu,cpuacct");
+        assert_eq!(available(groups, &mounts), Some(800));
     }
 }

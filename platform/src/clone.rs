@@ -125,3 +125,35 @@ pub fn can_clone_within(dir: &Path) -> Result<(), Refusal> {
     write_all_at(&source, &bytes, 0).map_err(failed)?;
     can_clone(&source, dir)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_at_all_cannot_be_cloned() {
+        let file = tempfile::tempfile().unwrap();
+        let error = clone_range(&file, 0, 0, &file, 0).unwrap_err();
+        assert!(matches!(error, CloneError::Io(e) if e.kind() == io::ErrorKind::InvalidInput));
+    }
+
+    /// People read these in reports, after "not shared:".
+    #[test]
+    fn every_refusal_says_something_else() {
+        let refusals = [
+            Refusal::NotSupported("ext4".into()),
+            Refusal::CrossDevice,
+            Refusal::Unexplained,
+            Refusal::Uncommitted,
+            Refusal::Busy,
+            Refusal::NotPermitted,
+            Refusal::TooSmall,
+            Refusal::Failed("disk on fire".into()),
+        ];
+        let said: std::collections::BTreeSet<String> = refusals.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), refusals.len());
+        assert!(said.iter().all(|text| text.len() > 20), "{said:?}");
+        assert!(said.contains("ext4 cannot share blocks between files"), "{said:?}");
+        assert!(said.iter().any(|text| text.contains("disk on fire")), "{said:?}");
+    }
+}

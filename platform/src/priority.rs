@@ -35,3 +35,32 @@ pub fn set_io_priority(priority: IoPriority) -> io::Result<()> {
         IoPriority::Idle => (3, 7),
     })
 }
+
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+mod tests {
+    use super::*;
+
+    /// Linux has both for each thread, and a thread of this process is not missed.
+    #[test]
+    fn what_is_set_is_what_the_kernel_has() {
+        let set = || {
+            set_nice(19).unwrap();
+            // SAFETY: takes and returns numbers only.
+            assert_eq!(unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }, 19);
+            // Nobody is less urgent.
+            assert!(set_nice(-30).is_err() || nix::unistd::geteuid().is_root());
+            for (priority, class, level) in [
+                (IoPriority::BestEffort(3), 2, 3),
+                (IoPriority::BestEffort(9), 2, 7),
+                (IoPriority::Idle, 3, 7),
+            ] {
+                set_io_priority(priority).unwrap();
+                // SAFETY: takes and returns numbers only: of this thread (1 is IOPRIO_WHO_PROCESS).
+                let found = unsafe { libc::syscall(libc::SYS_ioprio_get, 1, 0) };
+                assert_eq!((found >> 13, found & 7), (class, level), "{priority:?}");
+            }
+        };
+        std::thread::spawn(set).join().unwrap();
+    }
+}

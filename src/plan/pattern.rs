@@ -265,4 +265,55 @@ mod tests {
         let counted: Vec<_> = output.counted().map(|(step, times)| (step.start, step.len, times)).collect();
         assert_eq!(counted, [(0, 10, 1), (10, 8, 3), (18, 4, 6), (22, 2, 6), (70, 7, 0), (70, 5, 1)]);
     }
+
+    fn walk() -> Arc<crate::plan::Walk> {
+        let (dims, arithmetic) = ([crate::tensor::Dim { len: 100, stride: 3 }].into(), Vec::new());
+        let dtype = crate::dtype::Dtype::BF16;
+        Arc::new(crate::plan::Walk { file: 0, offset: 0, dtype, dims, first: 0, arithmetic, codes: None })
+    }
+
+    #[test]
+    fn what_is_gathered_goes_on_by_elements() {
+        let walk = walk();
+        let gather = |first| Action::Gather { walk: walk.clone(), first, quiet: true };
+        let moved = step(100, 8, gather(7)).moved(10, 999);
+        assert!(moved.is_same(&step(110, 8, gather(12))), "{moved:?}");
+        let moved = step(0, 4, Action::Clone { file: 1, offset: 50 }).moved(10, 20);
+        assert!(moved.is_same(&step(10, 4, Action::Clone { file: 1, offset: 70 })), "{moved:?}");
+        let unread = Action::Clone { file: NO_SOURCE, offset: 50 };
+        let moved = step(0, 4, unread.clone()).moved(10, 20);
+        assert!(moved.is_same(&step(10, 4, unread)), "{moved:?}");
+    }
+
+    #[test]
+    fn patterns_are_the_same_if_all_of_them_is() {
+        let pattern = |count, stride, source_stride, offset| Pattern {
+            count,
+            stride,
+            source_stride,
+            steps: vec![step(0, 4, copy(offset)), step(4, 4, copy(offset + 4))],
+        };
+        let repeat = |pattern: Pattern| step(0, 80, Action::Repeat(pattern.into()));
+        let one = repeat(pattern(10, 8, 16, 0));
+        assert!(one.is_same(&repeat(pattern(10, 8, 16, 0))));
+        for other in
+            [pattern(11, 8, 16, 0), pattern(10, 9, 16, 0), pattern(10, 8, 17, 0), pattern(10, 8, 16, 1)]
+        {
+            assert!(!one.is_same(&repeat(other.clone())), "{other:?}");
+        }
+        let mut shorter = pattern(10, 8, 16, 0);
+        shorter.steps.pop();
+        assert!(!one.is_same(&repeat(shorter)));
+        assert!(!one.is_same(&step(0, 80, copy(0))));
+        let (walk, other) = (walk(), walk());
+        let gather =
+            |walk: &Arc<_>, first, quiet| step(0, 8, Action::Gather { walk: Arc::clone(walk), first, quiet });
+        let gathered = gather(&walk, 1, false);
+        assert!(gathered.is_same(&gather(&walk, 1, false)));
+        for changed in [gather(&other, 1, false), gather(&walk, 2, false), gather(&walk, 1, true)] {
+            assert!(!gathered.is_same(&changed));
+        }
+        let start = step(1, 8, Action::Gather { walk: walk.clone(), first: 1, quiet: false });
+        assert!(!gathered.is_same(&start) && !gathered.is_same(&Step { len: 7, ..gathered.clone() }));
+    }
 }
