@@ -14,17 +14,17 @@ cd "$(dirname "$0")/.."
 
 # What code, and the test binaries that are about it.
 groups=(
-    "plan|src/plan/*.rs src/plan/layout/*.rs|plan_check plan_choices plan_properties"
-    "reports|src/advice.rs src/explain/*.rs src/write/report.rs src/write/refusals.rs src/cli/report.rs|figures plan_command"
+    "plan|src/plan/*.rs src/plan/layout/*.rs|plan_check plan_choices plan_properties verified surgery mistaken_files"
+    "reports|src/advice.rs src/explain/*.rs src/write/report.rs src/write/refusals.rs src/cli/report.rs|figures plan_command clone_refusals first_use pull"
     "write|src/write/[!r]*.rs|pipeline clone_refusals reflink publication"
     "evaluate|src/evaluate/*.rs|pipeline evaluate calls"
     "compare|src/compare/*.rs src/verify/*.rs src/verify/structure/*.rs|verify verified structure"
-    "align|src/align/*.rs|align verified"
+    "align|src/align/*.rs|align verified first_use"
     "gguf|src/gguf/*.rs src/inspect/*.rs|gguf_read inspect"
     "source|src/source/*.rs src/checkpoint/*.rs|checkpoint hostile_checkpoint one_state calls"
 )
 
-list=() diff=() files=()
+list=() diff=() files=() more=()
 while [ $# -gt 0 ]; do
     case $1 in
         --list) list=(--list) ;;
@@ -54,7 +54,7 @@ mutate() {
     # A test that takes five times as long as without a fault hangs.
     # shellcheck disable=SC2086
     "${prefix[@]}" cargo mutants --package "$package" --output "target/mutants/$name" --in-place --timeout-multiplier 5 \
-        --minimum-test-timeout 60 --no-shuffle "${diff[@]}" "${arguments[@]}" ${GGRAFT_MUTANTS_FLAGS:-} -- "$@" || {
+        --minimum-test-timeout 60 --no-shuffle "${diff[@]}" "${more[@]}" "${arguments[@]}" ${GGRAFT_MUTANTS_FLAGS:-} -- "$@" || {
         status=$?
         # 2 and 3: missed and timed out; anything else is no verdict.
         [ $status -eq 2 ] || [ $status -eq 3 ] || exit $status
@@ -83,5 +83,13 @@ chosen=()
 for file in platform/src/*.rs platform/src/atomic/*.rs; do
     if [ ${#files[@]} -eq 0 ] || printf '%s\n' "${files[@]}" | grep -qx "$file"; then chosen+=("$file"); fi
 done
-[ ${#chosen[@]} -eq 0 ] || mutate platform ggraft-platform "${chosen[*]}"
+# What it does for processes and names shows only in what is built on it.
+if [ ${#chosen[@]} -gt 0 ]; then
+    tests=(--lib)
+    for binary in atomic filesystems interrupt publication calls clone_refusals batch_lists mount mount_places; do
+        tests+=(--test "$binary")
+    done
+    more=(--test-package ggraft-platform --test-package ggraft)
+    mutate platform ggraft-platform "${chosen[*]}" "${tests[@]}"
+fi
 exit $failed
