@@ -131,3 +131,40 @@ impl Check {
 pub fn percent(part: u64, total: u64) -> f64 {
     100.0 * part as f64 / total.max(1) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gain(today: u64, aligned: u64, rewritten: u64) -> Gain {
+        let (today, aligned) = ((today, 3), (aligned, 1));
+        Gain { total: 2000, tensors: 1900, today, aligned, rewritten, reasons: Vec::new() }
+    }
+
+    #[test]
+    fn a_tenth_of_what_is_rewritten_is_too_little() {
+        assert!(gain(500, 601, 1000).is_worth_it());
+        assert!(!gain(500, 600, 1000).is_worth_it());
+        assert!(!gain(600, 500, 1000).is_worth_it(), "less is shared");
+        assert!(!gain(0, 2000, 0).is_worth_it(), "nothing would be rewritten");
+    }
+
+    #[test]
+    fn figures_for_machines_are_these() {
+        let check = Check { block: 4096, shards: Vec::new(), conversion: Ok(gain(500, 1500, 1000)) };
+        let expected = json!({
+            "block": 4096,
+            "shards": [],
+            "conversion": {
+                "supported": true, "output_bytes": 2000, "tensor_bytes": 1900,
+                "today": {"shared": 500, "percent": 25.0, "extents": 3},
+                "aligned": {"shared": 1500, "percent": 75.0, "extents": 1},
+                "rewritten": 1000, "worthwhile": true, "reasons": [],
+            },
+        });
+        assert_eq!(check.to_json(), expected);
+        let check = Check { block: 4096, shards: Vec::new(), conversion: Err("no family".into()) };
+        assert_eq!(check.to_json()["conversion"], json!({"supported": false, "why": "no family"}));
+        assert_eq!((percent(1, 8), percent(0, 0)), (12.5, 0.0));
+    }
+}

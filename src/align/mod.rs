@@ -360,3 +360,23 @@ fn lock(dir: &Path) -> Result<Lock> {
         LockError::Io(error) => Error::io("cannot lock", path, error),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_those_of_the_file_system_if_that_is_sane() {
+        for (unit, expected) in [
+            (1, 4096),
+            (512, 4096),
+            (4096, 4096),
+            (8192, 8192),
+            (65536, 65536),
+            (131_072, 4096),
+            (5000, 4096),
+        ] {
+            assert_eq!(block(unit), expected, "{unit}");
+        }
+    }
+}

@@ -33,3 +33,43 @@ impl Overflows {
         tensors
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Placed;
+
+    /// An output of tensors of these names that begin at these bytes.
+    fn output(tensors: &[(&str, u64)]) -> Output {
+        let placed = |(name, offset): &(&str, u64)| Placed {
+            name: (*name).to_owned(),
+            shape: vec![1],
+            dtype: "F16",
+            offset: *offset,
+            len: 10,
+        };
+        Output {
+            path: "".into(),
+            len: 1000,
+            data_start: 100,
+            alignment: 1,
+            tensors: tensors.iter().map(placed).collect(),
+            steps: Vec::new(),
+            like: None,
+        }
+    }
+
+    #[test]
+    fn counts_are_added_up_tensor_by_tensor_in_file_order() {
+        let outputs = [output(&[("a", 100), ("b", 110), ("c", 120)]), output(&[("d", 100)])];
+        let overflows = Overflows::default();
+        for (output, start, count) in
+            [(1, 105, 6), (0, 129, 5), (0, 110, 1), (0, 115, 2), (0, 115, 2), (0, 100, 0), (0, 120, 4)]
+        {
+            overflows.add(output, start, count);
+        }
+        let expected = [("b", 5), ("c", 9), ("d", 6)].map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(overflows.by_tensor(&outputs), expected);
+        assert!(Overflows::default().by_tensor(&outputs).is_empty());
+    }
+}
