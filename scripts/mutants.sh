@@ -19,7 +19,7 @@ groups=(
     "write|src/write/[!r]*.rs|pipeline clone_refusals reflink publication"
     "evaluate|src/evaluate/*.rs|pipeline evaluate calls"
     "compare|src/compare/*.rs src/verify/*.rs src/verify/structure/*.rs|verify verified structure"
-    "align|src/align/*.rs|align verified first_use"
+    "align|src/align/*.rs|align verified first_use publication pull"
     "gguf|src/gguf/*.rs src/inspect/*.rs|gguf_read inspect"
     "source|src/source/*.rs src/checkpoint/*.rs|checkpoint hostile_checkpoint one_state calls"
 )
