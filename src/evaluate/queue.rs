@@ -245,3 +245,42 @@ impl<'a> Iterator for Queue<'a> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Reason;
+
+    /// How many bytes of a long copy from `offset` to `start` the kernel is asked for, and how many are read and written.
+    fn copied(start: u64, offset: u64) -> (u64, u64) {
+        let len = 3 * CHUNK;
+        let (action, reason) = (Action::Copy { file: 0, offset }, Some(Reason::CannotShare));
+        let output = Output {
+            path: "out".into(),
+            len: start + len,
+            data_start: start,
+            alignment: 32,
+            tensors: Vec::new(),
+            steps: vec![Step { start, len, action, reason }],
+            like: None,
+        };
+        let (outputs, refused) = ([output], Refused::default());
+        Queue::new(&outputs, &refused).fold((0, 0), |(kernel, here), job| match job.task {
+            Task::Copy { len, .. } => (kernel + len, here),
+            Task::Fill(parts) => (kernel, here + parts.iter().map(|part| part.len).sum::<u64>()),
+            task => panic!("{task:?}"),
+        })
+    }
+
+    /// It would share them, whatever was asked for, on file systems whose blocks are no larger than what both are multiples of.
+    #[test]
+    fn what_the_kernel_could_share_it_is_not_asked_to_copy() {
+        let all = 3 * CHUNK;
+        for (start, offset) in [(4096, 4096), (4096, 20480), (512, 1 << 33), (4096 + 32, 8192 + 32)] {
+            assert_eq!(copied(start, offset), (0, all), "from {offset} to {start}");
+        }
+        for (start, offset) in [(4096, 4096 + 8), (4096 + 32, 4096), (4096 + 256, 1 << 33)] {
+            assert_eq!(copied(start, offset), (all, 0), "from {offset} to {start}");
+        }
+    }
+}
