@@ -54,24 +54,29 @@ pub fn path(path: &Path, no: usize, count: usize) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn cut(sizes: &[u64], max_tensors: u64, max_bytes: u64) -> Vec<Range<usize>> {
+    /// The first tensor of each file, and the one after its last.
+    fn cut(sizes: &[u64], max_tensors: u64, max_bytes: u64) -> Vec<(usize, usize)> {
         let rules = SplitRules { max_tensors, max_bytes, no_tensor_first_split: false };
         assert_eq!(rules.is_set(), (max_tensors, max_bytes) != (0, 0));
-        groups(sizes.iter().copied(), &rules)
+        ends(groups(sizes.iter().copied(), &rules))
+    }
+
+    fn ends(groups: Vec<Range<usize>>) -> Vec<(usize, usize)> {
+        groups.into_iter().map(|range| (range.start, range.end)).collect()
     }
 
     #[test]
     fn a_file_is_full_when_the_next_tensor_is_too_much() {
         let sizes = [4, 4, 2, 9, 30, 1];
-        assert_eq!(cut(&sizes, 0, 0), [0..6]);
-        assert_eq!(cut(&sizes, 2, 0), [0..2, 2..4, 4..6]);
-        assert_eq!(cut(&sizes, 4, 0), [0..4, 4..6]);
-        assert_eq!(cut(&sizes, 0, 10), [0..3, 3..4, 4..5, 5..6], "one that is too large gets a file");
-        assert_eq!(cut(&sizes, 2, 10), [0..2, 2..3, 3..4, 4..5, 5..6]);
-        assert_eq!(cut(&[u64::MAX, u64::MAX], 0, 5), [0..1, 1..2]);
-        assert_eq!(cut(&[], 2, 10), [0..0]);
+        assert_eq!(cut(&sizes, 0, 0), [(0, 6)]);
+        assert_eq!(cut(&sizes, 2, 0), [(0, 2), (2, 4), (4, 6)]);
+        assert_eq!(cut(&sizes, 4, 0), [(0, 4), (4, 6)]);
+        assert_eq!(cut(&sizes, 0, 10), [(0, 3), (3, 4), (4, 5), (5, 6)], "one that is too large gets a file");
+        assert_eq!(cut(&sizes, 2, 10), [(0, 2), (2, 3), (3, 4), (4, 5), (5, 6)]);
+        assert_eq!(cut(&[u64::MAX, u64::MAX], 0, 5), [(0, 1), (1, 2)]);
+        assert_eq!(cut(&[], 2, 10), [(0, 0)]);
         let rules = SplitRules { max_tensors: 1, no_tensor_first_split: true, ..SplitRules::default() };
-        assert_eq!(groups([4, 4].into_iter(), &rules), [0..0, 0..1, 1..2]);
+        assert_eq!(ends(groups([4, 4].into_iter(), &rules)), [(0, 0), (0, 1), (1, 2)]);
     }
 
     #[test]
