@@ -3,24 +3,20 @@
 //! special tokens are repeated here; texts are split as Qwen 2 does.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
 use std::path::Path;
 
 use crate::json::{Map, Value, json};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use super::files::TokenizerFiles;
 use super::hf::HfTokenizer;
 use super::lists::BpeLists;
+use super::ranks::{self, Form, LARGEST};
 use super::special::{KINDS, SpecialVocab};
-use super::{MOST_TOKENS, TokenType, bpe, missing, pre, tekken, vocab_size};
+use super::{MOST_TOKENS, bpe, missing, pre, vocab_size};
 use crate::error::{Error, Result};
-use crate::gguf::{KeyValues, Strings, Value as Kv};
+use crate::gguf::KeyValues;
 
-/// The largest file read, in bytes. Qwen's has 2.5 MB.
-const LARGEST: u64 = 6 << 20;
-/// The longest token, in bytes: finding the merges of one takes time that grows with its square.
+/// The longest token, in bytes.
 const LONGEST: usize = 256;
 
 /// What a model's code knows of its tokens.
@@ -99,38 +95,20 @@ impl Format {
             || Error::invalid(files.dir.join("config.json"), "vocab_size: expected a number of tokens");
         let size = vocab_size(config, &files.dir)?.ok_or_else(problem)?;
         let most = if self.closed { size } else { MOST_TOKENS as usize };
-        let lists = parse(&path, &files.dir.read(self.file, LARGEST)?, most, self.closed)?;
+        let form = Form { longest: LONGEST, size: most, closed: self.closed };
+        let lists = ranks::parse(&path, &files.dir.read(self.file, LARGEST)?, form)?;
         special.set_merges(&lists);
         let names = self.names.iter().map(|name| (*name).to_owned());
         let names: Vec<String> = names.chain((0..EXTRA).map(|n| format!("<|extra_{n}|>"))).collect();
-        let mut by_id = vec![None; size];
-        let own = lists.vocabulary.iter().map(|(text, id)| (text, id, TokenType::Normal));
-        let others = names.iter().zip(self.first..).map(|(name, id)| (name.as_str(), id, TokenType::Control));
-        for (text, id, kind) in own.chain(others) {
-            if let Some(place) = by_id.get_mut(id as usize) {
-                *place = Some((text, kind));
-            }
-        }
-        let (mut tokens, mut types) = (Strings::new(), Vec::with_capacity(size));
-        for (id, token) in by_id.into_iter().enumerate() {
-            let (text, kind) = token.unwrap_or(("", TokenType::Unused));
-            match kind {
-                TokenType::Unused => tokens.push(format!("[PAD{id}]").as_bytes()),
-                _ => tokens.push(text.as_bytes()),
-            }
-            types.push(kind as i32);
-        }
-        let pre = recognize(&path, files, lists)?;
-        kv.set_string("tokenizer.ggml.model", "gpt2");
-        kv.set_string("tokenizer.ggml.pre", pre);
-        kv.set_string_list("tokenizer.ggml.tokens", tokens);
-        kv.set("tokenizer.ggml.token_type", Kv::I32s(types));
+        let names = names.iter().map(String::as_str).zip(self.first..).collect();
+        let (pre, lists) = recognize(&path, files, lists)?;
+        ranks::write(kv, pre, &lists, &names, size);
         special.write(kv, &files.dir)
     }
 }
 
-/// Which of llama.cpp's pre-tokenizers goes with the vocabulary.
-fn recognize(path: &Path, files: &TokenizerFiles, lists: BpeLists) -> Result<&'static str> {
+/// Which of llama.cpp's pre-tokenizers goes with the vocabulary, which is given back.
+fn recognize(path: &Path, files: &TokenizerFiles, lists: BpeLists) -> Result<(&'static str, BpeLists)> {
     let files = TokenizerFiles {
         dir: files.dir.clone(),
         tokenizer: Some(
@@ -146,127 +124,6 @@ fn recognize(path: &Path, files: &TokenizerFiles, lists: BpeLists) -> Result<&'s
         apart: OnceCell::new(),
     };
     let ids = HfTokenizer::new(&files, &Map::new())?.encode(pre::CHECK_TEXT)?;
-    pre::recognize(&ids).map_err(|hash| bpe::unknown(path, &hash, None))
-}
-
-/// Parses lines of a token in base64 and its rank, which is its id, below `size`.
-fn parse(path: &Path, bytes: &[u8], size: usize, closed: bool) -> Result<BpeLists> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid(path, "expected base64 and numbers"))?;
-    let mut tokens = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-        let token = line.split_once(' ').and_then(|(token, rank)| {
-            let token = STANDARD.decode(token).ok().filter(|token| (1..=LONGEST).contains(&token.len()))?;
-            Some((token, rank.parse::<u32>().ok().filter(|rank| (*rank as usize) < size)?))
-        });
-        tokens.push(token.ok_or_else(|| {
-            let problem = format!(
-                "line {}: expected a token of 1 to {LONGEST} bytes in base64, a space and its rank below {size}",
-                number + 1
-            );
-            Error::invalid(path, problem)
-        })?);
-    }
-
-    let ranks: HashMap<&[u8], u32> = tokens.iter().map(|(token, rank)| (token.as_slice(), *rank)).collect();
-    let letters = tekken::letters();
-    let mut lists = BpeLists::default();
-    for (token, rank) in &tokens {
-        let text = tekken::write(&letters, token);
-        let added = lists.vocabulary.push(&text, *rank);
-        added.ok_or_else(|| Error::invalid(path, format!("token {rank} is there twice")))?;
-    }
-    if !lists.vocabulary.has_unique_ids() {
-        return Err(Error::invalid(path, "two tokens have the same rank"));
-    }
-    for (token, rank) in tokens.iter().filter(|(token, _)| token.len() > 1) {
-        let split = last_merge(token, *rank, &ranks).and_then(|split| token.split_at_checked(split));
-        let Some((left, right)) = split else {
-            if !closed {
-                continue;
-            }
-            let problem = format!("tokens of smaller ranks do not make up token {rank} in two parts");
-            return Err(Error::invalid(path, problem));
-        };
-        lists.push_merge(&tekken::write(&letters, left), &tekken::write(&letters, right));
-    }
-    Ok(lists)
-}
-
-/// Where the two parts meet that remain of a token when those of smaller rank within it have been joined, the
-/// smallest first. None if more remain.
-fn last_merge(token: &[u8], rank: u32, ranks: &HashMap<&[u8], u32>) -> Option<usize> {
-    let rank_of = |ends: &[usize], at: usize| {
-        let joined = token.get(*ends.get(at)?..*ends.get(at + 2)?)?;
-        ranks.get(joined).copied().filter(|other| *other < rank)
-    };
-    let mut ends: Vec<usize> = (0..=token.len()).collect();
-    let mut pairs: Vec<Option<u32>> = (1..token.len()).map(|at| rank_of(&ends, at - 1)).collect();
-    while let Some((_, at)) = pairs.iter().enumerate().filter_map(|(at, rank)| Some(((*rank)?, at))).min() {
-        ends.remove(at + 1);
-        pairs.remove(at);
-        for changed in [at.checked_sub(1), Some(at)].into_iter().flatten() {
-            if let Some(pair) = pairs.get_mut(changed) {
-                *pair = rank_of(&ends, changed);
-            }
-        }
-    }
-    match ends.as_slice() {
-        [_, split, _] => Some(*split),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A file of tokens whose ranks are their places.
-    fn file(tokens: &[&str]) -> String {
-        tokens
-            .iter()
-            .enumerate()
-            .map(|(rank, token)| format!("{} {rank}\n", STANDARD.encode(token)))
-            .collect()
-    }
-
-    fn merges(tokens: &[&str]) -> Result<Vec<String>> {
-        let lists = parse(Path::new(QWEN.file), file(tokens).as_bytes(), 100, true)?;
-        let parts = lists.merges.iter().map(|merge| lists.parts(*merge));
-        Ok(parts.map(|(left, right)| format!("{left}|{right}")).collect())
-    }
-
-    #[test]
-    fn merges_follow_from_ranks() {
-        assert_eq!(merges(&["a", "b", "c", "ab", "bc", "abc"]).unwrap(), ["a|b", "b|c", "ab|c"]);
-        assert_eq!(merges(&["a", "b", "c", "bc", "ab", "abc"]).unwrap(), ["b|c", "a|b", "a|bc"]);
-        // The first of equals is joined first.
-        assert_eq!(merges(&["a", "aa", "aaa", "aaaa"]).unwrap(), ["a|a", "aa|a", "aa|aa"]);
-        // Ranks above a token's own do not count.
-        assert!(merges(&["a", "b", "c", "abc", "ab"]).is_err());
-    }
-
-    #[test]
-    fn what_is_no_vocabulary_is_refused() {
-        let cases: [&[u8]; 9] = [
-            b"YQ==",
-            b"YQ== 100",
-            b"YQ== -1",
-            b"YQ== 99999999999999999999",
-            b"Y 0",
-            b" 0",
-            b"YQ== 0\nYg== 0",
-            b"YQ== 0\nYQ== 1",
-            b"\xff 0",
-        ];
-        for case in cases {
-            assert!(
-                parse(Path::new(QWEN.file), case, 100, true).is_err(),
-                "{}",
-                String::from_utf8_lossy(case)
-            );
-        }
-        let long = format!("{} 0", STANDARD.encode("a".repeat(LONGEST + 1)));
-        assert!(parse(Path::new(QWEN.file), long.as_bytes(), 100, true).is_err());
-        assert!(parse(Path::new(QWEN.file), b"YQ== 99", 100, true).is_ok());
-    }
+    let pre = pre::recognize(&ids).map_err(|hash| bpe::unknown(path, &hash, None))?;
+    Ok((pre, files.lists.unwrap_or_default()))
 }

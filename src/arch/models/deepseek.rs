@@ -63,6 +63,9 @@ pub(super) const DEEPSEEK32: Family = Family {
     ..DEEPSEEK2
 };
 
+/// How many special tokens Kimi's code makes until K2 and Kimi Linear. `vocab_size` leaves out the last two.
+pub(super) const KIMI_SPECIAL: u32 = 258;
+
 fn first_keys(input: &Input, keys: &mut Keys) -> Result<()> {
     keys::common(input, keys)?;
     let config = input.config;
@@ -260,12 +263,12 @@ pub(super) fn split_latent(
     builder.add(Tensor { name: tensor.name.replace("kv_b_proj", "v_b_proj"), layer, expr: value })
 }
 
-/// BPE, else Kimi's tiktoken.
+/// Kimi's tiktoken where that is all there is, else BPE.
 fn vocab2(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
-    if files.tokenizer.is_none() && files.dir.exists("tiktoken.model")? {
-        return Err(vocab::tiktoken(files, "tiktoken.model"));
+    match vocab::kimi(kv, files, config, KIMI_SPECIAL)? {
+        Some(_) => Ok(()),
+        None => vocab::gpt2(kv, files, config),
     }
-    vocab::gpt2(kv, files, config)
 }
 
 /// BPE that must add BOS: DeepSeek 3.2.

@@ -35,6 +35,9 @@ pub(super) const KIMI_K3: Family = Family {
     ..KIMI_LINEAR
 };
 
+/// How many special tokens its code makes.
+const SPECIAL: u32 = 256;
+
 fn key_values(input: &Input, keys: &mut Keys) -> Result<()> {
     let config = input.config;
     let get = |key: &str| config.require_u32(&[key]);
@@ -199,7 +202,7 @@ fn add_residual(builder: &mut Builder, tensor: Tensor, module: &str, whole: Stri
 
 /// Kimi Linear's, with the end of a turn that the configuration has, and a template for models without one.
 fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object) -> Result<()> {
-    (KIMI_LINEAR.vocab)(kv, files, config)?;
+    kimi_linear::vocab(kv, files, config, SPECIAL)?;
     if let Some(end) = config.get("eos_token_id").filter(|end| !end.is_null()) {
         let number = end.as_u64().and_then(|end| u32::try_from(end).ok());
         let problem =

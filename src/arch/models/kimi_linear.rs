@@ -6,14 +6,16 @@ use crate::arch::tensors::Tensor;
 use crate::arch::{Family, Input, Keys, keys, names};
 use crate::config::Config;
 use crate::error::Result;
-use crate::gguf::Value;
-use crate::json::Value as Json;
+use crate::gguf::{KeyValues, Value};
+use crate::json::{Object, Value as Json};
+use crate::vocab::{self, TokenizerFiles};
 
-use super::deepseek::{DEEPSEEK2, split_latent};
+use super::deepseek::{DEEPSEEK2, KIMI_SPECIAL, split_latent};
 
 pub(super) const KIMI_LINEAR: Family = Family {
     names: &["KimiLinearForCausalLM", "KimiLinearModel"],
     arch: "kimi-linear",
+    vocab: |kv, files, config| vocab(kv, files, config, KIMI_SPECIAL),
     tensors: names::KIMI_LINEAR,
     variant: |_| Ok(None),
     keys: key_values,
@@ -111,4 +113,15 @@ pub(super) fn convolution(mut tensor: Tensor) -> Result<Tensor> {
         tensor.expr = tensor.expr.reshape(&[1, inner, 1, steps])?;
     }
     Ok(tensor)
+}
+
+/// Kimi's tiktoken with so many special tokens, whose end counts for more than that of the configuration; or BPE.
+pub(super) fn vocab(kv: &mut KeyValues, files: &TokenizerFiles, config: &Object, special: u32) -> Result<()> {
+    match vocab::kimi(kv, files, config, special)? {
+        Some(end) => {
+            kv.set_u32("tokenizer.ggml.eos_token_id", end);
+            Ok(())
+        }
+        None => vocab::gpt2(kv, files, config),
+    }
 }

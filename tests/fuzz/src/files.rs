@@ -148,16 +148,18 @@ pub fn tekken(data: &[u8]) {
     _ = describe(&ModelDir::in_memory("tiny-llama", files), Target::Vocabulary, &options);
 }
 
-/// Ranks of byte sequences, as Qwen's first models and Kimi have them.
+/// Ranks of byte sequences, as Qwen's first models and Kimi have them, whose other special tokens come after 256 bytes.
 pub fn tiktoken(data: &[u8]) {
     let qwen = br#"{"architectures": ["QWenLMHeadModel"], "model_type": "qwen", "vocab_size": 512, "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "seq_length": 64, "rotary_emb_base": 10000, "layer_norm_epsilon": 1e-6, "intermediate_size": 128}"#;
     let kimi = br#"{"architectures": ["DeepseekV3ForCausalLM"], "model_type": "kimi_k2", "vocab_size": 163840}"#;
+    let settings = br#"{"added_tokens_decoder": {"256": {"content": "[BOS]"}, "257": {"content": "[EOS]"}}, "pad_token": "[EOS]", "unk_token": "[EOS]", "auto_map": {"AutoTokenizer": ["tokenization_kimi.TikTokenTokenizer", null]}}"#;
     for config in [&qwen[..], &kimi[..]] {
         described(
             Target::Vocabulary,
             &[
                 ("tokenizer.json", None),
                 ("config.json", Some(config)),
+                ("tokenizer_config.json", Some(settings)),
                 ("qwen.tiktoken", Some(data)),
                 ("tiktoken.model", Some(data)),
             ],
