@@ -49,6 +49,11 @@ def reference_names(llama_cpp: Path, map_name: str) -> dict[str, str]:
     sys.exit(f"conversion/__init__.py: no {map_name}")
 
 
+# Models whose own name goes first, whatever that of their part for text is (`get_model_architecture` of the reference).
+OWN_NAME = {"StepVLForConditionalGeneration", "Sarashina2VisionForCausalLM", "Exaone4_5_ForConditionalGeneration",
+            "Step3p7ForConditionalGeneration", "KimiK3ForConditionalGeneration"}
+
+
 def goldens(mmproj: bool) -> Counter:
     """Cases by architecture, without those that both programs refuse."""
     found = Counter()
@@ -59,7 +64,8 @@ def goldens(mmproj: bool) -> Counter:
                 continue
             # As the reference does it: the architecture of the part goes first.
             part = config.get("vision_config" if mmproj else "text_config") or {}
-            names = part.get("architectures") or config.get("architectures") or []
+            own = config.get("architectures") or []
+            names = own if not mmproj and OWN_NAME.intersection(own[:1]) else part.get("architectures") or own
             if names and all("files" in run for run in case["runs"]):
                 found[names[0]] += 1
     return found
