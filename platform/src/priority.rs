@@ -48,7 +48,7 @@ mod tests {
             set_nice(19).unwrap();
             // SAFETY: takes and returns numbers only.
             assert_eq!(unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }, 19);
-            // Nobody is less urgent.
+            // Only root may be more urgent again.
             assert!(set_nice(-30).is_err() || nix::unistd::geteuid().is_root());
             for (priority, class, level) in [
                 (IoPriority::BestEffort(3), 2, 3),

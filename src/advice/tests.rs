@@ -231,11 +231,10 @@ fn keys_for_machines_are_these() {
 #[test]
 fn ways_are_those_that_are_left() {
     let model = two_phases(20);
-    let left = |change: fn(&mut Request)| {
-        model.planned(change, |request, _| {
-            Way::ALL.into_iter().filter(|way| way.applies(request)).collect::<Vec<_>>()
-        })
+    let applying = |request: &Request, _: &Plan| {
+        Way::ALL.into_iter().filter(|way| way.applies(request)).collect::<Vec<_>>()
     };
+    let left = |change: fn(&mut Request)| model.planned(change, applying);
     let (extents, aligning) = ([Way::SmallExtents], [Way::Align, Way::AlignSmallExtents]);
     let with = |first: &[Way]| [first, &extents, &aligning].concat();
     assert_eq!(left(|_| {}), Way::ALL);
@@ -249,10 +248,7 @@ fn ways_are_those_that_are_left() {
         SplitRules { max_bytes: 1 << 40, ..SplitRules::default() },
         SplitRules { no_tensor_first_split: true, ..SplitRules::default() },
     ] {
-        let ruled = model.planned(
-            |request| request.splits = rules,
-            |request, _| Way::ALL.into_iter().filter(|way| way.applies(request)).collect::<Vec<_>>(),
-        );
+        let ruled = model.planned(|request| request.splits = rules, applying);
         assert_eq!(ruled, with(&[]), "{rules:?}");
     }
     for (min_extent, has) in [(4 * KIB, false), (4 * KIB + 1, true)] {
@@ -269,11 +265,16 @@ fn ways_are_those_that_are_left() {
     assert_eq!(left, [true, true, true, false, false], "only safetensors can be aligned");
 }
 
+/// Nothing can be shared.
+fn refused() -> Sharing {
+    Sharing { block: BLOCK, min_extent: 64 * KIB, refusals: vec![Some("another disk".into())] }
+}
+
 /// What would be shared beside the checkpoint is told of one that lies where nothing can be.
 #[test]
 fn beside_the_checkpoint_more_could_be_shared() {
     let mut model = two_phases(0);
-    let refused = Sharing { block: BLOCK, min_extent: 64 * KIB, refusals: vec![Some("another disk".into())] };
+    let refused = refused();
     let outlook = |model: &Model, aligned| {
         model.planned(
             |_| {},
@@ -295,7 +296,7 @@ fn beside_the_checkpoint_more_could_be_shared() {
 #[test]
 fn there_is_no_advice_where_there_is_no_hope() {
     let model = two_phases(20);
-    let refused = Sharing { block: BLOCK, min_extent: 64 * KIB, refusals: vec![Some("another disk".into())] };
+    let refused = refused();
     let advice = model.planned(
         |_| {},
         |request, plan| Advice::new(&Request { sharing: &refused, ..*request }, &plan.outputs).unwrap(),
