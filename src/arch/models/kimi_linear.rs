@@ -68,7 +68,9 @@ pub(super) fn first_keys(input: &Input, keys: &mut Keys) -> Result<Config> {
     let linear = config.section("linear_attn_config")?;
     let full = full_layers(&linear)?;
     let attends = |layer: u32| full.iter().any(|at| at.as_u64() == Some(u64::from(layer)));
-    let heads = (1..=input.layers).map(|layer| i32::from(attends(layer))).collect();
+    // Of the number that the reference reads here, whatever else the layers are counted by.
+    let layers = keys::bounded_layers(config, config.require_u32(&["num_hidden_layers"])?.into())?;
+    let heads = (1..=layers).map(|layer| i32::from(attends(layer))).collect();
     keys.set("attention.head_count_kv", Value::I32s(heads));
     Ok(linear)
 }
